@@ -1,0 +1,45 @@
+// The architecture as a check: a folder of src/ imports only from itself and from the folders above it in this list.
+import { readFileSync } from "node:fs";
+import { join, relative, resolve, dirname } from "node:path";
+import { files, root } from "./project.mjs";
+
+const layers = [
+  "common",
+  "onnx",
+  "graph",
+  "ops",
+  "autodiff",
+  "optim",
+  "lower",
+  "runtime",
+  "nn",
+  "data",
+  "train",
+  "flatness",
+  "tasks",
+  "report",
+  "cli",
+];
+
+/** Ends the process with a list of every import that points downward. */
+export function checkLayers() {
+  const source = join(root, "src");
+  const wrong = [];
+  for (const file of files("src", ".ts")) {
+    const path = relative(source, file).replaceAll("\\", "/");
+    if (path.startsWith("testing/") || path.endsWith(".test.ts") || !path.includes("/")) continue;
+    const layer = path.split("/")[0];
+    const level = layers.indexOf(layer);
+    if (level < 0) wrong.push(`src/${layer} is not in the list of layers (scripts/layers.mjs)`);
+    for (const [, target] of readFileSync(file, "utf8").matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
+      const other = relative(source, resolve(dirname(file), target)).replaceAll("\\", "/").split("/")[0];
+      if (layers.indexOf(other) < 0 || layers.indexOf(other) > level) {
+        wrong.push(`src/${path} imports ${target}: ${layer} may import only ${layers.slice(0, level).join(", ")}`);
+      }
+    }
+  }
+  if (wrong.length > 0) {
+    console.error(wrong.join("\n"));
+    process.exit(1);
+  }
+}

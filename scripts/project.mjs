@@ -1,0 +1,57 @@
+// What every script of this project needs first: the packages installed and the sources compiled.
+// Plain JavaScript on Node's own modules, so that it runs in a clone where nothing is installed yet.
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Runs a command in the project folder with its output shown; ends this process with the command's code when it fails. */
+export function run(command, args, options = {}) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit", ...options });
+  if (error) {
+    console.error(`${command}: ${error.message}`);
+    process.exit(1);
+  }
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+/** Runs a locally installed package's command with this Node. */
+export function runPackage(script, args) {
+  run(process.execPath, [join(root, "node_modules", script), ...args]);
+}
+
+/** Installs the packages of package-lock.json when they are missing or older than it. */
+export function install() {
+  const installed = join(root, "node_modules", ".package-lock.json");
+  const lock = join(root, "package-lock.json");
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
+  console.error("Installing packages (once) …");
+  run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci", "--loglevel=error"], {
+    shell: process.platform === "win32",
+    stdio: ["ignore", 2, 2],
+  });
+}
+
+/** Compiles src/ to dist/ when a source is newer than the last build. Type errors end the process. */
+export function build() {
+  const stamp = join(root, "dist", "index.js");
+  const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0;
+  const newest = Math.max(
+    ...["tsconfig.json", "package-lock.json"].map((file) => statSync(join(root, file)).mtimeMs),
+    ...files("src", "").map((file) => statSync(file).mtimeMs),
+  );
+  if (built > newest) return;
+  rmSync(join(root, "dist"), { recursive: true, force: true });
+  runPackage("typescript/bin/tsc", ["-p", "tsconfig.json"]);
+  chmodSync(join(root, "dist", "cli", "main.js"), 0o755);
+}
+
+/** All files below a folder of the project whose names end in `ending`, sorted. */
+export function files(folder, ending) {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort();
+}

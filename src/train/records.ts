@@ -1,0 +1,113 @@
+/**
+ * What a run writes down: the lines of `metrics.jsonl`, `summary.json` and `comparison.json`.
+ * Writers and readers (reports, tables, other programs) share these types and nothing else.
+ */
+
+/** One optimizer step, as far as its method has the passes. All quantities are of that step's mini-batch. */
+export interface StepRecord {
+  type: "step";
+  /** 1-based, over the whole run. */
+  step: number;
+  /** 1-based. */
+  epoch: number;
+  learningRate: number;
+  rhoMax?: number;
+  rhoMin?: number;
+  /** L(w), L(w + ε_max), L(w − ε_min). */
+  loss: number;
+  lossMax?: number;
+  lossMin?: number;
+  /** L(w + ε_max) − L(w); L(w) − L(w − ε_min); their sum. */
+  maxSharpness?: number;
+  minSharpness?: number;
+  bilateralSharpness?: number;
+  /** ‖g‖, ‖g⁺‖, ‖g⁻‖ and ‖d‖, d being what the base optimizer got. */
+  gradNorm: number;
+  gradNormMax?: number;
+  gradNormMin?: number;
+  directionNorm: number;
+  /** ς = ‖g⁺‖ / ‖g⁻‖. */
+  scale?: number;
+  cosGradMax?: number;
+  /** cos(g, g⁻); below 0 the descent point overshot the valley. */
+  cosGradMin?: number;
+  /** uᵀHu ≈ u·(g⁺ − g⁻) / (ρ_max + ρ_min): the curvature along the gradient. */
+  curvature?: number;
+  /** Theorem 1's Z₁·τ = (1 − ς) / (1 + ς²). */
+  theoremOne?: number;
+  /** Present and true when ‖g‖ or ‖g⁻‖ was zero and its term was left out. */
+  zeroGradient?: true;
+  /** Present and true when a quantity was not finite and the whole step was dropped (`onNonFinite: "skip"`). */
+  skipped?: true;
+}
+
+/** MaxS, MinS and BilS at one radius on a fixed subset of the training images, BatchNorm in inference mode. */
+export interface SharpnessRecord {
+  rho: number;
+  images: number;
+  loss: number;
+  maxSharpness: number;
+  minSharpness: number;
+  bilateralSharpness: number;
+  gradNorm: number;
+}
+
+/** The end of one epoch. */
+export interface EpochRecord {
+  type: "epoch";
+  epoch: number;
+  /** Optimizer steps so far. */
+  step: number;
+  /** Mean over the epoch's steps of the loss at w (training mode, augmented, smoothed). */
+  trainLoss: number;
+  /** Plain cross entropy and share of right answers on the whole test set (inference mode). */
+  testLoss: number;
+  testAccuracy: number;
+  /** Share of the wrongly labelled training images that the network gives their wrong label: memorised noise. */
+  wrongLabelAccuracy?: number;
+  sharpness?: SharpnessRecord;
+  /** Seconds of training in this epoch, evaluation left out. */
+  seconds: number;
+  imagesPerSecond: number;
+  /** Mini-batch gradients computed so far in the run. */
+  gradientEvaluations: number;
+}
+
+export type MetricsRecord = StepRecord | EpochRecord;
+
+/** `summary.json`: how a run ended. Accuracies are shares between 0 and 1. */
+export interface RunSummary {
+  name: string;
+  /** The optimizer as a reader would name it, e.g. `bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)`. */
+  optimizer: string;
+  status: "finished" | "interrupted";
+  epochs: number;
+  steps: number;
+  parameters: number;
+  testAccuracy: number;
+  testLoss: number;
+  trainLoss: number;
+  wrongLabelAccuracy?: number;
+  sharpness?: SharpnessRecord;
+  gradientEvaluations: number;
+  /** Seconds of training, evaluation left out. */
+  seconds: number;
+}
+
+/** `run.json`: everything needed to repeat the run and to know where it ran. */
+export interface RunRecord {
+  name: string;
+  createdAt: string;
+  /** The complete configuration: every default filled in. */
+  configuration: Record<string, unknown>;
+  versions: Record<string, string>;
+  machine: { platform: string; arch: string; cpu: string; cores: number; memoryGiB: number };
+}
+
+/** `comparison.json` in a folder that holds several runs, each a sub-folder. */
+export interface ComparisonRecord {
+  name: string;
+  createdAt: string;
+  /** Sub-folders in the order to show them. Those not reached yet hold no `summary.json`. */
+  runs: string[];
+}
