@@ -1,0 +1,68 @@
+import { UserError } from "../common/errors.ts";
+import { describe, sameShape, type Value } from "../graph/graph.ts";
+import { nodesOf } from "../graph/walk.ts";
+import { add, addAll, mul } from "../ops/arithmetic.ts";
+import { zeros } from "../ops/movement.ts";
+import { operatorRule } from "../ops/operator.ts";
+import { reduceSum } from "../ops/reduction.ts";
+
+/**
+ * Derivatives of a scalar for some values of its graph, by reverse accumulation: nodes are visited from the loss
+ * backward, each one's gradient rule turns the gradients of its outputs into gradients of its inputs. Only nodes on a
+ * path from `wrt` to the loss are walked. The result is built into the same graph from operators that have gradient
+ * rules themselves, so it can be differentiated again.
+ *
+ * Returns one value per entry of `wrt`, of its shape; zeros where the loss does not depend on it.
+ * Throws when the loss is not a scalar.
+ */
+export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
+  if (loss.shape.length !== 0) {
+    throw new UserError(
+      `only a scalar can be differentiated, got ${describe(loss)}; reduce it to its mean or sum`,
+    );
+  }
+  const found = new Map<Value, Value>([[loss, loss.graph.scalar(1, loss.type)]]);
+  const nodes = nodesOf([loss]);
+  const active = new Set(wrt);
+  for (const node of nodes) {
+    if (node.inputs.some((input) => input && active.has(input)))
+      for (const output of node.outputs) active.add(output);
+  }
+  for (const node of nodes.reverse()) {
+    const { outputs, attributes } = node;
+    const inputs = node.inputs as readonly Value[];
+    const rule = operatorRule(node.operator).gradient;
+    const wanted = inputs.map((input) => input !== undefined && active.has(input));
+    const incoming = outputs.map((output) => found.get(output));
+    if (rule === "zero" || !wanted.includes(true) || incoming.every((value) => value === undefined)) continue;
+    const results = loss.graph.scoped(node.scope, () =>
+      rule({ inputs, outputs, attributes, gradient: incoming[0]!, gradients: incoming, wanted }),
+    );
+    for (const [index, result] of results.entries()) {
+      if (!result || !wanted[index]) continue;
+      const input = inputs[index];
+      if (!sameShape(result.shape, input.shape) || result.type !== input.type) {
+        throw new Error(
+          `${node.operator}: gradient of input ${index} is ${describe(result)}, not ${describe(input)}`,
+        );
+      }
+      const sum = found.get(input);
+      found.set(input, sum ? add(sum, result) : result);
+    }
+  }
+  return wrt.map((value) => found.get(value) ?? zeros(loss.graph, value.shape, value.type));
+}
+
+/**
+ * H·v for the Hessian H of a scalar over `wrt`, exactly: the gradient of ⟨∇loss, v⟩ (Pearlmutter 1994).
+ * `vector` holds one value per entry of `wrt`, of its shape, and so does the result.
+ */
+export function hessianVectorProduct(loss: Value, wrt: readonly Value[], vector: readonly Value[]): Value[] {
+  const product = innerProduct(gradients(loss, wrt), vector);
+  return gradients(product, wrt);
+}
+
+/** ⟨a, b⟩ over all elements of lists of tensors of equal shapes. */
+export function innerProduct(a: readonly Value[], b: readonly Value[]): Value {
+  return addAll(a.map((left, index) => reduceSum(mul(left, b[index]))));
+}

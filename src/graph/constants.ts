@@ -1,0 +1,50 @@
+import type { DataType, TensorData } from "../onnx/tensor.ts";
+import type { Graph, Shape, Value } from "./graph.ts";
+
+/** Constants up to this many elements are compared by content, so that equal ones are built once. */
+const comparedElements = 256;
+
+/** A tensor of one element and no axes. */
+export function scalarData(value: number, type: DataType): TensorData {
+  return tensorData([value], [], type);
+}
+
+/** Numbers as a tensor of a type. Throws for types that numbers cannot fill. */
+export function tensorData(values: ArrayLike<number>, shape: Shape, type: DataType): TensorData {
+  switch (type) {
+    case "float32":
+      return { type, shape, data: Float32Array.from(values) };
+    case "float64":
+      return { type, shape, data: Float64Array.from(values) };
+    case "int32":
+      return { type, shape, data: Int32Array.from(values) };
+    case "int64":
+      return { type, shape, data: BigInt64Array.from(Array.from(values), BigInt) };
+    case "bool":
+    case "uint8":
+      return { type, shape, data: Uint8Array.from(values) };
+    default:
+      throw new Error(`constants of type ${type} are not built from numbers`);
+  }
+}
+
+/** A vector of int64: what ONNX wants for shapes, axes and the like. */
+export function int64Vector(graph: Graph, values: readonly number[]): Value {
+  return graph.constant(tensorData(values, [values.length], "int64"));
+}
+
+/** The numbers of a constant, or undefined when the value is computed or fed. */
+export function constantNumbers(value: Value | undefined): number[] | undefined {
+  if (value?.origin.kind !== "constant") return undefined;
+  return Array.from(value.origin.data.data as ArrayLike<number | bigint>, Number);
+}
+
+/** Equal keys mean equal constants; undefined for those too large to compare. */
+export function constantKey(data: TensorData): string | undefined {
+  if (data.data.length > comparedElements) return undefined;
+  // -0 and 0 print alike but are different numbers.
+  const values = Array.from(data.data as ArrayLike<unknown>, (value) =>
+    Object.is(value, -0) ? "-0" : String(value),
+  );
+  return `${data.type}[${data.shape.join()}]${values.join()}`;
+}

@@ -1,0 +1,150 @@
+import { create } from "@bufbuild/protobuf";
+import { writeAttributes } from "../onnx/attributes.ts";
+import {
+  GraphProtoSchema,
+  type ModelProto,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  TensorShapeProto_DimensionSchema,
+  TensorShapeProtoSchema,
+  TypeProto_TensorSchema,
+  TypeProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from "../onnx/onnx_pb.ts";
+import { type TensorData, writeTensor } from "../onnx/tensor.ts";
+import { dataTypeNumber } from "../onnx/types.ts";
+import type { Graph, TensorType, Value } from "./graph.ts";
+import { leavesOf, nodesOf } from "./walk.ts";
+
+export interface ToOnnxOptions {
+  /** Version of ONNX's operator set; `requiredOpset` finds the smallest that has what the graph uses. */
+  opset: number;
+  /** Inputs that become stored weights of the file instead, by name. */
+  weights?: ReadonlyMap<string, TensorData>;
+  /** Name of the first axis of every input and output, when any size of it will do: a batch. */
+  symbolicBatch?: string;
+  name?: string;
+}
+
+/** Each ONNX version that brought a newer file format: the first opset that needs it and its IR version. */
+const irVersions: readonly [opset: number, irVersion: number][] = [
+  [25, 13],
+  [24, 12],
+  [23, 11],
+  [21, 10],
+  [19, 9],
+  [15, 8],
+  [0, 7],
+];
+
+/** The graph as an ONNX model: what its outputs need and nothing else. */
+export function toOnnx(
+  graph: Graph,
+  { opset, weights, symbolicBatch, name = "lowland" }: ToOnnxOptions,
+): ModelProto {
+  const outputs = [...graph.outputs];
+  const nodes = nodesOf(graph.outputs.values());
+  const unlowered = nodes.find((node) => node.domain === "training");
+  if (unlowered) throw new Error(`${unlowered.operator} has no ONNX form; lower the graph first`);
+  const names = nameValues(graph);
+  const nameOf = (value: Value | undefined) => (value ? names.get(value)! : "");
+  const written = nodes.map((node) =>
+    create(NodeProtoSchema, {
+      opType: node.operator,
+      domain: node.domain,
+      name: `${node.scope ? `${node.scope}/` : ""}${node.operator}_${node.id}`,
+      input: withoutTrailingBlanks(node.inputs.map(nameOf)),
+      output: withoutTrailingBlanks(node.outputs.map((output) => (names.has(output) ? nameOf(output) : ""))),
+      attribute: writeAttributes(node.attributes),
+    }),
+  );
+  // A result that is an input, a constant or another result under a second name still needs a node to make it.
+  for (const [outputName, value] of outputs) {
+    if (nameOf(value) !== outputName) {
+      written.push(
+        create(NodeProtoSchema, { opType: "Identity", input: [nameOf(value)], output: [outputName] }),
+      );
+    }
+  }
+  const leaves = leavesOf(nodes, graph.outputs.values());
+  const info = (infoName: string, type: TensorType) => valueInfo(infoName, type, symbolicBatch);
+  const initializer = leaves.flatMap((value) => {
+    const data = value.origin.kind === "constant" ? value.origin.data : weights?.get(nameOf(value));
+    return data ? [writeTensor(nameOf(value), data)] : [];
+  });
+  return create(ModelProtoSchema, {
+    irVersion: BigInt(irVersions.find(([first]) => opset >= first)![1]),
+    producerName: "lowland",
+    opsetImport: [create(OperatorSetIdProtoSchema, { version: BigInt(opset) })],
+    graph: create(GraphProtoSchema, {
+      name,
+      node: written,
+      initializer,
+      input: leaves
+        .filter((value) => value.origin.kind === "input" && !weights?.has(nameOf(value)))
+        .map((value) => info(nameOf(value), value)),
+      output: outputs.map(([outputName, value]) => info(outputName, value)),
+    }),
+  });
+}
+
+/** Every value that is read, or is a result, under a name of its own. */
+function nameValues(graph: Graph): Map<Value, string> {
+  const names = new Map<Value, string>();
+  const taken = new Set([...graph.inputs.keys(), ...graph.outputs.keys()]);
+  for (const [name, value] of graph.inputs) names.set(value, name);
+  for (const [name, value] of graph.outputs) {
+    if (value.origin.kind === "node" && !names.has(value)) names.set(value, name);
+  }
+  const nodes = nodesOf(graph.outputs.values());
+  // A node's first output is named even when only another one is read.
+  const read = new Set([...nodes.flatMap((node) => [...node.inputs, node.outputs[0]]), ...graph.outputs.values()]);
+  for (const value of [
+    ...leavesOf(nodes, graph.outputs.values()),
+    ...nodes.flatMap((node) => node.outputs),
+  ]) {
+    if (names.has(value) || !read.has(value)) continue;
+    const { origin } = value;
+    const stem =
+      origin.kind === "node" ? `${origin.node.scope}/${origin.node.operator}`.replace(/^\//, "") : "constant";
+    let name = `${stem}_${value.id}`;
+    while (taken.has(name)) name += "_";
+    taken.add(name);
+    names.set(value, name);
+  }
+  return names;
+}
+
+function valueInfo(
+  name: string,
+  { type, shape }: TensorType,
+  symbolicBatch: string | undefined,
+): ValueInfoProto {
+  const dim = shape.map((size, axis) =>
+    create(TensorShapeProto_DimensionSchema, {
+      value:
+        axis === 0 && symbolicBatch !== undefined
+          ? { case: "dimParam", value: symbolicBatch }
+          : { case: "dimValue", value: BigInt(size) },
+    }),
+  );
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, {
+      value: {
+        case: "tensorType",
+        value: create(TypeProto_TensorSchema, {
+          elemType: dataTypeNumber(type),
+          shape: create(TensorShapeProtoSchema, { dim }),
+        }),
+      },
+    }),
+  });
+}
+
+function withoutTrailingBlanks(names: string[]): string[] {
+  const last = names.findLastIndex((name) => name !== "");
+  return names.slice(0, last + 1);
+}

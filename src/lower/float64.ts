@@ -1,0 +1,123 @@
+import type { Node, Value } from "../graph/graph.ts";
+import { add, addAll, mul } from "../ops/arithmetic.ts";
+import { greater, where } from "../ops/comparison.ts";
+import { type Convolution, readConvolution } from "../ops/convolution.ts";
+import { abs, exp, log, relu } from "../ops/elementwise.ts";
+import { matMul, transposeLast } from "../ops/linear.ts";
+import { concat, expand, insertZeros, pad, reshape, slice } from "../ops/movement.ts";
+import { floatAttribute } from "../ops/operator.ts";
+import { inverseCounts, readWindow } from "../ops/pooling.ts";
+import { reduceMean, reduceSum } from "../ops/reduction.ts";
+import type { LoweringRule } from "./lower.ts";
+
+// ONNX Runtime has no float64 kernel for these. float64 is for checking (gradients, reference numbers), so the
+// forms here are chosen for being plain: a convolution is one matrix product per kernel tap.
+
+export const float64Rules: Record<string, LoweringRule> = {
+  Conv: ([x, weight, bias], node) => {
+    const y = convolve(
+      x,
+      weight,
+      readConvolution(node.attributes, x.shape.length - 2),
+      node.outputs[0].shape,
+    );
+    return [bias ? add(y, reshape(bias, [1, bias.shape[0], ...x.shape.slice(2).map(() => 1)])) : y];
+  },
+  ConvInputGradient: ([dy, weight], node) => [inputGradient(dy, weight, node)],
+  ConvWeightGradient: ([x, dy], node) => [weightGradient(x, dy, node)],
+  AveragePool: ([x], node) => {
+    const { kernel, ...window } = readWindow(node.attributes, x.shape.length - 2);
+    const ones = expand(x.graph.scalar(1, x.type), [x.shape[1], 1, ...kernel]);
+    const sums = convolve(x, ones, { ...window, group: x.shape[1] }, node.outputs[0].shape);
+    return [mul(sums, x.graph.constant(inverseCounts(x, node.outputs[0].shape.slice(2), node.attributes)))];
+  },
+  GlobalAveragePool: ([x]) => [reduceMean(x, x.shape.map((_, axis) => axis).slice(2), true)],
+  LeakyRelu: ([x], node) => [where(greater(x, 0), x, mul(x, floatAttribute(node.attributes, "alpha", 0.01)))],
+  Elu: ([x], node) => {
+    const alpha = floatAttribute(node.attributes, "alpha", 1);
+    return [where(greater(x, 0), x, mul(add(exp(x), -1), alpha))];
+  },
+  // max(x, 0) + ln(1 + e^(−|x|))
+  Softplus: ([x]) => [add(relu(x), log(add(exp(mul(abs(x), -1)), 1)))],
+};
+
+/** y [N, O, out] = Σ over taps of weight[tap]·x[shifted by tap], within each group. */
+function convolve(x: Value, weight: Value, settings: Convolution, shape: readonly number[]): Value {
+  const { group } = settings;
+  const [count, channels] = x.shape;
+  const places = product(shape.slice(2));
+  const terms = taps(weight.shape.slice(2)).map((tap) => {
+    const seen = reshape(shifted(x, tap, shape.slice(2), settings), [count, group, channels / group, places]);
+    return matMul(tapWeight(weight, tap, group), seen);
+  });
+  return reshape(addAll(terms), shape);
+}
+
+/** dx = Σ over taps of weight[tap]ᵀ·dy, put back where the tap had looked. */
+function inputGradient(dy: Value, weight: Value, node: Node): Value {
+  const [count, channels, ...size] = node.outputs[0].shape;
+  const settings = readConvolution(node.attributes, size.length);
+  const { strides, pads, dilations, group } = settings;
+  const grouped = reshape(dy, [count, group, dy.shape[1] / group, product(dy.shape.slice(2))]);
+  const padded = size.map((length, axis) => length + pads[axis] + pads[axis + size.length]);
+  const terms = taps(weight.shape.slice(2)).map((tap) => {
+    const sent = matMul(transposeLast(tapWeight(weight, tap, group)), grouped);
+    const spread = insertZeros(reshape(sent, [count, channels, ...dy.shape.slice(2)]), [1, 1, ...strides]);
+    const before = tap.map((at, axis) => at * dilations[axis]);
+    const after = padded.map((length, axis) => length - before[axis] - spread.shape[axis + 2]);
+    return pad(spread, [0, 0, ...before], [0, 0, ...after]);
+  });
+  const cut = pads.map((amount) => -amount);
+  return pad(addAll(terms), [0, 0, ...cut.slice(0, size.length)], [0, 0, ...cut.slice(size.length)]);
+}
+
+/** dw[tap] = Σ over batch and places of dy·x[shifted by tap]ᵀ, within each group. */
+function weightGradient(x: Value, dy: Value, node: Node): Value {
+  const [outputs, inputs, ...kernel] = node.outputs[0].shape;
+  const settings = readConvolution(node.attributes, kernel.length);
+  const { group } = settings;
+  const places = product(dy.shape.slice(2));
+  const grouped = reshape(dy, [dy.shape[0], group, outputs / group, places]);
+  const columns = taps(kernel).map((tap) => {
+    const seen = reshape(shifted(x, tap, dy.shape.slice(2), settings), [x.shape[0], group, inputs, places]);
+    return reshape(reduceSum(matMul(grouped, transposeLast(seen)), [0]), [outputs, inputs, 1]);
+  });
+  return reshape(concat(columns, 2), [outputs, inputs, ...kernel]);
+}
+
+/** What one tap of the kernel sees of x at every place of the output: [N, C, …size]. */
+function shifted(
+  x: Value,
+  tap: readonly number[],
+  size: readonly number[],
+  { strides, pads, dilations }: Convolution,
+) {
+  const axes = size.map((_, axis) => axis + 2);
+  const starts = tap.map((at, axis) => at * dilations[axis]);
+  return slice(pad(x, [0, 0, ...pads.slice(0, size.length)], [0, 0, ...pads.slice(size.length)]), {
+    axes,
+    starts,
+    ends: size.map((length, axis) => starts[axis] + (length - 1) * strides[axis] + 1),
+    steps: strides,
+  });
+}
+
+/** The weights of one tap, [group, O/group, I/group]. */
+function tapWeight(weight: Value, tap: readonly number[], group: number): Value {
+  const [outputs, inputs] = weight.shape;
+  const axes = tap.map((_, axis) => axis + 2);
+  const one = slice(weight, { axes, starts: tap, ends: tap.map((at) => at + 1) });
+  return reshape(one, [group, outputs / group, inputs]);
+}
+
+/** Every position in a kernel, in row-major order. */
+function taps(kernel: readonly number[]): number[][] {
+  return kernel.reduce<number[][]>(
+    (all, length) => all.flatMap((tap) => Array.from({ length }, (_, at) => [...tap, at])),
+    [[]],
+  );
+}
+
+function product(sizes: readonly number[]): number {
+  return sizes.reduce((total, size) => total * size, 1);
+}

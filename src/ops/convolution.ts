@@ -1,0 +1,226 @@
+import { describe, type Shape, type TensorType, type Value } from "../graph/graph.ts";
+import {
+  apply,
+  defineOperator,
+  int,
+  intAttribute,
+  ints,
+  intsAttribute,
+  operatorError,
+  requireSameType,
+} from "./operator.ts";
+import { reduceSum } from "./reduction.ts";
+
+// Convolution and its two gradients.
+//
+// y = conv(x, w) is linear in x and in w, so ⟨conv(x, w), dy⟩ = F(x, w, dy) is linear in all three. The gradient for
+// x is the tensor g with ⟨x, g⟩ = F, the gradient for w the tensor g with ⟨w, g⟩ = F:
+//
+//   conv(x, w)                   [N, O, out]   ─ convInputGradient(dy, w)   for x, convWeightGradient(x, dy) for w
+//   convInputGradient(dy, w)     [N, C, in]    ─ conv(h, w)                 for dy, convWeightGradient(h, dy) for w
+//   convWeightGradient(x, dy)    [O, C/g, k]   ─ convInputGradient(dy, h)   for x, conv(x, h)                 for dy
+//
+// with h the incoming gradient. The three are closed under differentiation, so second and higher derivatives need
+// nothing new. `src/lower` turns the two gradients into what the target runs fast.
+
+export interface ConvolutionOptions {
+  /** One per spatial axis, as are the others. Default 1. */
+  strides?: readonly number[];
+  /** Zeros before each spatial axis, then after each: [top, left, bottom, right]. Default 0. */
+  pads?: readonly number[];
+  dilations?: readonly number[];
+  /** Channels are split into so many groups that do not see each other. Default 1. */
+  group?: number;
+}
+
+/** A convolution's settings with every default filled in. */
+export interface Convolution {
+  strides: readonly number[];
+  pads: readonly number[];
+  dilations: readonly number[];
+  group: number;
+}
+
+defineOperator("Conv", {
+  since: 11,
+  infer: ([x, weight, bias], attributes): TensorType[] => {
+    const [input, kernel] = [x!, weight!];
+    requireSameType("conv", bias ? [input, kernel, bias] : [input, kernel]);
+    const { group } = readConvolution(attributes, input.shape.length - 2);
+    if (input.shape.length !== kernel.shape.length || input.shape.length < 3) {
+      throw operatorError(
+        "conv",
+        input,
+        `input ${describe(input)} and weight ${describe(kernel)} need the same number of axes, 3 or more`,
+      );
+    }
+    if (input.shape[1] !== kernel.shape[1] * group) {
+      throw operatorError(
+        "conv",
+        input,
+        `input has ${input.shape[1]} channels, weight expects ${kernel.shape[1] * group} (shape [${kernel.shape.join(", ")}]${group > 1 ? `, ${group} groups` : ""})`,
+      );
+    }
+    if (kernel.shape[0] % group !== 0) {
+      throw operatorError(
+        "conv",
+        input,
+        `${kernel.shape[0]} output channels do not divide into ${group} groups`,
+      );
+    }
+    const settings = readConvolution(attributes, input.shape.length - 2);
+    const size = outputSize(input.shape.slice(2), kernel.shape.slice(2), settings);
+    if (size.some((length) => length < 1)) {
+      throw operatorError(
+        "conv",
+        input,
+        `input [${input.shape.join(", ")}] is smaller than the kernel [${kernel.shape.slice(2).join(", ")}]`,
+      );
+    }
+    return [{ type: input.type, shape: [input.shape[0], kernel.shape[0], ...size] }];
+  },
+  gradient: ({ inputs: [x, weight, bias], attributes, gradient, wanted }) => {
+    const settings = readConvolution(attributes, x.shape.length - 2);
+    return [
+      wanted[0] ? convInputGradient(gradient, weight, x.shape.slice(2), settings) : undefined,
+      wanted[1] ? convWeightGradient(x, gradient, weight.shape.slice(2), settings) : undefined,
+      wanted[2] && bias ? reduceSum(gradient, allButChannels(gradient)) : undefined,
+    ];
+  },
+});
+
+// The same operation as ConvInputGradient below under ONNX's name, which has the padding of the output instead of its
+// size; lowering chooses it for strides above 1.
+defineOperator("ConvTranspose", {
+  since: 11,
+  infer: ([dy, weight], attributes) => {
+    const { strides, pads, dilations, group } = readConvolution(attributes, dy!.shape.length - 2);
+    const size = dy!.shape.slice(2);
+    const padding = intsAttribute(
+      attributes,
+      "output_padding",
+      size.map(() => 0),
+    );
+    const length = (axis: number) =>
+      strides[axis] * (size[axis] - 1) +
+      dilations[axis] * (weight!.shape[axis + 2] - 1) +
+      1 +
+      padding[axis] -
+      pads[axis] -
+      pads[axis + size.length];
+    return [
+      {
+        type: dy!.type,
+        shape: [dy!.shape[0], weight!.shape[1] * group, ...size.map((_, axis) => length(axis))],
+      },
+    ];
+  },
+  gradient: ({ inputs: [x, weight], attributes, gradient, wanted }) => {
+    const settings = readConvolution(attributes, x.shape.length - 2);
+    return [
+      wanted[0] ? conv(gradient, weight, undefined, settings) : undefined,
+      wanted[1] ? convWeightGradient(gradient, x, weight.shape.slice(2), settings) : undefined,
+    ];
+  },
+});
+
+defineOperator("ConvInputGradient", {
+  since: 1,
+  domain: "training",
+  infer: ([dy, weight], attributes) => {
+    const { group } = readConvolution(attributes, dy!.shape.length - 2);
+    const size = intsAttribute(attributes, "size", []);
+    return [{ type: dy!.type, shape: [dy!.shape[0], weight!.shape[1] * group, ...size] }];
+  },
+  gradient: ({ inputs: [dy, weight], attributes, gradient, wanted }) => {
+    const settings = readConvolution(attributes, dy.shape.length - 2);
+    return [
+      wanted[0] ? conv(gradient, weight, undefined, settings) : undefined,
+      wanted[1] ? convWeightGradient(gradient, dy, weight.shape.slice(2), settings) : undefined,
+    ];
+  },
+});
+
+defineOperator("ConvWeightGradient", {
+  since: 1,
+  domain: "training",
+  infer: ([x, dy], attributes) => {
+    const { group } = readConvolution(attributes, x!.shape.length - 2);
+    const size = intsAttribute(attributes, "size", []);
+    return [{ type: x!.type, shape: [dy!.shape[1], x!.shape[1] / group, ...size] }];
+  },
+  gradient: ({ inputs: [x, dy], attributes, gradient, wanted }) => {
+    const settings = readConvolution(attributes, x.shape.length - 2);
+    return [
+      wanted[0] ? convInputGradient(dy, gradient, x.shape.slice(2), settings) : undefined,
+      wanted[1] ? conv(x, gradient, undefined, settings) : undefined,
+    ];
+  },
+});
+
+/**
+ * Cross-correlation of x [N, C, …] with weight [O, C/group, …] plus bias [O], over any number of spatial axes:
+ * PyTorch's `conv1d`, `conv2d`, `conv3d`.
+ */
+export function conv(x: Value, weight: Value, bias?: Value, options: ConvolutionOptions = {}): Value {
+  const settings = completeConvolution(options, x.shape.length - 2);
+  return apply("Conv", [x, weight, bias], {
+    ...convolutionAttributes(settings),
+    kernel_shape: ints(weight.shape.slice(2)),
+  })[0];
+}
+
+/** Gradient of `conv` for its input, whose spatial sizes are `size`. */
+export function convInputGradient(dy: Value, weight: Value, size: Shape, settings: Convolution): Value {
+  return apply("ConvInputGradient", [dy, weight], {
+    ...convolutionAttributes(settings),
+    size: ints(size),
+  })[0];
+}
+
+/** Gradient of `conv` for its weight, whose kernel sizes are `size`. */
+export function convWeightGradient(x: Value, dy: Value, size: Shape, settings: Convolution): Value {
+  return apply("ConvWeightGradient", [x, dy], { ...convolutionAttributes(settings), size: ints(size) })[0];
+}
+
+/** Spatial sizes of a convolution's (or a pool's) output. */
+export function outputSize(
+  size: Shape,
+  kernel: Shape,
+  { strides, pads, dilations }: Omit<Convolution, "group">,
+): number[] {
+  return size.map((length, axis) => {
+    const reach = dilations[axis] * (kernel[axis] - 1) + 1;
+    return Math.floor((length + pads[axis] + pads[axis + size.length] - reach) / strides[axis]) + 1;
+  });
+}
+
+export function completeConvolution(options: ConvolutionOptions, axes: number): Convolution {
+  const ones = new Array<number>(axes).fill(1);
+  return {
+    strides: options.strides ?? ones,
+    pads: options.pads ?? new Array<number>(2 * axes).fill(0),
+    dilations: options.dilations ?? ones,
+    group: options.group ?? 1,
+  };
+}
+
+/** The settings a node carries. */
+export function readConvolution(attributes: Parameters<typeof intAttribute>[0], axes: number): Convolution {
+  const complete = completeConvolution({}, axes);
+  return {
+    strides: intsAttribute(attributes, "strides", complete.strides),
+    pads: intsAttribute(attributes, "pads", complete.pads),
+    dilations: intsAttribute(attributes, "dilations", complete.dilations),
+    group: intAttribute(attributes, "group", 1),
+  };
+}
+
+function convolutionAttributes({ strides, pads, dilations, group }: Convolution) {
+  return { strides: ints(strides), pads: ints(pads), dilations: ints(dilations), group: int(group) };
+}
+
+/** Every axis but the second, the channels'. */
+export function allButChannels(x: Value): number[] {
+  return x.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
+}

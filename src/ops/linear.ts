@@ -1,0 +1,111 @@
+import { describe, type TensorType, type Value } from "../graph/graph.ts";
+import { mul, sumToShape } from "./arithmetic.ts";
+import { transpose } from "./movement.ts";
+import {
+  apply,
+  broadcastShape,
+  defineOperator,
+  floatAttribute,
+  int,
+  intAttribute,
+  operatorError,
+  requireSameType,
+} from "./operator.ts";
+
+defineOperator("MatMul", {
+  since: 13,
+  infer: ([a, b]): TensorType[] => {
+    const [left, right] = [a!, b!];
+    const type = requireSameType("MatMul", [left, right]);
+    if (left.shape.length < 2 || right.shape.length < 2 || left.shape.at(-1) !== right.shape.at(-2)) {
+      throw operatorError("MatMul", left, `cannot multiply ${describe(left)} by ${describe(right)}`);
+    }
+    const batch = broadcastShape(
+      "MatMul",
+      { ...left, shape: left.shape.slice(0, -2) },
+      { ...right, shape: right.shape.slice(0, -2) },
+    );
+    return [{ type, shape: [...batch, left.shape.at(-2)!, right.shape.at(-1)!] }];
+  },
+  gradient: ({ inputs: [a, b], gradient, wanted }) => [
+    wanted[0] ? sumToShape(matMul(gradient, transposeLast(b)), a.shape) : undefined,
+    wanted[1] ? sumToShape(matMul(transposeLast(a), gradient), b.shape) : undefined,
+  ],
+});
+
+/** Matrix product of the last two axes, [..., m, k] by [..., k, n]; the axes before are broadcast. */
+export function matMul(a: Value, b: Value): Value {
+  return apply("MatMul", [a, b])[0];
+}
+
+/** Swaps the last two axes. */
+export function transposeLast(x: Value): Value {
+  const order = x.shape.map((_, axis) => axis);
+  return transpose(x, [...order.slice(0, -2), order.at(-1)!, order.at(-2)!]);
+}
+
+// Y = α·A′·B′ + β·C with A′ = A or Aᵀ and B′ = B or Bᵀ, all matrices; C is broadcast to [m, n].
+defineOperator("Gemm", {
+  since: 13,
+  infer: ([a, b, c], attributes): TensorType[] => {
+    const [left, right] = [a!, b!];
+    const type = requireSameType("Gemm", c ? [left, right, c] : [left, right]);
+    const [transposeA, transposeB] = [
+      intAttribute(attributes, "transA", 0),
+      intAttribute(attributes, "transB", 0),
+    ];
+    const [m, k] = transposeA ? [...left.shape].reverse() : left.shape;
+    const [depth, n] = transposeB ? [...right.shape].reverse() : right.shape;
+    if (left.shape.length !== 2 || right.shape.length !== 2 || k !== depth) {
+      const mark = (transposed: number) => (transposed ? " transposed" : "");
+      throw operatorError(
+        "Gemm",
+        left,
+        `cannot multiply ${describe(left)}${mark(transposeA)} by ${describe(right)}${mark(transposeB)}`,
+      );
+    }
+    return [{ type, shape: [m, n] }];
+  },
+  gradient: ({ inputs: [a, b, c], attributes, gradient, wanted }) => {
+    const [transposeA, transposeB] = ["transA", "transB"].map(
+      (name) => intAttribute(attributes, name, 0) === 1,
+    );
+    const scaled = (value: Value, factor: number) => (factor === 1 ? value : mul(value, factor));
+    const dy = scaled(gradient, floatAttribute(attributes, "alpha", 1));
+    const gradientA = () =>
+      transposeA
+        ? gemm(b, dy, undefined, { transposeA: transposeB, transposeB: true })
+        : gemm(dy, b, undefined, { transposeB: !transposeB });
+    const gradientB = () =>
+      transposeB
+        ? gemm(dy, a, undefined, { transposeA: true, transposeB: transposeA })
+        : gemm(a, dy, undefined, { transposeA: !transposeA });
+    return [
+      wanted[0] ? gradientA() : undefined,
+      wanted[1] ? gradientB() : undefined,
+      wanted[2] ? sumToShape(scaled(gradient, floatAttribute(attributes, "beta", 1)), c.shape) : undefined,
+    ];
+  },
+});
+
+/** Matrix product of two matrices, either one transposed first, plus an optional broadcast summand. */
+export function gemm(
+  a: Value,
+  b: Value,
+  c?: Value,
+  { transposeA = false, transposeB = false }: { transposeA?: boolean; transposeB?: boolean } = {},
+): Value {
+  return apply("Gemm", [a, b, c], { transA: int(transposeA ? 1 : 0), transB: int(transposeB ? 1 : 0) })[0];
+}
+
+/** x·Wᵀ + b for x [N, in], weight [out, in] and bias [out]: PyTorch's `linear`. */
+export function linear(x: Value, weight: Value, bias?: Value): Value {
+  if (x.shape.length !== 2 || x.shape[1] !== weight.shape[1]) {
+    throw operatorError(
+      "linear",
+      x,
+      `input has shape [${x.shape.join(", ")}], weight [${weight.shape.join(", ")}] expects [N, ${weight.shape[1]}]`,
+    );
+  }
+  return gemm(x, weight, bias, { transposeB: true });
+}

@@ -1,0 +1,157 @@
+import { UserError } from "../common/errors.ts";
+import {
+  type Attributes,
+  describe,
+  type Node,
+  type Shape,
+  type TensorType,
+  type Value,
+} from "../graph/graph.ts";
+import type { AttributeValue } from "../onnx/attributes.ts";
+import type { DataType } from "../onnx/tensor.ts";
+
+/** What a gradient rule sees of the node it differentiates. */
+export interface GradientContext {
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Attributes;
+  /** dL/d(first output); the only one of most operators. */
+  readonly gradient: Value;
+  /** dL/d(each output); undefined where the loss does not depend on it. */
+  readonly gradients: readonly (Value | undefined)[];
+  /** Which inputs a parameter can be reached through: the others' gradients need not be built. */
+  readonly wanted: readonly boolean[];
+}
+
+export interface OperatorRule {
+  /** The opset (of the rule's domain) that first has the operator in the form built here. */
+  readonly since: number;
+  /** `""` when left out: ONNX's own. Operators of `training` are expanded by `src/lower` and never reach a file. */
+  readonly domain?: "" | "training";
+  /** Types of the outputs. Throws `UserError` on inputs that do not fit. */
+  readonly infer: (inputs: readonly (Value | undefined)[], attributes: Attributes) => readonly TensorType[];
+  /**
+   * dL/d(each input), built from operators that have gradient rules themselves; undefined where there is none.
+   * `"zero"` is for operators that are constant almost everywhere (comparisons, signs, indices).
+   */
+  readonly gradient: "zero" | ((context: GradientContext) => readonly (Value | undefined)[]);
+}
+
+const rules = new Map<string, OperatorRule>();
+
+/** Enters an operator into the registry: its shape rule and its gradient rule, side by side. */
+export function defineOperator(operator: string, rule: OperatorRule): void {
+  if (rules.has(operator)) throw new Error(`operator ${operator} is defined twice`);
+  rules.set(operator, rule);
+}
+
+export function operatorRule(operator: string): OperatorRule {
+  const rule = rules.get(operator);
+  if (!rule)
+    throw new UserError(`operator ${operator} is not known; known are ${operatorNames().join(", ")}`);
+  return rule;
+}
+
+/** All operators in alphabetical order. */
+export function operatorNames(): string[] {
+  return [...rules.keys()].sort();
+}
+
+/** Adds an operator to the graph of its inputs, its output types found by its shape rule. */
+export function apply(
+  operator: string,
+  inputs: readonly (Value | undefined)[],
+  attributes: Attributes = {},
+): readonly Value[] {
+  const rule = operatorRule(operator);
+  const graph = inputs.find((input) => input !== undefined)!.graph;
+  const outputs = rule.infer(inputs, attributes);
+  return graph.add(operator, inputs, attributes, outputs, rule.domain ?? "");
+}
+
+/** The smallest ONNX opset that has every given node. */
+export function requiredOpset(nodes: readonly Node[]): number {
+  return Math.max(
+    13,
+    ...nodes.filter((node) => node.domain === "").map((node) => operatorRule(node.operator).since),
+  );
+}
+
+/** An error about an operator that names where in the model it stands. */
+export function operatorError(operator: string, value: Value, message: string): UserError {
+  const { scope } = value.graph;
+  return new UserError(`${operator}${scope ? ` "${scope}"` : ""}: ${message}`);
+}
+
+/** Throws unless all values have one type. */
+export function requireSameType(operator: string, values: readonly Value[]): DataType {
+  const [first, ...others] = values;
+  for (const other of others) {
+    if (other.type !== first.type) {
+      throw operatorError(
+        operator,
+        first,
+        `inputs differ in type: ${describe(first)} and ${describe(other)}`,
+      );
+    }
+  }
+  return first.type;
+}
+
+/** Axes counted from the end made plain, in ascending order. Throws for axes that are not there or given twice. */
+export function normalizeAxes(operator: string, input: Value, axes: readonly number[]): number[] {
+  const rank = input.shape.length;
+  const plain = axes.map((axis) => {
+    if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
+      throw operatorError(operator, input, `axis ${axis} is not there in ${describe(input)}`);
+    }
+    return axis < 0 ? axis + rank : axis;
+  });
+  if (new Set(plain).size !== plain.length) {
+    throw operatorError(operator, input, `axes ${axes.join(", ")} name an axis twice`);
+  }
+  return plain.sort((a, b) => a - b);
+}
+
+/** The shape two shapes are broadcast to (NumPy's rule). */
+export function broadcastShape(operator: string, a: Value, b: Value): Shape {
+  const rank = Math.max(a.shape.length, b.shape.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const left = a.shape[axis - rank + a.shape.length] ?? 1;
+    const right = b.shape[axis - rank + b.shape.length] ?? 1;
+    if (left !== right && left !== 1 && right !== 1) {
+      throw operatorError(operator, a, `shapes do not broadcast: ${describe(a)} and ${describe(b)}`);
+    }
+    return left === 1 ? right : left;
+  });
+}
+
+export const int = (value: number): AttributeValue => ({ int: value });
+export const ints = (value: readonly number[]): AttributeValue => ({ ints: [...value] });
+export const float = (value: number): AttributeValue => ({ float: value });
+export const string = (value: string): AttributeValue => ({ string: value });
+
+/** Reads an attribute of a node; `fallback` is ONNX's default for it. */
+export function intAttribute(attributes: Attributes, name: string, fallback: number): number {
+  const value = attributes[name];
+  return value && "int" in value ? value.int : fallback;
+}
+
+export function intsAttribute(
+  attributes: Attributes,
+  name: string,
+  fallback: readonly number[],
+): readonly number[] {
+  const value = attributes[name];
+  return value && "ints" in value ? value.ints : fallback;
+}
+
+export function floatAttribute(attributes: Attributes, name: string, fallback: number): number {
+  const value = attributes[name];
+  return value && "float" in value ? value.float : fallback;
+}
+
+export function stringAttribute(attributes: Attributes, name: string, fallback: string): string {
+  const value = attributes[name];
+  return value && "string" in value ? value.string : fallback;
+}

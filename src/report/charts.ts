@@ -1,0 +1,223 @@
+/** Which charts a report holds: what each draws, what it says to a reader, and what it says to one who cannot see it. */
+import type { ReportData, RunData } from "./data.ts";
+import { fixed, isNumber, percent, significant } from "./numbers.ts";
+
+export type Axis = "epoch" | "gradientEvaluations" | "trainingSeconds" | "step";
+
+export interface Panel {
+  id: string;
+  title: string;
+  /** Which table of a run's data the lines come from. */
+  source: "epochs" | "steps" | "schedule";
+  y: string;
+  /** The name of the vertical axis, with its unit. */
+  unit: string;
+  /** Shares, drawn in percent. */
+  percent: boolean;
+  logarithmic: boolean;
+  /** A faint band from `${y}Low` to `${y}High`. */
+  band: boolean;
+  /** Vertical range when the first epochs, far from all others, are let run off the chart. */
+  range?: { min: number; max: number; fromEpoch: number };
+  /** A thin horizontal line with a meaning. */
+  reference?: { value: number; label: string };
+  /** Places of the runs that have values here. */
+  runs: number[];
+  /** The chart in words. */
+  alternative: string;
+}
+
+export interface ChartSection {
+  id: string;
+  title: string;
+  /** Plain text above the charts. */
+  notes: string[];
+  /** Horizontal axes to choose from; the first is shown first. */
+  axes: Axis[];
+  panels: Panel[];
+  /** Symbols used in this section. */
+  glossary: [symbol: string, meaning: string][];
+}
+
+const sharpnessGlossary: ChartSection["glossary"] = [
+  ["ρ", "radius: how far the weights w are moved"],
+  ["g, ‖g‖", "the gradient of the loss at w, and its length"],
+  ["ε", "the step of length ρ along the gradient, ρ · g / ‖g‖"],
+  ["MaxS", "L(w + ε) − L(w): how much the loss rises uphill"],
+  ["MinS", "L(w) − L(w − ε): how much it falls downhill"],
+  ["BilS", "MaxS + MinS"],
+];
+
+const insideGlossary: ChartSection["glossary"] = [
+  ["g⁺, g⁻", "gradients ρmax uphill and ρmin downhill of the weights"],
+  [
+    "ς",
+    "‖g⁺‖ / ‖g⁻‖, the scale of bilateral SAM's third gradient; above 1 the uphill side is the steeper one",
+  ],
+  ["cos(g, g⁻)", "below 0 the downhill point has overshot the valley: ρmin is too large there"],
+  [
+    "curvature uᵀHu",
+    "u · (g⁺ − g⁻) / (ρmax + ρmin) with u = g / ‖g‖: how fast the slope grows along the gradient",
+  ],
+];
+
+/** The sections that have data, each with the panels that have data. */
+export function chartSections(data: ReportData): ChartSection[] {
+  const { runs } = data;
+  const sections: DraftSection[] = [
+    {
+      id: "learning",
+      title: "Accuracy and loss",
+      notes: [
+        "By gradient evaluations or seconds, runs are compared at equal cost. Every run follows its schedule by epoch, though: where a cheap run has ended, a costlier one is still in mid-schedule.",
+      ],
+      axes: ["epoch", "gradientEvaluations", "trainingSeconds"],
+      panels: [
+        panel("test-accuracy", "Test accuracy", "epochs", "testAccuracy", "%", { percent: true }),
+        panel("test-loss", "Test loss", "epochs", "testLoss", "cross entropy (nats)"),
+        panel("train-loss", "Training loss", "epochs", "trainLoss", "mean over the epoch (nats)"),
+        panel(
+          "wrong-labels",
+          "Wrong labels memorised",
+          "epochs",
+          "wrongLabelAccuracy",
+          "% of wrongly labelled images",
+          { percent: true },
+        ),
+      ],
+      glossary: [],
+    },
+    {
+      id: "sharpness",
+      title: "Sharpness over training",
+      notes: [
+        `${sharpnessSubset(data)} Lower is flatter. At equal radii the curvature parts of MaxS and MinS cancel in their sum, so BilS is close to 2ρ‖g‖.`,
+      ],
+      axes: ["epoch"],
+      panels: [
+        panel("max-sharpness", "MaxS", "epochs", "maxSharpness", "loss (nats)"),
+        panel("min-sharpness", "MinS", "epochs", "minSharpness", "loss (nats)"),
+        panel("bilateral-sharpness", "BilS", "epochs", "bilateralSharpness", "loss (nats)"),
+      ],
+      glossary: sharpnessGlossary,
+    },
+    {
+      id: "inside",
+      title: "Inside bilateral SAM",
+      notes: [binNote(runs)],
+      axes: ["step"],
+      panels: [
+        panel("scale", "ς, the scale", "steps", "scale", "ς (ratio)", {
+          band: true,
+          reference: { value: 1, label: "ς = 1" },
+        }),
+        panel("conflict", "cos(g, g⁻)", "steps", "cosGradMin", "cosine", {
+          band: true,
+          reference: { value: 0, label: "overshoot below 0" },
+        }),
+        panel("curvature", "Curvature along the gradient", "steps", "curvature", "uᵀHu (loss per squared radius)", {
+          band: true,
+        }),
+      ],
+      glossary: insideGlossary,
+    },
+    {
+      id: "schedule",
+      title: "Learning rate and radius",
+      notes: ["Where lines lie on top of each other the runs share a schedule."],
+      axes: ["step"],
+      panels: [
+        panel("learning-rate", "Learning rate", "schedule", "learningRate", "η"),
+        panel("rho-min", "Descent radius", "schedule", "rhoMin", "ρmin"),
+      ],
+      glossary: [],
+    },
+  ];
+  return sections
+    .map((section) => ({ ...section, panels: section.panels.flatMap((draft) => finished(draft, section, runs)) }))
+    .filter((section) => section.panels.length > 0);
+}
+
+/** A panel before its data is looked at. */
+type Draft = Omit<Panel, "logarithmic" | "range" | "runs" | "alternative">;
+type DraftSection = Omit<ChartSection, "panels"> & { panels: Draft[] };
+
+function panel(
+  id: string,
+  title: string,
+  source: Panel["source"],
+  y: string,
+  unit: string,
+  options: Partial<Draft> = {},
+): Draft {
+  return { id, title, source, y, unit, percent: false, band: false, ...options };
+}
+
+/** The values a panel draws for a run. */
+function valuesOf(run: RunData, { source, y }: Draft): (number | null)[] {
+  return (source === "steps" ? run.steps.columns : run[source])[y] ?? [];
+}
+
+function finished(draft: Draft, section: DraftSection, runs: RunData[]): Panel[] {
+  const values = runs.flatMap((run) => valuesOf(run, draft)).filter(isNumber);
+  if (values.length === 0) return [];
+  const low = Math.min(...values);
+  // Several decades on a linear axis leave all but the largest line at the bottom.
+  const logarithmic = draft.y.endsWith("Sharpness") && low > 0 && Math.max(...values) / low > 50;
+  const ends = runs.flatMap((run) => {
+    const last = valuesOf(run, draft).findLast(isNumber);
+    if (last === undefined) return [];
+    return [`${run.optimizer} ${draft.percent ? `${percent(last)} %` : significant(last)}`];
+  });
+  const drawn = runs.flatMap((run, index) => (valuesOf(run, draft).some(isNumber) ? [index] : []));
+  const axis = section.axes[0] === "step" ? "optimizer step" : "epoch";
+  const alternative = `Line chart of ${draft.title} by ${axis}. At the end: ${ends.join("; ")}.`;
+  const range = section.id === "learning" ? laterRange(draft, runs) : undefined;
+  return [{ ...draft, logarithmic, range, runs: drawn, alternative }];
+}
+
+/**
+ * In the first epochs everything changes so much that the differences at the end would be a hair's breadth.
+ * When the epochs after the first eighth span less than half of the whole range, the chart is scaled to them.
+ */
+function laterRange(draft: Draft, runs: RunData[]): Panel["range"] {
+  const longest = Math.max(...runs.map((run) => run.epochs.epoch?.length ?? 0));
+  const skipped = Math.floor(longest / 8);
+  const all = runs.flatMap((run) => valuesOf(run, draft)).filter(isNumber);
+  const later = runs.flatMap((run) => valuesOf(run, draft).slice(skipped)).filter(isNumber);
+  if (skipped === 0 || later.length === 0) return undefined;
+  const low = Math.min(...later);
+  const high = Math.max(...later);
+  if (high <= low || high - low > (Math.max(...all) - Math.min(...all)) / 2) return undefined;
+  const factor = draft.percent ? 100 : 1;
+  const grid = 10 ** Math.floor(Math.log10((high - low) * factor)) / 2;
+  return {
+    min: Math.floor((low * factor) / grid) * grid,
+    max: Math.ceil((high * factor) / grid) * grid,
+    fromEpoch: skipped + 1,
+  };
+}
+
+function sharpnessSubset({ runs }: ReportData): string {
+  const measured = runs.flatMap((run) => run.outcome?.sharpness ?? []);
+  const texts = new Set(
+    measured.map(({ rho, images }) => `ρ = ${rho} on ${fixed(images, 0)} fixed training images`),
+  );
+  return texts.size === 0
+    ? "Measured on a fixed subset of the training images."
+    : `Measured at ${[...texts].join(", or ")}.`;
+}
+
+function binNote(runs: RunData[]): string {
+  const binned = runs.find((run) => Object.keys(run.steps.columns).length > 0);
+  if (!binned) return "";
+  const { stepsPerBin, epochsPerBin } = binned.steps;
+  if (stepsPerBin === 1) return "Every step is drawn.";
+  const epochs =
+    epochsPerBin === 1
+      ? "one epoch"
+      : epochsPerBin > 1
+        ? `${epochsPerBin} epochs`
+        : `${significant(epochsPerBin, 2)} of an epoch`;
+  return `Measured on the mini-batch of every step; each line is the median over ${fixed(stepsPerBin, 0)} steps (${epochs}), and the faint band holds the middle 80 % of them.`;
+}

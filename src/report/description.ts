@@ -1,0 +1,82 @@
+/** One sentence on what was trained, from whatever the configuration says. */
+import { fixed, isNumber, significant } from "./numbers.ts";
+import type { Run } from "./read.ts";
+import { settingsOf } from "./settings.ts";
+
+/** Settings that are the point of a comparison or of no interest to its reader. */
+const expectedToDiffer = /^(optimizer|name|output|folder|threads)\b/;
+
+/** Plain text; several sentences when the runs differ in more than their optimizer. */
+export function describe(runs: Run[]): string {
+  const recorded = runs.filter((run) => run.record?.configuration);
+  if (recorded.length === 0) return "Nothing is recorded about what was trained.";
+  const shared = sharedConfiguration(recorded);
+  const noise = shared.labelNoise;
+  const parameters = new Set(runs.map((run) => run.outcome?.parameters).filter(isNumber));
+
+  const model = nameOf(shared.model) ?? "A network";
+  const size = parameters.size === 1 ? ` (${fixed([...parameters][0], 0)} parameters)` : "";
+  const images = isNumber(shared.limit) ? `${fixed(shared.limit, 0)} training images` : "the training images";
+  const data = nameOf(shared.data) ? ` of ${nameOf(shared.data)}` : "";
+  const settings = [
+    isNumber(shared.epochs) && `${fixed(shared.epochs, 0)} epochs`,
+    isNumber(shared.batchSize) && `batches of ${fixed(shared.batchSize, 0)}`,
+    isNumber(shared.learningRate) && `learning rate ${significant(shared.learningRate)}${scheduleOf(shared)}`,
+    isNumber(shared.labelSmoothing) &&
+      shared.labelSmoothing > 0 &&
+      `label smoothing ${significant(shared.labelSmoothing)}`,
+    augmentationOf(shared.augmentation),
+    isNumber(shared.seed) && `seed ${shared.seed}`,
+  ].filter((part) => typeof part === "string");
+
+  const noisy = isNumber(noise) && noise > 0 ? `, ${significant(noise * 100)} % of them with a wrong label` : "";
+  const times = runs.length > 1 ? `, once with each of ${runs.length} optimizers` : ` with ${runs[0]!.label}`;
+  const how = settings.length > 0 ? `: ${settings.join(", ")}` : "";
+  return [
+    `${model}${size} was trained on ${images}${data}${noisy}${times}${how}.`,
+    differences(recorded),
+    absent(runs),
+  ]
+    .filter(Boolean)
+    .join(" ");
+}
+
+function sharedConfiguration(runs: Run[]): Record<string, unknown> {
+  const first = runs[0]!.record!.configuration;
+  return Object.fromEntries(
+    Object.entries(first).filter(([key, value]) =>
+      runs.every((run) => JSON.stringify(run.record!.configuration[key]) === JSON.stringify(value)),
+    ),
+  );
+}
+
+function differences(runs: Run[]): string {
+  const keys = settingsOf(runs)
+    .filter((setting) => !setting.shared && !expectedToDiffer.test(setting.key))
+    .map((setting) => setting.key);
+  return keys.length > 0 ? `The runs differ in more than their optimizer: ${keys.join(", ")}.` : "";
+}
+
+function absent(runs: Run[]): string {
+  const names = runs.filter((run) => run.status === "not started").map((run) => run.label);
+  return names.length > 0 ? `Not started yet: ${names.join(", ")}.` : "";
+}
+
+function scheduleOf({ schedule }: Record<string, unknown>): string {
+  const name = nameOf(schedule);
+  return name ? ` (${name} schedule)` : "";
+}
+
+function augmentationOf(augmentation: unknown): string | undefined {
+  if (augmentation === false || augmentation === "none" || augmentation === "off") return "no augmentation";
+  if (augmentation === true) return "augmented images";
+  const name = nameOf(augmentation);
+  return name && `augmentation ${name}`;
+}
+
+function nameOf(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (typeof value !== "object" || value === null) return undefined;
+  const { name, kind, type } = value as Record<string, unknown>;
+  return [name, kind, type].find((candidate) => typeof candidate === "string");
+}

@@ -1,0 +1,187 @@
+/**
+ * "What is seen here": plain sentences computed from the numbers, whichever way they came out.
+ * Accuracies are compared at the tenth of a percent that is printed, so that text and table never disagree.
+ */
+import { sharpnessBasis } from "./columns.ts";
+import { familyOf, radiusMatchedSam, totalRadius } from "./method.ts";
+import { fixed, isNumber, percent, seconds, significant } from "./numbers.ts";
+import type { Outcome, Run } from "./read.ts";
+
+export interface Finding {
+  topic: string;
+  text: string;
+}
+
+type Measured = Run & { outcome: Outcome };
+
+/** The findings of a comparison, or of a single run, in the order to read them. Plain text, not HTML. */
+export function findingsOf(runs: Run[]): Finding[] {
+  const measured = runs.filter((run): run is Measured => isNumber(run.outcome?.testAccuracy));
+  if (measured.length === 0)
+    return [{ topic: "Nothing yet", text: "No run has finished an epoch, so there is nothing to compare." }];
+  const findings: [topic: string, text: string | undefined][] = [
+    ["Not finished", unfinished(measured)],
+    ["Accuracy", measured.length > 1 ? accuracy(measured) : oneAccuracy(measured[0]!)],
+    ["Bilateral SAM", measured.length > 1 ? bilateral(measured) : undefined],
+    ["During training", peaks(measured)],
+    ["Memorised noise", noise(measured)],
+    ["Flatness", flatness(measured)],
+    ["Cost", cost(measured)],
+    ["How far to trust this", trust(measured)],
+  ];
+  return findings.flatMap(([topic, text]) => (text ? [{ topic, text }] : []));
+}
+
+function accuracy(runs: Measured[]): string {
+  const best = Math.max(...runs.map(points));
+  const winners = runs.filter((run) => points(run) === best);
+  const sgd = runs.find((run) => familyOf(run) === "sgd");
+  const lead =
+    winners.length === 1
+      ? `${winners[0]!.label} has the best test accuracy, ${percent(winners[0]!.outcome.testAccuracy)} %.`
+      : `${list(winners.map((run) => run.label))} share the best test accuracy, ${percent(winners[0]!.outcome.testAccuracy)} %.`;
+  if (!sgd) return lead;
+  if (!winners.includes(sgd)) {
+    return `${lead} SGD has ${percent(sgd.outcome.testAccuracy)} %, ${pointsText(best - points(sgd))} less.`;
+  }
+  const others = runs.filter((run) => familyOf(run) !== "sgd");
+  if (others.length === 0) return lead;
+  const next = others.reduce((a, b) => (points(b) > points(a) ? b : a));
+  const gap = best - points(next);
+  if (gap === 0)
+    return `${lead} Here SGD is as accurate as the best of the sharpness-aware runs, at a lower cost.`;
+  return `${lead} SGD wins here: ${next.label}, the best of the others, is ${pointsText(gap)} behind, so looking for flat minima did not raise the test accuracy.`;
+}
+
+function oneAccuracy(run: Measured): string {
+  return `After ${count(run.outcome.epochs, "epoch")} the test accuracy is ${percent(run.outcome.testAccuracy)} %. One run by itself says nothing about its optimizer: compare it with SGD on the same data and seed.`;
+}
+
+/** Each bilateral run against SGD and against SAM at the same total radius, the control it has to beat. */
+function bilateral(runs: Measured[]): string | undefined {
+  const sgd = runs.find((run) => familyOf(run) === "sgd");
+  const sentences = runs
+    .filter((run) => familyOf(run) === "bilateral")
+    .map((run) => {
+      const against: string[] = [];
+      if (sgd) against.push(`${difference(run, sgd)} SGD`);
+      const control = radiusMatchedSam(run, runs) as Measured | undefined;
+      if (control) against.push(`${difference(run, control)} ${control.label}`);
+      return against.length > 0 ? `${run.label} is ${against.join(" and ")}.` : "";
+    })
+    .filter(Boolean);
+  if (sentences.length === 0) return undefined;
+  return [...sentences, controlNote(runs)].join(" ");
+}
+
+function controlNote(runs: Measured[]): string {
+  const bilaterals = runs.filter((run) => familyOf(run) === "bilateral");
+  const controls = new Set(bilaterals.map((run) => radiusMatchedSam(run, runs)));
+  const [control] = controls;
+  if (controls.size === 1 && control) {
+    return `${control.label} is the control: its radius equals ρmax + ρmin of bilateral SAM, so what is gained over it does not come from a larger radius alone.`;
+  }
+  const missing = bilaterals.find((run) => radiusMatchedSam(run, runs) === undefined);
+  if (!missing) return "Each is set beside SAM at its own total radius.";
+  const radius = totalRadius(missing);
+  const which = radius === undefined ? "ρmax + ρmin" : `ρ = ${significant(radius)}`;
+  return `No SAM run with the total radius of ${missing.label} (${which}) stands beside it, so a gain over a smaller SAM may come from the larger radius alone.`;
+}
+
+/** Runs whose accuracy once stood more than a point above where it ended. */
+function peaks(runs: Measured[]): string | undefined {
+  const fallen = runs.flatMap((run) => {
+    const peak = run.epochs.reduce((a, b) => (b.testAccuracy > a.testAccuracy ? b : a), run.epochs[0]!);
+    const loss = run.epochs.length > 0 ? tenths(peak.testAccuracy) - points(run) : 0;
+    if (loss <= 10) return [];
+    return [
+      `${run.label} was at ${percent(peak.testAccuracy)} % after epoch ${peak.epoch} and lost ${pointsText(loss)} by the end`,
+    ];
+  });
+  if (fallen.length === 0) return undefined;
+  return `${fallen.join("; ")}. Stopping at that epoch would have kept the higher number, but choosing it by the test set would flatter the run.`;
+}
+
+function noise(runs: Measured[]): string | undefined {
+  const learned = runs.filter((run) => isNumber(run.outcome.wrongLabelAccuracy));
+  if (learned.length === 0) return undefined;
+  learned.sort((a, b) => b.outcome.wrongLabelAccuracy! - a.outcome.wrongLabelAccuracy!);
+  const shares = learned.map((run) => `${run.label} ${percent(run.outcome.wrongLabelAccuracy)} %`);
+  return `Of the training images whose label is wrong, this share is given exactly that wrong label at the end: ${list(shares)}. The lower, the less of the noise was learned by heart.`;
+}
+
+function flatness(runs: Measured[]): string | undefined {
+  const basis = sharpnessBasis(runs);
+  if (basis === undefined) return undefined;
+  if (basis === "mixed")
+    return "The runs measured their sharpness at different radii or on different images; it is not compared here.";
+  const measured = runs.filter((run) => isNumber(run.outcome.sharpness?.maxSharpness));
+  if (measured.length < 2) return undefined;
+  const max = (run: Measured) => run.outcome.sharpness!.maxSharpness;
+  const both = (run: Measured) => run.outcome.sharpness!.bilateralSharpness;
+  const byMax = measured.reduce((a, b) => (max(b) < max(a) ? b : a));
+  const byBoth = measured.reduce((a, b) => (both(b) < both(a) ? b : a));
+  const sharpest = measured.reduce((a, b) => (max(b) > max(a) ? b : a));
+  const best = Math.max(...runs.map(points));
+  const flattest =
+    byMax === byBoth
+      ? `${byMax.label} lies flattest by both MaxS (${significant(max(byMax))}) and BilS (${significant(both(byMax))})`
+      : `${byMax.label} lies flattest by MaxS (${significant(max(byMax))}), ${byBoth.label} by BilS (${significant(both(byBoth))})`;
+  const ratio = max(byMax) > 0 ? `, ${significant(max(sharpest) / max(byMax), 2)} times as much` : "";
+  const also = [byMax, byBoth].some((run) => points(run) === best)
+    ? "the flattest run is also the most accurate, or level with it"
+    : "the flattest run is not the most accurate one";
+  return `Within ρ = ${basis.rho}, ${flattest}; ${sharpest.label} is the sharpest (MaxS ${significant(max(sharpest))}${ratio}). Here ${also}.`;
+}
+
+function cost(runs: Measured[]): string {
+  const base = runs.find((run) => familyOf(run) === "sgd") ?? runs[0]!;
+  const texts = runs.map((run) => {
+    const { gradientEvaluations, seconds: time } = run.outcome;
+    const factor = (own: number, reference: number) =>
+      run === base || !(reference > 0) ? "" : ` (${significant(own / reference, 2)}×)`;
+    return `${run.label} ${fixed(gradientEvaluations, 0)} gradients${factor(gradientEvaluations, base.outcome.gradientEvaluations)} in ${seconds(time)} s${factor(time, base.outcome.seconds)}`;
+  });
+  return `${texts.join("; ")}.`;
+}
+
+function unfinished(runs: Measured[]): string | undefined {
+  const open = runs.filter((run) => run.status !== "finished");
+  if (open.length === 0) return undefined;
+  const texts = open.map((run) => `${run.label} (${run.status} after epoch ${run.outcome.epochs})`);
+  return `${list(texts)}: ${open.length === 1 ? "its numbers are" : "their numbers are"} those of that epoch and will change.`;
+}
+
+function trust(runs: Measured[]): string | undefined {
+  if (runs.length < 2) return undefined;
+  const seeds = new Set(runs.map((run) => run.record?.configuration?.seed));
+  if (seeds.size > 1) return "The runs have different seeds and are shown one by one, not averaged.";
+  return "Each optimizer ran once, with one seed. That is a single draw: differences of a point or less may be noise, and only several seeds can tell.";
+}
+
+/** Test accuracy in tenths of a percent, as printed. */
+function points(run: Measured): number {
+  return tenths(run.outcome.testAccuracy);
+}
+
+function tenths(share: number): number {
+  return Math.round(share * 1000);
+}
+
+function pointsText(difference: number): string {
+  return difference === 10 ? "1 point" : `${(difference / 10).toFixed(1)} points`;
+}
+
+function difference(run: Measured, other: Measured): string {
+  const gap = points(run) - points(other);
+  if (gap === 0) return "level with";
+  return `${pointsText(Math.abs(gap))} ${gap > 0 ? "above" : "below"}`;
+}
+
+function count(number: number, noun: string): string {
+  return `${fixed(number, 0)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function list(items: string[]): string {
+  return items.length < 2 ? (items[0] ?? "") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
+}

@@ -1,0 +1,44 @@
+/** Numbers as a reader wants them. A missing or non-finite number (JSON writes those as null) becomes a dash. */
+
+type Maybe = number | null | undefined;
+
+/** True for a number that can be compared and drawn. */
+export function isNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+/** 1234.5 → "1,234.50" with 2 decimals. */
+export function fixed(value: Maybe, decimals: number): string {
+  if (!isNumber(value)) return "–";
+  const text = Math.abs(value).toLocaleString("en-US", {
+    minimumFractionDigits: decimals,
+    maximumFractionDigits: decimals,
+  });
+  return value < 0 && /[1-9]/.test(text) ? `−${text}` : text;
+}
+
+/** A share between 0 and 1 → "81.5" (percent, without the sign). */
+export function percent(share: Maybe): string {
+  return fixed(isNumber(share) ? share * 100 : undefined, 1);
+}
+
+/** Seconds: one decimal below 100, none above. */
+export function seconds(value: Maybe): string {
+  return fixed(value, isNumber(value) && value < 100 ? 1 : 0);
+}
+
+/** At most `digits` significant digits and no trailing zeros: 0.05 → "0.05", 1e-7 → "1e-7". */
+export function significant(value: Maybe, digits = 3): string {
+  if (!isNumber(value)) return "–";
+  const magnitude = Math.abs(value);
+  if (magnitude >= 1000) return fixed(value, 0);
+  if (magnitude !== 0 && magnitude < 1e-4) return value.toExponential(digits - 1).replace(/\.?0+e/, "e");
+  return String(Number(value.toPrecision(digits))).replace("-", "−");
+}
+
+/** Decimals that give the smallest of the values two significant digits, between 2 and 5. */
+export function decimalsFor(values: number[]): number {
+  const magnitudes = values.map(Math.abs).filter((magnitude) => magnitude > 0);
+  if (magnitudes.length === 0) return 2;
+  return Math.min(5, Math.max(2, 1 - Math.floor(Math.log10(Math.min(...magnitudes)))));
+}

@@ -1,0 +1,40 @@
+import type { TensorData } from "../onnx/tensor.ts";
+
+/** Tensors by name. */
+export type Tensors = Record<string, TensorData>;
+
+export interface RunOptions {
+  /**
+   * Let results named `x.next` replace the stored tensor `x`. They do so all together, and only if every scalar
+   * result of the run is finite.
+   */
+  advance?: boolean;
+}
+
+export interface RunResult {
+  /** The program's outputs, those named `….next` left out. */
+  outputs: Tensors;
+  /** Whether stored tensors were replaced. */
+  advanced: boolean;
+}
+
+/**
+ * Executes programs (lowered graphs as ONNX bytes) over a store of named tensors: parameters, optimizer state,
+ * buffers. An input of a program that is not fed is taken from the store, so what training changes step by step
+ * never leaves the engine unless it is read. Calls are executed one after another in the order they are made.
+ */
+export interface Engine {
+  /** Compiles a program under a name; a name in use is replaced. */
+  load(program: string, model: Uint8Array): Promise<void>;
+  /** Puts tensors into the store; their memory must not be changed afterward. */
+  write(tensors: Tensors): Promise<void>;
+  /** Copies of stored tensors: those named, or all. */
+  read(names?: readonly string[]): Promise<Tensors>;
+  /** Runs a program. The memory of `feeds` belongs to the engine from then on. */
+  run(program: string, feeds?: Tensors, options?: RunOptions): Promise<RunResult>;
+  /** Releases everything. The engine cannot be used afterward. */
+  close(): Promise<void>;
+}
+
+/** Ending of a program's output that is the next value of a stored tensor. */
+export const nextSuffix = ".next";
