@@ -2,11 +2,13 @@ import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 import { lowerConvInputGradient, lowerConvWeightGradient } from "./convolution.ts";
 import { float64Rules } from "./float64.ts";
+import { lowerBatchNormTraining } from "./normalization.ts";
 
 /** Builds what stands for a node in the lowered graph, from the node's inputs there. */
 export type LoweringRule = (inputs: readonly Value[], node: Node) => readonly Value[];
 
 const rules: Record<string, LoweringRule> = {
+  BatchNormTraining: lowerBatchNormTraining,
   ConvInputGradient: lowerConvInputGradient,
   ConvWeightGradient: lowerConvWeightGradient,
 };

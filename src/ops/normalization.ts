@@ -9,32 +9,30 @@ import {
   float,
   floatAttribute,
   type GradientContext,
-  int,
-  intAttribute,
   operatorError,
 } from "./operator.ts";
 import { reduceSum } from "./reduction.ts";
 
-// ONNX's BatchNormalization(x, scale, bias, mean, variance) over the channels of x [N, C, …].
-// In training mode with momentum 0 its second and third output are the batch's own mean and (population) variance.
+// Normalisation of each channel of x [N, C, …]: by the batch's own statistics in training, by stored ones in inference.
+
+defineOperator("BatchNormTraining", {
+  since: 1,
+  domain: "training",
+  infer: ([x, scale]): TensorType[] => {
+    requireChannels(x!, scale!);
+    const channel = { type: x!.type, shape: scale!.shape };
+    return [x!, channel, channel];
+  },
+  gradient: trainingGradient,
+});
 
 defineOperator("BatchNormalization", {
   since: 15,
-  infer: ([x, scale], attributes): TensorType[] => {
-    if (x!.shape.length < 2 || x!.shape[1] !== scale!.shape[0]) {
-      throw operatorError(
-        "batchNorm",
-        x!,
-        `input ${describe(x!)} has ${x!.shape[1]} channels, the layer has ${scale!.shape[0]}`,
-      );
-    }
-    const channel = { type: x!.type, shape: scale!.shape };
-    return intAttribute(attributes, "training_mode", 0) ? [x!, channel, channel] : [x!];
+  infer: ([x, scale]): TensorType[] => {
+    requireChannels(x!, scale!);
+    return [x!];
   },
-  gradient: (context) =>
-    intAttribute(context.attributes, "training_mode", 0)
-      ? trainingGradient(context)
-      : inferenceGradient(context),
+  gradient: inferenceGradient,
 });
 
 /**
@@ -45,15 +43,7 @@ export function batchNormTraining(x: Value, scale: Value, bias: Value, epsilon: 
   if (elementCount(x.shape) === x.shape[1]) {
     throw operatorError("batchNorm", x, `${describe(x)} has one value per channel, which has no variance`);
   }
-  // What the operator would blend the batch's statistics with; momentum 0 takes nothing of it. Two different tensors:
-  // given one for both, ONNX Runtime 1.30 writes mean and variance into the same memory.
-  const unusedMean = expand(x.graph.scalar(0, x.type), scale.shape);
-  const unusedVariance = expand(x.graph.scalar(1, x.type), scale.shape);
-  const [y, mean, variance] = apply("BatchNormalization", [x, scale, bias, unusedMean, unusedVariance], {
-    epsilon: float(epsilon),
-    momentum: float(0),
-    training_mode: int(1),
-  });
+  const [y, mean, variance] = apply("BatchNormTraining", [x, scale, bias], { epsilon: float(epsilon) });
   return { y, mean, variance };
 }
 
@@ -119,6 +109,16 @@ function inferenceGradient({ inputs, attributes, gradient, wanted }: GradientCon
     wanted[3] ? neg(mul(sum, factor)) : undefined,
     wanted[4] ? mul(mul(product, scale), mul(cubed, -0.5)) : undefined,
   ];
+}
+
+function requireChannels(x: Value, scale: Value): void {
+  if (x.shape.length < 2 || x.shape[1] !== scale.shape[0]) {
+    throw operatorError(
+      "batchNorm",
+      x,
+      `input ${describe(x)} has ${x.shape[1]} channels, the layer has ${scale.shape[0]}`,
+    );
+  }
 }
 
 /** [1, C, 1, …]: a vector of channels that broadcasts over x. */

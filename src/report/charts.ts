@@ -18,7 +18,7 @@ export interface Panel {
   /** A faint band from `${y}Low` to `${y}High`. */
   band: boolean;
   /** Vertical range when the first epochs, far from all others, are let run off the chart. */
-  range?: { min: number; max: number; fromEpoch: number };
+  range?: { min: number; max: number; interval: number; fromEpoch: number };
   /** A thin horizontal line with a meaning. */
   reference?: { value: number; label: string };
   /** Places of the runs that have values here. */
@@ -190,12 +190,20 @@ function laterRange(draft: Draft, runs: RunData[]): Panel["range"] {
   const high = Math.max(...later);
   if (high <= low || high - low > (Math.max(...all) - Math.min(...all)) / 2) return undefined;
   const factor = draft.percent ? 100 : 1;
-  const grid = 10 ** Math.floor(Math.log10((high - low) * factor)) / 2;
+  const interval = niceInterval(((high - low) * factor) / 4);
   return {
-    min: Math.floor((low * factor) / grid) * grid,
-    max: Math.ceil((high * factor) / grid) * grid,
+    min: Number((Math.floor((low * factor) / interval) * interval).toPrecision(6)),
+    max: Number((Math.ceil((high * factor) / interval) * interval).toPrecision(6)),
+    interval,
     fromEpoch: skipped + 1,
   };
+}
+
+/** 1, 2 or 5 times a power of ten, the nearest above. */
+function niceInterval(least: number): number {
+  const power = 10 ** Math.floor(Math.log10(least));
+  const multiple = [1, 2, 5, 10].find((candidate) => candidate * power >= least * 0.999) ?? 10;
+  return Number((multiple * power).toPrecision(1));
 }
 
 function sharpnessSubset({ runs }: ReportData): string {

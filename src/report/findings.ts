@@ -15,7 +15,8 @@ export interface Finding {
 type Measured = Run & { outcome: Outcome };
 
 /** The findings of a comparison, or of a single run, in the order to read them. Plain text, not HTML. */
-export function findingsOf(runs: Run[]): Finding[] {
+export function findingsOf(all: Run[]): Finding[] {
+  const runs = withShortNames(all);
   const measured = runs.filter((run): run is Measured => isNumber(run.outcome?.testAccuracy));
   if (measured.length === 0)
     return [{ topic: "Nothing yet", text: "No run has finished an epoch, so there is nothing to compare." }];
@@ -42,15 +43,15 @@ function accuracy(runs: Measured[]): string {
       : `${list(winners.map((run) => run.label))} share the best test accuracy, ${percent(winners[0]!.outcome.testAccuracy)} %.`;
   if (!sgd) return lead;
   if (!winners.includes(sgd)) {
-    return `${lead} SGD has ${percent(sgd.outcome.testAccuracy)} %, ${pointsText(best - points(sgd))} less.`;
+    return `${lead} ${sgd.label} has ${percent(sgd.outcome.testAccuracy)} %, ${pointsText(best - points(sgd))} less.`;
   }
   const others = runs.filter((run) => familyOf(run) !== "sgd");
   if (others.length === 0) return lead;
   const next = others.reduce((a, b) => (points(b) > points(a) ? b : a));
   const gap = best - points(next);
   if (gap === 0)
-    return `${lead} Here SGD is as accurate as the best of the sharpness-aware runs, at a lower cost.`;
-  return `${lead} SGD wins here: ${next.label}, the best of the others, is ${pointsText(gap)} behind, so looking for flat minima did not raise the test accuracy.`;
+    return `${lead} Here ${sgd.label} is as accurate as the best of the sharpness-aware runs, at a lower cost.`;
+  return `${lead} ${sgd.label} wins here: ${next.label}, the best of the others, is ${pointsText(gap)} behind, so looking for flat minima did not raise the test accuracy.`;
 }
 
 function oneAccuracy(run: Measured): string {
@@ -64,7 +65,7 @@ function bilateral(runs: Measured[]): string | undefined {
     .filter((run) => familyOf(run) === "bilateral")
     .map((run) => {
       const against: string[] = [];
-      if (sgd) against.push(`${difference(run, sgd)} SGD`);
+      if (sgd) against.push(`${difference(run, sgd)} ${sgd.label}`);
       const control = radiusMatchedSam(run, runs) as Measured | undefined;
       if (control) against.push(`${difference(run, control)} ${control.label}`);
       return against.length > 0 ? `${run.label} is ${against.join(" and ")}.` : "";
@@ -134,13 +135,25 @@ function flatness(runs: Measured[]): string | undefined {
   return `Within ρ = ${basis.rho}, ${flattest}; ${sharpest.label} is the sharpest (MaxS ${significant(max(sharpest))}${ratio}). Here ${also}.`;
 }
 
+/** Runs that took the same number of gradients are told together. */
 function cost(runs: Measured[]): string {
   const base = runs.find((run) => familyOf(run) === "sgd") ?? runs[0]!;
-  const texts = runs.map((run) => {
-    const { gradientEvaluations, seconds: time } = run.outcome;
-    const factor = (own: number, reference: number) =>
-      run === base || !(reference > 0) ? "" : ` (${significant(own / reference, 2)}×)`;
-    return `${run.label} ${fixed(gradientEvaluations, 0)} gradients${factor(gradientEvaluations, base.outcome.gradientEvaluations)} in ${seconds(time)} s${factor(time, base.outcome.seconds)}`;
+  const groups = new Map<number, Measured[]>();
+  for (const run of runs) {
+    const gradients = run.outcome.gradientEvaluations;
+    groups.set(gradients, [...(groups.get(gradients) ?? []), run]);
+  }
+  const texts = [...groups].map(([gradients, group]) => {
+    const times = group.map((run) => run.outcome.seconds);
+    const alone = group.length === 1 && group[0] === base;
+    const factor = (values: number[], reference: number) =>
+      alone || !(reference > 0)
+        ? ""
+        : ` (${span(values, (value) => significant(value / reference, 2))} times ${base.label}'s)`;
+    const names = list(group.map((run) => run.label));
+    const gradientText = `${fixed(gradients, 0)} gradients${factor([gradients], base.outcome.gradientEvaluations)}`;
+    const timeText = `${span(times, seconds)} s${factor(times, base.outcome.seconds)}`;
+    return `${names}: ${gradientText} in ${timeText}${group.length > 1 ? " each" : ""}`;
   });
   return `${texts.join("; ")}.`;
 }
@@ -172,6 +185,13 @@ function pointsText(difference: number): string {
   return difference === 10 ? "1 point" : `${(difference / 10).toFixed(1)} points`;
 }
 
+/** "5.7" or "5.7 to 5.8". */
+function span(values: number[], format: (value: number) => string): string {
+  const low = format(Math.min(...values));
+  const high = format(Math.max(...values));
+  return low === high ? low : `${low} to ${high}`;
+}
+
 function difference(run: Measured, other: Measured): string {
   const gap = points(run) - points(other);
   if (gap === 0) return "level with";
@@ -184,4 +204,15 @@ function count(number: number, noun: string): string {
 
 function list(items: string[]): string {
   return items.length < 2 ? (items[0] ?? "") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
+}
+
+/** In prose "bilateral-sam (paper, ρmax 0.05, …)" is "bilateral-sam (paper)" where that says which run is meant. */
+function withShortNames(runs: Run[]): Run[] {
+  const short = runs.map((run) =>
+    run.label === "sgd" ? "SGD" : run.label.replace(/^([^(]+\([^,()]+),[^()]*\)$/, "$1)"),
+  );
+  return runs.map((run, index) => {
+    const unique = short.filter((name) => name === short[index]).length === 1;
+    return unique ? { ...run, label: short[index]! } : run;
+  });
 }

@@ -95,7 +95,7 @@ function optionOf({ panel, axis }, colour) {
     xAxis: { type: "value", min: 0, max: end, name: axisNames[axis], nameLocation: "middle", nameGap: 26, nameTextStyle: text,
       axisLabel: { ...text, hideOverlap: true, showMaxLabel: true, formatter: tick }, axisLine: { lineStyle: { color: colour("line") } },
       axisTick: { lineStyle: { color: colour("line") } }, splitLine: { show: false }, splitNumber: 4 },
-    yAxis: { type: panel.logarithmic ? "log" : "value", scale: true, ...(panel.range && { min: panel.range.min, max: panel.range.max }), name: panel.unit + (panel.logarithmic ? ", logarithmic" : ""),
+    yAxis: { type: panel.logarithmic ? "log" : "value", scale: true, ...(panel.range && { min: panel.range.min, max: panel.range.max, interval: panel.range.interval }), name: panel.unit + (panel.logarithmic ? ", logarithmic" : ""),
       nameLocation: "end", nameGap: 12, nameTextStyle: { ...text, align: "left" }, axisLabel: { ...text, formatter: tick },
       splitLine: { lineStyle: { color: colour("line"), opacity: 0.6 } }, splitNumber: 4 },
     tooltip: { trigger: "axis", confine: true, backgroundColor: colour("page"), borderColor: colour("line"), padding: 8,

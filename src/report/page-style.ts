@@ -39,9 +39,9 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.4rem .65rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
 thead th{vertical-align:bottom;font-size:.85rem;line-height:1.25;color:var(--muted);font-weight:600;border-bottom-width:2px}
 .results{width:100%}
-.results td,.results tbody th{white-space:nowrap}
+.results td,.results thead th{white-space:nowrap}
 th:first-child{text-align:left;padding-left:0}
-.results tbody th{font-weight:400;white-space:normal;min-width:11rem}
+.results tbody th{font-weight:400;min-width:11rem}
 .named{display:flex;gap:.55rem;align-items:baseline}
 .swatch{flex:none}
 td.best{background:var(--best)}
@@ -78,7 +78,7 @@ summary{cursor:pointer;color:var(--accent);width:fit-content}
 .hover table{margin-top:.2rem}
 .hover th,.hover td{border:0;padding:.05rem .3rem;font-weight:400}
 .hover th{text-align:left}
-@media (max-width:32rem){.chart{height:15rem}.results tbody th{min-width:9.5rem}th,td{padding:.35rem .45rem}}
+@media (max-width:32rem){.chart{height:15rem}.results tbody th{min-width:9.5rem}.named{gap:.35rem}.named .swatch{width:24px}th,td{padding:.35rem .45rem}}
 @media print{
 body{max-width:none;padding:0;font-size:10pt}
 .axis,.downloads,#data,#data~p{display:none}

@@ -36,7 +36,7 @@ export function renderPage(comparison: Comparison, library: string): string {
 <header>
 <p class="kind">Lowland report${comparison.createdAt ? ` · ${escapeHtml(dateText(comparison.createdAt))}` : ""}</p>
 <h1>${title}</h1>
-<p class="lead">${escapeHtml(describe(runs))}</p>
+<p class="lead">${prose(describe(runs))}</p>
 </header>
 <main>
 <section aria-labelledby="results">
@@ -46,7 +46,7 @@ ${resultsTable(runs)}
 <section aria-labelledby="seen">
 <h2 id="seen">What is seen here</h2>
 ${findingsOf(runs)
-  .map(({ topic, text }) => `<p><strong>${escapeHtml(topic)}.</strong> ${escapeHtml(text)}</p>`)
+  .map(({ topic, text }) => `<p><strong>${escapeHtml(topic)}.</strong> ${prose(text)}</p>`)
   .join("\n")}
 </section>
 ${sections.length > 0 ? "<noscript><p>The charts need JavaScript; everything else is here.</p></noscript>" : ""}
@@ -95,7 +95,7 @@ function resultsTable(runs: Run[]): string {
       return column.best[index] ? `<td class="best"><strong>${cell}</strong></td>` : `<td>${cell}</td>`;
     });
     const note = status ? ` <small>${escapeHtml(status)}</small>` : "";
-    return `<tr><th scope="row"><span class="named">${swatch(index)}<span>${escapeHtml(run.label)}${note}</span></span></th>${cells.join("")}</tr>`;
+    return `<tr><th scope="row"><span class="named">${swatch(index)}<span>${prose(run.label)}${note}</span></span></th>${cells.join("")}</tr>`;
   });
   const anyBest = columns.some((column) => column.best.includes(true));
   const notes = [sharpnessNote(sharpnessBasis(runs)), anyBest && "Bold: the best of its column."].filter(Boolean);
@@ -118,7 +118,7 @@ function chartSection(section: ChartSection, runs: Run[]): string {
   const { id, notes, axes, panels, glossary } = section;
   const note = notes
     .filter(Boolean)
-    .map((text) => `<p class="note">${escapeHtml(text)}</p>`)
+    .map((text) => `<p class="note">${prose(text)}</p>`)
     .join("\n");
   const terms = glossary.map(
     ([symbol, meaning]) => `<div><dt>${escapeHtml(symbol)}</dt><dd>${escapeHtml(meaning)}</dd></div>`,
@@ -154,7 +154,7 @@ function legend({ panels }: ChartSection, runs: Run[]): string {
   const drawn = runs.flatMap((run, index) => {
     if (!panels.some((panel) => panel.runs.includes(index))) return [];
     return [
-      `<button type="button" aria-pressed="true" data-run="${index}" title="Show or hide">${swatch(index)}<span>${escapeHtml(run.label)}</span></button>`,
+      `<button type="button" aria-pressed="true" data-run="${index}" title="Show or hide">${swatch(index)}<span>${prose(run.label)}</span></button>`,
     ];
   });
   return `<div class="legend" role="group" aria-label="Runs: show or hide">${drawn.join("")}</div>`;
@@ -198,6 +198,11 @@ function settingsDetails(title: string, settings: Setting[], runs: Run[]): strin
 ${differing.length > 0 ? differingTable : ""}
 ${shared.length > 0 ? sharedTable : ""}
 </details>`;
+}
+
+/** A number is not parted from the unit after it or from the radius it belongs to. */
+function prose(text: string): string {
+  return escapeHtml(text.replaceAll(/(\d) (%|s\b)/g, "$1\u00a0$2").replaceAll(/(ρ\w*( =)?) (?=\d)/g, "$1\u00a0"));
 }
 
 function dateText(iso: string): string {
