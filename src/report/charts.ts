@@ -115,9 +115,16 @@ export function chartSections(data: ReportData): ChartSection[] {
           band: true,
           reference: { value: 0, label: "overshoot below 0" },
         }),
-        panel("curvature", "Curvature along the gradient", "steps", "curvature", "uᵀHu (loss per squared radius)", {
-          band: true,
-        }),
+        panel(
+          "curvature",
+          "Curvature along the gradient",
+          "steps",
+          "curvature",
+          "uᵀHu (loss per squared radius)",
+          {
+            band: true,
+          },
+        ),
       ],
       glossary: insideGlossary,
     },
@@ -134,7 +141,10 @@ export function chartSections(data: ReportData): ChartSection[] {
     },
   ];
   return sections
-    .map((section) => ({ ...section, panels: section.panels.flatMap((draft) => finished(draft, section, runs)) }))
+    .map((section) => ({
+      ...section,
+      panels: section.panels.flatMap((draft) => finished(draft, section, runs)),
+    }))
     .filter((section) => section.panels.length > 0);
 }
 
@@ -217,15 +227,19 @@ function sharpnessSubset({ runs }: ReportData): string {
 }
 
 function binNote(runs: RunData[]): string {
-  const binned = runs.find((run) => Object.keys(run.steps.columns).length > 0);
-  if (!binned) return "";
-  const { stepsPerBin, epochsPerBin } = binned.steps;
-  if (stepsPerBin === 1) return "Every step is drawn.";
+  const texts = new Set(
+    runs.filter((run) => Object.keys(run.steps.columns).length > 0).map((run) => binText(run.steps)),
+  );
+  return `Measured on the mini-batch of every step. Each line is the median over ${[...texts].join(" or ")}; the faint band holds the middle 80 % of them.`;
+}
+
+function binText({ stepsPerBin, epochsPerBin }: RunData["steps"]): string {
+  if (stepsPerBin === 1) return "one step";
   const epochs =
     epochsPerBin === 1
       ? "one epoch"
       : epochsPerBin > 1
         ? `${epochsPerBin} epochs`
         : `${significant(epochsPerBin, 2)} of an epoch`;
-  return `Measured on the mini-batch of every step; each line is the median over ${fixed(stepsPerBin, 0)} steps (${epochs}), and the faint band holds the middle 80 % of them.`;
+  return `${fixed(stepsPerBin, 0)} steps (${epochs})`;
 }

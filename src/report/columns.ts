@@ -120,7 +120,9 @@ function column(runs: Run[], definition: ColumnDefinition): Column | undefined {
   if (!values.some(isNumber)) return undefined;
   const cells = values.map((value) => (isNumber(value) ? definition.format(value) : "–"));
   const taking = runs.map((run, index) => run.status === "finished" && isNumber(values[index]));
-  const candidates = values.filter((value, index): value is number => taking[index] === true && isNumber(value));
+  const candidates = values.filter(
+    (value, index): value is number => taking[index] === true && isNumber(value),
+  );
   const extreme = definition.better === "higher" ? Math.max(...candidates) : Math.min(...candidates);
   const compared = definition.better !== undefined && candidates.length > 1;
   const best = cells.map(

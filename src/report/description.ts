@@ -29,8 +29,9 @@ export function describe(runs: Run[]): string {
     isNumber(shared.seed) && `seed ${shared.seed}`,
   ].filter((part) => typeof part === "string");
 
-  const noisy = isNumber(noise) && noise > 0 ? `, ${significant(noise * 100)} % of them with a wrong label` : "";
-  const times = runs.length > 1 ? `, once with each of ${runs.length} optimizers` : ` with ${runs[0]!.label}`;
+  const noisy =
+    isNumber(noise) && noise > 0 ? `, ${significant(noise * 100)} % of them with a wrong label` : "";
+  const times = runs.length > 1 ? `, once with each of ${runs.length} optimizers` : `, by ${runs[0]!.label}`;
   const how = settings.length > 0 ? `: ${settings.join(", ")}` : "";
   return [
     `${model}${size} was trained on ${images}${data}${noisy}${times}${how}.`,

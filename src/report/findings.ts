@@ -20,15 +20,18 @@ export function findingsOf(all: Run[]): Finding[] {
   const measured = runs.filter((run): run is Measured => isNumber(run.outcome?.testAccuracy));
   if (measured.length === 0)
     return [{ topic: "Nothing yet", text: "No run has finished an epoch, so there is nothing to compare." }];
+  // Runs under way are compared only while there is nothing else to look at.
+  const finished = measured.filter((run) => run.status === "finished");
+  const compared = finished.length > 0 ? finished : measured;
   const findings: [topic: string, text: string | undefined][] = [
-    ["Not finished", unfinished(measured)],
-    ["Accuracy", measured.length > 1 ? accuracy(measured) : oneAccuracy(measured[0]!)],
-    ["Bilateral SAM", measured.length > 1 ? bilateral(measured) : undefined],
-    ["During training", peaks(measured)],
-    ["Memorised noise", noise(measured)],
-    ["Flatness", flatness(measured)],
-    ["Cost", cost(measured)],
-    ["How far to trust this", trust(measured)],
+    ["Not finished", unfinished(measured, compared)],
+    ["Accuracy", compared.length > 1 ? accuracy(compared) : oneAccuracy(compared[0]!)],
+    ["Bilateral SAM", compared.length > 1 ? bilateral(compared) : undefined],
+    ["During training", peaks(compared)],
+    ["Memorised noise", noise(compared)],
+    ["Flatness", flatness(compared)],
+    ["Cost", cost(compared)],
+    ["How far to trust this", trust(compared)],
   ];
   return findings.flatMap(([topic, text]) => (text ? [{ topic, text }] : []));
 }
@@ -55,7 +58,7 @@ function accuracy(runs: Measured[]): string {
 }
 
 function oneAccuracy(run: Measured): string {
-  return `After ${count(run.outcome.epochs, "epoch")} the test accuracy is ${percent(run.outcome.testAccuracy)} %. One run by itself says nothing about its optimizer: compare it with SGD on the same data and seed.`;
+  return `${run.label} has a test accuracy of ${percent(run.outcome.testAccuracy)} % after ${count(run.outcome.epochs, "epoch")}. One run by itself says nothing about its optimizer: compare it with SGD on the same data and seed.`;
 }
 
 /** Each bilateral run against SGD and against SAM at the same total radius, the control it has to beat. */
@@ -158,11 +161,14 @@ function cost(runs: Measured[]): string {
   return `${texts.join("; ")}.`;
 }
 
-function unfinished(runs: Measured[]): string | undefined {
+function unfinished(runs: Measured[], compared: Measured[]): string | undefined {
   const open = runs.filter((run) => run.status !== "finished");
   if (open.length === 0) return undefined;
-  const texts = open.map((run) => `${run.label} (${run.status} after epoch ${run.outcome.epochs})`);
-  return `${list(texts)}: ${open.length === 1 ? "its numbers are" : "their numbers are"} those of that epoch and will change.`;
+  const names = list(open.map((run) => `${run.label} (${run.status} after epoch ${run.outcome.epochs})`));
+  const verb = open.length === 1 ? "is" : "are";
+  return compared.includes(open[0]!)
+    ? `What follows is as of the last epoch that was reached, and will change: ${names}.`
+    : `${names} ${verb} left out of what follows.`;
 }
 
 function trust(runs: Measured[]): string | undefined {

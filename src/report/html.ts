@@ -22,7 +22,9 @@ export async function writeReport(folder: string): Promise<string> {
   } catch (error) {
     await rm(beside, { force: true });
     const reason = error instanceof Error ? error.message : String(error);
-    throw new UserError(`${path} could not be written (${reason}); make the folder writable or free some space.`);
+    throw new UserError(
+      `${path} could not be written (${reason}); make the folder writable or free some space.`,
+    );
   }
   return path;
 }

@@ -98,7 +98,7 @@ function optionOf({ panel, axis }, colour) {
     yAxis: { type: panel.logarithmic ? "log" : "value", scale: true, ...(panel.range && { min: panel.range.min, max: panel.range.max, interval: panel.range.interval }), name: panel.unit + (panel.logarithmic ? ", logarithmic" : ""),
       nameLocation: "end", nameGap: 12, nameTextStyle: { ...text, align: "left" }, axisLabel: { ...text, formatter: tick },
       splitLine: { lineStyle: { color: colour("line"), opacity: 0.6 } }, splitNumber: 4 },
-    tooltip: { trigger: "axis", confine: true, backgroundColor: colour("page"), borderColor: colour("line"), padding: 8,
+    tooltip: { trigger: "axis", position: belowChart, extraCssText: "max-width:100%;z-index:9", backgroundColor: colour("page"), borderColor: colour("line"), padding: 8,
       textStyle: { color: colour("ink"), fontSize: 12 }, axisPointer: { lineStyle: { color: colour("muted") } },
       formatter: (hovered) => hoverText(hovered[0].axisValue, axis, panel, lines) },
     series,
@@ -123,6 +123,12 @@ function bandSeries(run, panel, axis, color) {
   return [{ ...common, data: low }, { ...common, data: high.map(([x, y], index) => [x, y - low[index][1]]), areaStyle: { color, opacity: 0.14 } }];
 }
 
+/** Below the chart, so that the hover text never covers what it is about. */
+function belowChart(point, params, element, rectangle, { contentSize, viewSize }) {
+  const left = Math.min(point[0] - contentSize[0] / 2, viewSize[0] - contentSize[0]);
+  return [Math.max(0, left), viewSize[1] - 8];
+}
+
 /** Each run's latest value at or before x. */
 function hoverText(x, axis, panel, lines) {
   const rows = [];
@@ -135,7 +141,7 @@ function hoverText(x, axis, panel, lines) {
   }
   rows.sort((a, b) => b.y - a.y);
   const cells = rows.map(({ run, y, ended }) => '<tr><th><span class="run-' + run + '">■</span> ' + escapeText(data.runs[run].optimizer) +
-    "</th><td>" + number(y, panel.percent) + (ended ? "<br><small>ended</small>" : "") + "</td></tr>");
+    "</th><td>" + number(y, panel.percent) + (ended ? " <small>(ended)</small>" : "") + "</td></tr>");
   return '<div class="hover">' + axisNames[axis] + " " + number(x, false) + "<table>" + cells.join("") + "</table></div>";
 }
 

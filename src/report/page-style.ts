@@ -78,6 +78,7 @@ summary{cursor:pointer;color:var(--accent);width:fit-content}
 .hover table{margin-top:.2rem}
 .hover th,.hover td{border:0;padding:.05rem .3rem;font-weight:400}
 .hover th{text-align:left}
+.hover td{white-space:nowrap}
 @media (max-width:32rem){.chart{height:15rem}.results tbody th{min-width:9.5rem}.named{gap:.35rem}.named .swatch{width:24px}th,td{padding:.35rem .45rem}}
 @media print{
 body{max-width:none;padding:0;font-size:10pt}
@@ -85,6 +86,9 @@ body{max-width:none;padding:0;font-size:10pt}
 .panels,.panels.three{grid-template-columns:1fr 1fr}
 figure,tr{break-inside:avoid}
 h2,h3,figcaption{break-after:avoid}
-.chart{height:auto}
-.chart>div,.chart svg{width:100%!important;height:auto!important}
+.results{font-size:8.5pt}
+.results td,.results th{padding:.2rem .35rem}
+.scroll{overflow:visible}
+.chart{height:13rem}
+.chart>div,.chart svg{width:100%!important;height:100%!important}
 }`;

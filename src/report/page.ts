@@ -98,9 +98,14 @@ function resultsTable(runs: Run[]): string {
     return `<tr><th scope="row"><span class="named">${swatch(index)}<span>${prose(run.label)}${note}</span></span></th>${cells.join("")}</tr>`;
   });
   const anyBest = columns.some((column) => column.best.includes(true));
-  const notes = [sharpnessNote(sharpnessBasis(runs)), anyBest && "Bold: the best of its column."].filter(Boolean);
+  const notes = [sharpnessNote(sharpnessBasis(runs)), anyBest && "Bold: the best of its column."].filter(
+    Boolean,
+  );
   const meanings = columns
-    .map((column) => `<dt>${escapeHtml(column.heading.join(" "))}</dt><dd>${escapeHtml(column.meaning)}</dd>`)
+    .map(
+      (column) =>
+        `<div><dt>${prose(column.heading.join(" "))}</dt><dd>${escapeHtml(column.meaning)}</dd></div>`,
+    )
     .join("");
   return `<div class="scroll" role="region" aria-labelledby="results" tabindex="0">
 <table class="results">
@@ -111,7 +116,7 @@ ${rows.join("\n")}
 </table>
 </div>
 ${notes.length > 0 ? `<p class="note">${escapeHtml(notes.join(" "))}</p>` : ""}
-${columns.length > 0 ? `<details><summary>What the columns mean</summary><dl>${meanings}</dl></details>` : ""}`;
+${columns.length > 0 ? `<details><summary>What the columns mean</summary><dl class="glossary">${meanings}</dl></details>` : ""}`;
 }
 
 function chartSection(section: ChartSection, runs: Run[]): string {
@@ -187,7 +192,7 @@ function settingsDetails(title: string, settings: Setting[], runs: Run[]): strin
     ({ key, values }) =>
       `<tr><th scope="row">${escapeHtml(key)}</th><td>${escapeHtml(values[recorded]!)}</td></tr>`,
   );
-  const runHeadings = runs.map((run) => `<th scope="col">${escapeHtml(run.label)}</th>`).join("");
+  const runHeadings = runs.map((run) => `<th scope="col">${prose(run.label)}</th>`).join("");
   const differingRows = differing.map(
     ({ key, values }) =>
       `<tr><th scope="row">${escapeHtml(key)}</th>${values.map((value) => `<td>${escapeHtml(value)}</td>`).join("")}</tr>`,
@@ -202,7 +207,9 @@ ${shared.length > 0 ? sharedTable : ""}
 
 /** A number is not parted from the unit after it or from the radius it belongs to. */
 function prose(text: string): string {
-  return escapeHtml(text.replaceAll(/(\d) (%|s\b)/g, "$1\u00a0$2").replaceAll(/(ρ\w*( =)?) (?=\d)/g, "$1\u00a0"));
+  return escapeHtml(
+    text.replaceAll(/(\d) (%|s\b)/g, "$1\u00a0$2").replaceAll(/(ρ\w*( =)?) (?=\d)/g, "$1\u00a0"),
+  );
 }
 
 function dateText(iso: string): string {

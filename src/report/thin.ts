@@ -4,6 +4,7 @@ import { isNumber } from "./numbers.ts";
 
 const targetBins = 120;
 const mostBins = 240;
+const enoughBins = 12;
 const fewestStepsPerBin = 5;
 
 export type StepQuantity = "scale" | "cosGradMin" | "curvature";
@@ -67,7 +68,7 @@ function binSize(steps: StepRecord[]): { steps: number; epochs: number } {
   }
   const parts = Math.min(Math.round(targetBins / epochs), Math.floor(stepsPerEpoch / fewestStepsPerBin));
   // Below 2 parts, or with as many epochs as a chart needs points, a bin is an epoch.
-  if (epochs >= 30 || parts < 2) return { steps: stepsPerEpoch, epochs: 1 };
+  if (epochs >= enoughBins || parts < 2) return { steps: stepsPerEpoch, epochs: 1 };
   const size = Math.ceil(stepsPerEpoch / parts);
   return { steps: size, epochs: size / stepsPerEpoch };
 }

@@ -1,0 +1,112 @@
+import { UserError } from "../common/errors.ts";
+
+/** What a schedule may depend on. Steps are optimizer steps, counted from 0. */
+export interface Progress {
+  step: number;
+  totalSteps: number;
+  stepsPerEpoch: number;
+  /** The learning rate now, and the ends of its own range (peak and final). */
+  learningRate: { now: number; high: number; low: number };
+}
+
+/** A number that changes over training. `config` is its plain form for `run.json`. */
+export interface Schedule {
+  readonly config: ScheduleConfig;
+  at(progress: Progress): number;
+}
+
+export type ScheduleConfig = { readonly name: string } & Readonly<
+  Record<string, number | string | { readonly name: string }>
+>;
+
+/** The learning rate's schedule: a factor of the peak learning rate that ends at `low` of it. */
+export interface LearningRateSchedule {
+  readonly config: ScheduleConfig;
+  /** Factor of the peak at a step. */
+  factor(progress: Omit<Progress, "learningRate">): number;
+  /** Factor at the end of training. */
+  readonly low: number;
+}
+
+/** Always the peak. */
+export function constantRate(): LearningRateSchedule {
+  return { config: { name: "constant" }, factor: () => 1, low: 1 };
+}
+
+/** From the peak to 0 along half a cosine, step by step: ½(1 + cos(π·t/T)) (Loshchilov & Hutter 2017, no restarts). */
+export function cosine(): LearningRateSchedule {
+  return {
+    config: { name: "cosine" },
+    factor: ({ step, totalSteps }) => 0.5 * (1 + Math.cos((Math.PI * step) / totalSteps)),
+    low: 0,
+  };
+}
+
+/** Times `gamma` after every `epochs` epochs: PyTorch's StepLR. */
+export function stepDecay({ epochs, gamma = 0.1 }: { epochs: number; gamma?: number }): LearningRateSchedule {
+  requirePositive("step schedule: epochs", epochs);
+  requirePositive("step schedule: gamma", gamma);
+  return {
+    config: { name: "step", epochs, gamma },
+    factor: ({ step, stepsPerEpoch }) => gamma ** Math.floor(Math.floor(step / stepsPerEpoch) / epochs),
+    low: 0,
+  };
+}
+
+/**
+ * Rises linearly from `start` of the peak over the first `epochs` epochs, then follows another schedule, which
+ * begins there.
+ */
+export function warmUp(
+  { epochs, start = 0.01 }: { epochs: number; start?: number },
+  after: LearningRateSchedule = constantRate(),
+): LearningRateSchedule {
+  requirePositive("warm-up: epochs", epochs);
+  return {
+    config: { name: "warm-up", epochs, start, after: after.config },
+    low: after.low,
+    factor: ({ step, totalSteps, stepsPerEpoch }) => {
+      const rising = Math.min(totalSteps, Math.round(epochs * stepsPerEpoch));
+      if (step < rising) return start + (1 - start) * (step / rising);
+      return after.factor({ step: step - rising, totalSteps: totalSteps - rising, stepsPerEpoch });
+    },
+  };
+}
+
+/** The same number at every step. */
+export function constant(value: number): Schedule {
+  requireRadius("radius", value);
+  return { config: { name: "constant", value }, at: () => value };
+}
+
+/**
+ * Follows the learning rate η between its ends: low + (high − low)·(η − η_low)/(η_high − η_low), never below 0 (in a
+ * warm-up η may be under η_low). With a constant learning rate it is `high`. The authors' ρ_min.
+ */
+export function proportionalToLearningRate(high: number, low = 0): Schedule {
+  requireRadius("radius at the highest learning rate", high);
+  requireRadius("radius at the lowest learning rate", low);
+  return {
+    config: { name: "proportional-to-learning-rate", high, low },
+    at: ({ learningRate: { now, high: highest, low: lowest } }) => {
+      const share = highest > lowest ? (now - lowest) / (highest - lowest) : 1;
+      return Math.max(0, low + (high - low) * share);
+    },
+  };
+}
+
+/** A number stands for a constant schedule. */
+export function toSchedule(value: number | Schedule): Schedule {
+  return typeof value === "number" ? constant(value) : value;
+}
+
+function requireRadius(what: string, value: number): void {
+  if (!(value >= 0 && Number.isFinite(value))) {
+    throw new UserError(`${what} is ${value}; it has to be 0 or more`);
+  }
+}
+
+function requirePositive(what: string, value: number): void {
+  if (!(value > 0 && Number.isFinite(value)))
+    throw new UserError(`${what} is ${value}; it has to be above 0`);
+}
