@@ -100,7 +100,10 @@ function nameValues(graph: Graph): Map<Value, string> {
   }
   const nodes = nodesOf(graph.outputs.values());
   // A node's first output is named even when only another one is read.
-  const read = new Set([...nodes.flatMap((node) => [...node.inputs, node.outputs[0]]), ...graph.outputs.values()]);
+  const read = new Set([
+    ...nodes.flatMap((node) => [...node.inputs, node.outputs[0]]),
+    ...graph.outputs.values(),
+  ]);
   for (const value of [
     ...leavesOf(nodes, graph.outputs.values()),
     ...nodes.flatMap((node) => node.outputs),

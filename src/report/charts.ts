@@ -2,7 +2,7 @@
 import type { ReportData, RunData } from "./data.ts";
 import { fixed, isNumber, percent, significant } from "./numbers.ts";
 
-export type Axis = "epoch" | "gradientEvaluations" | "trainingSeconds" | "step";
+type Axis = "epoch" | "gradientEvaluations" | "trainingSeconds" | "step";
 
 export interface Panel {
   id: string;

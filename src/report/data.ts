@@ -5,7 +5,7 @@ import type { Comparison, Outcome, Run, RunStatus } from "./read.ts";
 import { binSteps, type StepBins, sampleSteps } from "./thin.ts";
 
 /** Values by name; all columns of one table have the same length. `null`: not recorded or not finite. */
-export type Columns = Record<string, (number | null)[]>;
+type Columns = Record<string, (number | null)[]>;
 
 export interface RunData {
   name: string;
@@ -89,7 +89,7 @@ function withoutEmpty(columns: Columns): Columns {
 }
 
 /** Six significant digits are more than a chart shows and keep the page small; whole numbers stay whole. */
-export function rounded(value: number | null | undefined): number | null {
+function rounded(value: number | null | undefined): number | null {
   if (!isNumber(value)) return null;
   return Number.isInteger(value) ? value : Number(value.toPrecision(6));
 }

@@ -16,22 +16,23 @@ for (const section of sections) {
     const element = document.getElementById("chart-" + panel.id);
     const chart = echarts.init(element, null, { renderer: "svg" });
     drawings.push({ section, panel, chart, axis: section.axes[0] });
-    new ResizeObserver(() => chart.resize()).observe(element);
+    new ResizeObserver(() => printing() || chart.resize()).observe(element);
   }
 }
 drawAll();
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+// On paper there are two charts a row: each is drawn at about that size and scaled to fit, in light colours.
 addEventListener("beforeprint", () => {
   document.documentElement.dataset.print = "";
+  for (const { chart } of drawings) chart.resize({ width: 340, height: 208 });
   drawAll();
-  for (const svg of document.querySelectorAll(".chart svg")) {
-    svg.setAttribute("viewBox", "0 0 " + svg.getAttribute("width") + " " + svg.getAttribute("height"));
-  }
+  for (const svg of document.querySelectorAll(".chart svg")) svg.setAttribute("viewBox", "0 0 340 208");
 });
 addEventListener("afterprint", () => {
   delete document.documentElement.dataset.print;
   for (const svg of document.querySelectorAll(".chart svg")) svg.removeAttribute("viewBox");
+  for (const { chart } of drawings) chart.resize({ width: "auto", height: "auto" });
   drawAll();
 });
 for (const input of document.querySelectorAll(".axis input")) {
@@ -49,6 +50,10 @@ for (const button of document.querySelectorAll(".legend button")) {
     }
     drawAll();
   });
+}
+
+function printing() {
+  return document.documentElement.dataset.print !== undefined;
 }
 
 function drawAll() {

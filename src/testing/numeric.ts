@@ -3,12 +3,8 @@ import { gradients, innerProduct } from "../autodiff/gradients.ts";
 import type { Random } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
-import { toOnnx } from "../graph/to-onnx.ts";
-import { nodesOf } from "../graph/walk.ts";
-import { lower } from "../lower/lower.ts";
-import { writeModel } from "../onnx/model.ts";
+import { compile } from "../lower/compile.ts";
 import type { DataType } from "../onnx/types.ts";
-import { requiredOpset } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
@@ -18,18 +14,12 @@ import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 /** A graph compiled for a test: run it as often as needed, then close it. */
 export async function compileForTest(graph: Graph) {
   const engine = new OnnxRuntimeEngine({ threads: 1 });
-  await engine.load("test", toBytes(graph));
+  await engine.load("test", compile(graph));
   return {
     engine,
     run: async (feeds: Tensors) => numbersOf((await engine.run("test", feeds)).outputs),
     close: () => engine.close(),
   };
-}
-
-/** The lowered graph as the bytes of an ONNX file. */
-export function toBytes(graph: Graph): Uint8Array {
-  const lowered = lower(graph);
-  return writeModel(toOnnx(lowered, { opset: requiredOpset(nodesOf(lowered.outputs.values())) }));
 }
 
 /** Runs named values of one graph once. */

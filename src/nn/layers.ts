@@ -1,0 +1,124 @@
+import { elementCount, type Value } from "../graph/graph.ts";
+import { add, mul } from "../ops/arithmetic.ts";
+import * as convolution from "../ops/convolution.ts";
+import * as elementwise from "../ops/elementwise.ts";
+import * as ops from "../ops/linear.ts";
+import * as movement from "../ops/movement.ts";
+import { batchNormInference, batchNormTraining } from "../ops/normalization.ts";
+import * as pooling from "../ops/pooling.ts";
+import { filledWith, uniformByFanIn } from "./initializers.ts";
+import type { Layer } from "./module.ts";
+
+// Layers by PyTorch's names, with its parameter names, defaults and initialisation. Each is a function that returns
+// a layer: settings first, graph later.
+
+/** Fully connected: [N, inputs] to [N, outputs]. */
+export function linear(inputs: number, outputs: number, { bias = true }: { bias?: boolean } = {}): Layer {
+  const initializer = uniformByFanIn(inputs);
+  return (x, scope) =>
+    ops.linear(
+      x,
+      scope.parameter("weight", [outputs, inputs], "weight", initializer),
+      bias ? scope.parameter("bias", [outputs], "bias", initializer) : undefined,
+    );
+}
+
+export interface Conv2dOptions {
+  stride?: number;
+  padding?: number;
+  dilation?: number;
+  groups?: number;
+  bias?: boolean;
+}
+
+/** Convolution with a square kernel: [N, inputs, H, W] to [N, outputs, H′, W′]. */
+export function conv2d(
+  inputs: number,
+  outputs: number,
+  kernel: number,
+  { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true }: Conv2dOptions = {},
+): Layer {
+  const initializer = uniformByFanIn((inputs / groups) * kernel * kernel);
+  const shape = [outputs, inputs / groups, kernel, kernel];
+  return (x, scope) =>
+    convolution.conv(
+      x,
+      scope.parameter("weight", shape, "weight", initializer),
+      bias ? scope.parameter("bias", [outputs], "bias", initializer) : undefined,
+      {
+        strides: [stride, stride],
+        pads: [padding, padding, padding, padding],
+        dilations: [dilation, dilation],
+        group: groups,
+      },
+    );
+}
+
+export interface BatchNormOptions {
+  epsilon?: number;
+  /** Share of the batch's statistics in the running ones: running ← (1 − momentum)·running + momentum·batch. */
+  momentum?: number;
+}
+
+/**
+ * Batch normalisation over the channels of [N, C, …] (Ioffe & Szegedy 2015). Training normalises by the batch's own
+ * statistics; inference by the running ones, whose variance is the unbiased one, as in PyTorch.
+ */
+export function batchNorm(
+  channels: number,
+  { epsilon = 1e-5, momentum = 0.1 }: BatchNormOptions = {},
+): Layer {
+  return (x, scope) => {
+    const scale = scope.parameter("weight", [channels], "norm-weight", filledWith(1));
+    const bias = scope.parameter("bias", [channels], "norm-bias", filledWith(0));
+    const runningMean = scope.buffer("running_mean", [channels], 0);
+    const runningVariance = scope.buffer("running_var", [channels], 1);
+    if (!scope.training) return batchNormInference(x, scale, bias, runningMean, runningVariance, epsilon);
+    const { y, mean, variance } = batchNormTraining(x, scale, bias, epsilon);
+    const count = elementCount(x.shape) / channels;
+    const blend = (running: Value, batch: Value) => add(mul(running, 1 - momentum), mul(batch, momentum));
+    scope.updateBuffer("running_mean", blend(runningMean, mean));
+    scope.updateBuffer("running_var", blend(runningVariance, mul(variance, count / (count - 1))));
+    return y;
+  };
+}
+
+export const relu = (): Layer => elementwise.relu;
+export const tanh = (): Layer => elementwise.tanh;
+export const gelu = (): Layer => elementwise.gelu;
+export const silu = (): Layer => elementwise.silu;
+
+/** Maximum over square windows; `stride` is the kernel when left out. */
+export function maxPool(
+  kernel: number,
+  { stride = kernel, padding = 0 }: { stride?: number; padding?: number } = {},
+): Layer {
+  const pads = [padding, padding, padding, padding];
+  return (x) => pooling.maxPool(x, [kernel, kernel], { strides: [stride, stride], pads });
+}
+
+/** Mean over square windows; `stride` is the kernel when left out. */
+export function averagePool(
+  kernel: number,
+  { stride = kernel, padding = 0 }: { stride?: number; padding?: number } = {},
+): Layer {
+  const pads = [padding, padding, padding, padding];
+  return (x) => pooling.averagePool(x, [kernel, kernel], { strides: [stride, stride], pads });
+}
+
+/** Mean over all places: [N, C, H, W] to [N, C]. */
+export const globalAveragePool = (): Layer => (x) => movement.flatten(pooling.globalAveragePool(x));
+
+/** [N, …] to [N, everything else]. */
+export const flatten = (): Layer => movement.flatten;
+
+/** Layers one after another, under the names given, or 0, 1, 2, … as in PyTorch. */
+export function sequential(layers: Readonly<Record<string, Layer>> | readonly Layer[]): Layer {
+  const parts: readonly (readonly [string, Layer])[] = Object.entries(layers);
+  return (x, scope) => parts.reduce((value, [name, layer]) => scope.within(name, layer, value), x);
+}
+
+/** `main(x) + shortcut(x)`, then ReLU. The parts of `main` and `shortcut` keep their own names. */
+export function residual(main: Layer, shortcut: Layer): Layer {
+  return (x, scope) => elementwise.relu(add(main(x, scope), shortcut(x, scope)));
+}

@@ -1,0 +1,168 @@
+import { UserError } from "../common/errors.ts";
+import { randomStream } from "../common/random.ts";
+import { tensorData } from "../graph/constants.ts";
+import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import type { Tensors } from "../runtime/engine.ts";
+import type { Initializer } from "./initializers.ts";
+
+/** What a parameter is to its layer. */
+export type ParameterKind = "weight" | "bias" | "norm-weight" | "norm-bias";
+
+export interface ParameterInfo {
+  name: string;
+  shape: Shape;
+  kind: ParameterKind;
+  initializer: Initializer;
+}
+
+export interface BufferInfo {
+  name: string;
+  shape: Shape;
+  /** What every element starts as. */
+  initial: number;
+}
+
+/** Builds its part of the network: from an input to an output, asking `scope` for what it needs. */
+export type Layer = (input: Value, scope: Scope) => Value;
+
+/** What a layer builds in: a place in the network, with its parameters and buffers under PyTorch's names. */
+export class Scope {
+  readonly path: string;
+  private readonly model: ModelBuilder;
+
+  constructor(model: ModelBuilder, path = "") {
+    this.model = model;
+    this.path = path;
+  }
+
+  /** Whether batch statistics are used and updated. */
+  get training(): boolean {
+    return this.model.training;
+  }
+
+  parameter(name: string, shape: Shape, kind: ParameterKind, initializer: Initializer): Value {
+    return this.model.parameter({ name: this.full(name), shape, kind, initializer });
+  }
+
+  /** State of the layer that is not trained, such as running statistics. */
+  buffer(name: string, shape: Shape, initial: number): Value {
+    return this.model.buffer({ name: this.full(name), shape, initial });
+  }
+
+  /** What a buffer becomes after this pass. */
+  updateBuffer(name: string, next: Value): void {
+    this.model.bufferUpdates.set(this.full(name), next);
+  }
+
+  /** Builds a part one level down: its parameters are called `name.…`. */
+  within(name: string, layer: Layer, input: Value): Value {
+    return input.graph.scoped(name, () => layer(input, new Scope(this.model, this.full(name))));
+  }
+
+  private full(name: string): string {
+    return this.path ? `${this.path}.${name}` : name;
+  }
+}
+
+/** A network as a graph from `input` [N, C, H, W] to `logits` [N, classes], with what it keeps. */
+export interface Model {
+  graph: Graph;
+  input: Value;
+  logits: Value;
+  parameters: readonly ParameterInfo[];
+  buffers: readonly BufferInfo[];
+  /** In training mode: what the buffers become, by name. */
+  bufferUpdates: ReadonlyMap<string, Value>;
+}
+
+export interface BuildOptions {
+  /** Without the batch axis: [C, H, W]. */
+  inputShape: Shape;
+  batchSize: number;
+  training: boolean;
+  type?: "float32" | "float64";
+}
+
+/** Builds a network for one batch size. Throws `UserError` naming the layer whose shapes do not fit. */
+export function buildModel(
+  layer: Layer,
+  { inputShape, batchSize, training, type = "float32" }: BuildOptions,
+): Model {
+  const graph = new Graph();
+  const builder = new ModelBuilder(graph, training, type);
+  const input = graph.input("input", type, [batchSize, ...inputShape]);
+  const logits = layer(input, new Scope(builder));
+  return {
+    graph,
+    input,
+    logits,
+    parameters: [...builder.parameters.values()],
+    buffers: [...builder.buffers.values()],
+    bufferUpdates: builder.bufferUpdates,
+  };
+}
+
+/**
+ * The tensors a network starts from: parameters drawn by their initialisers, each from a stream of its own name, so
+ * that one seed gives one network whatever else is drawn; buffers at their initial numbers.
+ */
+export function initialTensors(
+  model: Pick<Model, "parameters" | "buffers" | "input">,
+  seed: number,
+): Tensors {
+  const { type } = model.input;
+  return Object.fromEntries([
+    ...model.parameters.map(({ name, shape, initializer }) => [
+      name,
+      tensorData(
+        initializer(elementCount(shape), randomStream(seed, `initialisation of ${name}`)),
+        shape,
+        type,
+      ),
+    ]),
+    ...model.buffers.map(({ name, shape, initial }) => [
+      name,
+      tensorData(new Float64Array(elementCount(shape)).fill(initial), shape, type),
+    ]),
+  ]);
+}
+
+/** Number of trainable numbers. */
+export function parameterCount(model: Pick<Model, "parameters">): number {
+  return model.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}
+
+class ModelBuilder {
+  readonly parameters = new Map<string, ParameterInfo>();
+  readonly buffers = new Map<string, BufferInfo>();
+  readonly bufferUpdates = new Map<string, Value>();
+  readonly graph: Graph;
+  readonly training: boolean;
+  readonly type: "float32" | "float64";
+
+  constructor(graph: Graph, training: boolean, type: "float32" | "float64") {
+    this.graph = graph;
+    this.training = training;
+    this.type = type;
+  }
+
+  parameter(info: ParameterInfo): Value {
+    this.claim(info.name);
+    this.parameters.set(info.name, info);
+    return this.graph.input(info.name, this.type, info.shape);
+  }
+
+  buffer(info: BufferInfo): Value {
+    this.claim(info.name);
+    this.buffers.set(info.name, info);
+    return this.graph.input(info.name, this.type, info.shape);
+  }
+
+  private claim(name: string): void {
+    if (this.graph.inputs.has(name)) {
+      throw new UserError(
+        `two tensors of the network are called "${name}"; give their layers different names`,
+      );
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import type { Engine, RunOptions, RunResult, Tensors } from "./engine.ts";
+
+/** A call of one of the engine's methods, as sent to its thread. */
+export interface Call {
+  id: number;
+  method: keyof Engine;
+  args: unknown[];
+}
+
+export type Answer = { id: number; result: unknown } | { id: number; error: string };
+
+export interface EngineOptions {
+  /** Threads of one operator. Default: one per core. */
+  threads?: number;
+}
+
+/** Starts an engine on a thread of its own, so that the calling thread stays free while it computes. */
+export function openEngine({ threads = availableParallelism() }: EngineOptions = {}): Engine {
+  return new RemoteEngine(new Worker(new URL("./worker.js", import.meta.url), { workerData: { threads } }));
+}
+
+interface Waiting {
+  resolve: (result: never) => void;
+  reject: (error: Error) => void;
+}
+
+class RemoteEngine implements Engine {
+  private readonly worker: Worker;
+  private readonly waiting = new Map<number, Waiting>();
+  private nextId = 0;
+  private ended: Error | undefined;
+
+  constructor(worker: Worker) {
+    this.worker = worker;
+    worker.on("message", (answer: Answer) => {
+      const { resolve, reject } = this.waiting.get(answer.id)!;
+      this.waiting.delete(answer.id);
+      if ("error" in answer) reject(new Error(answer.error));
+      else resolve(answer.result as never);
+    });
+    worker.on("error", (error) => this.end(error instanceof Error ? error : new Error(String(error))));
+    worker.on("exit", () => this.end(new Error("the engine's thread has ended")));
+  }
+
+  load(program: string, model: Uint8Array): Promise<void> {
+    return this.call("load", [program, model]);
+  }
+
+  write(tensors: Tensors): Promise<void> {
+    return this.call("write", [tensors]);
+  }
+
+  read(names?: readonly string[]): Promise<Tensors> {
+    return this.call("read", [names]);
+  }
+
+  run(program: string, feeds: Tensors = {}, options: RunOptions = {}): Promise<RunResult> {
+    const owned = Object.values(feeds).flatMap(({ data }) =>
+      ArrayBuffer.isView(data) &&
+      data.buffer instanceof ArrayBuffer &&
+      data.byteLength === data.buffer.byteLength
+        ? [data.buffer]
+        : [],
+    );
+    return this.call("run", [program, feeds, options], [...new Set(owned)]);
+  }
+
+  async close(): Promise<void> {
+    if (this.ended) return;
+    const exit = new Promise((resolve) => this.worker.once("exit", resolve));
+    await this.call("close", []);
+    await exit;
+  }
+
+  private call<T>(method: keyof Engine, args: unknown[], transfer: ArrayBuffer[] = []): Promise<T> {
+    if (this.ended) return Promise.reject(this.ended);
+    return new Promise<T>((resolve, reject) => {
+      const id = this.nextId++;
+      this.waiting.set(id, { resolve, reject });
+      this.worker.postMessage({ id, method, args } satisfies Call, transfer);
+    });
+  }
+
+  private end(error: Error): void {
+    this.ended ??= error;
+    for (const { reject } of this.waiting.values()) reject(error);
+    this.waiting.clear();
+  }
+}
