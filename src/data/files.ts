@@ -1,10 +1,11 @@
 /** The files of a data set on disk: reading a folder of them, checking them, and keeping them in the cache. */
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import envPaths from "env-paths";
+import { replaceFile } from "../common/files.ts";
 
 /** The files that make up a data set: the name of each without `.gz`, and the SHA-256 of its decompressed content. */
 export type Checksums = Readonly<Record<string, string>>;
@@ -76,18 +77,10 @@ export async function unpack(file: string, stored: Uint8Array, checksum: string)
   return content;
 }
 
-/** Writes files into a folder, each beside its place and then renamed, so that a reader never sees half of one. */
+/** Writes files into a folder, none of them ever half there. */
 export async function writeFolder(folder: string, contents: Contents): Promise<void> {
   await mkdir(folder, { recursive: true });
-  for (const [name, content] of contents) {
-    const beside = join(folder, `.${name}.${process.pid}.part`);
-    try {
-      await writeFile(beside, content);
-      await rename(beside, join(folder, name));
-    } finally {
-      await rm(beside, { force: true });
-    }
-  }
+  for (const [name, content] of contents) await replaceFile(join(folder, name), content);
 }
 
 async function readIfThere(path: string, signal?: AbortSignal): Promise<Uint8Array | undefined> {

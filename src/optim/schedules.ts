@@ -62,6 +62,8 @@ export function warmUp(
   after: LearningRateSchedule = constantRate(),
 ): LearningRateSchedule {
   requirePositive("warm-up: epochs", epochs);
+  if (!(start >= 0 && start <= 1))
+    throw new UserError(`warm-up: start is ${start}; it has to be from 0 to 1`);
   return {
     config: { name: "warm-up", epochs, start, after: after.config },
     low: after.low,

@@ -1,8 +1,9 @@
 /** The report: one HTML file that holds everything it needs and loads nothing. */
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { UserError } from "../common/errors.ts";
+import { replaceFile } from "../common/files.ts";
 import { renderPage } from "./page.ts";
 import { readComparison } from "./read.ts";
 
@@ -15,12 +16,9 @@ export async function writeReport(folder: string): Promise<string> {
   const comparison = await readComparison(folder);
   const page = renderPage(comparison, await chartLibrary());
   const path = join(folder, "report.html");
-  const beside = `${path}.${process.pid}.partial`;
   try {
-    await writeFile(beside, page);
-    await rename(beside, path);
+    await replaceFile(path, page);
   } catch (error) {
-    await rm(beside, { force: true });
     const reason = error instanceof Error ? error.message : String(error);
     throw new UserError(
       `${path} could not be written (${reason}); make the folder writable or free some space.`,

@@ -13,7 +13,7 @@ import type {
 } from "../train/records.ts";
 
 /** How far a run has come: "unfinished" has metrics and no summary that is as new as they are. */
-export type RunStatus = "finished" | "interrupted" | "unfinished" | "not started";
+export type RunStatus = RunSummary["status"] | "unfinished" | "not started";
 
 /** Where a run stands after its last epoch, taken from `summary.json` or, without one, from the metrics. */
 export interface Outcome {

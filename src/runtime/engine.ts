@@ -5,8 +5,8 @@ export type Tensors = Record<string, TensorData>;
 
 export interface RunOptions {
   /**
-   * Let results named `x.next` replace the stored tensor `x`. They do so all together, and only if every scalar
-   * result of the run is finite.
+   * Let results named `x.next` replace the stored tensor `x`. They do so all together, and only if they and every
+   * scalar result of the run are finite.
    */
   advance?: boolean;
 }
@@ -24,7 +24,7 @@ export interface RunResult {
  * never leaves the engine unless it is read. Calls are executed one after another in the order they are made.
  */
 export interface Engine {
-  /** Compiles a program under a name; a name in use is replaced. */
+  /** Compiles a program under a name; a name in use is replaced, but keeps its program where this fails. */
   load(program: string, model: Uint8Array): Promise<void>;
   /** Puts tensors into the store; their memory must not be changed afterward. */
   write(tensors: Tensors): Promise<void>;
@@ -32,7 +32,7 @@ export interface Engine {
   read(names?: readonly string[]): Promise<Tensors>;
   /** Runs a program. The memory of `feeds` belongs to the engine from then on. */
   run(program: string, feeds?: Tensors, options?: RunOptions): Promise<RunResult>;
-  /** Releases everything. The engine cannot be used afterward. */
+  /** Releases everything, after the calls before it. The engine cannot be used afterward; further calls are rejected. */
   close(): Promise<void>;
 }
 

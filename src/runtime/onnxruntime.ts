@@ -13,9 +13,13 @@ interface Program {
   results: readonly string[];
 }
 
-/** A stored tensor and the memory its next value is written to; the two change places after a step. */
+/**
+ * A stored tensor and the memory its next value is written to; the two change places after a step. Memory that came
+ * with `write` is not the engine's own: it is read, never written.
+ */
 interface Slot {
   current: Tensor;
+  own: boolean;
   spare?: Tensor;
 }
 
@@ -24,19 +28,64 @@ export class OnnxRuntimeEngine implements Engine {
   private readonly programs = new Map<string, Program>();
   private readonly store = new Map<string, Slot>();
   private readonly threads: number;
+  private last: Promise<unknown> = Promise.resolve();
+  private closed = false;
 
   constructor({ threads }: { threads: number }) {
     this.threads = threads;
   }
 
-  async load(name: string, model: Uint8Array): Promise<void> {
-    await this.programs.get(name)?.session.release();
+  load(name: string, model: Uint8Array): Promise<void> {
+    return this.inTurn(() => this.loadNow(name, model));
+  }
+
+  write(tensors: Tensors): Promise<void> {
+    return this.inTurn(() => {
+      for (const [name, data] of Object.entries(tensors)) {
+        this.store.set(name, { current: toTensor(data), own: false });
+      }
+    });
+  }
+
+  read(names?: readonly string[]): Promise<Tensors> {
+    return this.inTurn(() =>
+      Object.fromEntries(
+        (names ?? [...this.store.keys()]).map((name) => [name, copyOf(this.slot(name).current)]),
+      ),
+    );
+  }
+
+  run(program: string, feeds: Tensors = {}, options: RunOptions = {}): Promise<RunResult> {
+    return this.inTurn(() => this.runNow(program, feeds, options));
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    const released = this.inTurn(async () => {
+      for (const { session } of this.programs.values()) await session.release();
+      this.programs.clear();
+      this.store.clear();
+    });
+    this.closed = true;
+    await released;
+  }
+
+  /** Starts a call when the calls before it have ended, well or not. */
+  private inTurn<T>(call: () => T | Promise<T>): Promise<T> {
+    if (this.closed) return Promise.reject(new Error("the engine is closed"));
+    const result = this.last.then(call);
+    this.last = result.catch(() => {});
+    return result;
+  }
+
+  private async loadNow(name: string, model: Uint8Array): Promise<void> {
     const session = await InferenceSession.create(model, {
       intraOpNumThreads: this.threads,
       interOpNumThreads: 1,
       logSeverityLevel: 3,
     });
     const isNext = (output: string) => output.endsWith(nextSuffix);
+    const replaced = this.programs.get(name);
     this.programs.set(name, {
       session,
       next: session.outputNames
@@ -44,17 +93,10 @@ export class OnnxRuntimeEngine implements Engine {
         .map((output) => ({ output, stored: output.slice(0, -nextSuffix.length) })),
       results: session.outputNames.filter((output) => !isNext(output)),
     });
+    await replaced?.session.release();
   }
 
-  async write(tensors: Tensors): Promise<void> {
-    for (const [name, data] of Object.entries(tensors)) this.store.set(name, { current: toTensor(data) });
-  }
-
-  async read(names: readonly string[] = [...this.store.keys()]): Promise<Tensors> {
-    return Object.fromEntries(names.map((name) => [name, copyOf(this.slot(name).current)]));
-  }
-
-  async run(name: string, feeds: Tensors = {}, { advance = false }: RunOptions = {}): Promise<RunResult> {
+  private async runNow(name: string, feeds: Tensors, { advance = false }: RunOptions): Promise<RunResult> {
     const program = this.programs.get(name);
     if (!program) throw new Error(`no program "${name}" is loaded`);
     const inputs: Record<string, Tensor> = {};
@@ -66,20 +108,18 @@ export class OnnxRuntimeEngine implements Engine {
     if (advance) for (const { output, stored } of program.next) fetches[output] = spareOf(this.slot(stored));
     const raw = await program.session.run(inputs, fetches);
     const outputs = Object.fromEntries(program.results.map((output) => [output, toTensorData(raw[output])]));
-    const advanced = advance && Object.values(outputs).every(isFiniteScalar);
+    const slots = advance ? program.next.map(({ stored }) => this.slot(stored)) : [];
+    const advanced =
+      advance &&
+      Object.values(outputs).every(({ shape, data }) => shape.length > 0 || allFinite(data)) &&
+      slots.every(({ spare }) => allFinite(spare!.data));
     if (advanced) {
-      for (const { stored } of program.next) {
-        const slot = this.slot(stored);
-        [slot.current, slot.spare] = [slot.spare!, slot.current];
+      for (const slot of slots) {
+        const { current, spare, own } = slot;
+        Object.assign(slot, { current: spare!, own: true, spare: own ? current : undefined });
       }
     }
     return { outputs, advanced };
-  }
-
-  async close(): Promise<void> {
-    for (const { session } of this.programs.values()) await session.release();
-    this.programs.clear();
-    this.store.clear();
   }
 
   private slot(name: string): Slot {
@@ -110,6 +150,14 @@ function spareOf(slot: Slot): Tensor {
   return slot.spare;
 }
 
-function isFiniteScalar({ shape, data }: TensorData): boolean {
-  return shape.length > 0 || typeof data[0] !== "number" || Number.isFinite(data[0]);
+/** Whether no element is infinite or NaN: a float32 is when all eight bits of its exponent are set. */
+function allFinite(data: Tensor["data"] | TensorData["data"]): boolean {
+  if (data instanceof Float32Array) {
+    const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
+    for (let index = 0; index < bits.length; index++) {
+      if ((bits[index] & 0x7f800000) === 0x7f800000) return false;
+    }
+    return true;
+  }
+  return !(data instanceof Float64Array) || data.every(Number.isFinite);
 }

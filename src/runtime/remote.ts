@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import type { TensorData } from "../onnx/tensor.ts";
 import type { Engine, RunOptions, RunResult, Tensors } from "./engine.ts";
 
 /** A call of one of the engine's methods, as sent to its thread. */
@@ -49,7 +50,7 @@ class RemoteEngine implements Engine {
   }
 
   write(tensors: Tensors): Promise<void> {
-    return this.call("write", [tensors]);
+    return this.call("write", [withoutSurroundings(tensors)]);
   }
 
   read(names?: readonly string[]): Promise<Tensors> {
@@ -57,20 +58,19 @@ class RemoteEngine implements Engine {
   }
 
   run(program: string, feeds: Tensors = {}, options: RunOptions = {}): Promise<RunResult> {
-    const owned = Object.values(feeds).flatMap(({ data }) =>
-      ArrayBuffer.isView(data) &&
-      data.buffer instanceof ArrayBuffer &&
-      data.byteLength === data.buffer.byteLength
-        ? [data.buffer]
-        : [],
+    const sent = withoutSurroundings(feeds);
+    const buffers = Object.values(sent).flatMap(({ data }) =>
+      ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer ? [data.buffer] : [],
     );
-    return this.call("run", [program, feeds, options], [...new Set(owned)]);
+    return this.call("run", [program, sent, options], [...new Set(buffers)]);
   }
 
   async close(): Promise<void> {
     if (this.ended) return;
     const exit = new Promise((resolve) => this.worker.once("exit", resolve));
-    await this.call("close", []);
+    const released = this.call("close", []);
+    this.ended = new Error("the engine is closed");
+    await released;
     await exit;
   }
 
@@ -78,8 +78,8 @@ class RemoteEngine implements Engine {
     if (this.ended) return Promise.reject(this.ended);
     return new Promise<T>((resolve, reject) => {
       const id = this.nextId++;
-      this.waiting.set(id, { resolve, reject });
       this.worker.postMessage({ id, method, args } satisfies Call, transfer);
+      this.waiting.set(id, { resolve, reject });
     });
   }
 
@@ -88,4 +88,15 @@ class RemoteEngine implements Engine {
     for (const { reject } of this.waiting.values()) reject(error);
     this.waiting.clear();
   }
+}
+
+/** Arrays that are part of a larger buffer become their own: a message carries whole buffers. */
+function withoutSurroundings(tensors: Tensors): Tensors {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, tensor]) => {
+      const { data } = tensor;
+      const isPart = ArrayBuffer.isView(data) && data.byteLength < data.buffer.byteLength;
+      return [name, isPart ? { ...tensor, data: data.slice() as TensorData["data"] } : tensor];
+    }),
+  );
 }

@@ -2,22 +2,20 @@ import { parentPort, workerData } from "node:worker_threads";
 import { OnnxRuntimeEngine } from "./onnxruntime.ts";
 import type { Answer, Call } from "./remote.ts";
 
-// The other end of `remote.ts`: an engine on a thread of its own, called by messages, one call after another.
+// The other end of `remote.ts`: an engine on a thread of its own, called by messages. The engine itself keeps the calls
+// in order.
 
 const engine = new OnnxRuntimeEngine(workerData);
 const port = parentPort!;
-let queue = Promise.resolve();
 
-port.on("message", ({ id, method, args }: Call) => {
-  queue = queue.then(async () => {
-    let answer: Answer;
-    try {
-      const call = engine[method] as (...values: unknown[]) => Promise<unknown>;
-      answer = { id, result: await call.apply(engine, args) };
-    } catch (error) {
-      answer = { id, error: error instanceof Error ? error.message : String(error) };
-    }
-    port.postMessage(answer);
-    if (method === "close") port.close();
-  });
+port.on("message", async ({ id, method, args }: Call) => {
+  let answer: Answer;
+  try {
+    const call = engine[method] as (...values: unknown[]) => Promise<unknown>;
+    answer = { id, result: await call.apply(engine, args) };
+  } catch (error) {
+    answer = { id, error: error instanceof Error ? error.message : String(error) };
+  }
+  port.postMessage(answer);
+  if (method === "close") port.close();
 });

@@ -80,7 +80,8 @@ export interface RunSummary {
   name: string;
   /** The optimizer as a reader would name it, e.g. `bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)`. */
   optimizer: string;
-  status: "finished" | "interrupted";
+  /** "diverged": a loss or gradient was not finite, and the run ended at the last good weights. */
+  status: "finished" | "interrupted" | "diverged";
   epochs: number;
   steps: number;
   parameters: number;

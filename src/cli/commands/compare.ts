@@ -1,0 +1,109 @@
+import { basename, join } from "node:path";
+import { Command } from "commander";
+import { UserError } from "../../common/errors.ts";
+import type { DatasetPair } from "../../data/dataset.ts";
+import { compare } from "../../tasks/compare.ts";
+import { type NamedRun, parseComparison } from "../../tasks/configuration.ts";
+import { createOptimizer, optimizerLabel } from "../../tasks/optimizers.ts";
+import type { RunSummary } from "../../train/records.ts";
+import { loadWithProgress } from "../data.ts";
+import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
+import {
+  addOutputFlags,
+  addSettingFlags,
+  applyFlags,
+  existingRun,
+  type OutputFlags,
+  readConfiguration,
+  type SettingFlags,
+} from "../options.ts";
+import { freshFolder, outcomeLine, present, printJson } from "../output.ts";
+import { ProgressDisplay, say } from "../progress.ts";
+
+const examples = `
+The configuration holds the shared settings and "runs": [{ "name": …, "optimizer": { "method": … } }, …].
+
+Examples:
+  $ lowland compare --config comparison.json
+  $ lowland compare --config comparison.json --only sgd,sam-0.1 --seed 2 --out runs/seed-2`;
+
+/** `lowland compare`: several optimizers on the same data, weights and order. */
+export function compareCommand(): Command {
+  const command = new Command("compare").description(
+    "train one network with several optimizers and compare them",
+  );
+  addSettingFlags(addOutputFlags(command))
+    .option("--only <names>", "only these runs, separated by commas")
+    .addHelpText("after", examples);
+  return command.action(async (flags: SettingFlags & OutputFlags & { only?: string }) => {
+    if (!flags.config)
+      throw new UserError("compare needs --config FILE; `lowland compare --help` shows what is in it");
+    const document = applyFlags(await readConfiguration(flags.config), flags);
+    const runs = chooseRuns(parseComparison(document), flags.only);
+    const signal = interruptSignal();
+    const data = await loadWithProgress(runs[0].configuration.data, { ...flags, signal });
+    const out = flags.out ?? freshFolder(basename(flags.config, ".json"));
+    process.exitCode = await compareAndPresent({ runs, data, out, flags, signal });
+  });
+}
+
+/** The runs of the given names (all when none are named). */
+export function chooseRuns(runs: readonly NamedRun[], only: string | undefined): readonly NamedRun[] {
+  if (only === undefined) return runs;
+  const wanted = only.split(",").map((name) => name.trim());
+  const missing = wanted.find((name) => !runs.some((run) => run.name === name));
+  if (missing !== undefined) {
+    throw new UserError(
+      `there is no run "${missing}"; choose from ${runs.map(({ name }) => name).join(", ")}`,
+    );
+  }
+  return runs.filter(({ name }) => wanted.includes(name));
+}
+
+interface CompareRequest {
+  runs: readonly NamedRun[];
+  data: DatasetPair;
+  out: string;
+  flags: OutputFlags;
+  signal: AbortSignal;
+}
+
+/** Trains all runs, shows how they go, writes the report and prints the table. Returns the exit code. */
+export async function compareAndPresent({ runs, data, out, flags, signal }: CompareRequest): Promise<number> {
+  const evaluations = (run: NamedRun) => createOptimizer(run.configuration.optimizer).gradientEvaluations;
+  const progress = new ProgressDisplay({
+    totalWork: runs.reduce((sum, run) => sum + stepsOf(run, data) * evaluations(run), 0),
+  });
+  const labelOf = (run: NamedRun, index: number) =>
+    `[${index + 1}/${runs.length}] ${optimizerLabel(createOptimizer(run.configuration.optimizer).config)}`;
+  const summaries: RunSummary[] = [];
+  let failed = false;
+  let finished: boolean;
+  try {
+    finished = await compare({
+      name: basename(out),
+      runs,
+      data,
+      out,
+      existing: existingRun(flags),
+      signal,
+      onRun: (run, index) => progress.follow(labelOf(run, index), evaluations(run)),
+      onRunEnd: (run, result) => {
+        if (result.summary) summaries.push(result.summary);
+        failed ||= result.failure !== undefined;
+        progress.done(outcomeLine(labelOf(run, runs.indexOf(run)), result));
+      },
+    });
+  } finally {
+    progress.close();
+  }
+  if (flags.json) printJson(summaries);
+  else if (summaries.length > 0) await present(out);
+  else say(`Nothing to report; what there is so far is in ${join(out)}`);
+  return !finished ? interruptedExitCode : failed ? 1 : 0;
+}
+
+function stepsOf({ configuration }: NamedRun, data: DatasetPair): number {
+  const images = configuration.limit ?? data.train.count;
+  return configuration.epochs * Math.floor(images / configuration.batchSize);
+}

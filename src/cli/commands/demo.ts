@@ -1,0 +1,80 @@
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { type DatasetPair, DatasetUnavailable } from "../../data/dataset.ts";
+import { parseComparison } from "../../tasks/configuration.ts";
+import { loadWithProgress } from "../data.ts";
+import { interruptSignal } from "../interrupt.ts";
+import {
+  addOutputFlags,
+  addSettingFlags,
+  applyFlags,
+  type OutputFlags,
+  readConfiguration,
+  type SettingFlags,
+  type Settings,
+} from "../options.ts";
+import { freshFolder } from "../output.ts";
+import { say } from "../progress.ts";
+import { chooseRuns, compareAndPresent } from "./compare.ts";
+
+const examples = `
+Fashion-MNIST with 40 % noisy labels shows what flat minima are for: sharp ones learn the noise by heart. On clean
+labels and in few epochs the order is the other way round: try --clean.
+
+Examples:
+  $ npm start
+  $ npm start -- --clean
+  $ npm start -- --label-noise 0.6 --epochs 20 --seed 2
+  $ npm start -- --data digits`;
+
+/** `lowland demo` (npm start): one network trained five ways, from nothing to a report. */
+export function demoCommand(): Command {
+  const command = new Command("demo").description("train one network five ways on Fashion-MNIST and compare");
+  addSettingFlags(addOutputFlags(command))
+    .option("--clean", "clean labels and a small convolutional network")
+    .option("--only <names>", "only these runs, separated by commas")
+    .addHelpText("after", examples);
+  return command.action(async (flags: SettingFlags & OutputFlags & { clean?: boolean; only?: string }) => {
+    const name = flags.clean ? "clean" : "noisy-labels";
+    const path =
+      flags.config ?? fileURLToPath(new URL(`../../../assets/configurations/${name}.json`, import.meta.url));
+    const document = await readConfiguration(path);
+    // Checked before data is fetched.
+    const wanted = parseComparison(applyFlags(forData(document, flags.data), flags))[0].configuration.data;
+    const signal = interruptSignal();
+    const { data, used } = await loadOrDigits(wanted, flags, signal);
+    const runs = chooseRuns(
+      parseComparison(applyFlags(forData(document, used), { ...flags, data: used })),
+      flags.only,
+    );
+    const [{ configuration: shared }] = runs;
+    const images = shared.limit ?? data.train.count;
+    say(
+      `Training ${shared.model} on ${images.toLocaleString("en")} ${used} images` +
+        `${shared.labelNoise > 0 ? `, ${100 * shared.labelNoise} % of them with noisy labels` : ""}: ${runs.length} runs of ${shared.epochs} epochs.`,
+    );
+    const out = flags.out ?? freshFolder(name);
+    process.exitCode = await compareAndPresent({ runs, data, out, flags, signal });
+  });
+}
+
+async function loadOrDigits(
+  name: string,
+  flags: OutputFlags,
+  signal: AbortSignal,
+): Promise<{ data: DatasetPair; used: string }> {
+  try {
+    return { data: await loadWithProgress(name, { ...flags, signal }), used: name };
+  } catch (error) {
+    if (!(error instanceof DatasetUnavailable)) throw error;
+    say(`${name} is not to be had here; going on with digits, which come with Lowland.`);
+    return { data: await loadWithProgress("digits"), used: "digits" };
+  }
+}
+
+/** The demonstration's settings for a data set: digits are few, and a flipped digit is another one. */
+function forData(document: Settings, data: string | undefined): Settings {
+  if (data !== "digits") return document;
+  const { limit: _, ...rest } = document;
+  return { ...rest, augmentation: {}, batchSize: 64 };
+}

@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+import { createRequire } from "node:module";
+import { Command, CommanderError } from "commander";
+import { UserError } from "../common/errors.ts";
+import { DatasetUnavailable } from "../data/dataset.ts";
+import { compareCommand } from "./commands/compare.ts";
+import { demoCommand } from "./commands/demo.ts";
+import { evaluateCommand } from "./commands/evaluate.ts";
+import { trainCommand } from "./commands/train.ts";
+import { interruptedExitCode } from "./interrupt.ts";
+import { say } from "./progress.ts";
+
+// Exit codes: 0 done; 1 the run failed; 2 a mistake in what was given; 130 stopped by Ctrl-C.
+
+const { version } = createRequire(import.meta.url)("../../package.json");
+
+const lowland = new Command("lowland")
+  .description("Train neural networks into flat minima, on ONNX Runtime.")
+  .version(version)
+  .showHelpAfterError("(add --help for the choices)");
+for (const command of [trainCommand(), compareCommand(), evaluateCommand(), demoCommand()]) {
+  lowland.addCommand(command.exitOverride());
+}
+lowland.exitOverride();
+
+try {
+  await lowland.parseAsync();
+} catch (error) {
+  process.exitCode = explain(error);
+}
+
+function explain(error: unknown): number {
+  // commander has said what is wrong itself.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof UserError) {
+    say(`lowland: ${error.message}`);
+    return 2;
+  }
+  if (error instanceof DatasetUnavailable) {
+    say(`lowland: ${error.message}`);
+    return 1;
+  }
+  if (error instanceof Error && error.name === "AbortError") return interruptedExitCode;
+  say(`lowland: something went wrong that should not have: ${error instanceof Error ? error.stack : error}`);
+  return 1;
+}

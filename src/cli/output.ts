@@ -1,0 +1,41 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { writeReport } from "../report/html.ts";
+import { readComparison } from "../report/read.ts";
+import { comparisonTable } from "../report/table.ts";
+import type { RunResult } from "../tasks/run.ts";
+import { duration } from "./progress.ts";
+
+/** A folder below runs/ that is not there yet: the name itself, or with a number behind. */
+export function freshFolder(name: string): string {
+  const folder = join("runs", name);
+  for (let number = 2; ; number++) {
+    const candidate = number === 2 ? folder : `${folder}-${number - 1}`;
+    if (!existsSync(candidate)) return candidate;
+  }
+}
+
+/** Writes the report of a run or comparison and prints its table and where things are. */
+export async function present(folder: string): Promise<void> {
+  const report = await writeReport(folder);
+  const { columns = 100, isTTY } = process.stdout;
+  const color = isTTY === true && process.env.NO_COLOR === undefined;
+  process.stdout.write(
+    `\n${comparisonTable(await readComparison(folder), { color, width: isTTY ? columns : 100 })}\n\n`,
+  );
+  process.stdout.write(`Report: ${report}\n`);
+}
+
+/** How a run ended, in one line. */
+export function outcomeLine(label: string, { summary, failure }: RunResult): string {
+  if (failure) return `✗ ${label}: ${failure.message}`;
+  if (!summary) return `– ${label}: stopped before the end of its first epoch`;
+  const mark = summary.status === "finished" ? "✓" : "–";
+  const epochs = summary.status === "finished" ? "" : `, stopped after epoch ${summary.epochs}`;
+  return `${mark} ${label}: test accuracy ${(100 * summary.testAccuracy).toFixed(2)} %, ${duration(summary.seconds)}${epochs}`;
+}
+
+/** Prints a document on standard output. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+}

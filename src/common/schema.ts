@@ -1,0 +1,124 @@
+import { distance } from "fastest-levenshtein";
+import type { z } from "zod";
+import { UserError } from "./errors.ts";
+
+type Issue = z.core.$ZodIssue;
+
+/**
+ * Checks a document against a schema and returns it with every default filled in.
+ * Throws `UserError` with one sentence about the first thing that is wrong: where, what was got, what was wanted.
+ */
+export function parse<T>(schema: z.ZodType<T>, document: unknown): T {
+  const result = schema.safeParse(document);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  // A misspelt key explains others that are missing, so it is told first.
+  const unknown = result.error.issues.find(({ code }) => code === "unrecognized_keys");
+  throw new UserError(explain(unknown ?? issue, schema, document));
+}
+
+function explain(issue: Issue, schema: z.core.$ZodType, document: unknown): string {
+  const what = issue.path.join(".") || "the configuration";
+  const given = valueAt(document, issue.path);
+  const got = JSON.stringify(given);
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return unknownKey(issue.keys[0], issue.path, schema, document);
+    case "invalid_value":
+      return `${what}: there is no ${got}; choose one of ${issue.values.join(", ")}`;
+    case "invalid_union":
+      return invalidUnion(issue, schema, document, what, got);
+    case "too_small":
+      return `${what} is ${got}; it has to be ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
+    case "too_big":
+      return `${what} is ${got}; it has to be ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
+    case "invalid_type": {
+      const wanted = `it has to be ${typeNames[issue.expected] ?? `of type ${issue.expected}`}`;
+      return given === undefined ? `${what} is missing; ${wanted}` : `${what} is ${got}; ${wanted}`;
+    }
+    default:
+      return `${what} is ${got}: ${issue.message}`;
+  }
+}
+
+const typeNames: Record<string, string> = {
+  int: "a whole number",
+  number: "a number",
+  string: "a text",
+  boolean: "true or false",
+  object: "an object of settings",
+  array: "a list",
+};
+
+function invalidUnion(
+  issue: Extract<Issue, { code: "invalid_union" }>,
+  schema: z.core.$ZodType,
+  document: unknown,
+  what: string,
+  got: string,
+): string {
+  if (issue.discriminator !== undefined) {
+    const choices = ("options" in issue ? (issue.options ?? []) : []).map(String).join(", ");
+    return got === undefined
+      ? `${what} is missing; choose one of ${choices}`
+      : `${what}: there is no ${got}; choose one of ${choices}`;
+  }
+  // Of the alternatives, the one that the value is of the right type for says best what is wrong with it.
+  const fitting = issue.errors.find(([first]) => first.code !== "invalid_type" || first.path.length > 0);
+  const nested = fitting?.find(({ code }) => code === "unrecognized_keys") ?? fitting?.[0];
+  if (nested) return explain({ ...nested, path: [...issue.path, ...nested.path] } as Issue, schema, document);
+  const wanted = issue.errors.flatMap(([first]) => ("expected" in first ? [typeNames[first.expected]] : []));
+  return `${what} is ${got}; it has to be ${wanted.join(" or ")}`;
+}
+
+function unknownKey(
+  key: string,
+  path: readonly PropertyKey[],
+  schema: z.core.$ZodType,
+  document: unknown,
+): string {
+  const known = keysAt(schema, path, document);
+  const [nearest] = [...known].sort((a, b) => distance(a, key) - distance(b, key));
+  const place = path.length > 0 ? ` of ${path.join(".")}` : "";
+  return `configuration key "${key}"${place} is not known; did you mean "${nearest}"? (Known: ${known.join(", ")})`;
+}
+
+/** The keys a schema knows at a path; of alternatives, those of the first the document's own name or method fits. */
+function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[], value: unknown): string[] {
+  const { def } = (schema as z.core.$ZodTypes)._zod;
+  switch (def.type) {
+    case "default":
+    case "prefault":
+    case "optional":
+      return keysAt(def.innerType, path, value);
+    case "array":
+      return keysAt(def.element, path.slice(1), valueAt(value, path.slice(0, 1)));
+    case "object":
+      if (path.length === 0) return Object.keys(def.shape);
+      return keysAt(def.shape[String(path[0])], path.slice(1), valueAt(value, path.slice(0, 1)));
+    case "union": {
+      const fitting = def.options.find((option) => hasSameLiterals(option, value));
+      return fitting
+        ? keysAt(fitting, path, value)
+        : def.options.flatMap((option) => keysAt(option, path, value));
+    }
+    default:
+      return [];
+  }
+}
+
+function hasSameLiterals(schema: z.core.$ZodType, value: unknown): boolean {
+  const { def } = (schema as z.core.$ZodTypes)._zod;
+  if (def.type !== "object") return false;
+  const literals = Object.entries(def.shape).flatMap(([key, { _zod }]) => {
+    const own = (_zod as z.core.$ZodTypes["_zod"]).def;
+    return own.type === "literal" ? [[key, own.values] as const] : [];
+  });
+  return (
+    literals.length > 0 && literals.every(([key, values]) => values.includes(valueAt(value, [key]) as string))
+  );
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value);
+}

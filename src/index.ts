@@ -1,0 +1,10 @@
+export { UserError } from "./common/errors.ts";
+export { type DatasetPair, type ImageDataset, loadDataset } from "./data/dataset.ts";
+export * from "./nn/layers.ts";
+export type { Layer } from "./nn/module.ts";
+export { bilateralSam } from "./optim/bilateral-sam.ts";
+export type { Optimizer } from "./optim/optimizer.ts";
+export { sam } from "./optim/sam.ts";
+export { constant, proportionalToLearningRate } from "./optim/schedules.ts";
+export { sgd } from "./optim/sgd.ts";
+export { type TrainOptions, train } from "./tasks/train.ts";

@@ -1,0 +1,173 @@
+import { evaluationBatches, trainingBatches } from "../data/batches.ts";
+import type { ImageDataset } from "../data/dataset.ts";
+import { sharpnessGraph, sharpnessRecord } from "../flatness/sharpness.ts";
+import { scalarData } from "../graph/constants.ts";
+import { Graph } from "../graph/graph.ts";
+import { copyInto } from "../graph/walk.ts";
+import { compile } from "../lower/compile.ts";
+import { buildModel, type Layer, type Model } from "../nn/module.ts";
+import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/losses.ts";
+import { argMax } from "../ops/reduction.ts";
+import type { Objective } from "../optim/training-step.ts";
+import type { Engine, Tensors } from "../runtime/engine.ts";
+import type { SharpnessRecord } from "../train/records.ts";
+
+// What makes a training run one of image classification: logits of classes, softmax cross entropy, accuracy.
+
+/** A network for images of one shape. */
+export interface Classifier {
+  layer: Layer;
+  /** [C, H, W] */
+  inputShape: readonly number[];
+}
+
+/** The loss of one batch as the classifier is trained on it: in training mode or, to look at its flatness, inference. */
+export function classificationObjective(
+  { layer, inputShape }: Classifier,
+  { batchSize, training, ...loss }: { batchSize: number; training: boolean } & CrossEntropyOptions,
+): { objective: Objective; model: Model } {
+  const model = buildModel(layer, { inputShape, batchSize, training });
+  const target = model.graph.input("target", "int32", [batchSize]);
+  return {
+    model,
+    objective: {
+      loss: softmaxCrossEntropy(model.logits, target, loss),
+      parameters: new Map(model.parameters.map(({ name }) => [name, model.graph.inputs.get(name)!])),
+      buffers: model.bufferUpdates,
+    },
+  };
+}
+
+/** The feeds of each training step of an epoch. */
+export function* trainingFeeds(
+  dataset: ImageDataset,
+  options: Parameters<typeof trainingBatches>[1],
+): Generator<Tensors> {
+  for (const { input, target } of trainingBatches(dataset, options)) {
+    yield feedsOf(dataset, input, target);
+  }
+}
+
+/** Images in one evaluation batch, at most. */
+const evaluationBatchSize = 1000;
+
+/** Measures a classifier whose parameters are stored in an engine, on data sets of its image shape. */
+export class ClassifierEvaluation {
+  private readonly engine: Engine;
+  private readonly batchSize: number;
+  private readonly dataset: ImageDataset;
+  private readonly program: string;
+
+  private constructor(engine: Engine, dataset: ImageDataset, program: string, batchSize: number) {
+    this.engine = engine;
+    this.dataset = dataset;
+    this.program = program;
+    this.batchSize = batchSize;
+  }
+
+  static async prepare(engine: Engine, classifier: Classifier, dataset: ImageDataset, program: string) {
+    const batchSize = Math.min(evaluationBatchSize, dataset.count);
+    const model = buildModel(classifier.layer, {
+      inputShape: classifier.inputShape,
+      batchSize,
+      training: false,
+    });
+    const target = model.graph.input("target", "int32", [batchSize]);
+    model.graph.output("loss", softmaxCrossEntropy(model.logits, target, { reduction: "none" }));
+    model.graph.output("predicted", argMax(model.logits, 1));
+    await engine.load(program, compile(model.graph));
+    return new ClassifierEvaluation(engine, dataset, program, batchSize);
+  }
+
+  /** Mean plain cross entropy, and the share of right answers, over all images or those where `among` is not 0. */
+  async measure(among?: Uint8Array): Promise<{ loss: number; accuracy: number }> {
+    let [loss, right, counted] = [0, 0, 0];
+    for (const { input, target, indices, count } of evaluationBatches(this.dataset, {
+      batchSize: this.batchSize,
+    })) {
+      const labels = target.slice();
+      const { outputs } = await this.engine.run(this.program, feedsOf(this.dataset, input, target));
+      for (let index = 0; index < count; index++) {
+        if (among && among[indices[index]] === 0) continue;
+        loss += Number(outputs.loss.data[index]);
+        right += Number(outputs.predicted.data[index]) === labels[index] ? 1 : 0;
+        counted++;
+      }
+    }
+    return { loss: loss / counted, accuracy: right / counted };
+  }
+}
+
+/**
+ * The one-step sharpness of the training loss (smoothed labels, no augmentation, BatchNorm in inference mode) on the
+ * first images of a data set, for a classifier whose parameters are stored in an engine.
+ */
+export class SharpnessMeasurement {
+  private readonly engine: Engine;
+  private readonly feeds: () => Tensors;
+  private readonly setting: { rho: number; images: number };
+
+  private constructor(engine: Engine, feeds: () => Tensors, setting: { rho: number; images: number }) {
+    this.engine = engine;
+    this.feeds = feeds;
+    this.setting = setting;
+  }
+
+  static async prepare(
+    engine: Engine,
+    classifier: Classifier,
+    dataset: ImageDataset,
+    { rho, images, ...loss }: { rho: number; images: number } & CrossEntropyOptions,
+  ) {
+    const batchSize = Math.min(images, dataset.count);
+    const { objective } = classificationObjective(classifier, { batchSize, training: false, ...loss });
+    await engine.load("sharpness", compile(sharpnessGraph(objective)));
+    const [{ input, target }] = evaluationBatches(dataset, { batchSize, limit: batchSize });
+    const feeds = () => ({
+      ...feedsOf(dataset, input.slice(), target.slice()),
+      rho: scalarData(rho, "float32"),
+    });
+    return new SharpnessMeasurement(engine, feeds, { rho, images: batchSize });
+  }
+
+  async measure(): Promise<SharpnessRecord> {
+    const { outputs } = await this.engine.run("sharpness", this.feeds());
+    return sharpnessRecord(outputs, this.setting);
+  }
+}
+
+/**
+ * The trained network as an ONNX file for inference: input `input` [batch, C, H, W], output `logits`
+ * [batch, classes], no softmax, BatchNorm with its running statistics, weights inside under their own names.
+ */
+export function inferenceModel({ layer, inputShape }: Classifier, tensors: Tensors): Uint8Array {
+  const build = (batchSize: number) => {
+    const { graph, logits } = buildModel(layer, { inputShape, batchSize, training: false });
+    graph.output("logits", logits);
+    return graph;
+  };
+  const weights = new Map(Object.entries(tensors));
+  const symbolicBatch = dependsOnBatchSize(build(1), build(2)) ? undefined : "batch";
+  return compile(build(1), { weights, symbolicBatch, name: "classifier" });
+}
+
+/** Whether two graphs of one network for different batch sizes hold different constants or attributes. */
+function dependsOnBatchSize(one: Graph, other: Graph): boolean {
+  // Copied into one graph, equal nodes on equal inputs become the same node.
+  const joined = new Graph();
+  const [a] = copyInto(joined, [...one.outputs.values()]);
+  const inputs = new Map([...other.inputs].map(([name, input]) => [input, joined.inputs.get(name)!]));
+  const [b] = copyInto(joined, [...other.outputs.values()], inputs);
+  return a !== b;
+}
+
+function feedsOf(
+  { channels, height, width }: ImageDataset,
+  input: Float32Array<ArrayBuffer>,
+  target: Int32Array<ArrayBuffer>,
+): Tensors {
+  return {
+    input: { type: "float32", shape: [target.length, channels, height, width], data: input },
+    target: { type: "int32", shape: [target.length], data: target },
+  };
+}

@@ -1,0 +1,133 @@
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import { UserError } from "../common/errors.ts";
+import { parse } from "../common/schema.ts";
+import { datasetNames } from "../data/dataset.ts";
+import { modelNames } from "../nn/models.ts";
+import { bilateralSamVariants } from "../optim/bilateral-sam.ts";
+
+// A run as one document. The schema is complete: parsing fills every default in, so that the document written to
+// `run.json` says all there is to know.
+
+const fraction = z.number().min(0).max(1);
+const nonNegative = z.number().min(0);
+const positive = z.number().positive();
+const count = z.number().int().positive();
+
+const baseUpdate = z.strictObject({
+  name: z.literal("sgd").default("sgd"),
+  momentum: z.number().min(0).lt(1).default(0.9),
+  nesterov: z.boolean().default(false),
+  weightDecay: nonNegative.default(1e-3),
+});
+
+const radius = z.union([
+  nonNegative,
+  z.strictObject({ name: z.literal("constant"), value: nonNegative }),
+  z.strictObject({
+    name: z.literal("proportional-to-learning-rate"),
+    high: nonNegative,
+    low: nonNegative.default(0),
+  }),
+]);
+
+const optimizer = z.discriminatedUnion("method", [
+  z.strictObject({ method: z.literal("sgd"), base: baseUpdate.prefault({}) }),
+  z.strictObject({ method: z.literal("sam"), rho: radius.default(0.05), base: baseUpdate.prefault({}) }),
+  z.strictObject({
+    method: z.literal("bilateral-sam"),
+    variant: z.enum(bilateralSamVariants).default("paper"),
+    rhoMax: radius.default(0.05),
+    rhoMin: radius.default({ name: "proportional-to-learning-rate", high: 0.05, low: 0 }),
+    base: baseUpdate.prefault({}),
+  }),
+]);
+
+const simpleSchedule = z.discriminatedUnion("name", [
+  z.strictObject({ name: z.literal("constant") }),
+  z.strictObject({ name: z.literal("cosine") }),
+  z.strictObject({ name: z.literal("step"), epochs: count, gamma: positive.default(0.1) }),
+]);
+
+const schedule = z.discriminatedUnion("name", [
+  ...simpleSchedule.options,
+  z.strictObject({
+    name: z.literal("warm-up"),
+    epochs: positive,
+    start: fraction.default(0.01),
+    after: simpleSchedule.default({ name: "cosine" }),
+  }),
+]);
+
+const settings = {
+  data: z.enum(datasetNames).default("fashion-mnist"),
+  /** Number of training images, drawn by the seed; all when left out. */
+  limit: count.optional(),
+  /** Probability that a training label is replaced by a uniformly drawn class. */
+  labelNoise: fraction.default(0),
+  augmentation: z
+    .strictObject({
+      /** Zeros around the image before a random crop of its size. */
+      crop: z.number().int().min(0).optional(),
+      flip: z.boolean().optional(),
+      cutout: z.strictObject({ size: count, probability: fraction.default(0.5) }).optional(),
+    })
+    .default({}),
+  model: z.enum(modelNames).default("mlp"),
+  optimizer: optimizer.prefault({ method: "bilateral-sam" }),
+  learningRate: positive.default(0.05),
+  schedule: schedule.default({ name: "cosine" }),
+  epochs: count.default(20),
+  batchSize: count.default(128),
+  labelSmoothing: z.number().min(0).lt(1).default(0.1),
+  labelSmoothingKind: z.enum(["uniform", "kl"]).default("uniform"),
+  onNonFinite: z.enum(["stop", "skip"]).default("stop"),
+  seed: z.number().int().default(1),
+  threads: count.default(() => availableParallelism()),
+  /** The one-step sharpness measured after every epoch, on the first images of the training set. */
+  sharpness: z.strictObject({ rho: positive.default(0.05), images: count.default(1000) }).prefault({}),
+};
+
+/** Names of runs, which become folders. */
+export const runName = /^\w[\w.-]*$/;
+
+export const optimizerNames = ["sgd", "sam", "bilateral-sam"] as const;
+
+const runSchema = z.strictObject(settings);
+const comparisonSchema = z.strictObject({
+  ...settings,
+  runs: z
+    .array(
+      z.strictObject({
+        name: z.string().regex(runName, "it has to be letters, digits, dots and dashes"),
+        optimizer,
+      }),
+    )
+    .min(1),
+});
+
+export type RunConfiguration = z.infer<typeof runSchema>;
+/** What a person writes: every setting may be left out. */
+export type RunSettings = z.input<typeof runSchema>;
+export type OptimizerSettings = z.infer<typeof optimizer>;
+export type ComparisonSettings = z.input<typeof comparisonSchema>;
+
+/** One run of a comparison: its folder's name and its complete configuration. */
+export interface NamedRun {
+  name: string;
+  configuration: RunConfiguration;
+}
+
+/** Checks a run's settings and fills every default in. Throws `UserError` naming the first setting that is wrong. */
+export function parseRun(value: unknown): RunConfiguration {
+  return parse(runSchema, value);
+}
+
+/** Checks a comparison's settings: shared ones, and `runs` with a name and an optimizer each. */
+export function parseComparison(value: unknown): NamedRun[] {
+  const { runs, ...shared } = parse(comparisonSchema, value);
+  const names = runs.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new UserError(`two runs of the comparison are called "${twice}"`);
+  return runs.map(({ name, optimizer: own }) => ({ name, configuration: { ...shared, optimizer: own } }));
+}

@@ -1,0 +1,75 @@
+import { type DatasetPair, loadDataset } from "../data/dataset.ts";
+import type { Layer } from "../nn/module.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import { parseRun, type RunSettings } from "./configuration.ts";
+import { type RunHooks, type RunResult, runClassification } from "./run.ts";
+
+/** A run's settings, with objects where a document would have names, and hooks to follow it. */
+export interface TrainOptions extends Omit<RunSettings, "data" | "model" | "optimizer">, RunHooks {
+  /** A data set by name, or images of your own. Default: Fashion-MNIST. */
+  data?: RunSettings["data"] | DatasetPair;
+  /** A folder that holds the named data set's files. */
+  dataDirectory?: string;
+  /** A network by name, or a layer of your own from [N, C, H, W] to [N, classes]. Default: `mlp`. */
+  model?: RunSettings["model"] | Layer;
+  /** Default: bilateral SAM over SGD with momentum 0.9 and weight decay 1e-3. */
+  optimizer?: Optimizer | RunSettings["optimizer"];
+  /** Default: the folder's name, or "run". */
+  name?: string;
+  /** Gets a line for each place where the data set was looked for in vain. */
+  log?: (line: string) => void;
+}
+
+/**
+ * Trains an image classifier and returns its metrics and the ONNX model.
+ *
+ * ```ts
+ * const { summary, model } = await train({
+ *   data: "digits",
+ *   model: "mlp",
+ *   optimizer: bilateralSam(sgd({ momentum: 0.9, weightDecay: 1e-3 }), { rhoMax: 0.05 }),
+ *   epochs: 20,
+ * });
+ * ```
+ *
+ * Throws `UserError` for settings that are wrong or do not fit the data. A run whose loss becomes non-finite ends
+ * early, with the reason in `failure`.
+ */
+export async function train(options: TrainOptions): Promise<RunResult> {
+  const {
+    data,
+    dataDirectory,
+    model,
+    optimizer,
+    name,
+    log,
+    out,
+    existing,
+    onStart,
+    onStep,
+    onEpoch,
+    signal,
+    ...rest
+  } = options;
+  const ownOptimizer = optimizer && "direction" in optimizer ? optimizer : undefined;
+  const configuration = parseRun({
+    ...rest,
+    ...(typeof data === "string" && { data }),
+    ...(typeof model === "string" && { model }),
+    ...(optimizer && !ownOptimizer && { optimizer }),
+  });
+  return runClassification({
+    name: name ?? out?.split(/[\\/]/).at(-1) ?? "run",
+    configuration,
+    data:
+      typeof data === "object" ? data : await loadDataset(configuration.data, { dataDirectory, log, signal }),
+    layer: typeof model === "function" ? model : undefined,
+    optimizer: ownOptimizer,
+    out,
+    existing,
+    onStart,
+    onStep,
+    onEpoch,
+    signal,
+  });
+}

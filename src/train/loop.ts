@@ -1,0 +1,148 @@
+import { scalarData } from "../graph/constants.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import type { LearningRateSchedule, Progress } from "../optim/schedules.ts";
+import type { Engine, Tensors } from "../runtime/engine.ts";
+import type { StepRecord } from "./records.ts";
+
+export interface LoopOptions {
+  engine: Engine;
+  /** Name of the training step in the engine. */
+  program: string;
+  optimizer: Optimizer;
+  /** The peak, and how it changes. */
+  learningRate: number;
+  schedule: LearningRateSchedule;
+  epochs: number;
+  stepsPerEpoch: number;
+  /** Epochs already done: the loop begins after them. Default 0. */
+  finishedEpochs?: number;
+  /** The feeds of each step of an epoch (counted from 1). Their memory is handed over. */
+  batches: (epoch: number) => Iterable<Tensors>;
+  /** `"stop"` (default) ends the run with `NonFiniteError`; `"skip"` drops the step and goes on. */
+  onNonFinite?: "stop" | "skip";
+  onStep: (record: StepRecord) => void;
+  /** Called after each epoch with the mean of its losses and the seconds its steps took. */
+  onEpoch: (epoch: { epoch: number; step: number; trainLoss: number; seconds: number }) => Promise<void>;
+  /** Ends the loop after the step that is running. */
+  signal?: AbortSignal;
+}
+
+/** A loss, gradient or ς that is not finite. The weights of the step before are kept. */
+export class NonFiniteError extends Error {
+  override readonly name = "NonFiniteError";
+}
+
+/**
+ * Trains epoch by epoch. While the engine computes a step, the next batch is prepared.
+ * Returns whether all epochs were finished (false after an abort).
+ */
+export async function trainingLoop(options: LoopOptions): Promise<boolean> {
+  const {
+    engine,
+    program,
+    epochs,
+    stepsPerEpoch,
+    finishedEpochs = 0,
+    batches,
+    onNonFinite = "stop",
+    signal,
+  } = options;
+  for (let epoch = finishedEpochs + 1; epoch <= epochs; epoch++) {
+    const started = performance.now();
+    let step = (epoch - 1) * stepsPerEpoch;
+    let lossSum = 0;
+    let counted = 0;
+    const feeds = batches(epoch)[Symbol.iterator]();
+    for (let next = feeds.next(); !next.done; ) {
+      if (signal?.aborted) return false;
+      const scalars = scalarsAt(options, step);
+      const running = engine.run(program, { ...next.value, ...asTensors(scalars) }, { advance: true });
+      next = feeds.next();
+      const { outputs, advanced } = await running;
+      const record = stepRecord(outputs, scalars, ++step, epoch);
+      if (!advanced) {
+        if (onNonFinite === "stop") throw nonFinite(record);
+        record.skipped = true;
+      } else {
+        lossSum += record.loss;
+        counted++;
+      }
+      options.onStep(record);
+    }
+    await options.onEpoch({
+      epoch,
+      step,
+      trainLoss: lossSum / counted,
+      seconds: (performance.now() - started) / 1000,
+    });
+  }
+  return true;
+}
+
+interface Scalars {
+  learningRate: number;
+  rhoMax?: number;
+  rhoMin?: number;
+}
+
+function scalarsAt(
+  { optimizer, learningRate, schedule, epochs, stepsPerEpoch }: LoopOptions,
+  step: number,
+): Scalars {
+  const place = { step, totalSteps: epochs * stepsPerEpoch, stepsPerEpoch };
+  const now = learningRate * schedule.factor(place);
+  const progress: Progress = {
+    ...place,
+    learningRate: { now, high: learningRate, low: learningRate * schedule.low },
+  };
+  return {
+    learningRate: now,
+    ...(optimizer.rhoMax && { rhoMax: optimizer.rhoMax.at(progress) }),
+    ...(optimizer.rhoMin && { rhoMin: optimizer.rhoMin.at(progress) }),
+  };
+}
+
+function asTensors({ learningRate, rhoMax, rhoMin }: Scalars): Tensors {
+  return {
+    learning_rate: scalarData(learningRate, "float32"),
+    rho_max: scalarData(rhoMax ?? 0, "float32"),
+    rho_min: scalarData(rhoMin ?? 0, "float32"),
+  };
+}
+
+function stepRecord(outputs: Tensors, scalars: Scalars, step: number, epoch: number): StepRecord {
+  const record = { type: "step", step, epoch, ...scalars } as StepRecord;
+  for (const [name, { data }] of Object.entries(outputs)) {
+    Object.assign(record, { [camelCase(name)]: shorten(Number(data[0])) });
+  }
+  if (record.gradNorm === 0 || record.gradNormMin === 0) record.zeroGradient = true;
+  return record;
+}
+
+/** Nine digits tell every float32 from every other. */
+function shorten(value: number): number {
+  return Number(value.toPrecision(9));
+}
+
+function camelCase(name: string): string {
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function nonFinite(record: StepRecord): NonFiniteError {
+  const quantities: [keyof StepRecord, string][] = [
+    ["loss", "the loss of pass 1 (at w)"],
+    ["gradNorm", "the gradient of pass 1 (at w)"],
+    ["lossMax", "the loss of pass 2 (at w + ε_max)"],
+    ["gradNormMax", "the gradient of pass 2 (at w + ε_max)"],
+    ["lossMin", "the loss of pass 3 (at w − ε_min)"],
+    ["gradNormMin", "the gradient of pass 3 (at w − ε_min)"],
+    ["scale", "ς"],
+    ["directionNorm", "the direction of the update"],
+  ];
+  const found = quantities.find(([key]) => record[key] !== undefined && !Number.isFinite(record[key]));
+  const [what, value] = found ? [found[1], record[found[0]]] : ["a diagnostic", "not finite"];
+  return new NonFiniteError(
+    `step ${record.step}: ${what} is ${value}; the weights of step ${record.step - 1} are kept. ` +
+      'Lower the learning rate or the radius, or drop such steps with onNonFinite "skip".',
+  );
+}

@@ -1,0 +1,162 @@
+import { appendFileSync } from "node:fs";
+import { mkdir, readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { UserError } from "../common/errors.ts";
+import { replaceFile } from "../common/files.ts";
+import type { Tensors } from "../runtime/engine.ts";
+import type { EpochRecord, MetricsRecord, RunRecord, RunSummary } from "./records.ts";
+import { readSafetensors, writeSafetensors } from "./safetensors.ts";
+
+const names = {
+  run: "run.json",
+  metrics: "metrics.jsonl",
+  summary: "summary.json",
+  checkpoint: "checkpoint.safetensors",
+  model: "model.onnx",
+  report: "report.html",
+} as const;
+
+/** What to do about a run that is already in the folder. */
+export type ExistingRun = "refuse" | "overwrite" | "resume";
+
+/** Everything a run needs to go on after an epoch as if it had never stopped. */
+export interface Checkpoint {
+  /** The last epoch that was finished. */
+  epoch: EpochRecord;
+  /** Seconds of training so far. */
+  seconds: number;
+  /** Parameters, buffers and optimizer state. */
+  tensors: Tensors;
+}
+
+/** The folder a run writes to. */
+export class RunFolder {
+  readonly path: string;
+  /** Where to go on from; absent for a run that begins. */
+  readonly checkpoint: Checkpoint | undefined;
+  private lines: string[] = [];
+  private flushed = 0;
+
+  private constructor(path: string, checkpoint?: Checkpoint) {
+    this.path = path;
+    this.checkpoint = checkpoint;
+  }
+
+  /**
+   * Makes the folder, or takes up the run in it.
+   * Throws `UserError` when it cannot be written to, when it holds a run and neither overwriting nor resuming was
+   * asked for, and when the run to resume has another configuration.
+   */
+  static async open(path: string, record: RunRecord, existing: ExistingRun): Promise<RunFolder> {
+    await makeFolder(path);
+    const file = (name: keyof typeof names) => join(path, names[name]);
+    if (await exists(file("run"))) {
+      if (existing === "refuse") {
+        throw new UserError(
+          `${path} already holds a run; go on with it with --resume, replace it with --overwrite, or name another folder with --out`,
+        );
+      }
+      if (existing === "resume") {
+        const earlier: RunRecord = JSON.parse(await readFile(file("run"), "utf8"));
+        requireSameConfiguration(path, earlier.configuration, record.configuration);
+        if (await exists(file("checkpoint"))) {
+          const checkpoint = readCheckpoint(await readFile(file("checkpoint")), file("checkpoint"));
+          await truncateMetrics(file("metrics"), checkpoint.epoch.epoch);
+          return new RunFolder(path, checkpoint);
+        }
+      }
+    }
+    for (const name of Object.keys(names) as (keyof typeof names)[]) await rm(file(name), { force: true });
+    await writeJson(file("run"), record);
+    return new RunFolder(path);
+  }
+
+  /** Adds a line to `metrics.jsonl`; lines are written in groups. */
+  append(record: MetricsRecord): void {
+    this.lines.push(JSON.stringify(record));
+    const now = performance.now();
+    if (now - this.flushed > 1000) this.flush();
+  }
+
+  /** Writes the lines that are waiting. */
+  flush(): void {
+    if (this.lines.length > 0) appendFileSync(join(this.path, names.metrics), `${this.lines.join("\n")}\n`);
+    this.lines = [];
+    this.flushed = performance.now();
+  }
+
+  /** Writes the metrics so far and the state to go on from. */
+  async saveCheckpoint({ epoch, seconds, tensors }: Checkpoint): Promise<void> {
+    this.flush();
+    const metadata = { epoch: JSON.stringify(epoch), seconds: String(seconds) };
+    await replaceFile(join(this.path, names.checkpoint), writeSafetensors(tensors, metadata));
+  }
+
+  /** Writes the end of the run. */
+  async finish(summary: RunSummary, model: Uint8Array): Promise<void> {
+    this.flush();
+    await replaceFile(join(this.path, names.model), model);
+    await writeJson(join(this.path, names.summary), summary);
+  }
+}
+
+/** Makes a folder to write results to. Throws `UserError` with the reason when that cannot be done. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+    const probe = join(path, `.${process.pid}.part`);
+    await replaceFile(probe, "");
+    await rm(probe);
+  } catch (error) {
+    throw new UserError(
+      `the output folder ${path} cannot be written to (${(error as Error).message}); name another with --out`,
+    );
+  }
+}
+
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  await replaceFile(path, `${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
+  const { tensors, metadata } = readSafetensors(bytes, file);
+  return { epoch: JSON.parse(metadata.epoch), seconds: Number(metadata.seconds), tensors };
+}
+
+/** Drops what was written after the checkpoint, so that it is not there twice. */
+async function truncateMetrics(path: string, lastEpoch: number): Promise<void> {
+  const lines = (await readFile(path, "utf8")).split("\n");
+  const end = lines.findIndex((line) => {
+    try {
+      const record: MetricsRecord = JSON.parse(line);
+      return record.type === "epoch" && record.epoch === lastEpoch;
+    } catch {
+      return false;
+    }
+  });
+  await replaceFile(path, `${lines.slice(0, end + 1).join("\n")}\n`);
+}
+
+function requireSameConfiguration(
+  path: string,
+  earlier: Record<string, unknown>,
+  now: Record<string, unknown>,
+): void {
+  const plain = JSON.parse(JSON.stringify(now));
+  const differing = [...new Set([...Object.keys(earlier), ...Object.keys(plain)])].find(
+    (key) => !isDeepStrictEqual(earlier[key], plain[key]),
+  );
+  if (differing === undefined) return;
+  const [was, is] = [earlier[differing], plain[differing]].map((value) => JSON.stringify(value));
+  throw new UserError(
+    `the run in ${path} has ${differing} ${was}, not ${is}; resume with the same settings, or start anew with --overwrite`,
+  );
+}
