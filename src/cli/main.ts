@@ -16,12 +16,15 @@ const { version } = createRequire(import.meta.url)("../../package.json");
 
 const lowland = new Command("lowland")
   .description("Train neural networks into flat minima, on ONNX Runtime.")
-  .version(version)
-  .showHelpAfterError("(add --help for the choices)");
+  .version(version);
 for (const command of [trainCommand(), compareCommand(), evaluateCommand(), demoCommand()]) {
-  lowland.addCommand(command.exitOverride());
+  lowland.addCommand(command);
 }
-lowland.exitOverride();
+for (const command of [lowland, ...lowland.commands]) {
+  command.exitOverride().configureOutput({
+    outputError: (text, write) => write(text.replace(/^error: /, "lowland: ")),
+  });
+}
 
 try {
   await lowland.parseAsync();

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/dataset.ts";
 import { modelNames } from "../nn/models.ts";
 import { bilateralSamVariants } from "../optim/bilateral-sam.ts";
-import { optimizerNames } from "../tasks/configuration.ts";
+import { optimizerNames, parseRun, type RunConfiguration } from "../tasks/configuration.ts";
 import type { ExistingRun } from "../train/run-folder.ts";
 
 // The flags that commands share, and how they override a configuration document.
@@ -48,42 +48,74 @@ export type Settings = Record<string, unknown>;
 
 const choices = (names: readonly string[]) => `one of ${names.join(", ")}`;
 
-export function addSettingFlags(command: Command): Command {
+/** `defaults` are shown in the help, for a command whose settings start from them. */
+export function addSettingFlags(command: Command, defaults?: RunConfiguration): Command {
+  const by = (value: unknown) => (defaults === undefined ? "" : ` (default: ${value})`);
+  const {
+    data,
+    labelNoise,
+    model,
+    learningRate,
+    epochs,
+    batchSize,
+    labelSmoothing,
+    seed,
+    onNonFinite,
+    optimizer,
+  } = defaults ?? parseRun({});
   return command
-    .option("--data <name>", `data set: ${choices(datasetNames)}`)
-    .option("--limit <n>", "train on so many images, drawn by the seed", numberOption)
+    .option("--data <name>", `data set: ${choices(datasetNames)}${by(data)}`)
+    .option("--limit <n>", `train on so many images, drawn by the seed${by("all")}`, numberOption)
     .option(
       "--label-noise <p>",
-      "replace each training label with probability p by a random class",
+      `replace each training label with probability p by a random class${by(labelNoise)}`,
       numberOption,
     )
     .option("--flip", "flip training images at random")
     .option("--no-flip", "do not flip training images")
     .option("--crop <pixels>", "pad training images by so many pixels and crop at random", numberOption)
     .option("--cutout <size>", "blank a square of this size in half of the training images", numberOption)
-    .option("--model <name>", `network: ${choices(modelNames)}`)
-    .option("--learning-rate <η>", "peak of the learning rate", numberOption)
-    .option("--epochs <n>", "passes over the training images", numberOption)
-    .option("--batch-size <n>", "images in one step", numberOption)
-    .option("--label-smoothing <s>", "share of a label's mass spread over all classes", numberOption)
-    .option("--seed <n>", "decides initial weights, order, noise and augmentation", numberOption)
+    .option("--model <name>", `network: ${choices(modelNames)}${by(model)}`)
+    .option(
+      "--learning-rate <η>",
+      `peak of the learning rate, which falls to 0 by cosine${by(learningRate)}`,
+      numberOption,
+    )
+    .option("--epochs <n>", `passes over the training images${by(epochs)}`, numberOption)
+    .option("--batch-size <n>", `images in one step${by(batchSize)}`, numberOption)
+    .option(
+      "--label-smoothing <s>",
+      `share of a label's mass spread over all classes${by(labelSmoothing)}`,
+      numberOption,
+    )
+    .option("--seed <n>", `decides initial weights, order, noise and augmentation${by(seed)}`, numberOption)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
-    .option("--on-non-finite <policy>", "what to do about an infinite or undefined loss: stop or skip")
-    .option("--momentum <μ>", "momentum of the base optimizer", numberOption)
+    .option(
+      "--on-non-finite <policy>",
+      `what to do about an infinite or undefined loss: stop or skip${by(onNonFinite)}`,
+    )
+    .option("--momentum <μ>", `momentum of the base optimizer${by(optimizer.base.momentum)}`, numberOption)
     .option("--nesterov", "Nesterov momentum")
-    .option("--weight-decay <λ>", "weight decay of the base optimizer", numberOption);
+    .option(
+      "--weight-decay <λ>",
+      `weight decay of the base optimizer${by(optimizer.base.weightDecay)}`,
+      numberOption,
+    );
 }
 
 export function addOptimizerFlags(command: Command): Command {
   return command
-    .option("--optimizer <name>", `how to train: ${choices(optimizerNames)}`)
-    .option("--rho-max <ρ>", "radius of the ascent; for sam its ρ", numberOption)
+    .option("--optimizer <name>", `how to train: ${choices(optimizerNames)} (default: bilateral-sam)`)
+    .option("--rho-max <ρ>", "radius of the ascent; for sam its ρ (default: 0.05)", numberOption)
     .option(
       "--rho-min <ρ>",
-      "radius of the descent at the peak learning rate, which it follows",
+      "radius of the descent at the peak learning rate, which it follows (default: 0.05)",
       numberOption,
     )
-    .option("--variant <name>", `variant of bilateral-sam: ${choices(bilateralSamVariants)}`);
+    .option(
+      "--variant <name>",
+      `variant of bilateral-sam: ${choices(bilateralSamVariants)} (default: paper)`,
+    );
 }
 
 export function addOutputFlags(command: Command): Command {
@@ -96,7 +128,7 @@ export function addOutputFlags(command: Command): Command {
     .option("--json", "print the summary as JSON and nothing else on standard output");
 }
 
-/** A configuration document from a file. Throws `UserError` when it cannot be read or is no JSON object. */
+/** A configuration document from a file, or the configuration in a `run.json`. Throws `UserError` when it cannot be read or is no JSON object. */
 export async function readConfiguration(path: string): Promise<Settings> {
   let text: string;
   try {
@@ -106,8 +138,7 @@ export async function readConfiguration(path: string): Promise<Settings> {
   }
   try {
     const document: unknown = JSON.parse(text);
-    if (typeof document === "object" && document !== null && !Array.isArray(document))
-      return document as Settings;
+    if (isObject(document)) return isObject(document.configuration) ? document.configuration : document;
   } catch (error) {
     throw new UserError(`the configuration ${path} is not JSON: ${(error as Error).message}`);
   }
@@ -193,8 +224,12 @@ function radiiOf(
 }
 
 function withBase(optimizer: unknown, base: Settings): unknown {
-  if (Object.keys(base).length === 0 || typeof optimizer !== "object" || optimizer === null) return optimizer;
-  return { ...optimizer, base: { ...((optimizer as Settings).base as Settings), ...base } };
+  if (Object.keys(base).length === 0 || !isObject(optimizer)) return optimizer;
+  return { ...optimizer, base: { ...(optimizer.base as Settings), ...base } };
+}
+
+function isObject(value: unknown): value is Settings {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function defined(values: Settings): Settings {
@@ -203,6 +238,6 @@ function defined(values: Settings): Settings {
 
 export function numberOption(text: string): number {
   const value = Number(text);
-  if (text.trim() === "" || Number.isNaN(value)) throw new UserError(`"${text}" is not a number`);
+  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("It has to be a number.");
   return value;
 }

@@ -42,9 +42,14 @@ export function constantNumbers(value: Value | undefined): number[] | undefined 
 /** Equal keys mean equal constants; undefined for those too large to compare. */
 export function constantKey(data: TensorData): string | undefined {
   if (data.data.length > comparedElements) return undefined;
-  // -0 and 0 print alike but are different numbers.
-  const values = Array.from(data.data as ArrayLike<unknown>, (value) =>
-    Object.is(value, -0) ? "-0" : String(value),
-  );
-  return `${data.type}[${data.shape.join()}]${values.join()}`;
+  return contentKey(data);
+}
+
+/** Equal keys mean equal content: JSON, in which -0, the infinities, NaN and bigints keep themselves apart. */
+export function contentKey(content: unknown): string {
+  return JSON.stringify(content, (_key, value) => {
+    if (typeof value === "bigint") return { bigint: String(value) };
+    if (typeof value !== "number" || (Number.isFinite(value) && !Object.is(value, -0))) return value;
+    return { number: Object.is(value, -0) ? "-0" : String(value) };
+  });
 }

@@ -1,7 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import type { AttributeValue } from "../onnx/attributes.ts";
 import type { DataType, TensorData } from "../onnx/tensor.ts";
-import { constantKey, scalarData } from "./constants.ts";
+import { constantKey, contentKey, scalarData } from "./constants.ts";
 
 /** Sizes of the axes, all known: a graph is built for one batch size. `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -53,7 +53,7 @@ export class Graph {
   private nextId = 0;
   private scopes: string[] = [];
 
-  /** Declares an input. Throws when the name is taken by an input of another type. */
+  /** Declares an input. Throws when the name is taken by an input of another type, or by an output. */
   input(name: string, type: DataType, shape: Shape): Value {
     const existing = this.inputs.get(name);
     if (existing) {
@@ -62,6 +62,7 @@ export class Graph {
         `input "${name}" is declared twice: as ${describe(existing)} and as ${describe({ type, shape })}`,
       );
     }
+    if (this.outputs.has(name)) throw nameClash(name);
     const value = this.value({ type, shape }, { kind: "input", name });
     this.inputs.set(name, value);
     return value;
@@ -93,7 +94,7 @@ export class Graph {
     for (const input of inputs) {
       if (input && input.graph !== this) throw new Error(`${operator}: an input belongs to another graph`);
     }
-    const key = `${domain}:${operator}(${inputs.map((input) => input?.id ?? "").join()})${outputs.length}${JSON.stringify(attributes)}`;
+    const key = `${domain}:${operator}(${inputs.map((input) => input?.id ?? "").join()})${outputs.length}${contentKey(attributes)}`;
     const existing = this.nodes.get(key);
     if (existing) return existing.outputs;
     const values: Value[] = [];
@@ -116,6 +117,8 @@ export class Graph {
   output(name: string, value: Value): void {
     if (value.graph !== this) throw new Error(`output "${name}" belongs to another graph`);
     if (this.outputs.has(name)) throw new Error(`output "${name}" is declared twice`);
+    const input = this.inputs.get(name);
+    if (input && input !== value) throw nameClash(name);
     this.outputs.set(name, value);
   }
 
@@ -134,8 +137,18 @@ export class Graph {
   }
 
   private value(type: TensorType, origin: Origin): Value {
+    if (!type.shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
+      const what = origin.kind === "node" ? origin.node.operator : origin.kind;
+      throw new UserError(
+        `${what}${this.scope ? ` "${this.scope}"` : ""}: ${describe(type)} has a size that is not a whole number`,
+      );
+    }
     return { graph: this, id: this.nextId++, type: type.type, shape: [...type.shape], origin };
   }
+}
+
+function nameClash(name: string): UserError {
+  return new UserError(`"${name}" names an input and another output of one graph; rename one of them`);
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {

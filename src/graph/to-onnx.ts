@@ -15,7 +15,7 @@ import {
 } from "../onnx/onnx_pb.ts";
 import { type TensorData, writeTensor } from "../onnx/tensor.ts";
 import { dataTypeNumber } from "../onnx/types.ts";
-import type { Graph, TensorType, Value } from "./graph.ts";
+import type { Graph, Node, TensorType, Value } from "./graph.ts";
 import { leavesOf, nodesOf } from "./walk.ts";
 
 export interface ToOnnxOptions {
@@ -99,9 +99,11 @@ function nameValues(graph: Graph): Map<Value, string> {
     if (value.origin.kind === "node" && !names.has(value)) names.set(value, name);
   }
   const nodes = nodesOf(graph.outputs.values());
-  // A node's first output is named even when only another one is read.
+  // A node's first output is named even when only another one is read, and so is each of BatchNormalization's, which
+  // in training mode may not be left out.
+  const kept = ({ operator, outputs }: Node) => (operator === "BatchNormalization" ? outputs : [outputs[0]]);
   const read = new Set([
-    ...nodes.flatMap((node) => [...node.inputs, node.outputs[0]]),
+    ...nodes.flatMap((node) => [...node.inputs, ...kept(node)]),
     ...graph.outputs.values(),
   ]);
   for (const value of [

@@ -1,12 +1,13 @@
 import type { Graph, Node, Value } from "./graph.ts";
 
-/** The nodes that the given values need, in an order of execution. */
-export function nodesOf(outputs: Iterable<Value>): Node[] {
+/** The nodes that the given values need, in an order of execution. Values in `known` need none. */
+export function nodesOf(outputs: Iterable<Value>, known: ReadonlyMap<Value, unknown> = new Map()): Node[] {
   const found = new Set<Node>();
   const pending = [...outputs];
   while (pending.length > 0) {
-    const origin = pending.pop()!.origin;
-    if (origin.kind !== "node" || found.has(origin.node)) continue;
+    const value = pending.pop()!;
+    const { origin } = value;
+    if (origin.kind !== "node" || found.has(origin.node) || known.has(value)) continue;
     found.add(origin.node);
     for (const input of origin.node.inputs) if (input) pending.push(input);
   }
@@ -31,8 +32,9 @@ export type Rewrite = (
 
 /**
  * Copies the computation of `outputs` into `target` and returns their counterparts in order. Values in `bindings`
- * are replaced by what they map to (a model's parameters by perturbed ones, say); inputs that are not bound become
- * inputs of the target under the same name. `rewrite` may build something else in a node's place.
+ * are replaced by what they map to (a model's parameters by perturbed ones, say), and what only they need is left out.
+ * Inputs that are not bound become inputs of the target under the same name. `rewrite` may build something else in a
+ * node's place.
  */
 export function copyInto(
   target: Graph,
@@ -53,8 +55,7 @@ export function copyInto(
     translated.set(value, copy);
     return copy;
   };
-  for (const node of nodesOf(outputs)) {
-    if (node.outputs.every((output) => translated.has(output))) continue;
+  for (const node of nodesOf(outputs, bindings)) {
     const inputs = node.inputs.map((input) => input && translate(input));
     const copies = target.scoped(node.scope, () => {
       const rewritten = rewrite?.(node, inputs, target);

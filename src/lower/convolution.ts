@@ -1,6 +1,6 @@
 import type { Node, Value } from "../graph/graph.ts";
 import { conv, readConvolution } from "../ops/convolution.ts";
-import { pad, reshape, reverse, slice, transpose } from "../ops/movement.ts";
+import { pad, reshape, reverse, transpose } from "../ops/movement.ts";
 import { apply, int, ints } from "../ops/operator.ts";
 
 /**
@@ -38,34 +38,6 @@ export function lowerConvInputGradient([dy, weight]: readonly Value[], node: Nod
       group,
     }),
   ];
-}
-
-/**
- * Gradient of a convolution for its weight, itself a convolution: batch and channels of x exchanged, correlated with
- * dy as the kernel, strides and dilations exchanged. Groups stand beside each other in the channel axis.
- */
-export function lowerConvWeightGradient([x, dy]: readonly Value[], node: Node): readonly Value[] {
-  const axes = x.shape.length - 2;
-  const kernel = node.outputs[0].shape.slice(2);
-  const { strides, pads, dilations, group } = readConvolution(node.attributes, axes);
-  const [count, channels] = x.shape;
-  const spatial = Array.from({ length: axes }, (_, axis) => axis);
-  // [N, g, C/g, …] → [C/g, g·N, …]
-  const grouped = reshape(x, [count, group, channels / group, ...x.shape.slice(2)]);
-  const input = reshape(transpose(grouped, [2, 1, 0, ...spatial.map((axis) => axis + 3)]), [
-    channels / group,
-    group * count,
-    ...x.shape.slice(2),
-  ]);
-  const weight = transpose(dy, [1, 0, ...spatial.map((axis) => axis + 2)]);
-  const correlated = conv(input, weight, undefined, { strides: dilations, dilations: strides, pads, group });
-  // Where a stride did not divide evenly there are more shifts than taps.
-  const taps = slice(correlated, {
-    axes: spatial.map((axis) => axis + 2),
-    starts: spatial.map(() => 0),
-    ends: kernel,
-  });
-  return [transpose(taps, [1, 0, ...spatial.map((axis) => axis + 2)])];
 }
 
 /** The kernel [O, I/g, …] turned around in space, with its channels exchanged within each group: [I, O/g, …]. */

@@ -9,6 +9,7 @@ import { floatAttribute } from "../ops/operator.ts";
 import { inverseCounts, readWindow } from "../ops/pooling.ts";
 import { reduceMean, reduceSum } from "../ops/reduction.ts";
 import type { LoweringRule } from "./lower.ts";
+import { tapsOf } from "./weight-gradient.ts";
 
 // ONNX Runtime has no float64 kernel for these. float64 is for checking (gradients, reference numbers), so the
 // forms here are chosen for being plain: a convolution is one matrix product per kernel tap.
@@ -46,7 +47,7 @@ function convolve(x: Value, weight: Value, settings: Convolution, shape: readonl
   const { group } = settings;
   const [count, channels] = x.shape;
   const places = product(shape.slice(2));
-  const terms = taps(weight.shape.slice(2)).map((tap) => {
+  const terms = tapsOf(weight.shape.slice(2)).map((tap) => {
     const seen = reshape(shifted(x, tap, shape.slice(2), settings), [count, group, channels / group, places]);
     return matMul(tapWeight(weight, tap, group), seen);
   });
@@ -60,7 +61,7 @@ function inputGradient(dy: Value, weight: Value, node: Node): Value {
   const { strides, pads, dilations, group } = settings;
   const grouped = reshape(dy, [count, group, dy.shape[1] / group, product(dy.shape.slice(2))]);
   const padded = size.map((length, axis) => length + pads[axis] + pads[axis + size.length]);
-  const terms = taps(weight.shape.slice(2)).map((tap) => {
+  const terms = tapsOf(weight.shape.slice(2)).map((tap) => {
     const sent = matMul(transposeLast(tapWeight(weight, tap, group)), grouped);
     const spread = insertZeros(reshape(sent, [count, channels, ...dy.shape.slice(2)]), [1, 1, ...strides]);
     const before = tap.map((at, axis) => at * dilations[axis]);
@@ -78,7 +79,7 @@ function weightGradient(x: Value, dy: Value, node: Node): Value {
   const { group } = settings;
   const places = product(dy.shape.slice(2));
   const grouped = reshape(dy, [dy.shape[0], group, outputs / group, places]);
-  const columns = taps(kernel).map((tap) => {
+  const columns = tapsOf(kernel).map((tap) => {
     const seen = reshape(shifted(x, tap, dy.shape.slice(2), settings), [x.shape[0], group, inputs, places]);
     return reshape(reduceSum(matMul(grouped, transposeLast(seen)), [0]), [outputs, inputs, 1]);
   });
@@ -108,14 +109,6 @@ function tapWeight(weight: Value, tap: readonly number[], group: number): Value 
   const axes = tap.map((_, axis) => axis + 2);
   const one = slice(weight, { axes, starts: tap, ends: tap.map((at) => at + 1) });
   return reshape(one, [group, outputs / group, inputs]);
-}
-
-/** Every position in a kernel, in row-major order. */
-function taps(kernel: readonly number[]): number[][] {
-  return kernel.reduce<number[][]>(
-    (all, length) => all.flatMap((tap) => Array.from({ length }, (_, at) => [...tap, at])),
-    [[]],
-  );
 }
 
 function product(sizes: readonly number[]): number {

@@ -1,16 +1,31 @@
 import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
-import { lowerConvInputGradient, lowerConvWeightGradient } from "./convolution.ts";
+import { lowerConvInputGradient } from "./convolution.ts";
+import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
+import { lowerPad } from "./movement.ts";
 import { lowerBatchNormTraining } from "./normalization.ts";
+import { lowerScatterElements } from "./pooling.ts";
+import { lowerReduceSum } from "./reduction.ts";
+import { lowerConvWeightGradient } from "./weight-gradient.ts";
 
-/** Builds what stands for a node in the lowered graph, from the node's inputs there. */
-export type LoweringRule = (inputs: readonly Value[], node: Node) => readonly Value[];
+/** Builds what stands for a node in the lowered graph, from the node's inputs there; undefined keeps the node. */
+export type LoweringRule = (inputs: readonly Value[], node: Node) => readonly Value[] | undefined;
 
 const rules: Record<string, LoweringRule> = {
+  // Operators that ONNX does not have.
   BatchNormTraining: lowerBatchNormTraining,
   ConvInputGradient: lowerConvInputGradient,
   ConvWeightGradient: lowerConvWeightGradient,
+  // The same numbers in a form that ONNX Runtime computes faster.
+  Add: lowerArithmetic,
+  Div: lowerArithmetic,
+  Mul: lowerArithmetic,
+  Sub: lowerArithmetic,
+  Pad: lowerPad,
+  ReduceSum: lowerReduceSum,
+  ScatterElements: lowerScatterElements,
+  Sign: lowerSign,
 };
 
 /**

@@ -1,3 +1,4 @@
+import { UserError } from "../common/errors.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import * as convolution from "../ops/convolution.ts";
@@ -38,6 +39,11 @@ export function conv2d(
   kernel: number,
   { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true }: Conv2dOptions = {},
 ): Layer {
+  if (inputs % groups !== 0 || outputs % groups !== 0) {
+    throw new UserError(
+      `conv2d: ${inputs} input and ${outputs} output channels do not divide into ${groups} groups`,
+    );
+  }
   const initializer = uniformByFanIn((inputs / groups) * kernel * kernel);
   const shape = [outputs, inputs / groups, kernel, kernel];
   return (x, scope) =>

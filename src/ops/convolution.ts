@@ -1,4 +1,4 @@
-import { describe, type Shape, type TensorType, type Value } from "../graph/graph.ts";
+import { describe, type Shape, sameShape, type TensorType, type Value } from "../graph/graph.ts";
 import {
   apply,
   defineOperator,
@@ -46,13 +46,18 @@ defineOperator("Conv", {
   infer: ([x, weight, bias], attributes): TensorType[] => {
     const [input, kernel] = [x!, weight!];
     requireSameType("conv", bias ? [input, kernel, bias] : [input, kernel]);
-    const { group } = readConvolution(attributes, input.shape.length - 2);
+    const settings = readConvolution(attributes, input.shape.length - 2);
+    const { group } = settings;
     if (input.shape.length !== kernel.shape.length || input.shape.length < 3) {
       throw operatorError(
         "conv",
         input,
         `input ${describe(input)} and weight ${describe(kernel)} need the same number of axes, 3 or more`,
       );
+    }
+    requireWindow("conv", input, settings);
+    if (!Number.isInteger(group) || group < 1) {
+      throw operatorError("conv", input, `group is ${group}; it has to be a whole number above 0`);
     }
     if (input.shape[1] !== kernel.shape[1] * group) {
       throw operatorError(
@@ -68,7 +73,13 @@ defineOperator("Conv", {
         `${kernel.shape[0]} output channels do not divide into ${group} groups`,
       );
     }
-    const settings = readConvolution(attributes, input.shape.length - 2);
+    if (bias && !sameShape(bias.shape, [kernel.shape[0]])) {
+      throw operatorError(
+        "conv",
+        input,
+        `bias has shape [${bias.shape.join(", ")}], weight has ${kernel.shape[0]} output channels (shape [${kernel.shape.join(", ")}])`,
+      );
+    }
     const size = outputSize(input.shape.slice(2), kernel.shape.slice(2), settings);
     if (size.some((length) => length < 1)) {
       throw operatorError(
@@ -196,13 +207,36 @@ export function outputSize(
 }
 
 export function completeConvolution(options: ConvolutionOptions, axes: number): Convolution {
-  const ones = new Array<number>(axes).fill(1);
+  const each = (count: number, value: number) => new Array<number>(Math.max(0, count)).fill(value);
+  const ones = each(axes, 1);
   return {
     strides: options.strides ?? ones,
-    pads: options.pads ?? new Array<number>(2 * axes).fill(0),
+    pads: options.pads ?? each(2 * axes, 0),
     dilations: options.dilations ?? ones,
     group: options.group ?? 1,
   };
+}
+
+/** Throws unless there is one stride and one dilation per spatial axis of x, and padding on both sides of each. */
+export function requireWindow(
+  operator: string,
+  x: Value,
+  { strides, pads, dilations }: Omit<Convolution, "group">,
+): void {
+  const axes = x.shape.length - 2;
+  for (const [name, values, count, least] of [
+    ["strides", strides, axes, 1],
+    ["dilations", dilations, axes, 1],
+    ["pads", pads, 2 * axes, 0],
+  ] as const) {
+    if (values.length !== count || !values.every((value) => Number.isInteger(value) && value >= least)) {
+      throw operatorError(
+        operator,
+        x,
+        `${name} are [${values.join(", ")}]; ${describe(x)} needs ${count} whole numbers of ${least} or more`,
+      );
+    }
+  }
 }
 
 /** The settings a node carries. */

@@ -64,6 +64,12 @@ defineOperator("Gemm", {
         `cannot multiply ${describe(left)}${mark(transposeA)} by ${describe(right)}${mark(transposeB)}`,
       );
     }
+    const summandFits = c?.shape.every(
+      (size, axis) => size === 1 || size === [m, n].slice(-c.shape.length)[axis],
+    );
+    if (c && (c.shape.length > 2 || !summandFits)) {
+      throw operatorError("Gemm", left, `${describe(c)} does not stretch to the product's [${m}, ${n}]`);
+    }
     return [{ type, shape: [m, n] }];
   },
   gradient: ({ inputs: [a, b, c], attributes, gradient, wanted }) => {
@@ -100,11 +106,18 @@ export function gemm(
 
 /** x·Wᵀ + b for x [N, in], weight [out, in] and bias [out]: PyTorch's `linear`. */
 export function linear(x: Value, weight: Value, bias?: Value): Value {
-  if (x.shape.length !== 2 || x.shape[1] !== weight.shape[1]) {
+  if (x.shape.length !== 2 || weight.shape.length !== 2 || x.shape[1] !== weight.shape[1]) {
     throw operatorError(
       "linear",
       x,
-      `input has shape [${x.shape.join(", ")}], weight [${weight.shape.join(", ")}] expects [N, ${weight.shape[1]}]`,
+      `input has shape [${x.shape.join(", ")}], weight [${weight.shape.join(", ")}] expects [N, ${weight.shape[1] ?? "inputs"}]`,
+    );
+  }
+  if (bias && (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0])) {
+    throw operatorError(
+      "linear",
+      x,
+      `bias has shape [${bias.shape.join(", ")}], weight has ${weight.shape[0]} outputs (shape [${weight.shape.join(", ")}])`,
     );
   }
   return gemm(x, weight, bias, { transposeB: true });

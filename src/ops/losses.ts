@@ -41,6 +41,26 @@ export function softmaxCrossEntropy(
       `logits have to be [N, classes] and the target [N], got ${describe(logits)} and ${describe(target)}`,
     );
   }
+  if (target.type !== "int32" && target.type !== "int64") {
+    throw operatorError(
+      "softmaxCrossEntropy",
+      logits,
+      `the target has to be int32 or int64, got ${target.type}`,
+    );
+  }
+  if (!(labelSmoothing >= 0 && labelSmoothing < 1)) {
+    throw operatorError(
+      "softmaxCrossEntropy",
+      logits,
+      `labelSmoothing is ${labelSmoothing}; it has to be at least 0 and below 1`,
+    );
+  }
+  if (classes < 2)
+    throw operatorError(
+      "softmaxCrossEntropy",
+      logits,
+      `two classes or more are needed, got ${describe(logits)}`,
+    );
   const { right, other } = classMass(classes, labelSmoothing, labelSmoothingKind);
   const classNumbers = logits.graph.constant(
     tensorData(

@@ -1,5 +1,6 @@
 import { constantNumbers, int64Vector } from "../graph/constants.ts";
 import {
+  type Attributes,
   describe,
   elementCount,
   type Graph,
@@ -86,7 +87,7 @@ defineOperator("Transpose", {
 
 /** Axes in another order: axis `i` of the result is axis `order[i]` of `x`. */
 export function transpose(x: Value, order: readonly number[]): Value {
-  if (order.every((axis, index) => axis === index)) return x;
+  if (order.length === x.shape.length && order.every((axis, index) => axis === index)) return x;
   return apply("Transpose", [x], { perm: ints(order) })[0];
 }
 
@@ -162,6 +163,9 @@ defineOperator("Pad", {
 /** Adds zeros before and after each axis; a negative amount cuts instead. */
 export function pad(x: Value, before: readonly number[], after: readonly number[]): Value {
   const amounts = [...before, ...after];
+  if (before.length !== x.shape.length || after.length !== x.shape.length) {
+    throw operatorError("Pad", x, `${describe(x)} needs an amount before and after each of its axes`);
+  }
   if (amounts.every((amount) => amount === 0)) return x;
   if (paddedShape(x, amounts).some((size) => size < 0)) {
     throw operatorError("Pad", x, `[${amounts.join(", ")}] cuts more than there is in ${describe(x)}`);
@@ -210,6 +214,10 @@ export function slice(x: Value, range: SliceRange): Value {
   if (steps.some((step) => !Number.isInteger(step) || step < 1)) {
     throw operatorError("Slice", x, `steps have to be positive whole numbers, got [${steps.join(", ")}]`);
   }
+  if ([range.starts, range.ends, steps].some(({ length }) => length !== axes.length)) {
+    throw operatorError("Slice", x, `starts, ends and steps need one number for each of ${axes.length} axes`);
+  }
+  normalizeAxes("Slice", x, axes);
   const plain = axes.map((axis) => normalizeAxes("Slice", x, [axis])[0]);
   const bound = (value: number, size: number) =>
     Math.min(size, Math.max(0, value < 0 ? value + size : value));
@@ -257,7 +265,10 @@ export function insertZeros(x: Value, strides: readonly number[]): Value {
 
 defineOperator("GatherElements", {
   since: 13,
-  infer: ([x, indices]) => [{ type: x!.type, shape: indices!.shape }],
+  infer: ([x, indices], attributes) => {
+    requireIndices("GatherElements", x!, indices!, attributes);
+    return [{ type: x!.type, shape: indices!.shape }];
+  },
   gradient: ({ inputs: [x, indices], attributes, gradient }) => [
     scatterAdd(zeros(x.graph, x.shape, x.type), indices, gradient, intAttribute(attributes, "axis", 0)),
     undefined,
@@ -271,7 +282,17 @@ export function gatherElements(x: Value, indices: Value, axis: number): Value {
 
 defineOperator("ScatterElements", {
   since: 16,
-  infer: ([x]) => [x!],
+  infer: ([x, indices, updates], attributes) => {
+    requireIndices("ScatterElements", x!, indices!, attributes);
+    if (updates!.type !== x!.type || !sameShape(updates!.shape, indices!.shape)) {
+      throw operatorError(
+        "ScatterElements",
+        x!,
+        `updates ${describe(updates!)} do not match ${x!.type} and the indices' [${indices!.shape.join(", ")}]`,
+      );
+    }
+    return [x!];
+  },
   gradient: ({ inputs: [, indices], attributes, gradient }) => [
     gradient,
     undefined,
@@ -285,6 +306,20 @@ export function scatterAdd(x: Value, indices: Value, updates: Value, axis: numbe
     axis: int(axis),
     reduction: { string: "add" },
   })[0];
+}
+
+function requireIndices(operator: string, x: Value, indices: Value, attributes: Attributes): void {
+  const [axis] = normalizeAxes(operator, x, [intAttribute(attributes, "axis", 0)]);
+  const fits =
+    indices.shape.length === x.shape.length &&
+    indices.shape.every((size, index) => index === axis || size <= x.shape[index]);
+  if (!fits || (indices.type !== "int64" && indices.type !== "int32")) {
+    throw operatorError(
+      operator,
+      x,
+      `indices ${describe(indices)} do not fit ${describe(x)} along axis ${axis}; they have to be int32 or int64 with as many axes and no larger ones`,
+    );
+  }
 }
 
 function paddedShape(x: Value, amounts: readonly number[]): Shape {

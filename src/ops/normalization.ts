@@ -1,4 +1,4 @@
-import { describe, elementCount, type TensorType, type Value } from "../graph/graph.ts";
+import { describe, elementCount, sameShape, type TensorType, type Value } from "../graph/graph.ts";
 import { add, addAll, div, mul, neg, reciprocal, sub } from "./arithmetic.ts";
 import { allButChannels } from "./convolution.ts";
 import { sqrt } from "./elementwise.ts";
@@ -10,6 +10,7 @@ import {
   floatAttribute,
   type GradientContext,
   operatorError,
+  requireSameType,
 } from "./operator.ts";
 import { reduceSum } from "./reduction.ts";
 
@@ -18,8 +19,8 @@ import { reduceSum } from "./reduction.ts";
 defineOperator("BatchNormTraining", {
   since: 1,
   domain: "training",
-  infer: ([x, scale]): TensorType[] => {
-    requireChannels(x!, scale!);
+  infer: ([x, scale, ...others]): TensorType[] => {
+    requireChannels(x!, [scale!, ...others]);
     const channel = { type: x!.type, shape: scale!.shape };
     return [x!, channel, channel];
   },
@@ -28,8 +29,8 @@ defineOperator("BatchNormTraining", {
 
 defineOperator("BatchNormalization", {
   since: 15,
-  infer: ([x, scale]): TensorType[] => {
-    requireChannels(x!, scale!);
+  infer: ([x, ...others]): TensorType[] => {
+    requireChannels(x!, others);
     return [x!];
   },
   gradient: inferenceGradient,
@@ -111,13 +112,16 @@ function inferenceGradient({ inputs, attributes, gradient, wanted }: GradientCon
   ];
 }
 
-function requireChannels(x: Value, scale: Value): void {
-  if (x.shape.length < 2 || x.shape[1] !== scale.shape[0]) {
-    throw operatorError(
-      "batchNorm",
-      x,
-      `input ${describe(x)} has ${x.shape[1]} channels, the layer has ${scale.shape[0]}`,
-    );
+function requireChannels(x: Value, vectors: readonly (Value | undefined)[]): void {
+  for (const vector of vectors as readonly Value[]) {
+    requireSameType("batchNorm", [x, vector]);
+    if (x.shape.length < 2 || !sameShape(vector.shape, [x.shape[1]])) {
+      throw operatorError(
+        "batchNorm",
+        x,
+        `input ${describe(x)} has ${x.shape[1] ?? "no"} channels, the layer has ${vector.shape.join(" × ")}`,
+      );
+    }
   }
 }
 

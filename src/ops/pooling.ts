@@ -1,7 +1,7 @@
 import { tensorData } from "../graph/constants.ts";
 import { type Attributes, elementCount, type Shape, type TensorType, type Value } from "../graph/graph.ts";
 import { mul } from "./arithmetic.ts";
-import { completeConvolution, convInputGradient, outputSize } from "./convolution.ts";
+import { completeConvolution, convInputGradient, outputSize, requireWindow } from "./convolution.ts";
 import { expand, reshape, scatterAdd, zeros } from "./movement.ts";
 import { apply, defineOperator, int, intAttribute, ints, intsAttribute, operatorError } from "./operator.ts";
 
@@ -119,6 +119,14 @@ function pooledShape(operator: string, x: Value, attributes: Attributes): Shape 
       operator,
       x,
       `the kernel [${kernel.join(", ")}] needs one size per spatial axis of [${x.shape.join(", ")}]`,
+    );
+  }
+  requireWindow(operator, x, window);
+  if (window.pads.some((amount, index) => amount >= kernel[index % axes])) {
+    throw operatorError(
+      operator,
+      x,
+      `pads [${window.pads.join(", ")}] have to be smaller than the kernel [${kernel.join(", ")}]`,
     );
   }
   const size = outputSize(x.shape.slice(2), kernel, window);

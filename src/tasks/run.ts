@@ -3,10 +3,10 @@ import { trainingBatches } from "../data/batches.ts";
 import { type DatasetPair, type ImageDataset, subset, withLabelNoise } from "../data/dataset.ts";
 import { compile } from "../lower/compile.ts";
 import { createModel } from "../nn/models.ts";
-import { initialTensors, type Layer, parameterCount } from "../nn/module.ts";
+import { initialTensors, type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import { stateNames, trainingStep } from "../optim/training-step.ts";
-import type { Tensors } from "../runtime/engine.ts";
+import { type Objective, stateNames, trainingStep } from "../optim/training-step.ts";
+import type { Engine, Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { environment } from "../train/environment.ts";
 import { NonFiniteError, trainingLoop } from "../train/loop.ts";
@@ -63,54 +63,28 @@ export interface RunResult {
 
 /** Trains an image classifier: from a checked configuration and data to metrics, a summary and an ONNX model. */
 export async function runClassification(request: RunRequest): Promise<RunResult> {
-  const { configuration, hooks, train, test, wrong, classifier, optimizer } = prepare(request);
-  const { batchSize, labelSmoothing, labelSmoothingKind, seed, augmentation } = configuration;
+  const { configuration, signal, onStart, onStep, onEpoch } = request;
+  const { batchSize, seed, augmentation, epochs: totalEpochs } = configuration;
+  const setup = prepare(request);
+  const { train, optimizer, model, stepsPerEpoch } = setup;
   const batchesOf = (epoch: number) => ({ batchSize, seed, epoch, augmentation });
   // Settings that do not fit the data are found before anything is written.
   trainingBatches(train, batchesOf(1));
-  const smoothing = { labelSmoothing, labelSmoothingKind };
-  const { objective, model } = classificationObjective(classifier, {
-    batchSize,
-    training: true,
-    ...smoothing,
-  });
-  const step = compile(trainingStep(objective, optimizer));
+  const step = compile(trainingStep(setup.objective, optimizer));
+  const folder = await openFolder(request, optimizer);
 
-  const folder = hooks.out
-    ? await RunFolder.open(
-        hooks.out,
-        {
-          name: request.name,
-          createdAt: new Date().toISOString(),
-          configuration: describe(request, optimizer),
-          ...environment(),
-        },
-        hooks.existing ?? "refuse",
-      )
-    : undefined;
-  const start = folder?.checkpoint;
   const engine = openEngine({ threads: configuration.threads });
   try {
     await engine.load("step", step);
-    const testing = await ClassifierEvaluation.prepare(engine, classifier, test, "test");
-    const learnt = wrong && (await ClassifierEvaluation.prepare(engine, classifier, train, "train"));
-    const sharpness = await SharpnessMeasurement.prepare(engine, classifier, train, {
-      ...configuration.sharpness,
-      ...smoothing,
-    });
-    const initial = { ...zeroState(objective.parameters, optimizer), ...initialTensors(model, seed) };
-    await engine.write(start?.tensors ?? initial);
+    const measure = await prepareMeasurements(engine, setup, configuration);
+    const initial = { ...zeroState(setup.objective.parameters, optimizer), ...initialTensors(model, seed) };
+    let last: Checkpoint | undefined = folder?.checkpoint;
+    await engine.write(last?.tensors ?? initial);
+    const epochs: EpochRecord[] = last ? [last.epoch] : [];
+    const finishedEpochs = last?.epoch.epoch ?? 0;
+    const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
+    onStart?.({ totalSteps, finishedSteps, stepsPerEpoch, batchSize });
 
-    const stepsPerEpoch = Math.floor(train.count / batchSize);
-    const finishedEpochs = start?.epoch.epoch ?? 0;
-    hooks.onStart?.({
-      totalSteps: configuration.epochs * stepsPerEpoch,
-      stepsPerEpoch,
-      batchSize,
-      finishedSteps: finishedEpochs * stepsPerEpoch,
-    });
-    const epochs: EpochRecord[] = start ? [start.epoch] : [];
-    let last: Checkpoint | undefined = start;
     let failure: NonFiniteError | undefined;
     const finished = await trainingLoop({
       engine,
@@ -118,36 +92,30 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
       optimizer,
       learningRate: configuration.learningRate,
       schedule: createSchedule(configuration.schedule),
-      epochs: configuration.epochs,
+      epochs: totalEpochs,
       stepsPerEpoch,
       finishedEpochs,
       batches: (epoch) => trainingFeeds(train, batchesOf(epoch)),
       onNonFinite: configuration.onNonFinite,
-      signal: hooks.signal,
+      signal,
       onStep: (record) => {
         folder?.append(record);
-        hooks.onStep?.(record);
+        onStep?.(record);
       },
-      onEpoch: async ({ epoch, step: steps, trainLoss, seconds }) => {
-        const { loss: testLoss, accuracy: testAccuracy } = await testing.measure();
+      onEpoch: async ({ seconds, ...epoch }) => {
         const record: EpochRecord = {
           type: "epoch",
-          epoch,
-          step: steps,
-          trainLoss,
-          testLoss,
-          testAccuracy,
-          ...(learnt && { wrongLabelAccuracy: (await learnt.measure(wrong)).accuracy }),
-          sharpness: await sharpness.measure(),
+          ...epoch,
+          ...(await measure()),
           seconds,
           imagesPerSecond: (stepsPerEpoch * batchSize) / seconds,
-          gradientEvaluations: steps * optimizer.gradientEvaluations,
+          gradientEvaluations: epoch.step * optimizer.gradientEvaluations,
         };
         epochs.push(record);
         last = { epoch: record, seconds: (last?.seconds ?? 0) + seconds, tensors: await engine.read() };
         folder?.append(record);
         await folder?.saveCheckpoint(last);
-        hooks.onEpoch?.(record);
+        onEpoch?.(record);
       },
     }).catch((error) => {
       if (!(error instanceof NonFiniteError)) throw error;
@@ -155,17 +123,9 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
       return false;
     });
 
-    const names = [...model.parameters, ...model.buffers].map(({ name }) => name);
-    const tensors = last?.tensors ?? initial;
-    const onnx = inferenceModel(classifier, Object.fromEntries(names.map((name) => [name, tensors[name]])));
-    const summary = last && {
-      name: request.name,
-      optimizer: optimizerLabel(optimizer.config),
-      status: failure ? ("diverged" as const) : finished ? ("finished" as const) : ("interrupted" as const),
-      parameters: parameterCount(model),
-      seconds: last.seconds,
-      ...endOf(last.epoch),
-    };
+    const onnx = trainedModel(setup, last?.tensors ?? initial);
+    const status = failure ? "diverged" : finished ? "finished" : "interrupted";
+    const summary = last && summarize(request.name, setup, last, status);
     folder?.flush();
     if (summary) await folder?.finish(summary, onnx);
     return { summary, epochs, model: onnx, failure };
@@ -174,11 +134,23 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
   }
 }
 
+/** Everything about a run that is settled before it begins. */
+interface Setup {
+  train: ImageDataset;
+  test: ImageDataset;
+  /** 1 for each training image with a wrong label; absent when there are none. */
+  wrong: Uint8Array | undefined;
+  classifier: Classifier;
+  optimizer: Optimizer;
+  objective: Objective;
+  model: Model;
+  stepsPerEpoch: number;
+}
+
 /** The data, network and optimizer that a request comes to. */
-function prepare({ configuration, data, layer, optimizer, ...hooks }: RunRequest) {
-  const { seed, limit, labelNoise } = configuration;
-  const drawn: ImageDataset =
-    limit === undefined ? data.train : subset(data.train, limit, randomStream(seed, "subset"));
+function prepare({ configuration, data, layer, optimizer }: RunRequest): Setup {
+  const { seed, limit, labelNoise, batchSize, labelSmoothing, labelSmoothingKind } = configuration;
+  const drawn = limit === undefined ? data.train : subset(data.train, limit, randomStream(seed, "subset"));
   const noisy =
     labelNoise > 0 ? withLabelNoise(drawn, labelNoise, randomStream(seed, "label noise")) : undefined;
   const { channels, height, width, classNames } = data.train;
@@ -188,18 +160,57 @@ function prepare({ configuration, data, layer, optimizer, ...hooks }: RunRequest
     inputShape: [channels, height, width],
   };
   return {
-    configuration,
-    hooks,
     train: noisy?.dataset ?? drawn,
     test: data.test,
     wrong: noisy && noisy.wrongCount > 0 ? noisy.wrong : undefined,
     classifier,
     optimizer: optimizer ?? createOptimizer(configuration.optimizer),
+    stepsPerEpoch: Math.floor(drawn.count / batchSize),
+    ...classificationObjective(classifier, { batchSize, training: true, labelSmoothing, labelSmoothingKind }),
   };
 }
 
+async function openFolder({ out, existing = "refuse", ...request }: RunRequest, optimizer: Optimizer) {
+  if (out === undefined) return undefined;
+  const configuration = describe(request, optimizer);
+  const record = { name: request.name, createdAt: new Date().toISOString(), configuration, ...environment() };
+  return RunFolder.open(out, record, existing);
+}
+
+/** What is measured after every epoch, on the weights stored in the engine. */
+async function prepareMeasurements(
+  engine: Engine,
+  { classifier, train, test, wrong }: Setup,
+  { sharpness, labelSmoothing, labelSmoothingKind }: RunConfiguration,
+) {
+  const testing = await ClassifierEvaluation.prepare(engine, classifier, test, "test");
+  const learnt = wrong && (await ClassifierEvaluation.prepare(engine, classifier, train, "train"));
+  const flatness = await SharpnessMeasurement.prepare(engine, classifier, train, {
+    ...sharpness,
+    labelSmoothing,
+    labelSmoothingKind,
+  });
+  return async () => {
+    const { loss: testLoss, accuracy: testAccuracy } = await testing.measure();
+    return {
+      testLoss,
+      testAccuracy,
+      ...(learnt && { wrongLabelAccuracy: (await learnt.measure(wrong)).accuracy }),
+      sharpness: await flatness.measure(),
+    };
+  };
+}
+
+function trainedModel({ classifier, model }: Setup, tensors: Tensors): Uint8Array {
+  const names = [...model.parameters, ...model.buffers].map(({ name }) => name);
+  return inferenceModel(classifier, Object.fromEntries(names.map((name) => [name, tensors[name]])));
+}
+
 /** The configuration as `run.json` holds it: what was really used, in plain data. */
-function describe({ configuration, data, layer }: RunRequest, optimizer: Optimizer): Record<string, unknown> {
+function describe(
+  { configuration, data, layer }: Pick<RunRequest, "configuration" | "data" | "layer">,
+  optimizer: Optimizer,
+): Record<string, unknown> {
   return {
     ...configuration,
     data: data.train.name,
@@ -221,24 +232,21 @@ function zeroState(
   return state;
 }
 
-function endOf({
-  epoch,
-  step,
-  testAccuracy,
-  testLoss,
-  trainLoss,
-  wrongLabelAccuracy,
-  sharpness,
-  gradientEvaluations,
-}: EpochRecord) {
+function summarize(
+  name: string,
+  { optimizer, model }: Setup,
+  { epoch, seconds }: Checkpoint,
+  status: RunSummary["status"],
+): RunSummary {
+  const { type: _, epoch: epochs, step: steps, imagesPerSecond: __, ...measured } = epoch;
   return {
-    epochs: epoch,
-    steps: step,
-    testAccuracy,
-    testLoss,
-    trainLoss,
-    ...(wrongLabelAccuracy !== undefined && { wrongLabelAccuracy }),
-    sharpness,
-    gradientEvaluations,
+    name,
+    optimizer: optimizerLabel(optimizer.config),
+    status,
+    epochs,
+    steps,
+    parameters: parameterCount(model),
+    ...measured,
+    seconds,
   };
 }

@@ -1,6 +1,6 @@
 import { appendFileSync } from "node:fs";
 import { mkdir, readFile, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../common/errors.ts";
 import { replaceFile } from "../common/files.ts";
@@ -104,7 +104,7 @@ export class RunFolder {
 /** Makes a folder to write results to. Throws `UserError` with the reason when that cannot be done. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolders(path);
     const probe = join(path, `.${process.pid}.part`);
     await replaceFile(probe, "");
     await rm(probe);
@@ -113,6 +113,19 @@ export async function makeFolder(path: string): Promise<void> {
       `the output folder ${path} cannot be written to (${(error as Error).message}); name another with --out`,
     );
   }
+}
+
+/** Like mkdir with `recursive`, which in Node 20 never returns for a path below a folder like /proc. */
+async function makeFolders(path: string): Promise<void> {
+  const make = () =>
+    mkdir(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  await make().catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolders(dirname(path));
+    await make();
+  });
 }
 
 export async function writeJson(path: string, value: unknown): Promise<void> {

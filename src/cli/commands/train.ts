@@ -28,7 +28,7 @@ Examples:
 /** `lowland train`: one run. */
 export function trainCommand(): Command {
   const command = new Command("train").description("train one network and write its run folder");
-  addOptimizerFlags(addSettingFlags(addOutputFlags(command))).addHelpText("after", examples);
+  addOptimizerFlags(addSettingFlags(addOutputFlags(command), parseRun({}))).addHelpText("after", examples);
   return command.action(async (flags: SettingFlags & OutputFlags) => {
     const document = flags.config ? await readConfiguration(flags.config) : {};
     const configuration = parseRun(applyFlags(document, flags));

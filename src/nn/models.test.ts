@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { UserError } from "../common/errors.ts";
+import { elementCount } from "../graph/graph.ts";
+import { assertSameTensors, numbers } from "../testing/networks.ts";
+import { linear, sequential } from "./layers.ts";
+import { createModel, type ModelName, type ModelShape, modelNames } from "./models.ts";
+import { buildModel, initialTensors, type Layer, parameterCount } from "./module.ts";
+
+const build = (layer: Layer, { channels, height, width }: Omit<ModelShape, "classes">, training = true) =>
+  buildModel(layer, { inputShape: [channels, height, width], batchSize: 3, training });
+
+const images = { channels: 1, height: 28, width: 28, classes: 10 };
+const colour = { channels: 3, height: 32, width: 32, classes: 10 };
+
+describe("parameters", () => {
+  // Counted from the definitions. 61,706 for LeNet-5 and 0.27 million for ResNet-20 (269,722) are published numbers.
+  const linearOf = (inputs: number, outputs: number) => inputs * outputs + outputs;
+  const counts: [ModelName, ModelShape, number][] = [
+    ["mlp", images, linearOf(784, 256) + linearOf(256, 128) + linearOf(128, 10)],
+    ["mlp", images, 235_146],
+    ["lenet5", images, 61_706],
+    [
+      "cnn",
+      images,
+      9 * (1 * 16 + 16 * 32 + 32 * 32 + 32 * 64 + 64 * 64) + 2 * (16 + 32 + 32 + 64 + 64) + linearOf(64, 10),
+    ],
+    ["cnn", images, 70_330],
+    ["cnn", { ...colour, classes: 100 }, 70_330 + 9 * 2 * 16 + 65 * 90],
+    ["resnet20", colour, 269_722],
+  ];
+  for (const [name, shape, expected] of counts) {
+    test(`${name} for ${shape.channels} channels and ${shape.classes} classes has ${expected}`, () => {
+      assert.equal(parameterCount(build(createModel(name, shape), shape)), expected);
+    });
+  }
+
+  test("carry PyTorch's names", () => {
+    const names = build(createModel("resnet20", colour), colour).parameters.map(({ name }) => name);
+    assert.deepEqual(names.slice(0, 3), ["conv1.weight", "bn1.weight", "bn1.bias"]);
+    assert.deepEqual(names.slice(-2), ["linear.weight", "linear.bias"]);
+    for (let layer = 1; layer <= 3; layer++) {
+      for (let block = 0; block < 3; block++) {
+        for (const part of ["conv1.weight", "bn1.weight", "bn1.bias", "conv2.weight", "bn2.weight"]) {
+          assert.ok(names.includes(`layer${layer}.${block}.${part}`), `layer${layer}.${block}.${part}`);
+        }
+      }
+    }
+    assert.equal(names.length, 19 + 2 * 19 + 2);
+  });
+
+  test("say what they are to their layer", () => {
+    const { parameters } = build(createModel("cnn", images), images);
+    const kinds = Object.fromEntries(parameters.map(({ name, kind }) => [name, kind]));
+    assert.equal(kinds["conv1.weight"], "weight");
+    assert.equal(kinds["bn1.weight"], "norm-weight");
+    assert.equal(kinds["bn1.bias"], "norm-bias");
+    assert.equal(kinds["fc.bias"], "bias");
+  });
+});
+
+describe("shapes", () => {
+  for (const name of modelNames) {
+    test(`${name}: logits for every kind of image, in both modes the same tensors`, () => {
+      for (const shape of [images, colour, { channels: 2, height: 12, width: 17, classes: 7 }]) {
+        const layer = createModel(name, shape);
+        const [training, inference] = [build(layer, shape, true), build(layer, shape, false)];
+        assert.deepEqual(training.logits.shape, [3, shape.classes]);
+        assert.deepEqual(inference.logits.shape, [3, shape.classes]);
+        const described = ({ parameters, buffers }: typeof training) =>
+          [...parameters, ...buffers].map((info) => `${info.name} ${info.shape}`);
+        assert.deepEqual(described(inference), described(training));
+        assert.deepEqual(
+          [...training.bufferUpdates.keys()],
+          training.buffers.map((buffer) => buffer.name),
+        );
+        assert.equal(inference.bufferUpdates.size, 0);
+      }
+    });
+  }
+
+  test("a name that is not there lists the choices", () => {
+    assert.throws(
+      () => createModel("resnet19", images),
+      (error) =>
+        error instanceof UserError &&
+        error.message === 'there is no model "resnet19"; choose one of mlp, lenet5, cnn, resnet20',
+    );
+  });
+
+  test("lenet5 refuses images that its two poolings leave nothing of", () => {
+    const small = { channels: 1, height: 12, width: 12, classes: 10 };
+    assert.deepEqual(build(createModel("lenet5", small), small).logits.shape, [3, 10]);
+    assert.throws(() => createModel("lenet5", { ...small, width: 11 }), /at least 12×12, got 12×11/);
+  });
+
+  test("an input that does not fit is reported with the layer's name", () => {
+    const layer = createModel("resnet20", colour);
+    assert.throws(
+      () => build(layer, { ...colour, channels: 1 }),
+      (error) =>
+        error instanceof UserError &&
+        error.message === 'conv "conv1": input has 1 channels, weight expects 3 (shape [16, 3, 3, 3])',
+    );
+  });
+});
+
+describe("initialisation", () => {
+  for (const name of modelNames) {
+    test(`${name}: uniform on ±1/√fanIn, BatchNorm the identity (PyTorch's defaults)`, () => {
+      const model = build(createModel(name, images), images);
+      const start = initialTensors(model, 5);
+      const fanIn = (parameter: string) => {
+        const weight = model.parameters.find((other) => other.name === parameter.replace("bias", "weight"))!;
+        return elementCount(weight.shape.slice(1));
+      };
+      for (const { name: parameter, kind, shape } of model.parameters) {
+        const values = numbers(start[parameter]);
+        assert.equal(values.length, elementCount(shape));
+        if (kind === "norm-weight") assert.ok(values.every((value) => value === 1));
+        else if (kind === "norm-bias") assert.ok(values.every((value) => value === 0));
+        else {
+          const bound = 1 / Math.sqrt(fanIn(parameter));
+          const scaled = values.map((value) => value / bound);
+          assert.ok(scaled.every((value) => Math.abs(value) <= 1 + 1e-7));
+          // Mean 0 with variance 1/3, mean square 1/3 with variance 1/5 − 1/9, each within 5 standard errors.
+          const count = scaled.length;
+          const mean = scaled.reduce((sum, value) => sum + value, 0) / count;
+          const square = scaled.reduce((sum, value) => sum + value * value, 0) / count;
+          assert.ok(Math.abs(mean) < 5 * Math.sqrt(1 / 3 / count), `${parameter}: mean ${mean}`);
+          assert.ok(Math.abs(square - 1 / 3) < 5 * Math.sqrt(4 / 45 / count), `${parameter}: ${square}`);
+        }
+      }
+      for (const { name: buffer } of model.buffers) {
+        const expected = buffer.endsWith("running_mean") ? 0 : 1;
+        assert.ok(numbers(start[buffer]).every((value) => value === expected));
+      }
+    });
+  }
+
+  test("one seed is one network, another seed another one", () => {
+    const model = () => build(createModel("cnn", images), images);
+    const first = initialTensors(model(), 1);
+    assertSameTensors(initialTensors(model(), 1), first);
+    const other = initialTensors(model(), 2);
+    for (const name of ["conv1.weight", "fc.weight", "fc.bias"]) {
+      const [a, b] = [numbers(first[name]), numbers(other[name])];
+      assert.ok(
+        a.every((value, index) => value !== b[index]),
+        name,
+      );
+    }
+  });
+
+  test("a parameter's numbers depend on its name alone, not on what is built before it", () => {
+    const parts = { a: linear(4, 4), b: linear(4, 4), c: linear(4, 4) };
+    const start = (layers: Record<string, Layer>) =>
+      initialTensors(buildModel(sequential(layers), { inputShape: [4], batchSize: 2, training: true }), 9);
+    const forward = start(parts);
+    assertSameTensors(forward, start({ c: parts.c, b: parts.b, a: parts.a }));
+    assertSameTensors(forward, start({ b: parts.b }));
+    assert.notDeepEqual(forward["a.weight"].data, forward["b.weight"].data);
+  });
+
+  test("float32 numbers are the float64 ones rounded", () => {
+    const start = (type: "float32" | "float64") =>
+      initialTensors(
+        buildModel(createModel("mlp", images), {
+          inputShape: [1, 28, 28],
+          batchSize: 1,
+          training: true,
+          type,
+        }),
+        3,
+      );
+    const [single, double] = [start("float32"), start("float64")];
+    for (const [name, tensor] of Object.entries(double)) {
+      assert.deepEqual(single[name].data, Float32Array.from(numbers(tensor)), name);
+    }
+  });
+});
