@@ -1,6 +1,6 @@
 // The architecture as a check: a folder of src/ imports only from itself and from the folders above it in this list.
 import { readFileSync } from "node:fs";
-import { join, relative, resolve, dirname } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { files, root } from "./project.mjs";
 
 const layers = [
@@ -32,9 +32,13 @@ export function checkLayers() {
     const level = layers.indexOf(layer);
     if (level < 0) wrong.push(`src/${layer} is not in the list of layers (scripts/layers.mjs)`);
     for (const [, target] of readFileSync(file, "utf8").matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
-      const other = relative(source, resolve(dirname(file), target)).replaceAll("\\", "/").split("/")[0];
+      const other = relative(source, resolve(dirname(file), target))
+        .replaceAll("\\", "/")
+        .split("/")[0];
       if (layers.indexOf(other) < 0 || layers.indexOf(other) > level) {
-        wrong.push(`src/${path} imports ${target}: ${layer} may import only ${layers.slice(0, level).join(", ")}`);
+        wrong.push(
+          `src/${path} imports ${target}: ${layer} may import only ${layers.slice(0, level).join(", ")}`,
+        );
       }
     }
   }

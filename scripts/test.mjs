@@ -1,6 +1,7 @@
 // npm test [-- name …]: installs what is missing, then every check. With names, only the test files whose path holds one of them.
-import { build, files, install, root, run, runPackage } from "./project.mjs";
+
 import { checkLayers } from "./layers.mjs";
+import { build, files, install, root, run, runPackage } from "./project.mjs";
 
 const names = process.argv.slice(2);
 install();

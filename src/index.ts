@@ -1,10 +1,67 @@
+// Training: from data to a run folder and an ONNX model.
+
+// The compiler: graphs, operators, derivatives, whole training steps, and the engine that runs them.
+export { gradients, hessianVectorProduct } from "./autodiff/gradients.ts";
 export { UserError } from "./common/errors.ts";
 export { type DatasetPair, type ImageDataset, loadDataset } from "./data/dataset.ts";
-export * from "./nn/layers.ts";
-export type { Layer } from "./nn/module.ts";
-export { bilateralSam } from "./optim/bilateral-sam.ts";
-export type { Optimizer } from "./optim/optimizer.ts";
-export { sam } from "./optim/sam.ts";
-export { constant, proportionalToLearningRate } from "./optim/schedules.ts";
-export { sgd } from "./optim/sgd.ts";
+export { sharpnessGraph } from "./flatness/sharpness.ts";
+export { tensorData } from "./graph/constants.ts";
+export { Graph, type Node, type Shape, type TensorType, type Value } from "./graph/graph.ts";
+export { compile } from "./lower/compile.ts";
+// Networks: layers by PyTorch's names, and models made of them.
+export {
+  averagePool,
+  type BatchNormOptions,
+  batchNorm,
+  type Conv2dOptions,
+  conv2d,
+  flatten,
+  gelu,
+  globalAveragePool,
+  linear,
+  maxPool,
+  relu,
+  residual,
+  sequential,
+  silu,
+  tanh,
+} from "./nn/layers.ts";
+export { cnn, createModel, lenet5, type ModelShape, mlp, modelNames, resnet20 } from "./nn/models.ts";
+export {
+  type BufferInfo,
+  type BuildOptions,
+  buildModel,
+  initialTensors,
+  type Layer,
+  type Model,
+  type ParameterInfo,
+  type ParameterKind,
+  parameterCount,
+  type Scope,
+} from "./nn/module.ts";
+export { readModel, writeModel } from "./onnx/model.ts";
+export type { DataType, TensorData } from "./onnx/tensor.ts";
+export * as ops from "./ops/index.ts";
+// Optimizers: a direction over a base update, and schedules.
+export { type BilateralSamOptions, type BilateralSamVariant, bilateralSam } from "./optim/bilateral-sam.ts";
+export type { BaseUpdate, Direction, DirectionContext, Optimizer } from "./optim/optimizer.ts";
+export { type SamOptions, sam } from "./optim/sam.ts";
+export {
+  constant,
+  constantRate,
+  cosine,
+  type LearningRateSchedule,
+  proportionalToLearningRate,
+  type Schedule,
+  stepDecay,
+  warmUp,
+} from "./optim/schedules.ts";
+export { type SgdOptions, sgd } from "./optim/sgd.ts";
+export { type Objective, trainingStep } from "./optim/training-step.ts";
+export type { Engine, RunOptions, Tensors } from "./runtime/engine.ts";
+export { type EngineOptions, openEngine } from "./runtime/remote.ts";
+export { type EvaluateOptions, type Evaluation, evaluateModel } from "./tasks/evaluate.ts";
+export type { RunHooks, RunResult } from "./tasks/run.ts";
 export { type TrainOptions, train } from "./tasks/train.ts";
+export { NonFiniteError } from "./train/loop.ts";
+export type { EpochRecord, RunSummary, SharpnessRecord, StepRecord } from "./train/records.ts";

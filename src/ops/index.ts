@@ -1,0 +1,72 @@
+// Every operator one can build a graph with; src/index.ts offers them as `ops`.
+export { add, addAll, div, mul, neg, pow, reciprocal, square, sub } from "./arithmetic.ts";
+export {
+  and,
+  equal,
+  greater,
+  greaterOrEqual,
+  less,
+  lessOrEqual,
+  maximum,
+  minimum,
+  not,
+  or,
+  where,
+} from "./comparison.ts";
+export { type ConvolutionOptions, conv } from "./convolution.ts";
+export {
+  abs,
+  cast,
+  ceil,
+  clip,
+  cos,
+  elu,
+  erf,
+  exp,
+  floor,
+  gelu,
+  hardSigmoid,
+  hardSwish,
+  identity,
+  leakyRelu,
+  log,
+  relu,
+  round,
+  sigmoid,
+  sign,
+  silu,
+  sin,
+  softplus,
+  sqrt,
+  tanh,
+} from "./elementwise.ts";
+export { gemm, linear, matMul, transposeLast } from "./linear.ts";
+export { type CrossEntropyOptions, type LabelSmoothingKind, softmaxCrossEntropy } from "./losses.ts";
+export {
+  concat,
+  expand,
+  flatten,
+  gatherElements,
+  insertZeros,
+  pad,
+  reshape,
+  reverse,
+  type SliceRange,
+  scatterAdd,
+  slice,
+  transpose,
+  zeros,
+} from "./movement.ts";
+export { batchNormInference, batchNormTraining } from "./normalization.ts";
+export { averagePool, globalAveragePool, maxPool, type PoolOptions } from "./pooling.ts";
+export {
+  argMax,
+  reduceL2,
+  reduceLogSumExp,
+  reduceMax,
+  reduceMean,
+  reduceMin,
+  reduceSum,
+  reduceSumSquare,
+} from "./reduction.ts";
+export { logSoftmax, softmax } from "./softmax.ts";
