@@ -31,10 +31,11 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
   for (const node of nodes.reverse()) {
     const { outputs, attributes } = node;
     const inputs = node.inputs as readonly Value[];
-    const rule = operatorRule(node.operator).gradient;
     const wanted = inputs.map((input) => input !== undefined && active.has(input));
     const incoming = outputs.map((output) => found.get(output));
-    if (rule === "zero" || !wanted.includes(true) || incoming.every((value) => value === undefined)) continue;
+    if (!wanted.includes(true) || incoming.every((value) => value === undefined)) continue;
+    const rule = operatorRule(node.operator).gradient;
+    if (rule === "zero") continue;
     const results = loss.graph.scoped(node.scope, () =>
       rule({ inputs, outputs, attributes, gradient: incoming[0]!, gradients: incoming, wanted }),
     );

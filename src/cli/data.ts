@@ -7,11 +7,24 @@ export async function loadWithProgress(
   { dataDir, signal }: { dataDir?: string; signal?: AbortSignal } = {},
 ): Promise<DatasetPair> {
   let told = 0;
-  return loadDataset(name, {
+  // That the cache is empty, which is told first, is no news where the user's own folder then turns out damaged.
+  let held: string | undefined;
+  const release = () => {
+    if (held) say(held);
+    held = "";
+  };
+  const data = await loadDataset(name, {
     dataDirectory: dataDir,
     signal,
-    log: (line) => say(line),
+    log: (line) => {
+      if (held === undefined && dataDir !== undefined) held = line;
+      else {
+        release();
+        say(line);
+      }
+    },
     onProgress: (bytes, total) => {
+      release();
       const now = performance.now();
       if (now - told < 1000) return;
       told = now;
@@ -19,4 +32,6 @@ export async function loadWithProgress(
       say(`  ${megabytes(bytes)}${total ? ` of ${megabytes(total)}` : ""} MB`);
     },
   });
+  release();
+  return data;
 }

@@ -1,7 +1,10 @@
-import { say } from "./progress.ts";
+import { restoreTerminal, say } from "./progress.ts";
 
 /** Exit code of a command that was stopped by Ctrl-C. */
 export const interruptedExitCode = 130;
+
+/** Milliseconds within which one Ctrl-C may arrive twice: from the terminal, and from the process that started this one. */
+const echo = 200;
 
 /**
  * A signal that Ctrl-C (or a polite kill) aborts, so that what was finished is kept; pressed once more it ends the
@@ -10,18 +13,19 @@ export const interruptedExitCode = 130;
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   let first = 0;
-  const onSignal = () => {
+  const onSignal = (name: NodeJS.Signals) => {
     const now = performance.now();
     if (!controller.signal.aborted) {
       first = now;
-      say("\nStopping after this step; what was finished is kept. Press Ctrl-C again to stop at once.");
+      say("Stopping after this step; finished epochs are kept (Ctrl-C again: at once).");
       controller.abort();
-      // One Ctrl-C may arrive twice, from the terminal and from the process that started this one.
-    } else if (now - first > 500) {
-      process.exit(interruptedExitCode);
+    } else if (now - first > echo) {
+      restoreTerminal();
+      // By the signal itself: process.exit would wait for the engine's thread to end its step.
+      process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+      process.kill(process.pid, name);
     }
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   return controller.signal;
 }

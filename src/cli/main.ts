@@ -22,7 +22,7 @@ for (const command of [trainCommand(), compareCommand(), evaluateCommand(), demo
 }
 for (const command of [lowland, ...lowland.commands]) {
   command.exitOverride().configureOutput({
-    outputError: (text, write) => write(text.replace(/^error: /, "lowland: ")),
+    outputError: (text, write) => write(oneSentence(text)),
   });
 }
 
@@ -30,6 +30,16 @@ try {
   await lowland.parseAsync();
 } catch (error) {
   process.exitCode = explain(error);
+}
+
+/** commander's message as this program's: `error: … is invalid. It has to be a number.` has two sentences. */
+function oneSentence(text: string): string {
+  return text
+    .trim()
+    .replace(/^error: /, "lowland: ")
+    .replace(/\s+\(Did you mean (.*)\?\)$/, "; did you mean $1?")
+    .replace(/\. ([A-Z])/, (_, letter: string) => `: ${letter.toLowerCase()}`)
+    .replace(/\.?$/, "\n");
 }
 
 function explain(error: unknown): number {

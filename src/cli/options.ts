@@ -160,29 +160,30 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
     rhoMin,
     ...plain
   } = flags;
-  const augmentation = {
-    ...(document.augmentation as Settings),
-    ...defined({ flip, crop, cutout: cutout === undefined ? undefined : { size: cutout } }),
-  };
+  const augmentation = defined({ flip, crop, cutout: cutout === undefined ? undefined : { size: cutout } });
   const settings: Settings = {
     ...document,
     ...defined(Object.fromEntries(settingNames.map((name) => [name, plain[name]]))),
-    ...(Object.keys(augmentation).length > 0 && { augmentation }),
+    ...("augmentation" in document || Object.keys(augmentation).length > 0
+      ? { augmentation: merged(document.augmentation, augmentation) }
+      : {}),
   };
   const base = defined({ momentum, nesterov, weightDecay });
   if (Array.isArray(document.runs)) {
     return {
       ...settings,
-      runs: document.runs.map((run) => ({ ...run, optimizer: withBase(run.optimizer, base) })),
+      runs: document.runs.map((run: unknown) =>
+        isObject(run) ? { ...run, optimizer: withBase(run.optimizer, base) } : run,
+      ),
     };
   }
-  const given = document.optimizer as Settings | undefined;
-  const sameMethod = optimizer === undefined || optimizer === given?.method;
-  const chosen = sameMethod ? given : defined({ base: given?.base });
-  const method = optimizer ?? (given?.method as string | undefined) ?? "bilateral-sam";
+  const { optimizer: given = {} } = document;
+  if (!isObject(given)) return settings;
+  const sameMethod = optimizer === undefined || optimizer === given.method;
+  const chosen = sameMethod ? given : defined({ base: given.base });
+  const method = optimizer ?? given.method ?? "bilateral-sam";
   const radii = radiiOf(method, { rhoMax, rhoMin, variant });
-  const all = { ...chosen, method, ...radii };
-  return { ...settings, optimizer: withBase(all, base) };
+  return { ...settings, optimizer: withBase({ ...chosen, method, ...radii }, base) };
 }
 
 const settingNames = [
@@ -205,14 +206,14 @@ export function existingRun({ overwrite, resume }: OutputFlags): ExistingRun {
 }
 
 function radiiOf(
-  method: string,
+  method: unknown,
   { rhoMax, rhoMin, variant }: Pick<SettingFlags, "rhoMax" | "rhoMin" | "variant">,
 ) {
   if (method !== "bilateral-sam") {
     const stray = rhoMin !== undefined ? "--rho-min" : variant !== undefined ? "--variant" : undefined;
     const strayMax = method === "sgd" && rhoMax !== undefined ? "--rho-max" : undefined;
     const flag = stray ?? strayMax;
-    if (flag && (optimizerNames as readonly string[]).includes(method)) {
+    if (flag && (optimizerNames as readonly unknown[]).includes(method)) {
       throw new UserError(
         `${flag} has no meaning for ${method}; choose --optimizer bilateral-sam${flag === "--rho-max" ? " or sam" : ""}`,
       );
@@ -225,7 +226,12 @@ function radiiOf(
 
 function withBase(optimizer: unknown, base: Settings): unknown {
   if (Object.keys(base).length === 0 || !isObject(optimizer)) return optimizer;
-  return { ...optimizer, base: { ...(optimizer.base as Settings), ...base } };
+  return { ...optimizer, base: merged(optimizer.base, base) };
+}
+
+/** Settings with others over them. What is no object of settings stays as it is, for the schema to say so. */
+function merged(settings: unknown, over: Settings): unknown {
+  return settings === undefined || isObject(settings) ? { ...settings, ...over } : settings;
 }
 
 function isObject(value: unknown): value is Settings {

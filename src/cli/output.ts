@@ -4,7 +4,7 @@ import { writeReport } from "../report/html.ts";
 import { readComparison } from "../report/read.ts";
 import { comparisonTable } from "../report/table.ts";
 import type { RunResult } from "../tasks/run.ts";
-import { duration } from "./progress.ts";
+import { duration, say } from "./progress.ts";
 
 /** A folder below runs/ that is not there yet: the name itself, or with a number behind. */
 export function freshFolder(name: string): string {
@@ -15,9 +15,10 @@ export function freshFolder(name: string): string {
   }
 }
 
-/** Writes the report of a run or comparison and prints its table and where things are. */
-export async function present(folder: string): Promise<void> {
+/** Writes the report of a run or comparison and, unless standard output is for JSON, prints its table and where it is. */
+export async function present(folder: string, { json }: { json?: boolean }): Promise<void> {
   const report = await writeReport(folder);
+  if (json) return;
   const { columns = 100, isTTY } = process.stdout;
   const color = isTTY === true && process.env.NO_COLOR === undefined;
   process.stdout.write(
@@ -27,12 +28,18 @@ export async function present(folder: string): Promise<void> {
 }
 
 /** How a run ended, in one line. */
-export function outcomeLine(label: string, { summary, failure }: RunResult): string {
+export function outcomeLine(label: string, { summary, failure, skippedSteps }: RunResult): string {
   if (failure) return `✗ ${label}: ${failure.message}`;
   if (!summary) return `– ${label}: stopped before the end of its first epoch`;
   const mark = summary.status === "finished" ? "✓" : "–";
   const epochs = summary.status === "finished" ? "" : `, stopped after epoch ${summary.epochs}`;
-  return `${mark} ${label}: test accuracy ${(100 * summary.testAccuracy).toFixed(2)} %, ${duration(summary.seconds)}${epochs}`;
+  const skipped = skippedSteps > 0 ? `, ${skippedSteps} steps dropped as not finite` : "";
+  return `${mark} ${label}: test ${(100 * summary.testAccuracy).toFixed(2)} %, ${duration(summary.seconds)}${skipped}${epochs}`;
+}
+
+/** After Ctrl-C. */
+export function sayHowToResume(folder: string): void {
+  say(`The same command with --out ${folder} --resume goes on from here.`);
 }
 
 /** Prints a document on standard output. */

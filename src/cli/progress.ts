@@ -1,4 +1,4 @@
-import { Presets, SingleBar } from "cli-progress";
+import { MultiBar, type Options, type Params } from "cli-progress";
 import type { RunHooks } from "../tasks/run.ts";
 
 // What a person sees while runs go on: a live bar on a terminal, a line now and then elsewhere. All of it goes to
@@ -7,18 +7,45 @@ import type { RunHooks } from "../tasks/run.ts";
 /** Seconds between two lines where there is no terminal. */
 const lineInterval = 5;
 
+/** Columns of the bar itself; it gets what the numbers leave. */
+const barColumns = { least: 6, most: 30 };
+
+/** The display on the terminal now, a single bar; of the library's kinds this one lets lines pass above it. */
+let display: MultiBar | undefined;
+
+/** A line for the person at the terminal. */
+export function say(line: string): void {
+  if (display) {
+    display.log(`${line}\n`);
+    display.update();
+  } else process.stderr.write(`${line}\n`);
+}
+
 export interface ProgressOptions {
-  /** Gradient evaluations of all runs together, for the time that is left. */
+  /** Gradient evaluations of all runs together, for the time that is left; 0 when there is but one run. */
   totalWork: number;
+}
+
+/** What the bar shows, as texts. */
+interface Shown {
+  label: string;
+  loss: string;
+  accuracy: string;
+  speed: string;
+  left: string;
+  all: string;
 }
 
 /** Shows the progress of one run after another. */
 export class ProgressDisplay {
   private readonly totalWork: number;
   private readonly live = process.stderr.isTTY === true;
-  private bar: SingleBar | undefined;
-  private work = 0;
   private readonly started = performance.now();
+  /** Gradient evaluations up to where training is, and those of them that were computed since `started`. */
+  private work = 0;
+  private workHere = 0;
+  /** What `work` will be when the run is over, however it ends. */
+  private workAfterRun = 0;
 
   constructor({ totalWork }: ProgressOptions) {
     this.totalWork = totalWork;
@@ -29,32 +56,40 @@ export class ProgressDisplay {
     let [totalSteps, stepsPerEpoch, batchSize] = [1, 1, 1];
     let [firstStep, started, lastLine] = [0, 0, 0];
     let accuracy = "";
+    let bar: ReturnType<MultiBar["create"]> | undefined;
     return {
       onStart: (run) => {
         ({ totalSteps, stepsPerEpoch, batchSize } = run);
-        this.work += run.finishedSteps * evaluationsPerStep;
+        this.work = this.workAfterRun + run.finishedSteps * evaluationsPerStep;
+        this.workAfterRun += totalSteps * evaluationsPerStep;
         firstStep = run.finishedSteps;
         started = lastLine = performance.now();
-        this.open(label, totalSteps, firstStep);
+        bar = this.open(totalSteps, firstStep, label);
       },
       onStep: ({ step, loss }) => {
         this.work += evaluationsPerStep;
+        this.workHere += evaluationsPerStep;
         const now = performance.now();
-        const rate = ((step - firstStep) * batchSize) / ((now - started) / 1000);
-        const left = ((totalSteps - step) * (now - started)) / (step - firstStep) / 1000;
-        const speed = `${Math.round(rate).toLocaleString("en")} images/s`;
-        const payload = { loss: `loss ${loss.toFixed(3)}`, accuracy, speed, left: duration(left) };
-        if (this.bar) this.bar.update(step, { ...payload, all: this.timeLeft(now) });
+        const done = step - firstStep;
+        const rate = (done * batchSize) / ((now - started) / 1000);
+        const shown: Shown = {
+          label,
+          loss: `loss ${loss.toFixed(3)}`,
+          accuracy,
+          speed: `${Math.round(rate).toLocaleString("en")} images/s`,
+          left: `${duration(((totalSteps - step) * (now - started)) / done / 1000)} left`,
+          all: this.allLeft(now),
+        };
+        if (bar) bar.update(step, shown);
         else if (now - lastLine > lineInterval * 1000) {
           lastLine = now;
-          const epoch = Math.ceil(step / stepsPerEpoch);
-          say(
-            `${label}: step ${step}/${totalSteps} (epoch ${epoch}), ${payload.loss}${accuracy}, ${speed}, ${payload.left} left`,
-          );
+          const place = `step ${step}/${totalSteps} (epoch ${Math.ceil(step / stepsPerEpoch)})`;
+          const parts = [place, shown.loss, accuracy, shown.speed, shown.left, shown.all];
+          say(`${label}: ${parts.filter((part) => part !== "").join(", ")}`);
         }
       },
       onEpoch: ({ testAccuracy }) => {
-        accuracy = `, test ${(100 * testAccuracy).toFixed(1)} %`;
+        accuracy = `test ${(100 * testAccuracy).toFixed(1)} %`;
       },
     };
   }
@@ -67,43 +102,70 @@ export class ProgressDisplay {
 
   /** Removes the bar. */
   close(): void {
-    this.bar?.stop();
-    this.bar = undefined;
+    restoreTerminal();
   }
 
-  private open(label: string, total: number, value: number): void {
-    if (!this.live) return;
-    const width = process.stderr.columns ?? 80;
-    // Narrow terminals keep what matters most.
-    const format =
-      width >= 110
-        ? `${label} {bar} {value}/{total} {loss}{accuracy} {speed} {left} left{all}`
-        : `{bar} {value}/{total} {loss}{accuracy} {left} left{all}`;
-    if (width < 110) say(label);
-    this.bar = new SingleBar(
-      {
-        format,
-        stream: process.stderr,
-        barsize: 16,
-        hideCursor: true,
-        clearOnComplete: true,
-        fps: 8,
-        stopOnComplete: false,
-      },
-      Presets.shades_classic,
-    );
-    this.bar.start(total, value, { loss: "", accuracy: "", speed: "", left: "…", all: "" });
+  private open(total: number, value: number, label: string) {
+    if (!this.live) return undefined;
+    display = new MultiBar({
+      format: fittingLine(),
+      stream: process.stderr,
+      hideCursor: true,
+      clearOnComplete: true,
+      // Also after a line has passed or the window's size has changed.
+      forceRedraw: true,
+      fps: 8,
+    });
+    process.once("exit", restoreTerminal);
+    const shown: Shown = { label, loss: "", accuracy: "", speed: "", left: "", all: "" };
+    return display.create(total, value, shown);
   }
 
-  private timeLeft(now: number): string {
-    const left = ((this.totalWork - this.work) * (now - this.started)) / this.work / 1000;
-    return this.totalWork > 0 && Number.isFinite(left) ? ` (all: ${duration(left)})` : "";
+  private allLeft(now: number): string {
+    const left = ((this.totalWork - this.work) * (now - this.started)) / this.workHere / 1000;
+    return this.totalWork > 0 ? `all ${duration(left)}` : "";
   }
 }
 
-/** A line for the person at the terminal. */
-export function say(line: string): void {
-  process.stderr.write(`${line}\n`);
+/** Removes the bar. Also called when the process ends in the middle: it hides the cursor. */
+export function restoreTerminal(): void {
+  process.off("exit", restoreTerminal);
+  display?.stop();
+  display = undefined;
+}
+
+/**
+ * Writes the bar's line for the terminal's width: what does not fit is left out, the least needed first, and stays out
+ * while the width is the same, so that nothing jumps to and fro as numbers get longer and shorter.
+ */
+function fittingLine() {
+  let [width, level, columns] = [0, 0, 0];
+  return (_: Options, { value, total, progress, maxWidth }: Params, shown: Shown): string => {
+    if (maxWidth !== width) [width, level, columns] = [maxWidth, 0, barColumns.most];
+    const lines = shortened(`${String(value).padStart(String(total).length)}/${total}`, shown);
+    // Not into the last column, where some terminals wrap.
+    const left = () => width - 1 - lines[level].name.length - lines[level].numbers.length - 2;
+    while (left() < barColumns.least && level < lines.length - 1) level++;
+    columns = Math.max(barColumns.least, Math.min(columns, left()));
+    const filled = Math.round(progress * columns);
+    const { name, numbers } = lines[level];
+    return `${name} ${"█".repeat(filled)}${"░".repeat(columns - filled)} ${numbers}`.trimStart();
+  };
+}
+
+/** What stands before and behind the bar, from everything to the least. */
+function shortened(steps: string, { label, loss, accuracy, speed, left, all }: Shown) {
+  const [method] = label.split(" (");
+  const [number] = label.startsWith("[") ? label.split(" ") : [""];
+  return [
+    [label, steps, loss, accuracy, speed, left, all],
+    [method, steps, loss, accuracy, speed, left, all],
+    [method, steps, loss, speed, left, all],
+    [number, steps, loss, speed, left, all],
+    [number, steps, loss, left, all],
+    [number, steps, loss, left],
+    ["", steps, left],
+  ].map(([name, ...numbers]) => ({ name, numbers: numbers.filter((text) => text !== "").join("  ") }));
 }
 
 /** `42 s`, `3:07 min`, `1:02 h`. */

@@ -20,7 +20,7 @@ export function parse<T>(schema: z.ZodType<T>, document: unknown): T {
 function explain(issue: Issue, schema: z.core.$ZodType, document: unknown): string {
   const what = issue.path.join(".") || "the configuration";
   const given = valueAt(document, issue.path);
-  const got = JSON.stringify(given);
+  const got = shown(given);
   switch (issue.code) {
     case "unrecognized_keys":
       return unknownKey(issue.keys[0], issue.path, schema, document);
@@ -29,6 +29,7 @@ function explain(issue: Issue, schema: z.core.$ZodType, document: unknown): stri
     case "invalid_union":
       return invalidUnion(issue, schema, document, what, got);
     case "too_small":
+      if (issue.origin === "array") return `${what} is ${got}; it has to hold at least ${issue.minimum}`;
       return `${what} is ${got}; it has to be ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}`;
     case "too_big":
       return `${what} is ${got}; it has to be ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
@@ -43,7 +44,7 @@ function explain(issue: Issue, schema: z.core.$ZodType, document: unknown): stri
 
 const typeNames: Record<string, string> = {
   int: "a whole number",
-  number: "a number",
+  number: "a finite number",
   string: "a text",
   boolean: "true or false",
   object: "an object of settings",
@@ -59,7 +60,7 @@ function invalidUnion(
 ): string {
   if (issue.discriminator !== undefined) {
     const choices = ("options" in issue ? (issue.options ?? []) : []).map(String).join(", ");
-    return got === undefined
+    return valueAt(document, issue.path) === undefined
       ? `${what} is missing; choose one of ${choices}`
       : `${what}: there is no ${got}; choose one of ${choices}`;
   }
@@ -68,7 +69,7 @@ function invalidUnion(
   const nested = fitting?.find(({ code }) => code === "unrecognized_keys") ?? fitting?.[0];
   if (nested) return explain({ ...nested, path: [...issue.path, ...nested.path] } as Issue, schema, document);
   const wanted = issue.errors.flatMap(([first]) => ("expected" in first ? [typeNames[first.expected]] : []));
-  return `${what} is ${got}; it has to be ${wanted.join(" or ")}`;
+  return `${what} is ${got}; it has to be ${[...new Set(wanted)].join(" or ")}`;
 }
 
 function unknownKey(
@@ -77,10 +78,10 @@ function unknownKey(
   schema: z.core.$ZodType,
   document: unknown,
 ): string {
-  const known = keysAt(schema, path, document);
+  const known = [...new Set(keysAt(schema, path, document))];
   const [nearest] = [...known].sort((a, b) => distance(a, key) - distance(b, key));
   const place = path.length > 0 ? ` of ${path.join(".")}` : "";
-  return `configuration key "${key}"${place} is not known; did you mean "${nearest}"? (Known: ${known.join(", ")})`;
+  return `configuration key "${key}"${place} is not known; the nearest of the known ones (${known.join(", ")}) is "${nearest}"`;
 }
 
 /** The keys a schema knows at a path; of alternatives, those of the first the document's own name or method fits. */
@@ -117,6 +118,11 @@ function hasSameLiterals(schema: z.core.$ZodType, value: unknown): boolean {
   return (
     literals.length > 0 && literals.every(([key, values]) => values.includes(valueAt(value, [key]) as string))
   );
+}
+
+/** A value as a reader would write it. JSON has no words for some numbers. */
+function shown(value: unknown): string {
+  return typeof value === "number" || typeof value === "bigint" ? String(value) : JSON.stringify(value);
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

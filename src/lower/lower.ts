@@ -1,6 +1,6 @@
 import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
-import { lowerConvInputGradient } from "./convolution.ts";
+import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
 import { lowerPad } from "./movement.ts";
@@ -12,29 +12,40 @@ import { lowerConvWeightGradient } from "./weight-gradient.ts";
 /** Builds what stands for a node in the lowered graph, from the node's inputs there; undefined keeps the node. */
 export type LoweringRule = (inputs: readonly Value[], node: Node) => readonly Value[] | undefined;
 
-const rules: Record<string, LoweringRule> = {
-  // Operators that ONNX does not have.
+/** For operators that ONNX does not have. */
+const trainingRules: Record<string, LoweringRule> = {
   BatchNormTraining: lowerBatchNormTraining,
   ConvInputGradient: lowerConvInputGradient,
   ConvWeightGradient: lowerConvWeightGradient,
-  // The same numbers in a form that ONNX Runtime computes faster.
+};
+
+/** The same numbers in forms that ONNX Runtime computes faster. */
+const fasterRules: Record<string, LoweringRule> = {
   Add: lowerArithmetic,
+  Conv: lowerConv,
   Div: lowerArithmetic,
   Mul: lowerArithmetic,
-  Sub: lowerArithmetic,
   Pad: lowerPad,
   ReduceSum: lowerReduceSum,
   ScatterElements: lowerScatterElements,
   Sign: lowerSign,
+  Sub: lowerArithmetic,
 };
 
+export interface LowerOptions {
+  /** Leave operators that ONNX has as they are: the batch size stays out of the graph. Default false. */
+  plain?: boolean;
+}
+
 /**
- * The same computation in operators that ONNX Runtime has: training operators are expanded, and in float64 so are
- * the operators it has no float64 kernel for. The result's inputs are those that are still needed.
+ * The same computation in operators that ONNX Runtime has: training operators are expanded, in float64 so are the
+ * operators it has no float64 kernel for, and others take the form it is fastest at. The result's inputs are those
+ * that are still needed.
  */
-export function lower(graph: Graph): Graph {
+export function lower(graph: Graph, { plain = false }: LowerOptions = {}): Graph {
   const target = new Graph();
   const outputs = [...graph.outputs];
+  const rules = plain ? trainingRules : { ...trainingRules, ...fasterRules };
   const lowered = copyInto(
     target,
     outputs.map(([, value]) => value),

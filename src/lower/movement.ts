@@ -9,7 +9,8 @@ const longestRow = 128;
 /**
  * Zeros between neighbours of the innermost axis, which `insertZeros` writes as padding [..., n, 1] to [..., n, s].
  * Copying single numbers is slow (about 4 ns each); a product of the rows with a constant matrix of zeros and ones is
- * exact and 10 to 20 times faster: 1 ms instead of 19 on 128×32×16×16 with strides 2.
+ * exact (a number that is not finite spoils its row) and 10 to 20 times faster: 1 ms instead of 19 on 128×32×16×16
+ * with strides 2.
  */
 export function lowerPad([x, pads]: readonly Value[]): readonly Value[] | undefined {
   const amounts = constantNumbers(pads)!;
@@ -17,16 +18,9 @@ export function lowerPad([x, pads]: readonly Value[]): readonly Value[] | undefi
   const [before, after] = [amounts.slice(0, rank), amounts.slice(rank)];
   const row = x.shape[rank - 2];
   const added = after[rank - 1];
-  const spreads = rank >= 2 && x.shape[rank - 1] === 1 && before[rank - 1] === 0 && added > 0;
-  if (
-    !spreads ||
-    row > longestRow ||
-    x.type !== "float32" ||
-    before[rank - 2] !== 0 ||
-    after[rank - 2] !== 0
-  ) {
-    return undefined;
-  }
+  const rowIsWhole = rank >= 2 && row <= longestRow && before[rank - 2] === 0 && after[rank - 2] === 0;
+  const spreads = x.shape[rank - 1] === 1 && before[rank - 1] === 0 && added > 0;
+  if (!rowIsWhole || !spreads || x.type !== "float32") return undefined;
   const stride = added + 1;
   const data = new Float32Array(row * row * stride);
   for (let index = 0; index < row; index++) data[index * row * stride + index * stride] = 1;

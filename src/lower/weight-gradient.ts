@@ -1,15 +1,16 @@
 import { elementCount, type Node, type Shape, type Value } from "../graph/graph.ts";
-import { type Convolution, conv, readConvolution } from "../ops/convolution.ts";
+import { type Convolution, readConvolution } from "../ops/convolution.ts";
 import { matMul, transposeLast } from "../ops/linear.ts";
 import { concat, pad, reshape, slice, transpose } from "../ops/movement.ts";
 import { reduceSum } from "../ops/reduction.ts";
+import { convInnermost } from "./innermost.ts";
 
 // Gradient of a convolution for its weight: for output channel o, input channel c and tap t of the kernel
 //
 //   dw[o, c, t] = Σ over images n and places p of  dy[n, o, p] · x[n, c, stride·p + dilation·t − pad].
 //
 // The sum is long (a batch of images times their places) and the result small, the opposite of what a convolution
-// kernel is built for. Two forms, of which `chooseForm` takes one by the shape.
+// kernel is built for. Two forms, of which `chooseWeightGradient` takes one by the shape.
 
 /** What every form is built from; c and o count channels within a group. */
 interface Problem extends Convolution {
@@ -25,55 +26,49 @@ interface Problem extends Convolution {
 }
 
 /**
- * A convolution whose channels are the images, whose kernel is dy and whose output places are the taps. Written with
- * the axes of x as they are, it would have 9 output places for a 3×3 kernel and copy x in runs of 3. So the channels
- * of x go innermost and are made part of the last spatial axis: neighbouring taps along a row, with all channels, are
- * then one run of memory (k·c numbers), and the convolution has taps·c output places.
+ * A convolution whose channels are the images, whose kernel is dy and whose output places are the taps; strides and
+ * dilations change places. The channels of x are innermost, so that what neighbouring taps of a row see in all
+ * channels is one run of k·c numbers (with the axes as they are it would be k).
  *
- *   input  [1, group·N, …, W·c]     stride 1, dilation (…, stride·c), pads (…, pad·c)
+ *   input  [1, group·N, …size, c]
  *   kernel [group·o, N, …places]
- *   output [1, group·o, …, k·c]
- *
- * Where the taps of the last axis stand apart (dilation), the channels keep an axis of their own.
+ *   output [1, group·o, …kernel, c]
  */
-function asConvolution(problem: Problem): Value {
-  const { x, dy, images, c, o, size, places, kernel, strides, dilations, pads, group } = problem;
-  const last = size.length - 1;
-  const merged = dilations[last] === 1;
-  const spatial = size.map((_, axis) => axis);
-  // Channels last in two steps, each of which ONNX Runtime has a fast path for.
-  const channelsLast = transpose(reshape(x, [images * group, c, ...size]), [
-    0,
-    ...spatial.map((axis) => axis + 2),
-    1,
-  ]);
-  const rows = reshape(channelsLast, [images, group, ...size, c]);
-  const ordered =
-    group === 1 ? rows : transpose(rows, [1, 0, ...[...spatial, last + 1].map((axis) => axis + 2)]);
-  const widen = (values: readonly number[], added: number) =>
-    merged ? values.with(last, values[last] * c) : [...values, added];
-  const input = reshape(ordered, [1, group * images, ...widen(size, c)]);
-  const weight = transpose(dy, [1, 0, ...spatial.map((axis) => axis + 2)]);
-  const correlated = conv(
-    input,
-    reshape(weight, [o * group, images, ...places, ...(merged ? [] : [1])]),
+function asConvolution({
+  x,
+  dy,
+  images,
+  c,
+  o,
+  size,
+  kernel,
+  strides,
+  dilations,
+  pads,
+  group,
+}: Problem): Value {
+  const axes = size.map((_, axis) => axis);
+  // Channels last, then groups first: ONNX Runtime has a fast path for either, but takes ten times as long for both
+  // in one, which is also what it makes of a second transposition that only moves an axis of size 1.
+  const order = [0, ...axes.map((axis) => axis + 2), 1];
+  const rows = transpose(reshape(x, [images * group, c, ...size]), order);
+  const apart = reshape(rows, [images, group, ...size, c]);
+  const input =
+    group === 1 ? rows : transpose(apart, [1, 0, ...apart.shape.slice(2).map((_, axis) => axis + 2)]);
+  const correlated = convInnermost(
+    reshape(input, [1, group * images, ...size, c]),
+    transpose(dy, [1, 0, ...axes.map((axis) => axis + 2)]),
     undefined,
-    {
-      strides: merged ? dilations.with(last, 1) : [...dilations, 1],
-      dilations: widen(strides, 1),
-      pads: [...widen(pads.slice(0, last + 1), 0), ...widen(pads.slice(last + 1), 0)],
-      group,
-    },
+    { strides: dilations, dilations: strides, pads, group },
   );
   // Where a stride did not divide evenly there are more shifts than taps.
-  const ends = widen(kernel, c);
-  const axes = ends.map((_, axis) => axis + 2);
-  const taps = slice(correlated, { axes, starts: ends.map(() => 0), ends });
-  return transpose(reshape(taps, [group * o, ...kernel, c]), [
-    0,
-    last + 2,
-    ...spatial.map((axis) => axis + 1),
-  ]);
+  const taps = slice(correlated, {
+    axes: axes.map((axis) => axis + 2),
+    starts: axes.map(() => 0),
+    ends: kernel,
+  });
+  const last = kernel.length + 1;
+  return transpose(reshape(taps, [group * o, ...kernel, c]), [0, last, ...axes.map((axis) => axis + 1)]);
 }
 
 /**
@@ -121,7 +116,7 @@ export type WeightGradientForm = keyof typeof weightGradientForms;
  *   4 → 8, 28×28                   2.3       3.2       5.4      runs of 12
  *   64 → 128, 16×16, 1×1           7.2       4.8      28.1
  */
-export function chooseForm(kernel: Shape, channelsInGroup: number): WeightGradientForm {
+export function chooseWeightGradient(kernel: Shape, channelsInGroup: number): WeightGradientForm {
   const run = kernel[kernel.length - 1] * channelsInGroup;
   return elementCount(kernel) === 1 || run < shortestRun ? "columns" : "convolution";
 }
@@ -129,27 +124,25 @@ export function chooseForm(kernel: Shape, channelsInGroup: number): WeightGradie
 /** The fewest neighbouring numbers that are worth copying as one run. */
 const shortestRun = 12;
 
+/** The gradient of `conv(x, w)` for a kernel of the given spatial sizes, in a chosen form. */
+export function weightGradient(
+  form: WeightGradientForm,
+  x: Value,
+  dy: Value,
+  kernel: Shape,
+  settings: Convolution,
+): Value {
+  const { group } = settings;
+  const [images, c, o] = [x.shape[0], x.shape[1] / group, dy.shape[1] / group];
+  const [size, places] = [x.shape.slice(2), dy.shape.slice(2)];
+  return weightGradientForms[form]({ ...settings, x, dy, images, c, o, size, places, kernel });
+}
+
 /** Lowers ConvWeightGradient. */
 export function lowerConvWeightGradient([x, dy]: readonly Value[], node: Node): readonly Value[] {
   const [, c, ...kernel] = node.outputs[0].shape;
-  return [buildWeightGradient(chooseForm(kernel, c), x, dy, node)];
-}
-
-/** One form of a ConvWeightGradient node. */
-export function buildWeightGradient(form: WeightGradientForm, x: Value, dy: Value, node: Node): Value {
-  const [outputs, c, ...kernel] = node.outputs[0].shape;
   const settings = readConvolution(node.attributes, kernel.length);
-  return weightGradientForms[form]({
-    ...settings,
-    x,
-    dy,
-    images: x.shape[0],
-    c,
-    o: outputs / settings.group,
-    size: x.shape.slice(2),
-    places: dy.shape.slice(2),
-    kernel,
-  });
+  return [weightGradient(chooseWeightGradient(kernel, c), x, dy, kernel, settings)];
 }
 
 /** What one tap sees of the padded x at every place of the output. */

@@ -149,7 +149,7 @@ export function cast(x: Value, type: DataType): Value {
   return apply("Cast", [x], { to: int(dataTypeNumber(type)) })[0];
 }
 
-export function isFloat(type: DataType): boolean {
+function isFloat(type: DataType): boolean {
   return type === "float32" || type === "float64" || type === "float16" || type === "bfloat16";
 }
 

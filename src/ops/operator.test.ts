@@ -6,6 +6,7 @@ import { Graph } from "../graph/graph.ts";
 import { binary } from "./arithmetic.ts";
 import { cast } from "./elementwise.ts";
 import { concat } from "./movement.ts";
+import "./index.ts";
 import { apply, operatorNames, operatorRule } from "./operator.ts";
 
 describe("the registry", () => {

@@ -57,7 +57,8 @@ class RemoteEngine implements Engine {
     return this.call("read", [names]);
   }
 
-  run(program: string, feeds: Tensors = {}, options: RunOptions = {}): Promise<RunResult> {
+  async run(program: string, feeds: Tensors = {}, options: RunOptions = {}): Promise<RunResult> {
+    requirePresent(feeds);
     const sent = withoutSurroundings(feeds);
     const buffers = Object.values(sent).flatMap(({ data }) =>
       ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer ? [data.buffer] : [],
@@ -99,4 +100,15 @@ function withoutSurroundings(tensors: Tensors): Tensors {
       return [name, isPart ? { ...tensor, data: data.slice() as TensorData["data"] } : tensor];
     }),
   );
+}
+
+/** Throws for arrays that an earlier run has taken over: they are empty, and such a message would never arrive. */
+function requirePresent(feeds: Tensors): void {
+  for (const [name, { data, shape }] of Object.entries(feeds)) {
+    if (data.length === 0 && !shape.includes(0)) {
+      throw new Error(
+        `the memory of "${name}" is gone: it was fed to an earlier run, which it belongs to since`,
+      );
+    }
+  }
 }

@@ -19,3 +19,8 @@ port.on("message", async ({ id, method, args }: Call) => {
   port.postMessage(answer);
   if (method === "close") port.close();
 });
+
+// A call that cannot be read cannot be answered; ending the thread rejects it and all others.
+port.on("messageerror", (error) => {
+  throw error;
+});

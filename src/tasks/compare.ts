@@ -1,9 +1,9 @@
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../common/errors.ts";
 import type { DatasetPair } from "../data/dataset.ts";
 import type { ComparisonRecord } from "../train/records.ts";
-import { type ExistingRun, exists, makeFolder, writeJson } from "../train/run-folder.ts";
+import { type ExistingRun, exists, makeFolder, readJson, writeJson } from "../train/run-folder.ts";
 import { type NamedRun, runName } from "./configuration.ts";
 import { type RunHooks, type RunResult, runClassification } from "./run.ts";
 
@@ -57,17 +57,28 @@ async function openFolder(out: string, record: ComparisonRecord, existing: Exist
         `${out} already holds a comparison; go on with it with --resume, replace it with --overwrite, or name another folder with --out`,
       );
     }
-    const earlier: ComparisonRecord = JSON.parse(await readFile(path, "utf8"));
     if (existing === "resume") {
-      if (earlier.runs.join() === record.runs.join()) return;
+      const earlier = await readJson<ComparisonRecord>(path);
+      const runs = listOf(earlier);
+      if (runs.join() === record.runs.join()) return;
       throw new UserError(
-        `the comparison in ${out} has the runs ${earlier.runs.join(", ")}, not ${record.runs.join(", ")}; resume with the same runs, or start anew with --overwrite`,
+        `the comparison in ${out} has the runs ${runs.join(", ")}, not ${record.runs.join(", ")}; resume with the same runs, or start anew with --overwrite`,
       );
     }
-    for (const run of earlier.runs.filter((name) => runName.test(name)))
-      await rm(join(out, run), { recursive: true, force: true });
+    for (const run of await runsIn(path)) await rm(join(out, run), { recursive: true, force: true });
   } else if (await exists(join(out, "run.json"))) {
     throw new UserError(`${out} already holds a single run; name another folder with --out`);
   }
   await writeJson(path, record);
+}
+
+/** The sub-folders of an earlier comparison; none when its list is damaged. */
+async function runsIn(path: string): Promise<string[]> {
+  return listOf(await readJson<ComparisonRecord>(path).catch(() => ({}))).filter((name) =>
+    runName.test(name),
+  );
+}
+
+function listOf({ runs }: Partial<ComparisonRecord>): string[] {
+  return Array.isArray(runs) ? runs.map(String) : [];
 }

@@ -3,6 +3,8 @@ import { evaluationBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { readModel } from "../onnx/model.ts";
 import type { ModelProto, ValueInfoProto } from "../onnx/onnx_pb.ts";
+import { dataTypeNumber } from "../onnx/types.ts";
+import type { Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 
 export interface Evaluation {
@@ -21,32 +23,42 @@ export interface EvaluateOptions {
   onProgress?: (images: number, total: number) => void;
 }
 
+/** Images in one run of a model that takes any number. */
 const batchSize = 500;
 
 /**
  * Accuracy and loss of an ONNX classifier on a data set: the model is run as it is, whoever made it. It has to have one
- * input [batch, C, H, W] of the data's image shape and one output [batch, classes].
- * Throws `UserError` when the bytes are no ONNX model or its shapes are others.
+ * float32 input [batch, C, H, W] of the data's image shape and one output [batch, classes] of logits. A model made for
+ * one batch size gets batches of that size.
+ * Throws `UserError` when the bytes are no ONNX model, its shapes are others or ONNX Runtime refuses it.
  */
 export async function evaluateModel(
   model: Uint8Array,
   dataset: ImageDataset,
   { name = "the model", threads, onProgress }: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  const { input, output } = signature(readModel(model, name), dataset, name);
-  const size = Math.min(batchSize, dataset.count);
+  const { input, output, size } = signature(readModel(model, name), dataset, name);
   const engine = openEngine({ threads });
+  const refused = (error: Error) => {
+    throw new UserError(
+      `${name} cannot be run by ONNX Runtime: ${error.message.trim().replaceAll(/\s+/g, " ")}`,
+    );
+  };
   try {
-    await engine.load("model", model);
+    await engine.load("model", model).catch(refused);
     let [loss, right, images] = [0, 0, 0];
     const started = performance.now();
     for (const batch of evaluationBatches(dataset, { batchSize: size })) {
       const shape = [size, dataset.channels, dataset.height, dataset.width];
-      const { outputs } = await engine.run("model", {
-        [input]: { type: "float32", shape, data: batch.input },
-      });
+      const feeds: Tensors = { [input]: { type: "float32", shape, data: batch.input } };
+      const { outputs } = await engine.run("model", feeds).catch(refused);
       const { data, shape: logitsShape } = outputs[output];
-      const classes = logitsShape[1];
+      const classes = dataset.classNames.length;
+      if (logitsShape.join() !== [size, classes].join()) {
+        throw new UserError(
+          `${name} gives [${logitsShape.join(", ")}] for ${size} images; the ${classes} classes of ${dataset.name} want [${size}, ${classes}]`,
+        );
+      }
       for (let index = 0; index < batch.count; index++) {
         const logits = Array.from(data.slice(index * classes, (index + 1) * classes) as Float32Array);
         const largest = Math.max(...logits);
@@ -73,7 +85,7 @@ export async function evaluateModel(
   }
 }
 
-/** Names of the model's input and output, after checking that they fit the data. */
+/** Names of the model's input and output and the batch size to run it with, after checking that they fit the data. */
 function signature({ graph }: ModelProto, dataset: ImageDataset, name: string) {
   const weights = new Set(graph!.initializer.map((tensor) => tensor.name));
   const inputs = graph!.input.filter((value) => !weights.has(value.name));
@@ -82,14 +94,19 @@ function signature({ graph }: ModelProto, dataset: ImageDataset, name: string) {
       `${name} has ${inputs.length} inputs and ${graph!.output.length} outputs; a classifier has one of each`,
     );
   }
-  const sizes = shapeOf(inputs[0]).slice(1);
+  const type = inputs[0].type?.value;
+  if (type?.case !== "tensorType" || type.value.elemType !== dataTypeNumber("float32")) {
+    throw new UserError(`${name} does not take float32 images`);
+  }
+  const [batch, ...sizes] = shapeOf(inputs[0]);
   const wanted = [dataset.channels, dataset.height, dataset.width];
   if (sizes.length !== 3 || sizes.some((size, axis) => size !== undefined && size !== wanted[axis])) {
     throw new UserError(
       `${name} takes images of [${sizes.map((size) => size ?? "any").join(", ")}], ${dataset.name} has [${wanted.join(", ")}]`,
     );
   }
-  return { input: inputs[0].name, output: graph!.output[0].name };
+  const size = batch || Math.min(batchSize, dataset.count);
+  return { input: inputs[0].name, output: graph!.output[0].name, size };
 }
 
 function shapeOf({ type }: ValueInfoProto): (number | undefined)[] {

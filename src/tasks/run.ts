@@ -54,9 +54,12 @@ export interface RunRequest extends RunHooks {
 export interface RunResult {
   /** Absent when not even one epoch was finished. */
   summary?: RunSummary;
+  /** All epochs, those before a resumption too. */
   epochs: readonly EpochRecord[];
-  /** The trained network as an ONNX file: input `input`, output `logits`. */
+  /** The network of the last finished epoch as an ONNX file: input `input`, output `logits`. */
   model: Uint8Array;
+  /** Steps that were dropped because something was not finite (`onNonFinite: "skip"`), since the run was last begun or resumed. */
+  skippedSteps: number;
   /** Why the run ended early, if a loss or gradient was not finite. */
   failure?: NonFiniteError;
 }
@@ -80,7 +83,8 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     const initial = { ...zeroState(setup.objective.parameters, optimizer), ...initialTensors(model, seed) };
     let last: Checkpoint | undefined = folder?.checkpoint;
     await engine.write(last?.tensors ?? initial);
-    const epochs: EpochRecord[] = last ? [last.epoch] : [];
+    const epochs: EpochRecord[] = [...(folder?.epochs ?? [])];
+    let skippedSteps = 0;
     const finishedEpochs = last?.epoch.epoch ?? 0;
     const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
     onStart?.({ totalSteps, finishedSteps, stepsPerEpoch, batchSize });
@@ -99,6 +103,7 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
       onNonFinite: configuration.onNonFinite,
       signal,
       onStep: (record) => {
+        if (record.skipped) skippedSteps++;
         folder?.append(record);
         onStep?.(record);
       },
@@ -128,7 +133,7 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     const summary = last && summarize(request.name, setup, last, status);
     folder?.flush();
     if (summary) await folder?.finish(summary, onnx);
-    return { summary, epochs, model: onnx, failure };
+    return { summary, epochs, model: onnx, skippedSteps, failure };
   } finally {
     await engine.close();
   }

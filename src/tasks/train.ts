@@ -1,3 +1,4 @@
+import { basename, resolve } from "node:path";
 import { type DatasetPair, loadDataset } from "../data/dataset.ts";
 import type { Layer } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -51,7 +52,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     signal,
     ...rest
   } = options;
-  const ownOptimizer = optimizer && "direction" in optimizer ? optimizer : undefined;
+  const ownOptimizer = typeof optimizer === "object" && "direction" in optimizer ? optimizer : undefined;
   const configuration = parseRun({
     ...rest,
     ...(typeof data === "string" && { data }),
@@ -59,7 +60,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     ...(optimizer && !ownOptimizer && { optimizer }),
   });
   return runClassification({
-    name: name ?? out?.split(/[\\/]/).at(-1) ?? "run",
+    name: name ?? (out === undefined ? "run" : basename(resolve(out))),
     configuration,
     data:
       typeof data === "object" ? data : await loadDataset(configuration.data, { dataDirectory, log, signal }),

@@ -155,7 +155,7 @@ export function numbers({ data }: TensorData): number[] {
 }
 
 /** Asserts that two tensors have the same bytes: −0 is not 0, and a NaN equals itself. */
-export function assertSameBits(actual: TensorData, expected: TensorData, what: string): void {
+function assertSameBits(actual: TensorData, expected: TensorData, what: string): void {
   assert.equal(actual.type, expected.type, `${what}: type`);
   assert.deepEqual(actual.shape, expected.shape, `${what}: shape`);
   const bytes = ({ data }: TensorData) => {

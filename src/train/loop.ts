@@ -21,13 +21,13 @@ export interface LoopOptions {
   /** `"stop"` (default) ends the run with `NonFiniteError`; `"skip"` drops the step and goes on. */
   onNonFinite?: "stop" | "skip";
   onStep: (record: StepRecord) => void;
-  /** Called after each epoch with the mean of its losses and the seconds its steps took. */
+  /** Called after each epoch with the mean of its losses (NaN when all its steps were dropped) and the seconds its steps took. */
   onEpoch: (epoch: { epoch: number; step: number; trainLoss: number; seconds: number }) => Promise<void>;
   /** Ends the loop after the step that is running. */
   signal?: AbortSignal;
 }
 
-/** A loss, gradient or ς that is not finite. The weights of the step before are kept. */
+/** A loss, gradient, ς or weight that is not finite. The message names step, pass and quantity. */
 export class NonFiniteError extends Error {
   override readonly name = "NonFiniteError";
 }
@@ -57,6 +57,8 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
       if (signal?.aborted) return false;
       const scalars = scalarsAt(options, step);
       const running = engine.run(program, { ...next.value, ...asTensors(scalars) }, { advance: true });
+      // Where preparing the next batch throws, that is what the caller gets to hear, whatever becomes of this step.
+      running.catch(() => {});
       next = feeds.next();
       const { outputs, advanced } = await running;
       const record = stepRecord(outputs, scalars, ++step, epoch);
@@ -140,9 +142,14 @@ function nonFinite(record: StepRecord): NonFiniteError {
     ["directionNorm", "the direction of the update"],
   ];
   const found = quantities.find(([key]) => record[key] !== undefined && !Number.isFinite(record[key]));
-  const [what, value] = found ? [found[1], record[found[0]]] : ["a diagnostic", "not finite"];
+  // The engine also refuses a step whose weights, optimizer state or running statistics are not finite.
+  const what = found
+    ? `${found[1]} is ${record[found[0]]}`
+    : "the update after the last pass gives weights, state or running statistics that are not finite";
+  const kept =
+    record.epoch > 1 ? `the weights of the end of epoch ${record.epoch - 1}` : "the initial weights";
   return new NonFiniteError(
-    `step ${record.step}: ${what} is ${value}; the weights of step ${record.step - 1} are kept. ` +
-      'Lower the learning rate or the radius, or drop such steps with onNonFinite "skip".',
+    `step ${record.step} (epoch ${record.epoch}): ${what}; ${kept} are kept ` +
+      '(lower the learning rate or the radius, or drop such steps with onNonFinite "skip")',
   );
 }

@@ -1,6 +1,9 @@
 /**
  * What a run writes down: the lines of `metrics.jsonl`, `summary.json` and `comparison.json`.
  * Writers and readers (reports, tables, other programs) share these types and nothing else.
+ *
+ * JSON has no infinity and no NaN: a number that is not finite (in a step that was dropped, or of a network whose
+ * weights have become huge) is `null` in the file.
  */
 
 /** One optimizer step, as far as its method has the passes. All quantities are of that step's mini-batch. */

@@ -35,18 +35,21 @@ export class RunFolder {
   readonly path: string;
   /** Where to go on from; absent for a run that begins. */
   readonly checkpoint: Checkpoint | undefined;
+  /** The epochs up to the checkpoint. */
+  readonly epochs: readonly EpochRecord[];
   private lines: string[] = [];
   private flushed = 0;
 
-  private constructor(path: string, checkpoint?: Checkpoint) {
+  private constructor(path: string, checkpoint?: Checkpoint, epochs: readonly EpochRecord[] = []) {
     this.path = path;
     this.checkpoint = checkpoint;
+    this.epochs = epochs;
   }
 
   /**
    * Makes the folder, or takes up the run in it.
    * Throws `UserError` when it cannot be written to, when it holds a run and neither overwriting nor resuming was
-   * asked for, and when the run to resume has another configuration.
+   * asked for, and when the run to resume is damaged or has another configuration.
    */
   static async open(path: string, record: RunRecord, existing: ExistingRun): Promise<RunFolder> {
     await makeFolder(path);
@@ -58,12 +61,12 @@ export class RunFolder {
         );
       }
       if (existing === "resume") {
-        const earlier: RunRecord = JSON.parse(await readFile(file("run"), "utf8"));
-        requireSameConfiguration(path, earlier.configuration, record.configuration);
+        const earlier = await readJson<RunRecord>(file("run"));
+        requireSameConfiguration(path, earlier.configuration ?? {}, record.configuration);
         if (await exists(file("checkpoint"))) {
           const checkpoint = readCheckpoint(await readFile(file("checkpoint")), file("checkpoint"));
-          await truncateMetrics(file("metrics"), checkpoint.epoch.epoch);
-          return new RunFolder(path, checkpoint);
+          const epochs = await truncateMetrics(file("metrics"), checkpoint.epoch.epoch);
+          return new RunFolder(path, checkpoint, epochs);
         }
       }
     }
@@ -109,8 +112,10 @@ export async function makeFolder(path: string): Promise<void> {
     await replaceFile(probe, "");
     await rm(probe);
   } catch (error) {
+    // Node's message goes on with the system call and its path.
+    const [reason] = (error as Error).message.split(", ");
     throw new UserError(
-      `the output folder ${path} cannot be written to (${(error as Error).message}); name another with --out`,
+      `the output folder ${path} cannot be written to (${reason}); name another with --out`,
     );
   }
 }
@@ -139,23 +144,42 @@ export async function exists(path: string): Promise<boolean> {
   );
 }
 
+/** A file that `writeJson` has written. Throws `UserError` when it is damaged. */
+export async function readJson<T extends object>(path: string): Promise<T> {
+  const text = await readFile(path, "utf8");
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value as T;
+  } catch {
+    // Told below.
+  }
+  throw new UserError(`${path} is damaged: it is not a JSON object; start anew with --overwrite`);
+}
+
 function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
   const { tensors, metadata } = readSafetensors(bytes, file);
+  if (metadata.epoch === undefined || metadata.seconds === undefined) {
+    throw new UserError(`${file} is no checkpoint: it does not say of which epoch it is`);
+  }
   return { epoch: JSON.parse(metadata.epoch), seconds: Number(metadata.seconds), tensors };
 }
 
-/** Drops what was written after the checkpoint, so that it is not there twice. */
-async function truncateMetrics(path: string, lastEpoch: number): Promise<void> {
-  const lines = (await readFile(path, "utf8")).split("\n");
-  const end = lines.findIndex((line) => {
-    try {
-      const record: MetricsRecord = JSON.parse(line);
-      return record.type === "epoch" && record.epoch === lastEpoch;
-    } catch {
-      return false;
-    }
-  });
-  await replaceFile(path, `${lines.slice(0, end + 1).join("\n")}\n`);
+/** Drops what was written after the checkpoint, so that it is not there twice. Returns the epochs that stay. */
+async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRecord[]> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  const lines = text.split("\n");
+  const epochs: EpochRecord[] = [];
+  for (const [index, line] of lines.entries()) {
+    if (!line.startsWith('{"type":"epoch"')) continue;
+    const epoch: EpochRecord = JSON.parse(line);
+    epochs.push(epoch);
+    if (epoch.epoch < lastEpoch) continue;
+    await replaceFile(path, `${lines.slice(0, index + 1).join("\n")}\n`);
+    return epochs;
+  }
+  throw new UserError(
+    `${path} lacks epoch ${lastEpoch}, which the checkpoint beside it goes on from; start anew with --overwrite`,
+  );
 }
 
 function requireSameConfiguration(

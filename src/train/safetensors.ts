@@ -58,7 +58,9 @@ export function readSafetensors(bytes: Uint8Array, file: string) {
   } catch {
     throw damaged("its header is not JSON");
   }
-  const data = bytes.subarray(8 + headerLength);
+  if (typeof header !== "object" || header === null) throw damaged("its header is no JSON object");
+  // Not a Buffer, whose slices would be views.
+  const data = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength).subarray(8 + headerLength);
   const { __metadata__: metadata = {}, ...entries } = header;
   const tensors = Object.entries(entries as Record<string, Entry>).map(([name, entry]) => [
     name,
@@ -67,16 +69,17 @@ export function readSafetensors(bytes: Uint8Array, file: string) {
   return { tensors: Object.fromEntries(tensors) as Tensors, metadata: metadata as Record<string, string> };
 }
 
-function readEntry(
-  { dtype, shape, data_offsets: [start, end] }: Entry,
-  data: Uint8Array,
-  damaged: () => Error,
-): TensorData {
+function readEntry(entry: Partial<Entry> | null, data: Uint8Array, damaged: () => Error): TensorData {
+  const { dtype, shape, data_offsets: offsets } = entry ?? {};
   const type = (Object.keys(formats) as StoredType[]).find((name) => formats[name].code === dtype);
-  if (!type) throw damaged();
+  if (!type || !areSizes(shape) || !areSizes(offsets)) throw damaged();
   const { array } = formats[type];
-  if (start < 0 || end > data.length || end - start !== elementCount(shape) * array.BYTES_PER_ELEMENT)
-    throw damaged();
+  const [start, end] = offsets;
+  if (end > data.length || end - start !== elementCount(shape) * array.BYTES_PER_ELEMENT) throw damaged();
   // A copy of its own, since a typed array cannot begin at just any byte.
   return { type, shape, data: new array(data.slice(start, end).buffer) };
+}
+
+function areSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }

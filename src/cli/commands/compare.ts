@@ -1,4 +1,4 @@
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import type { DatasetPair } from "../../data/dataset.ts";
@@ -17,7 +17,7 @@ import {
   readConfiguration,
   type SettingFlags,
 } from "../options.ts";
-import { freshFolder, outcomeLine, present, printJson } from "../output.ts";
+import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "../output.ts";
 import { ProgressDisplay, say } from "../progress.ts";
 
 const examples = `
@@ -97,9 +97,10 @@ export async function compareAndPresent({ runs, data, out, flags, signal }: Comp
   } finally {
     progress.close();
   }
+  if (summaries.length > 0) await present(out, flags);
+  else say(`Nothing to report; what there is so far is in ${out}`);
   if (flags.json) printJson(summaries);
-  else if (summaries.length > 0) await present(out);
-  else say(`Nothing to report; what there is so far is in ${join(out)}`);
+  if (!finished) sayHowToResume(out);
   return !finished ? interruptedExitCode : failed ? 1 : 0;
 }
 

@@ -49,9 +49,10 @@ export function demoCommand(): Command {
     );
     const [{ configuration: shared }] = runs;
     const images = shared.limit ?? data.train.count;
+    const noise =
+      shared.labelNoise > 0 ? `, ${Number((100 * shared.labelNoise).toPrecision(3))} % noisy labels` : "";
     say(
-      `Training ${shared.model} on ${images.toLocaleString("en")} ${used} images` +
-        `${shared.labelNoise > 0 ? `, ${100 * shared.labelNoise} % of them with noisy labels` : ""}: ${runs.length} runs of ${shared.epochs} epochs.`,
+      `${runs.length} runs of ${shared.epochs} epochs: ${shared.model} on ${images.toLocaleString("en")} ${used} images${noise}`,
     );
     const out = flags.out ?? freshFolder(name);
     process.exitCode = await compareAndPresent({ runs, data, out, flags, signal });

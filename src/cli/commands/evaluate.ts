@@ -36,7 +36,9 @@ export function evaluateCommand(): Command {
       const { path, data: own } = await locate(place);
       const name = flags.data ?? own;
       if (name === undefined)
-        throw new UserError(`which data set? Name it with --data: ${datasetNames.join(", ")}`);
+        throw new UserError(
+          `${path} does not say for which data set it is; name one of ${datasetNames.join(", ")} with --data`,
+        );
       const model = await readFile(path).catch((error: Error) => {
         throw new UserError(`the model ${path} cannot be read (${error.message})`);
       });

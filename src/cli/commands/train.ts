@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { Command } from "commander";
+import { UserError } from "../../common/errors.ts";
 import { parseRun, type RunConfiguration } from "../../tasks/configuration.ts";
 import { createOptimizer, optimizerLabel } from "../../tasks/optimizers.ts";
 import { runClassification } from "../../tasks/run.ts";
@@ -15,7 +16,7 @@ import {
   readConfiguration,
   type SettingFlags,
 } from "../options.ts";
-import { freshFolder, outcomeLine, present, printJson } from "../output.ts";
+import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "../output.ts";
 import { ProgressDisplay, say } from "../progress.ts";
 
 const examples = `
@@ -31,6 +32,11 @@ export function trainCommand(): Command {
   addOptimizerFlags(addSettingFlags(addOutputFlags(command), parseRun({}))).addHelpText("after", examples);
   return command.action(async (flags: SettingFlags & OutputFlags) => {
     const document = flags.config ? await readConfiguration(flags.config) : {};
+    if ("runs" in document) {
+      throw new UserError(
+        `${flags.config} holds the runs of a comparison; train them with lowland compare --config ${flags.config}`,
+      );
+    }
     const configuration = parseRun(applyFlags(document, flags));
     process.exitCode = await trainAndPresent(configuration, flags);
   });
@@ -55,10 +61,13 @@ async function trainAndPresent(configuration: RunConfiguration, flags: OutputFla
       ...progress.follow(label, optimizer.gradientEvaluations),
     });
     progress.done(outcomeLine(label, result));
+    if (result.summary) await present(out, flags);
+    else if (!result.failure) say(`Nothing to report; the steps so far are in ${out}`);
     if (flags.json) printJson(result.summary ?? null);
-    else if (result.summary) await present(out);
-    else say(`Nothing to report; the steps so far are in ${out}`);
-    return signal.aborted ? interruptedExitCode : result.failure ? 1 : 0;
+    if (result.failure) return 1;
+    const finished = result.summary?.status === "finished";
+    if (!finished) sayHowToResume(out);
+    return finished ? 0 : interruptedExitCode;
   } finally {
     progress.close();
   }

@@ -1,0 +1,182 @@
+import { describe, test } from "node:test";
+import { type Random, randomStream } from "../common/random.ts";
+import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import type { DataType } from "../onnx/types.ts";
+import {
+  type Convolution,
+  completeConvolution,
+  conv,
+  convInputGradient,
+  convWeightGradient,
+  outputSize,
+} from "../ops/convolution.ts";
+import { assertClose, evaluate, tensor } from "../testing/numeric.ts";
+import { convAtOnce, inputGradientForms } from "./convolution.ts";
+import { weightGradient, weightGradientForms } from "./weight-gradient.ts";
+
+// Every lowered form of a convolution and its gradients in float32, against the float64 form, which goes tap by tap.
+
+interface Case extends Convolution {
+  images: number;
+  channels: number;
+  outputs: number;
+  size: Shape;
+  kernel: Shape;
+}
+
+function caseOf({
+  images = 2,
+  channels = 4,
+  outputs = 6,
+  size = [7, 7],
+  kernel = [3, 3],
+  ...settings
+}: Partial<Case>): Case {
+  return { images, channels, outputs, size, kernel, ...completeConvolution(settings, size.length) };
+}
+
+const named: Record<string, Case> = {
+  "3×3 with padding": caseOf({ pads: [1, 1, 1, 1] }),
+  "padding larger than the kernel reaches": caseOf({ pads: [4, 3, 5, 4] }),
+  "padding larger than the kernel reaches, strides": caseOf({ pads: [4, 3, 5, 4], strides: [2, 3] }),
+  "one tap with padding": caseOf({ kernel: [1, 1], pads: [1, 2, 0, 1] }),
+  "one tap with strides": caseOf({ kernel: [1, 1], strides: [2, 2] }),
+  "one tap, more products than operands": caseOf({
+    kernel: [1, 1],
+    size: [2, 2],
+    channels: 16,
+    outputs: 24,
+    images: 5,
+  }),
+  "stride larger than the kernel": caseOf({ kernel: [2, 2], strides: [3, 4], size: [10, 11] }),
+  "stride that does not divide": caseOf({ strides: [2, 2], size: [8, 10] }),
+  "stride that does not divide, padding on one side": caseOf({
+    strides: [3, 2],
+    size: [9, 8],
+    pads: [0, 1, 2, 0],
+  }),
+  dilations: caseOf({ dilations: [2, 3], size: [9, 10], pads: [2, 3, 2, 3] }),
+  "dilations and strides": caseOf({
+    dilations: [2, 3],
+    strides: [3, 2],
+    size: [11, 10],
+    pads: [1, 0, 2, 3],
+  }),
+  groups: caseOf({ group: 2, pads: [1, 1, 1, 1] }),
+  "groups with strides and dilations": caseOf({
+    group: 3,
+    channels: 6,
+    outputs: 9,
+    strides: [2, 1],
+    dilations: [1, 2],
+  }),
+  depthwise: caseOf({ group: 4, outputs: 4, pads: [1, 1, 1, 1] }),
+  "depthwise with several outputs each": caseOf({ group: 4, outputs: 8, strides: [2, 2] }),
+  "one channel": caseOf({ channels: 1, kernel: [5, 5], pads: [2, 2, 2, 2] }),
+  "many channels": caseOf({ channels: 19, outputs: 17, pads: [1, 1, 1, 1] }),
+  "more filters than places": caseOf({ outputs: 20, size: [4, 4], images: 5, pads: [1, 1, 1, 1] }),
+  "more filters than places, strides": caseOf({ outputs: 20, size: [5, 6], images: 3, strides: [2, 2] }),
+  "more filters than places, groups": caseOf({ outputs: 24, group: 2, size: [4, 3], strides: [1, 1] }),
+  "a batch of one": caseOf({ images: 1, outputs: 20, size: [4, 4] }),
+  "the kernel covers the image": caseOf({ size: [4, 5], kernel: [4, 5], outputs: 7 }),
+  "1-D": caseOf({ size: [12], kernel: [4], pads: [1, 2] }),
+  "1-D with stride, dilation and groups": caseOf({
+    size: [15],
+    kernel: [3],
+    strides: [2],
+    dilations: [3],
+    group: 2,
+  }),
+  "3-D": caseOf({ size: [4, 5, 6], kernel: [2, 3, 2], pads: [1, 0, 1, 0, 1, 1] }),
+  "3-D with strides": caseOf({ size: [5, 5, 6], kernel: [2, 3, 2], strides: [2, 1, 2], outputs: 40 }),
+  "3-D with dilations": caseOf({ size: [5, 5, 6], kernel: [2, 2, 2], dilations: [2, 1, 3] }),
+};
+
+function randomCase(random: Random): Case {
+  const size = (largest: number) => 1 + random.integer(largest);
+  const axes = size(3);
+  const many = (draw: () => number, count = axes) => Array.from({ length: count }, draw);
+  const kernel = many(() => size(4));
+  const dilations = many(() => size(2));
+  const group = size(3);
+  return {
+    images: size(4),
+    channels: group * size(5),
+    outputs: group * size(9),
+    size: kernel.map((taps, axis) => dilations[axis] * (taps - 1) + size(6)),
+    kernel,
+    strides: many(() => size(3)),
+    dilations,
+    pads: many(() => random.integer(4), 2 * axes),
+    group,
+  };
+}
+
+/** The three operators as the graph has them. */
+function operators(x: Value, weight: Value, dy: Value, { size, kernel, ...settings }: Case) {
+  return {
+    y: conv(x, weight, undefined, settings),
+    dx: convInputGradient(dy, weight, size, settings),
+    dw: convWeightGradient(x, dy, kernel, settings),
+  };
+}
+
+async function check(problem: Case, random: Random) {
+  const { images, channels, outputs, size, kernel, ...settings } = problem;
+  const shapes = {
+    x: [images, channels, ...size],
+    weight: [outputs, channels / settings.group, ...kernel],
+    dy: [images, outputs, ...outputSize(size, kernel, settings)],
+    bias: [outputs],
+  };
+  const numbers = Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => [
+      name,
+      Float32Array.from({ length: elementCount(shape) }, () => random.normal()),
+    ]),
+  );
+  const start = (type: DataType) => {
+    const graph = new Graph();
+    const input = (name: keyof typeof shapes) => graph.input(name, type, shapes[name]);
+    const feeds = Object.fromEntries(
+      Object.entries(shapes).map(([name, shape]) => [name, tensor(numbers[name], shape, type)]),
+    );
+    return { x: input("x"), weight: input("weight"), dy: input("dy"), bias: input("bias"), feeds };
+  };
+
+  const exact = start("float64");
+  const expected = await evaluate(
+    {
+      ...operators(exact.x, exact.weight, exact.dy, problem),
+      biased: conv(exact.x, exact.weight, exact.bias, settings),
+    },
+    exact.feeds,
+  );
+
+  const { x, weight, dy, bias, feeds } = start("float32");
+  const forms: Record<string, Value> = { ...operators(x, weight, dy, problem) };
+  forms["biased lowered"] = conv(x, weight, bias, settings);
+  forms["y at once"] = convAtOnce(x, weight, undefined, settings);
+  forms["biased at once"] = convAtOnce(x, weight, bias, settings);
+  for (const form of Object.keys(weightGradientForms) as (keyof typeof weightGradientForms)[])
+    forms[`dw as ${form}`] = weightGradient(form, x, dy, kernel, settings);
+  for (const [form, build] of Object.entries(inputGradientForms)) {
+    if (form === "transposed" || settings.strides.every((stride) => stride === 1))
+      forms[`dx as ${form}`] = build(dy, weight, size, settings);
+  }
+  const actual = await evaluate(forms, feeds);
+  for (const name of Object.keys(forms))
+    assertClose(actual[name], expected[name.split(" ")[0]], 1e-5, `${name} of ${JSON.stringify(problem)}`);
+}
+
+describe("forms of convolution and its gradients agree with float64", () => {
+  for (const [name, problem] of Object.entries(named)) {
+    test(name, () => check(problem, randomStream(3, name)));
+  }
+  test("random settings", async () => {
+    for (let index = 0; index < 40; index++) {
+      const random = randomStream(3, "random settings", index);
+      await check(randomCase(random), random);
+    }
+  });
+});

@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { UserError } from "../common/errors.ts";
+import { type DatasetPair, type ImageDataset, loadDataset } from "../data/dataset.ts";
+// As a user of the library has them.
+import {
+  batchNorm,
+  bilateralSam,
+  conv2d,
+  flatten,
+  globalAveragePool,
+  linear,
+  type Optimizer,
+  ops,
+  relu,
+  sequential,
+  sgd,
+  train,
+} from "../index.ts";
+import { readJsonFile, readMetrics, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
+import type { TrainOptions } from "./train.ts";
+
+const root = temporaryFolder();
+
+const quick: TrainOptions = {
+  data: "digits",
+  epochs: 1,
+  batchSize: 64,
+  limit: 320,
+  sharpness: { images: 64 },
+};
+
+test("a dozen lines train digits to 90 % and more, and tell of every step and epoch", async () => {
+  const accuracies: number[] = [];
+  const { summary, model, epochs, failure } = await train({
+    data: "digits",
+    model: "mlp",
+    optimizer: bilateralSam(sgd({ momentum: 0.9, weightDecay: 1e-3 }), { rhoMax: 0.05 }),
+    learningRate: 0.05,
+    epochs: 20,
+    onEpoch: ({ testAccuracy }) => accuracies.push(testAccuracy),
+  });
+  assert.equal(failure, undefined);
+  assert.ok(summary!.testAccuracy >= 0.9, `test accuracy ${summary!.testAccuracy}`);
+  assert.equal(summary!.status, "finished");
+  assert.equal(summary!.name, "run");
+  assert.equal(summary!.optimizer, "bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)");
+  // 64·256 + 256·128 + 128·10 weights and 256 + 128 + 10 biases; 1,437 images are 11 batches of 128.
+  assert.equal(summary!.parameters, 50_826);
+  assert.deepEqual([summary!.steps, summary!.gradientEvaluations], [220, 660]);
+  assert.equal(accuracies.length, 20);
+  assert.equal(accuracies.at(-1), summary!.testAccuracy);
+  assert.deepEqual(
+    epochs.map(({ testAccuracy }) => testAccuracy),
+    accuracies,
+  );
+  assert.ok(summary!.sharpness!.maxSharpness > 0);
+  assert.ok(model.length > 4 * 50_826);
+});
+
+test("hooks are called once a run, once a step and once an epoch, with the run's size first", async () => {
+  const calls: string[] = [];
+  await train({
+    ...quick,
+    epochs: 2,
+    onStart: (run) => calls.push(`start ${JSON.stringify(run)}`),
+    onStep: ({ step, epoch }) => calls.push(`step ${epoch}.${step}`),
+    onEpoch: ({ epoch, gradientEvaluations }) =>
+      calls.push(`epoch ${epoch}, ${gradientEvaluations} gradients`),
+  });
+  assert.deepEqual(calls, [
+    'start {"totalSteps":10,"finishedSteps":0,"stepsPerEpoch":5,"batchSize":64}',
+    ...["step 1.1", "step 1.2", "step 1.3", "step 1.4", "step 1.5", "epoch 1, 15 gradients"],
+    ...["step 2.6", "step 2.7", "step 2.8", "step 2.9", "step 2.10", "epoch 2, 30 gradients"],
+  ]);
+});
+
+test("a network and images of one's own: odd digits from even ones, on a layer that is no model's", async () => {
+  const digits = await loadDataset("digits");
+  const parity = (dataset: ImageDataset): ImageDataset => ({
+    ...dataset,
+    name: "parity",
+    labels: dataset.labels.map((label) => label % 2),
+    classNames: ["even", "odd"],
+  });
+  const data: DatasetPair = { train: parity(digits.train), test: parity(digits.test) };
+  const out = join(root, "parity");
+  const { summary } = await train({
+    data,
+    model: sequential([conv2d(1, 8, 3, { padding: 1 }), batchNorm(8), relu(), flatten(), linear(512, 2)]),
+    epochs: 4,
+    batchSize: 64,
+    learningRate: 0.1,
+    out,
+  });
+  assert.ok(summary!.testAccuracy > 0.85, `test accuracy ${summary!.testAccuracy}`);
+  // 72 + 8 of the convolution, 16 of BatchNorm, 1,024 + 2 of the last layer.
+  assert.equal(summary!.parameters, 1_122);
+  const { configuration } = readJsonFile(out, "run.json");
+  assert.deepEqual([configuration.data, configuration.model], ["parity", "custom"]);
+});
+
+test("an optimizer of one's own: doubled gradients at half the learning rate are plain SGD, to the last bit", async () => {
+  // Multiplying by 2 is exact, and so is everything linear in it.
+  const base = sgd({ momentum: 0.9 });
+  const doubled: Optimizer = {
+    ...base,
+    config: { method: "doubled", base: base.base.config },
+    direction: ({ first }) => ({
+      direction: first.gradients.map((gradient) => ops.mul(gradient, 2)),
+      diagnostics: {},
+    }),
+  };
+  const out = join(root, "doubled");
+  const own = await train({ ...quick, optimizer: doubled, learningRate: 0.025, out });
+  const plain = await train({ ...quick, optimizer: sgd({ momentum: 0.9 }), learningRate: 0.05 });
+  assert.ok(Buffer.from(own.model).equals(Buffer.from(plain.model)));
+  assert.equal(own.summary!.optimizer, "doubled");
+  assert.deepEqual(readJsonFile(out, "run.json").configuration.optimizer, {
+    method: "doubled",
+    base: { name: "sgd", momentum: 0.9, nesterov: false, weightDecay: 0 },
+  });
+});
+
+test("an optimizer object and the settings that describe it are one", async () => {
+  const model = async (optimizer: TrainOptions["optimizer"]) =>
+    Buffer.from((await train({ ...quick, optimizer })).model);
+  const settings = await model({
+    method: "bilateral-sam",
+    rhoMax: 0.1,
+    base: { momentum: 0.5, weightDecay: 0 },
+  });
+  assert.ok(settings.equals(await model(bilateralSam(sgd({ momentum: 0.5 }), { rhoMax: 0.1 }))));
+  assert.ok(!settings.equals(await model(bilateralSam(sgd({ momentum: 0.5 }), { rhoMax: 0.2 }))));
+});
+
+test("an abort ends the run after the step that is running and keeps the epochs before", async () => {
+  const controller = new AbortController();
+  let steps = 0;
+  const out = join(root, "aborted");
+  const { summary, failure } = await train({
+    ...quick,
+    epochs: 10,
+    out,
+    signal: controller.signal,
+    onStep: () => {
+      if (++steps === 8) controller.abort();
+    },
+  });
+  assert.equal(failure, undefined);
+  assert.deepEqual([steps, summary!.status, summary!.epochs, summary!.steps], [8, "interrupted", 1, 5]);
+  assert.equal(readMetrics(out).steps.length, 8);
+
+  const early = await train({ ...quick, signal: AbortSignal.abort() });
+  assert.deepEqual([early.summary, early.epochs], [undefined, []]);
+});
+
+test("a resumed run has all its epochs, and ends as one that never stopped", async () => {
+  const options: TrainOptions = { ...quick, epochs: 4, augmentation: { crop: 1 } };
+  const whole = await train({ ...options, out: join(root, "whole") });
+  const out = join(root, "parts");
+  for (const stop of [1, 3]) {
+    const controller = new AbortController();
+    const onEpoch = ({ epoch }: { epoch: number }) => epoch === stop && controller.abort();
+    const part = await train({ ...options, out, existing: "resume", onEpoch, signal: controller.signal });
+    assert.deepEqual(
+      part.epochs.map(({ epoch }) => epoch),
+      Array.from({ length: stop }, (_, index) => index + 1),
+    );
+  }
+  const last = await train({ ...options, out, existing: "resume" });
+  assert.equal(last.epochs.length, 4);
+  assert.deepEqual(timelessMetrics(out), timelessMetrics(join(root, "whole")));
+  assert.ok(Buffer.from(last.model).equals(Buffer.from(whole.model)));
+  // What is finished is not trained again.
+  let steps = 0;
+  const again = await train({ ...options, out, existing: "resume", onStep: () => steps++ });
+  assert.equal(steps, 0);
+  assert.deepEqual({ ...again.summary }, { ...last.summary });
+});
+
+test("a run that is written is named by its folder, however the path is written", async () => {
+  const out = join(root, "named");
+  const { summary } = await train({ ...quick, out: `${out}/` });
+  assert.equal(summary!.name, "named");
+  assert.equal(readJsonFile(out, "run.json").name, "named");
+});
+
+test("what does not fit is refused before anything is written", async () => {
+  const out = join(root, "refused");
+  const refusals: [TrainOptions, RegExp][] = [
+    [{ batchSize: 321 }, /batch size 321 is larger than the 320 training images/],
+    [{ limit: 1438 }, /a subset of 1438 images/],
+    [{ model: "lenet5" }, /lenet5 needs images of at least 12×12/],
+    [{ model: sequential([globalAveragePool(), linear(7, 10)]) }, /7/],
+    [{ epochs: 0 }, /epochs is 0/],
+    [{ optimizer: { method: "sgd", base: { momentum: 0, nesterov: true } } }, /nesterov needs a momentum/],
+    [{ lerningRate: 1 } as TrainOptions, /"lerningRate" is not known.* is "learningRate"/],
+    [{ data: "mnist" as "digits" }, /choose one of fashion-mnist, digits/],
+    [{ optimizer: "sam" as never }, /optimizer is "sam"; it has to be an object/],
+  ];
+  for (const [options, expected] of refusals) {
+    await assert.rejects(train({ ...quick, ...options, out }), (error: Error) => {
+      assert.ok(error instanceof UserError, error.stack);
+      assert.match(error.message, expected);
+      return true;
+    });
+    assert.ok(!existsSync(out), String(expected));
+  }
+});
