@@ -161,7 +161,8 @@ function dependsOnBatchSize(one: Graph, other: Graph): boolean {
   return a !== b;
 }
 
-function feedsOf(
+/** Images and class numbers as the inputs of a classifier. */
+export function feedsOf(
   { channels, height, width }: ImageDataset,
   input: Float32Array<ArrayBuffer>,
   target: Int32Array<ArrayBuffer>,

@@ -1,0 +1,83 @@
+import { gradients, hessianVectorProduct, innerProduct } from "../autodiff/gradients.ts";
+import { UserError } from "../common/errors.ts";
+import { describe, type Graph, type Value } from "../graph/graph.ts";
+import { copyInto } from "../graph/walk.ts";
+
+/** The mean loss of one batch as a graph, with what else is to be known of it. */
+export interface LossModel {
+  /** A scalar: the mean over the batch's examples. */
+  loss: Value;
+  /** The graph's inputs for which the loss is looked at, by their names. */
+  parameters: ReadonlyMap<string, Value>;
+  /** What the network puts out and the loss is a convex function of (logits): only Gauss–Newton needs it. */
+  output?: Value;
+  /** Other scalars that are means over the batch, such as `accuracy`. */
+  metrics?: ReadonlyMap<string, Value>;
+}
+
+/** Endings of the names of a parameter's gradient, of its part of a vector, and of its part of a product. */
+export const suffixes = { gradient: "/gradient", vector: "/vector", product: "/product" } as const;
+
+export const programKinds = ["loss", "gradient", "hessian", "gauss-newton"] as const;
+export type ProgramKind = (typeof programKinds)[number];
+
+/**
+ * The graph of one kind of measurement, for some of the model's parameters. Outputs: `loss` and the metrics
+ * (`"loss"`), `loss` and gradients (`"gradient"`), or the parts of a product with the input vector.
+ */
+export function measurementGraph(model: LossModel, kind: ProgramKind, names: readonly string[]): Graph {
+  const { loss, parameters, metrics = new Map<string, Value>() } = model;
+  const { graph } = loss;
+  if (loss.shape.length !== 0) {
+    throw new UserError(`the loss has to be a scalar, the mean over the batch; got ${describe(loss)}`);
+  }
+  const wrt = names.map((name) => parameters.get(name)!);
+  const outputs = (suffix: string, values: readonly Value[]) => {
+    for (const [index, name] of names.entries()) graph.output(`${name}${suffix}`, values[index]);
+  };
+  const vector = () =>
+    wrt.map(({ type, shape }, index) => graph.input(`${names[index]}${suffixes.vector}`, type, shape));
+  switch (kind) {
+    case "loss":
+      graph.output("loss", loss);
+      for (const [name, value] of metrics) graph.output(name, value);
+      break;
+    case "gradient":
+      graph.output("loss", loss);
+      outputs(suffixes.gradient, gradients(loss, wrt));
+      break;
+    case "hessian":
+      outputs(suffixes.product, hessianVectorProduct(loss, wrt, vector()));
+      break;
+    case "gauss-newton":
+      outputs(suffixes.product, gaussNewtonVectorProduct(model, wrt, vector()));
+      break;
+  }
+  return graph;
+}
+
+/**
+ * Jᵀ·H_L·J·v, exactly: J is the Jacobian of the network's output z for `wrt`, H_L the Hessian of the loss for z
+ * (Schraudolph 2002). It is the Hessian without the curvature of the network itself, and positive semidefinite where
+ * the loss is convex in z.
+ *
+ * There is only reverse accumulation, which gives u ↦ Jᵀu. That is linear in u, so the gradient of ⟨Jᵀu, v⟩ for u is
+ * J·v whatever u is. H_L·(J·v) is a Hessian-vector product at z, and Jᵀ of it the first map again. In between a stand-in
+ * input takes the place of each vector, so that it counts as a constant.
+ */
+export function gaussNewtonVectorProduct(
+  { loss, output }: LossModel,
+  wrt: readonly Value[],
+  vector: readonly Value[],
+): Value[] {
+  if (!output) {
+    throw new UserError("Gauss–Newton products need the network's output besides its loss; the model names none");
+  }
+  const { graph } = loss;
+  const standIn = graph.input("gauss-newton/stand-in", output.type, output.shape);
+  const transposed = gradients(innerProduct([standIn], [output]), wrt);
+  const [tangent] = gradients(innerProduct(transposed, vector), [standIn]);
+  const curved = hessianVectorProduct(loss, [output], [standIn]);
+  const cotangent = copyInto(graph, curved, new Map([[standIn, tangent]]));
+  return copyInto(graph, transposed, new Map([[standIn, cotangent[0]]]));
+}

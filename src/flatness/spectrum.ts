@@ -1,0 +1,89 @@
+import { type EigenpairOptions, type Eigenpairs, eigenpairs } from "./eigenpairs.ts";
+import type { LinearOperator } from "./krylov.ts";
+import { layersOf } from "./parameter-vector.ts";
+import type { LongComputation } from "./progress.ts";
+import type { Surface } from "./surface.ts";
+
+/**
+ * Which matrix: the Hessian of the mean loss, or its Gauss–Newton part Jᵀ·H_L·J, which leaves out the curvature of the
+ * network itself.
+ */
+export const curvatures = ["hessian", "gauss-newton"] as const;
+export type Curvature = (typeof curvatures)[number];
+
+export interface CurvatureOptions {
+  /** Default `"hessian"`. */
+  curvature?: Curvature;
+}
+
+/** What every measurement says of itself. */
+export interface Measured {
+  curvature: Curvature;
+  /** Of the matrix: it is that many numbers squared. */
+  parameters: number;
+  /** Data, subset, mode of BatchNorm, …, as the surface states them. */
+  description: Readonly<Record<string, string | number>>;
+}
+
+export type Spectrum = Eigenpairs & Measured;
+
+/**
+ * The largest and smallest eigenvalues of the loss's curvature over the surface's whole data subset, each with its
+ * residual; see `eigenpairs` for options, method and errors.
+ *
+ * @example const { largest } = await spectrum(surface, { largest: 50 });
+ */
+export async function spectrum(
+  surface: Surface,
+  options: EigenpairOptions & CurvatureOptions = {},
+): Promise<Spectrum> {
+  const operator = curvatureOperator(surface, options);
+  return { ...measured(surface, options), ...(await eigenpairs(operator, surface.layout.length, options)) };
+}
+
+/**
+ * The spectrum of each layer's block of the curvature: the same loss as a function of that layer's parameters alone.
+ * `largest` and `smallest` are cut down to the size of a layer. `onLayer` is called with each result; layers it gave
+ * before can be left out of `layers` when going on after an interruption.
+ */
+export async function layerSpectra(
+  surface: Surface,
+  {
+    layers = [...layersOf(surface.layout).keys()],
+    onLayer,
+    ...options
+  }: Omit<EigenpairOptions, "state"> &
+    CurvatureOptions & {
+      layers?: readonly string[];
+      onLayer?: (layer: string, spectrum: Spectrum) => void | Promise<void>;
+    } = {},
+): Promise<Map<string, Spectrum>> {
+  const names = layersOf(surface.layout);
+  const spectra = new Map<string, Spectrum>();
+  for (const layer of layers) {
+    const block = surface.restrictedTo(names.get(layer) ?? [layer]);
+    const fitting = (count: number | undefined) => count && Math.min(count, block.layout.length);
+    const found = await spectrum(block, {
+      ...options,
+      largest: fitting(options.largest),
+      smallest: fitting(options.smallest),
+    });
+    spectra.set(layer, found);
+    await onLayer?.(layer, found);
+  }
+  return spectra;
+}
+
+/** Multiplication by the curvature, for the algorithms that know nothing else of it. */
+export function curvatureOperator(
+  surface: Surface,
+  { curvature = "hessian", signal }: CurvatureOptions & Pick<LongComputation, "signal"> = {},
+): LinearOperator {
+  return curvature === "hessian"
+    ? (vector) => surface.hessianProduct(vector, { signal })
+    : (vector) => surface.gaussNewtonProduct(vector, { signal });
+}
+
+export function measured(surface: Surface, { curvature = "hessian" }: CurvatureOptions = {}): Measured {
+  return { curvature, parameters: surface.layout.length, description: surface.description };
+}

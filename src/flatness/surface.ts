@@ -1,0 +1,243 @@
+import { UserError } from "../common/errors.ts";
+import type { Graph } from "../graph/graph.ts";
+import { compile } from "../lower/compile.ts";
+import type { Engine, Tensors } from "../runtime/engine.ts";
+import { type LossModel, measurementGraph, type ProgramKind, suffixes } from "./curvature-graphs.ts";
+import { allFinite } from "./dense.ts";
+import {
+  flatten,
+  type ParameterLayout,
+  parameterLayout,
+  partialLayout,
+  unflatten,
+} from "./parameter-vector.ts";
+
+/** What flatness is measured of: a model's mean loss over a stated subset of data, around given weights. */
+export interface LossSurface {
+  /** Builds the mean loss of one batch of so many examples, in a new graph at each call. */
+  build: (batchSize: number) => LossModel;
+  /** Parameters, and whatever else of the graph's inputs batches do not feed, such as running statistics. */
+  tensors: Tensors;
+  batches: readonly SurfaceBatch[];
+  /** What has to be told beside every number: data, subset, mode of BatchNorm, … Goes into the results as it is. */
+  description?: Readonly<Record<string, string | number>>;
+}
+
+export interface SurfaceBatch {
+  /** Number of examples. */
+  size: number;
+  /** The inputs, in new memory at each call. */
+  feeds: () => Tensors;
+}
+
+/** A mean over the subset. */
+export interface LossValue {
+  loss: number;
+  metrics: Record<string, number>;
+}
+
+export interface EvaluationOptions {
+  signal?: AbortSignal;
+}
+
+/**
+ * Opens a surface: compiles what is asked of it when it is first asked, spreads the batches over the engines and sums
+ * up in float64, batch after batch, so that the result does not depend on how many engines there are. The engines'
+ * stores are the surface's until it is no longer used; closing them is the caller's.
+ *
+ * One engine of one thread per core is faster than one engine of all cores.
+ *
+ * Throws `UserError` for an empty subset, and for weights that are not finite.
+ */
+export async function openSurface(
+  engines: readonly Engine[],
+  surface: LossSurface,
+): Promise<Surface> {
+  const { batches, build, tensors, description = {} } = surface;
+  if (engines.length === 0) throw new Error("a surface needs an engine");
+  for (const { size } of batches) {
+    if (!Number.isInteger(size) || size < 1) throw new UserError(`a batch of ${size} examples has no mean loss`);
+  }
+  requireBatches(batches);
+  const model = build(batches[0].size);
+  const layout = parameterLayout(model.parameters);
+  const weights = flatten(layout, tensors);
+  for (const engine of engines) await engine.write(tensors);
+  const programs = engines.map((engine) => new Programs(engine, build));
+  return new Surface({ programs, layout, full: layout, weights, batches, description });
+}
+
+interface SurfaceParts {
+  programs: readonly Programs[];
+  /** Of the parameters that are looked at. */
+  layout: ParameterLayout;
+  /** Of all parameters of the model. */
+  full: ParameterLayout;
+  weights: Float64Array;
+  batches: readonly SurfaceBatch[];
+  description: Readonly<Record<string, string | number>>;
+}
+
+/**
+ * The mean loss over a data subset as a function of a vector of parameters, with its derivatives. Vectors are
+ * Float64Arrays in the order of `layout`. Every method throws the reason of an aborted `signal` before the next batch,
+ * and `UserError` when a loss, gradient or product is not finite.
+ */
+export class Surface {
+  readonly layout: ParameterLayout;
+  /** The weights that the surface was opened at (of the parameters in `layout`). */
+  readonly weights: Float64Array;
+  /** Number of examples the means are over. */
+  readonly examples: number;
+  readonly description: Readonly<Record<string, string | number>>;
+  private readonly parts: SurfaceParts;
+
+  /** For `openSurface`. */
+  constructor(parts: SurfaceParts) {
+    this.parts = parts;
+    this.layout = parts.layout;
+    this.weights = parts.weights;
+    this.examples = parts.batches.reduce((sum, { size }) => sum + size, 0);
+    this.description = { ...parts.description, examples: this.examples };
+  }
+
+  get batchCount(): number {
+    return this.parts.batches.length;
+  }
+
+  /** The same loss as a function of some of the parameters: the others stay where they are. */
+  restrictedTo(parameters: readonly string[]): Surface {
+    const layout = partialLayout(this.parts.layout, parameters);
+    const weights = new Float64Array(layout.length);
+    for (const part of layout.parts) {
+      const { offset } = this.layout.parts.find(({ name }) => name === part.name)!;
+      weights.set(this.weights.subarray(offset, offset + part.length), part.offset);
+    }
+    return new Surface({ ...this.parts, layout, weights });
+  }
+
+  /** The mean loss over some of the batches. */
+  onBatches(indices: readonly number[]): Surface {
+    const batches = indices.map((index) => this.parts.batches[index]);
+    requireBatches(batches);
+    return new Surface({ ...this.parts, batches });
+  }
+
+  /** Loss and metrics at the given weights, or those the surface was opened at. Loss may be infinite or NaN. */
+  async evaluate(weights = this.weights, options: EvaluationOptions = {}): Promise<LossValue> {
+    let loss = 0;
+    const metrics: Record<string, number> = {};
+    await this.overBatches("loss", weights, undefined, options, (outputs, share) => {
+      for (const [name, { data }] of Object.entries(outputs)) {
+        const value = share * Number(data[0]);
+        if (name === "loss") loss += value;
+        else metrics[name] = (metrics[name] ?? 0) + value;
+      }
+    });
+    return { loss, metrics };
+  }
+
+  /** Loss and gradient at the given weights, or those the surface was opened at. */
+  async gradient(weights = this.weights, options: EvaluationOptions = {}) {
+    const gradient = new Float64Array(this.layout.length);
+    let loss = 0;
+    await this.overBatches("gradient", weights, undefined, options, (outputs, share) => {
+      loss += share * Number(outputs.loss.data[0]);
+      this.accumulate(gradient, share, outputs, suffixes.gradient);
+    });
+    requireFinite("the loss", [loss]);
+    requireFinite("the gradient", gradient);
+    return { loss, gradient };
+  }
+
+  /** H·v at the weights the surface was opened at. */
+  hessianProduct(vector: Float64Array, options: EvaluationOptions = {}): Promise<Float64Array> {
+    return this.product("hessian", vector, options);
+  }
+
+  /** Jᵀ·H_L·J·v at the weights the surface was opened at. */
+  gaussNewtonProduct(vector: Float64Array, options: EvaluationOptions = {}): Promise<Float64Array> {
+    return this.product("gauss-newton", vector, options);
+  }
+
+  private async product(kind: ProgramKind, vector: Float64Array, options: EvaluationOptions) {
+    const product = new Float64Array(this.layout.length);
+    await this.overBatches(kind, this.weights, vector, options, (outputs, share) =>
+      this.accumulate(product, share, outputs, suffixes.product),
+    );
+    requireFinite(kind === "hessian" ? "a Hessian-vector product" : "a Gauss–Newton-vector product", product);
+    return product;
+  }
+
+  private accumulate(sum: Float64Array, share: number, outputs: Tensors, suffix: string): void {
+    for (const { name, offset, length } of this.layout.parts) {
+      const data = outputs[`${name}${suffix}`].data as Float32Array;
+      for (let i = 0; i < length; i++) sum[offset + i] += share * data[i];
+    }
+  }
+
+  /** Runs a program on every batch and hands the outputs over in the order of the batches, with their share. */
+  private async overBatches(
+    kind: ProgramKind,
+    weights: Float64Array,
+    vector: Float64Array | undefined,
+    { signal }: EvaluationOptions,
+    receive: (outputs: Tensors, share: number) => void,
+  ): Promise<void> {
+    const { programs, batches, layout } = this.parts;
+    const names = layout.parts.map(({ name }) => name);
+    const early = new Map<number, Tensors>();
+    let next = 0;
+    const runShare = async (engineIndex: number) => {
+      for (let index = engineIndex; index < batches.length; index += programs.length) {
+        signal?.throwIfAborted();
+        const { size, feeds } = batches[index];
+        const moved = weights === this.weights ? {} : unflatten(layout, weights);
+        const direction = vector ? unflatten(layout, vector, suffixes.vector) : {};
+        early.set(index, await programs[engineIndex].run(kind, names, size, { ...feeds(), ...moved, ...direction }));
+        for (let outputs = early.get(next); outputs; outputs = early.get(++next)) {
+          early.delete(next);
+          receive(outputs, batches[next].size / this.examples);
+        }
+      }
+    };
+    // All are waited for, so that nothing runs on after an error.
+    const ends = await Promise.allSettled(programs.map((_, engineIndex) => runShare(engineIndex)));
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+  }
+}
+
+/** The programs of one engine, each compiled when it is first run. */
+class Programs {
+  private readonly engine: Engine;
+  private readonly build: (batchSize: number) => LossModel;
+  private readonly loaded = new Map<string, Promise<void>>();
+
+  constructor(engine: Engine, build: (batchSize: number) => LossModel) {
+    this.engine = engine;
+    this.build = build;
+  }
+
+  async run(kind: ProgramKind, parameters: readonly string[], size: number, feeds: Tensors): Promise<Tensors> {
+    const program = [kind, size, ...(kind === "loss" ? [] : parameters)].join(" ");
+    if (!this.loaded.has(program)) {
+      const graph: Graph = measurementGraph(this.build(size), kind, parameters);
+      this.loaded.set(program, this.engine.load(program, compile(graph)));
+    }
+    await this.loaded.get(program);
+    return (await this.engine.run(program, feeds)).outputs;
+  }
+}
+
+function requireBatches(batches: readonly SurfaceBatch[]): void {
+  if (batches.length === 0) {
+    throw new UserError("the data subset is empty: flatness needs at least one example; choose a larger subset");
+  }
+}
+
+function requireFinite(what: string, values: ArrayLike<number>): void {
+  if (allFinite(values)) return;
+  throw new UserError(
+    `${what} is not finite: the model has diverged at these weights, so there is no flatness to measure; measure a checkpoint from before`,
+  );
+}
