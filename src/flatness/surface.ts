@@ -1,8 +1,6 @@
 import { UserError } from "../common/errors.ts";
-import type { Graph } from "../graph/graph.ts";
-import { compile } from "../lower/compile.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
-import { type LossModel, measurementGraph, type ProgramKind, suffixes } from "./curvature-graphs.ts";
+import { type LossModel, type ProgramKind, suffixes } from "./curvature-graphs.ts";
 import { allFinite } from "./dense.ts";
 import {
   flatten,
@@ -11,6 +9,7 @@ import {
   partialLayout,
   unflatten,
 } from "./parameter-vector.ts";
+import { Programs } from "./programs.ts";
 
 /** What flatness is measured of: a model's mean loss over a stated subset of data, around given weights. */
 export interface LossSurface {
@@ -40,6 +39,14 @@ export interface EvaluationOptions {
   signal?: AbortSignal;
 }
 
+export interface SurfaceOptions {
+  /**
+   * Bytes, of all engines together, for keeping what products with the curvature have in common: the network and its
+   * gradient on each batch. Batches for which there is no room take half as long again. Default 1e9.
+   */
+  memory?: number;
+}
+
 /**
  * Opens a surface: compiles what is asked of it when it is first asked, spreads the batches over the engines and sums
  * up in float64, batch after batch, so that the result does not depend on how many engines there are. The engines'
@@ -52,6 +59,7 @@ export interface EvaluationOptions {
 export async function openSurface(
   engines: readonly Engine[],
   surface: LossSurface,
+  { memory = 1e9 }: SurfaceOptions = {},
 ): Promise<Surface> {
   const { batches, build, tensors, description = {} } = surface;
   if (engines.length === 0) throw new Error("a surface needs an engine");
@@ -63,7 +71,7 @@ export async function openSurface(
   const layout = parameterLayout(model.parameters);
   const weights = flatten(layout, tensors);
   for (const engine of engines) await engine.write(tensors);
-  const programs = engines.map((engine) => new Programs(engine, build));
+  const programs = engines.map((engine) => new Programs(engine, build, memory / engines.length));
   return new Surface({ programs, layout, full: layout, weights, batches, description });
 }
 
@@ -191,10 +199,12 @@ export class Surface {
     const runShare = async (engineIndex: number) => {
       for (let index = engineIndex; index < batches.length; index += programs.length) {
         signal?.throwIfAborted();
-        const { size, feeds } = batches[index];
+        const batch = batches[index];
         const moved = weights === this.weights ? {} : unflatten(layout, weights);
         const direction = vector ? unflatten(layout, vector, suffixes.vector) : {};
-        early.set(index, await programs[engineIndex].run(kind, names, size, { ...feeds(), ...moved, ...direction }));
+        const feeds = { ...batch.feeds(), ...moved, ...direction };
+        const run = { kind, parameters: names, batch, size: batch.size, feeds };
+        early.set(index, await programs[engineIndex].run(run));
         for (let outputs = early.get(next); outputs; outputs = early.get(++next)) {
           early.delete(next);
           receive(outputs, batches[next].size / this.examples);
@@ -204,28 +214,6 @@ export class Surface {
     // All are waited for, so that nothing runs on after an error.
     const ends = await Promise.allSettled(programs.map((_, engineIndex) => runShare(engineIndex)));
     for (const end of ends) if (end.status === "rejected") throw end.reason;
-  }
-}
-
-/** The programs of one engine, each compiled when it is first run. */
-class Programs {
-  private readonly engine: Engine;
-  private readonly build: (batchSize: number) => LossModel;
-  private readonly loaded = new Map<string, Promise<void>>();
-
-  constructor(engine: Engine, build: (batchSize: number) => LossModel) {
-    this.engine = engine;
-    this.build = build;
-  }
-
-  async run(kind: ProgramKind, parameters: readonly string[], size: number, feeds: Tensors): Promise<Tensors> {
-    const program = [kind, size, ...(kind === "loss" ? [] : parameters)].join(" ");
-    if (!this.loaded.has(program)) {
-      const graph: Graph = measurementGraph(this.build(size), kind, parameters);
-      this.loaded.set(program, this.engine.load(program, compile(graph)));
-    }
-    await this.loaded.get(program);
-    return (await this.engine.run(program, feeds)).outputs;
   }
 }
 

@@ -9,6 +9,11 @@ export interface RunOptions {
    * scalar result of the run are finite.
    */
   advance?: boolean;
+  /**
+   * Names in the store, by the names the program has for them, where the two differ: of inputs that are not fed, and of
+   * what `advance` replaces (or adds).
+   */
+  stored?: Readonly<Record<string, string>>;
 }
 
 export interface RunResult {

@@ -96,27 +96,41 @@ export class OnnxRuntimeEngine implements Engine {
     await replaced?.session.release();
   }
 
-  private async runNow(name: string, feeds: Tensors, { advance = false }: RunOptions): Promise<RunResult> {
+  private async runNow(
+    name: string,
+    feeds: Tensors,
+    { advance = false, stored: storedNames = {} }: RunOptions,
+  ): Promise<RunResult> {
     const program = this.programs.get(name);
     if (!program) throw new Error(`no program "${name}" is loaded`);
+    const nameInStore = (own: string) => storedNames[own] ?? own;
     const inputs: Record<string, Tensor> = {};
     for (const input of program.session.inputNames) {
-      inputs[input] = feeds[input] ? toTensor(feeds[input]) : this.slot(input).current;
+      inputs[input] = feeds[input] ? toTensor(feeds[input]) : this.slot(nameInStore(input)).current;
     }
+    const replaced = advance
+      ? program.next.map(({ output, stored }) => ({ output, key: nameInStore(stored) }))
+      : [];
     const fetches: Record<string, Tensor | null> = {};
     for (const output of program.results) fetches[output] = null;
-    if (advance) for (const { output, stored } of program.next) fetches[output] = spareOf(this.slot(stored));
+    for (const { output, key } of replaced) {
+      const slot = this.store.get(key);
+      fetches[output] = slot ? spareOf(slot) : null;
+    }
     const raw = await program.session.run(inputs, fetches);
     const outputs = Object.fromEntries(program.results.map((output) => [output, toTensorData(raw[output])]));
-    const slots = advance ? program.next.map(({ stored }) => this.slot(stored)) : [];
+    const nexts = replaced.map(({ output, key }) => {
+      const slot = this.store.get(key);
+      return { key, slot, next: slot ? slot.spare! : raw[output] };
+    });
     const advanced =
       advance &&
       Object.values(outputs).every(({ shape, data }) => shape.length > 0 || allFinite(data)) &&
-      slots.every(({ spare }) => allFinite(spare!.data));
+      nexts.every(({ next }) => allFinite(next.data));
     if (advanced) {
-      for (const slot of slots) {
-        const { current, spare, own } = slot;
-        Object.assign(slot, { current: spare!, own: true, spare: own ? current : undefined });
+      for (const { key, slot, next } of nexts) {
+        const spare = slot?.own ? slot.current : undefined;
+        this.store.set(key, { current: next, own: true, spare });
       }
     }
     return { outputs, advanced };

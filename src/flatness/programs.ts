@@ -1,0 +1,108 @@
+import { UserError } from "../common/errors.ts";
+import { elementCount, type Graph } from "../graph/graph.ts";
+import { compile } from "../lower/compile.ts";
+import type { DataType, TensorData } from "../onnx/tensor.ts";
+import type { Engine, Tensors } from "../runtime/engine.ts";
+import { type LossModel, measurementGraph, type ProgramKind, suffixes } from "./curvature-graphs.ts";
+import { type SplitGraph, splitOffFixed } from "./fixed-part.ts";
+
+/** One program on one batch. */
+export interface BatchRun {
+  kind: ProgramKind;
+  /** Whose derivatives are taken. */
+  parameters: readonly string[];
+  /** Stands for the batch: what was computed for it before is found again by it. */
+  batch: object;
+  size: number;
+  feeds: Tensors;
+}
+
+/**
+ * The programs of a surface on one engine, each compiled when it is first run. For products with the curvature it
+ * keeps, in the engine and as long as the memory allows, what does not depend on the vector, for each batch; of one
+ * kind of product at a time.
+ */
+export class Programs {
+  private readonly engine: Engine;
+  private readonly build: (batchSize: number) => LossModel;
+  /** Bytes that what is kept may take. */
+  private readonly memory: number;
+  private readonly loaded = new Set<string>();
+  private readonly splits = new Map<string, SplitGraph>();
+  /** What is kept now: of which kind of product, of which batches (with their number), in how many bytes. */
+  private kept = { kind: "", batches: new Map<object, string>(), bytes: 0 };
+  private batchCount = 0;
+
+  constructor(engine: Engine, build: (batchSize: number) => LossModel, memory: number) {
+    this.engine = engine;
+    this.build = build;
+    this.memory = memory;
+  }
+
+  async run(run: BatchRun): Promise<Tensors> {
+    const { kind, parameters, size, feeds } = run;
+    const names = kind === "loss" ? "" : parameters.join(" ");
+    const program = `${kind} ${size} ${names}`;
+    if (kind === "hessian" || kind === "gauss-newton") {
+      const stored = await this.keep(run, `${kind} ${names}`, program);
+      if (stored) return (await this.engine.run(`varying ${program}`, feeds, { stored })).outputs;
+    }
+    await this.load(program, () => measurementGraph(this.build(size), kind, parameters));
+    return (await this.engine.run(program, feeds)).outputs;
+  }
+
+  /** Names in the store of a batch's fixed part, computed now if it was not; undefined where there is no room for it. */
+  private async keep({ kind, parameters, size, batch, feeds }: BatchRun, group: string, program: string) {
+    if (this.kept.kind !== group) await this.forget(group);
+    let split = this.splits.get(program);
+    if (!split) {
+      const graph = measurementGraph(this.build(size), kind, parameters);
+      const vectors = parameters.flatMap((name) => graph.inputs.get(`${name}${suffixes.vector}`) ?? []);
+      split = splitOffFixed(graph, new Set(vectors));
+      this.splits.set(program, split);
+    }
+    const { fixed, varying, kept } = split;
+    let number = this.kept.batches.get(batch);
+    const stored = () => Object.fromEntries(kept.map(({ name }) => [name, `${name} of batch ${number}`]));
+    if (number === undefined) {
+      const bytes = kept.reduce((sum, { type, shape }) => sum + bytesOf(type) * elementCount(shape), 0);
+      if (this.kept.bytes + bytes > this.memory) return undefined;
+      number = String(this.batchCount++);
+      await this.load(`fixed ${program}`, () => fixed);
+      await this.load(`varying ${program}`, () => varying);
+      const copies = Object.fromEntries(
+        Object.entries(feeds).map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() } as TensorData]),
+      );
+      const { advanced } = await this.engine.run(`fixed ${program}`, copies, { advance: true, stored: stored() });
+      if (!advanced) {
+        throw new UserError(
+          "the network or its gradient is not finite on this data: the model has diverged; measure a checkpoint from before",
+        );
+      }
+      this.kept.batches.set(batch, number);
+      this.kept.bytes += bytes;
+    }
+    return stored();
+  }
+
+  /** Gives the memory of what is kept back, and begins to keep something else. */
+  private async forget(kind: string): Promise<void> {
+    const empty: TensorData = { type: "float32", shape: [0], data: new Float32Array(0) };
+    const names = [...this.splits.values()].flatMap(({ kept }) => kept.map(({ name }) => name));
+    const stored = [...this.kept.batches.values()].flatMap((number) =>
+      names.map((name) => [`${name} of batch ${number}`, empty]),
+    );
+    await this.engine.write(Object.fromEntries(stored));
+    this.kept = { kind, batches: new Map(), bytes: 0 };
+  }
+
+  private async load(program: string, graph: () => Graph): Promise<void> {
+    if (this.loaded.has(program)) return;
+    await this.engine.load(program, compile(graph()));
+    this.loaded.add(program);
+  }
+}
+
+function bytesOf(type: DataType): number {
+  return type === "float64" || type === "int64" ? 8 : 4;
+}
