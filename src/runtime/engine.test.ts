@@ -78,6 +78,30 @@ for (const [where, open] of Object.entries(engines)) {
       ]);
     });
 
+    withEngine("keeps and finds tensors under names that are not the program's", async (engine) => {
+      await engine.load(
+        "square",
+        vectorProgram(["x"], (x) => ({ "y.next": mul(x, x) })),
+      );
+      await engine.load(
+        "double",
+        vectorProgram(["y"], (y) => ({ twice: add(y, y) })),
+      );
+      for (const number of [1, 2, 1]) {
+        const options = { advance: true, stored: { y: `y of ${number}` } };
+        assert.ok((await engine.run("square", { x: vector(number, 3) }, options)).advanced);
+      }
+      await engine.write({ y: vector(0, 0) });
+      for (const number of [1, 2]) {
+        const { outputs } = await engine.run("double", {}, { stored: { y: `y of ${number}` } });
+        assert.deepEqual(numbers(outputs.twice), [2 * number ** 2, 18]);
+      }
+      assert.deepEqual(Object.keys(await engine.read()).sort(), ["y", "y of 1", "y of 2"]);
+      const bad = { advance: true, stored: { y: "y of 3" } };
+      assert.equal((await engine.run("square", { x: vector(1e200, 1) }, bad)).advanced, false);
+      await assert.rejects(engine.read(["y of 3"]), { message: '"y of 3" is neither fed nor stored' });
+    });
+
     withEngine("executes calls in the order they are made, without waiting between them", async (engine) => {
       const calls: Promise<unknown>[] = [engine.load("p", affine), engine.write({ x: vector(1, 1) })];
       let expected = 1;
