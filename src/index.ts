@@ -4,6 +4,8 @@
 export { gradients, hessianVectorProduct } from "./autodiff/gradients.ts";
 export { UserError } from "./common/errors.ts";
 export { type DatasetPair, type ImageDataset, loadDataset } from "./data/dataset.ts";
+// The flatness laboratory: sharpness, curvature and landscapes of a loss.
+export * as flatness from "./flatness/index.ts";
 export { sharpnessGraph } from "./flatness/sharpness.ts";
 export { tensorData } from "./graph/constants.ts";
 export { Graph, type Node, type Shape, type TensorType, type Value } from "./graph/graph.ts";
@@ -60,6 +62,10 @@ export { type SgdOptions, sgd } from "./optim/sgd.ts";
 export { type Objective, trainingStep } from "./optim/training-step.ts";
 export type { Engine, RunOptions, Tensors } from "./runtime/engine.ts";
 export { type EngineOptions, openEngine } from "./runtime/remote.ts";
+export {
+  type ClassificationSurfaceOptions,
+  classificationSurface,
+} from "./tasks/classification-surface.ts";
 export { type EvaluateOptions, type Evaluation, evaluateModel } from "./tasks/evaluate.ts";
 export type { RunHooks, RunResult } from "./tasks/run.ts";
 export { type TrainOptions, train } from "./tasks/train.ts";

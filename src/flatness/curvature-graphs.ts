@@ -18,8 +18,7 @@ export interface LossModel {
 /** Endings of the names of a parameter's gradient, of its part of a vector, and of its part of a product. */
 export const suffixes = { gradient: "/gradient", vector: "/vector", product: "/product" } as const;
 
-export const programKinds = ["loss", "gradient", "hessian", "gauss-newton"] as const;
-export type ProgramKind = (typeof programKinds)[number];
+export type ProgramKind = "loss" | "gradient" | "hessian" | "gauss-newton";
 
 /**
  * The graph of one kind of measurement, for some of the model's parameters. Outputs: `loss` and the metrics
@@ -65,13 +64,15 @@ export function measurementGraph(model: LossModel, kind: ProgramKind, names: rea
  * J·v whatever u is. H_L·(J·v) is a Hessian-vector product at z, and Jᵀ of it the first map again. In between a stand-in
  * input takes the place of each vector, so that it counts as a constant.
  */
-export function gaussNewtonVectorProduct(
+function gaussNewtonVectorProduct(
   { loss, output }: LossModel,
   wrt: readonly Value[],
   vector: readonly Value[],
 ): Value[] {
   if (!output) {
-    throw new UserError("Gauss–Newton products need the network's output besides its loss; the model names none");
+    throw new UserError(
+      "Gauss–Newton products need the network's output besides its loss; the model names none",
+    );
   }
   const { graph } = loss;
   const standIn = graph.input("gauss-newton/stand-in", output.type, output.shape);

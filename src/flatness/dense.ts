@@ -24,7 +24,7 @@ export function scale(a: Float64Array, factor: number): Float64Array {
 }
 
 /** Vᵀw for the first `count` vectors of V, four at a time: w is read a quarter as often. */
-export function coefficients(basis: readonly Float64Array[], count: number, w: Float64Array): Float64Array {
+function coefficients(basis: readonly Float64Array[], count: number, w: Float64Array): Float64Array {
   const result = new Float64Array(count);
   let column = 0;
   for (; column + 4 <= count; column += 4) {

@@ -111,7 +111,11 @@ export async function eigenpairs(
       const values = Float64Array.from(ends(space.size, largest, smallest), (index) => ritz.values[index]);
       const settled = !verify || complete || (verified && isSame(values, verified, limit));
       if ((done && settled) || products >= maxProducts) {
-        return { ...result(space, ritz, { largest, smallest, tolerance, vectors: options.vectors }), products, seed };
+        return {
+          ...result(space, ritz, { largest, smallest, tolerance, vectors: options.vectors }),
+          products,
+          seed,
+        };
       }
       if (done) {
         verified = values;
@@ -175,7 +179,12 @@ function keptAtRestart(size: number, top: number, bottom: number): number[] {
 function result(
   space: KrylovSpace,
   ritz: RitzPairs,
-  { largest, smallest, tolerance, vectors }: { largest: number; smallest: number; tolerance: number; vectors?: boolean },
+  {
+    largest,
+    smallest,
+    tolerance,
+    vectors,
+  }: { largest: number; smallest: number; tolerance: number; vectors?: boolean },
 ): Omit<Eigenpairs, "products" | "seed"> {
   const limit = tolerance * largestMagnitude(ritz.values);
   const pair = (index: number): Eigenvalue => {

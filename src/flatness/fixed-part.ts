@@ -45,7 +45,9 @@ export function splitOffFixed(graph: Graph, varying: ReadonlySet<Value>): SplitG
   for (const [index, copy] of copyInto(fixed, [...kept]).entries()) {
     fixed.output(`${named[index].name}${nextSuffix}`, copy);
   }
-  const bindings = named.map(({ name, value }) => [value, rest.input(name, value.type, value.shape)] as const);
+  const bindings = named.map(
+    ({ name, value }) => [value, rest.input(name, value.type, value.shape)] as const,
+  );
   for (const [index, copy] of copyInto(rest, values, new Map(bindings)).entries()) {
     rest.output(outputs[index][0], copy);
   }

@@ -141,7 +141,11 @@ export class KrylovSpace {
     for (const [index, vector] of basis.entries()) flat.set(vector, index * length);
     const columns = new Float64Array(size * (size + 1));
     for (const [index, column] of this.columns.entries()) columns.set(column, index * (size + 1));
-    const tensor = (shape: number[], data: Float64Array<ArrayBuffer>) => ({ type: "float64" as const, shape, data });
+    const tensor = (shape: number[], data: Float64Array<ArrayBuffer>) => ({
+      type: "float64" as const,
+      shape,
+      data,
+    });
     return {
       basis: tensor([basis.length, length], flat),
       columns: tensor([size, size + 1], columns),
@@ -157,7 +161,9 @@ export class KrylovSpace {
     const vectors = basis.data as Float64Array;
     const numbers = columns.data as Float64Array;
     this.basis = Array.from({ length: count }, (_, i) => vectors.slice(i * length, (i + 1) * length));
-    this.columns = Array.from({ length: size }, (_, j) => numbers.slice(j * (size + 1), (j + 1) * (size + 1)));
+    this.columns = Array.from({ length: size }, (_, j) =>
+      numbers.slice(j * (size + 1), (j + 1) * (size + 1)),
+    );
     this.lost = Array.from(lost.data as Float64Array);
     [this.draws, this.largest] = counters.data as Float64Array;
   }

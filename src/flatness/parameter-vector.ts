@@ -90,7 +90,10 @@ export function unflatten({ parts, type }: ParameterLayout, vector: Float64Array
   return Object.fromEntries(
     parts.map(({ name, shape, offset, length }) => {
       const part = vector.subarray(offset, offset + length);
-      return [`${name}${suffix}`, { type, shape, data: type === "float32" ? new Float32Array(part) : part.slice() }];
+      return [
+        `${name}${suffix}`,
+        { type, shape, data: type === "float32" ? new Float32Array(part) : part.slice() },
+      ];
     }),
   );
 }

@@ -62,6 +62,7 @@ export class Programs {
       this.splits.set(program, split);
     }
     const { fixed, varying, kept } = split;
+    if (kept.length === 0) return undefined;
     let number = this.kept.batches.get(batch);
     const stored = () => Object.fromEntries(kept.map(({ name }) => [name, `${name} of batch ${number}`]));
     if (number === undefined) {
@@ -71,9 +72,15 @@ export class Programs {
       await this.load(`fixed ${program}`, () => fixed);
       await this.load(`varying ${program}`, () => varying);
       const copies = Object.fromEntries(
-        Object.entries(feeds).map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() } as TensorData]),
+        Object.entries(feeds).map(([name, tensor]) => [
+          name,
+          { ...tensor, data: tensor.data.slice() } as TensorData,
+        ]),
       );
-      const { advanced } = await this.engine.run(`fixed ${program}`, copies, { advance: true, stored: stored() });
+      const { advanced } = await this.engine.run(`fixed ${program}`, copies, {
+        advance: true,
+        stored: stored(),
+      });
       if (!advanced) {
         throw new UserError(
           "the network or its gradient is not finite on this data: the model has diverged; measure a checkpoint from before",

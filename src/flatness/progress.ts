@@ -34,7 +34,11 @@ export interface LongComputation {
 }
 
 /** A reporter of progress: call it after each part with how many are done, of how many. */
-export function progressReporter({ onProgress }: LongComputation, doneBefore: number, save: () => SavedState) {
+export function progressReporter(
+  { onProgress }: LongComputation,
+  doneBefore: number,
+  save: () => SavedState,
+) {
   const started = performance.now();
   return async (done: number, total: number): Promise<void> => {
     if (!onProgress) return;

@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import type { TensorData } from "../onnx/tensor.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import { type LossModel, type ProgramKind, suffixes } from "./curvature-graphs.ts";
 import { allFinite } from "./dense.ts";
@@ -37,6 +38,8 @@ export interface LossValue {
 
 export interface EvaluationOptions {
   signal?: AbortSignal;
+  /** In place of the surface's tensors that are no parameters, such as running statistics. */
+  tensors?: Tensors;
 }
 
 export interface SurfaceOptions {
@@ -64,15 +67,17 @@ export async function openSurface(
   const { batches, build, tensors, description = {} } = surface;
   if (engines.length === 0) throw new Error("a surface needs an engine");
   for (const { size } of batches) {
-    if (!Number.isInteger(size) || size < 1) throw new UserError(`a batch of ${size} examples has no mean loss`);
+    if (!Number.isInteger(size) || size < 1)
+      throw new UserError(`a batch of ${size} examples has no mean loss`);
   }
   requireBatches(batches);
   const model = build(batches[0].size);
   const layout = parameterLayout(model.parameters);
   const weights = flatten(layout, tensors);
   for (const engine of engines) await engine.write(tensors);
+  const others = Object.fromEntries(Object.entries(tensors).filter(([name]) => !model.parameters.has(name)));
   const programs = engines.map((engine) => new Programs(engine, build, memory / engines.length));
-  return new Surface({ programs, layout, full: layout, weights, batches, description });
+  return new Surface({ programs, layout, full: layout, weights, batches, description, others });
 }
 
 interface SurfaceParts {
@@ -84,6 +89,7 @@ interface SurfaceParts {
   weights: Float64Array;
   batches: readonly SurfaceBatch[];
   description: Readonly<Record<string, string | number>>;
+  others: Tensors;
 }
 
 /**
@@ -107,6 +113,11 @@ export class Surface {
     this.weights = parts.weights;
     this.examples = parts.batches.reduce((sum, { size }) => sum + size, 0);
     this.description = { ...parts.description, examples: this.examples };
+  }
+
+  /** What the surface was opened with besides parameters, such as running statistics. */
+  get otherTensors(): Tensors {
+    return this.parts.others;
   }
 
   get batchCount(): number {
@@ -189,7 +200,7 @@ export class Surface {
     kind: ProgramKind,
     weights: Float64Array,
     vector: Float64Array | undefined,
-    { signal }: EvaluationOptions,
+    { signal, tensors }: EvaluationOptions,
     receive: (outputs: Tensors, share: number) => void,
   ): Promise<void> {
     const { programs, batches, layout } = this.parts;
@@ -202,7 +213,7 @@ export class Surface {
         const batch = batches[index];
         const moved = weights === this.weights ? {} : unflatten(layout, weights);
         const direction = vector ? unflatten(layout, vector, suffixes.vector) : {};
-        const feeds = { ...batch.feeds(), ...moved, ...direction };
+        const feeds = { ...batch.feeds(), ...copies(tensors), ...moved, ...direction };
         const run = { kind, parameters: names, batch, size: batch.size, feeds };
         early.set(index, await programs[engineIndex].run(run));
         for (let outputs = early.get(next); outputs; outputs = early.get(++next)) {
@@ -219,7 +230,9 @@ export class Surface {
 
 function requireBatches(batches: readonly SurfaceBatch[]): void {
   if (batches.length === 0) {
-    throw new UserError("the data subset is empty: flatness needs at least one example; choose a larger subset");
+    throw new UserError(
+      "the data subset is empty: flatness needs at least one example; choose a larger subset",
+    );
   }
 }
 
@@ -227,5 +240,15 @@ function requireFinite(what: string, values: ArrayLike<number>): void {
   if (allFinite(values)) return;
   throw new UserError(
     `${what} is not finite: the model has diverged at these weights, so there is no flatness to measure; measure a checkpoint from before`,
+  );
+}
+
+/** Tensors in memory that an engine may take over. */
+function copies(tensors: Tensors = {}): Tensors {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, tensor]) => [
+      name,
+      { ...tensor, data: tensor.data.slice() } as TensorData,
+    ]),
   );
 }

@@ -19,12 +19,16 @@ export function symmetricEigen(size: number, entry: (row: number, column: number
       matrix.set(column, row, value);
     }
   }
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrix, { assumeSymmetric: true });
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrix, {
+    assumeSymmetric: true,
+  });
   const order = Array.from({ length: size }, (_, index) => index).sort(
     (a, b) => realEigenvalues[b] - realEigenvalues[a],
   );
   return {
     values: Float64Array.from(order, (index) => realEigenvalues[index]),
-    vectors: order.map((index) => Float64Array.from({ length: size }, (_, row) => eigenvectorMatrix.get(row, index))),
+    vectors: order.map((index) =>
+      Float64Array.from({ length: size }, (_, row) => eigenvectorMatrix.get(row, index)),
+    ),
   };
 }

@@ -30,18 +30,25 @@ export function classificationSurface(
   { layer, inputShape }: Classifier,
   tensors: Tensors,
   dataset: ImageDataset,
-  { images = dataset.count, batchSize = 250, batchNorm = "evaluation", ...loss }: ClassificationSurfaceOptions = {},
+  {
+    images = dataset.count,
+    batchSize = 250,
+    batchNorm = "evaluation",
+    ...loss
+  }: ClassificationSurfaceOptions = {},
 ): LossSurface {
   if (!Number.isInteger(images) || images < 1 || images > dataset.count) {
     throw new UserError(
       `a subset of ${images} images was asked for, but ${dataset.name} has ${dataset.count}; choose from 1 to ${dataset.count}`,
     );
   }
-  const batches = [...evaluationBatches(dataset, { batchSize, limit: images })].map(({ input, target, count }) => {
-    const values = input.subarray(0, (input.length / batchSize) * count);
-    const labels = target.subarray(0, count);
-    return { size: count, feeds: () => feedsOf(dataset, values.slice(), labels.slice()) };
-  });
+  const batches = [...evaluationBatches(dataset, { batchSize, limit: images })].map(
+    ({ input, target, count }) => {
+      const values = input.subarray(0, (input.length / batchSize) * count);
+      const labels = target.subarray(0, count);
+      return { size: count, feeds: () => feedsOf(dataset, values.slice(), labels.slice()) };
+    },
+  );
   return {
     tensors,
     batches,

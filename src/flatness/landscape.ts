@@ -1,0 +1,155 @@
+import { UserError } from "../common/errors.ts";
+import { randomStream } from "../common/random.ts";
+import type { TensorData } from "../onnx/tensor.ts";
+import type { Tensors } from "../runtime/engine.ts";
+import { addScaled, norm, scale } from "./dense.ts";
+import { flatten } from "./parameter-vector.ts";
+import { type LongComputation, progressReporter, requireSameSettings, requireWhole } from "./progress.ts";
+import { filtersOf } from "./radius.ts";
+import type { LossValue, Surface } from "./surface.ts";
+
+/** Loss and metrics on a line or plane: at w + a·d₁ (+ b·d₂). */
+export interface Landscape {
+  /** The values of a, and of b on a plane. */
+  coordinates: number[][];
+  /** At each point, b changing fastest. May be infinite or NaN far from the weights. */
+  loss: number[];
+  metrics: Record<string, number[]>;
+  parameters: number;
+  description: Readonly<Record<string, string | number>>;
+}
+
+export interface LandscapeOptions extends LongComputation {
+  /** One or two vectors in the surface's layout. */
+  directions: readonly Float64Array[];
+  /** Where along each. */
+  coordinates: readonly (readonly number[])[];
+}
+
+/**
+ * Evaluates the mean loss over the surface's data subset on a grid. Directions may be random and filter-normalised
+ * (`filterNormalizedDirection`), eigenvectors (`spectrum` with `vectors`), or lead to another model (`interpolation`).
+ * Throws `UserError` when directions and coordinates do not belong together.
+ */
+export async function landscape(surface: Surface, options: LandscapeOptions): Promise<Landscape> {
+  const { directions, coordinates } = options;
+  if (directions.length < 1 || directions.length > 2 || coordinates.length !== directions.length) {
+    throw new UserError(
+      `a landscape has one or two directions with coordinates for each; got ${directions.length} and ${coordinates.length}`,
+    );
+  }
+  for (const direction of directions) {
+    if (direction.length === surface.layout.length) continue;
+    throw new UserError(
+      `a direction has ${direction.length} numbers, but there are ${surface.layout.length} parameters`,
+    );
+  }
+  return evaluateGrid(surface, options, (point) => {
+    const weights = surface.weights.slice();
+    for (const [axis, at] of point.entries()) addScaled(weights, at, directions[axis]);
+    return surface.evaluate(weights, { signal: options.signal });
+  });
+}
+
+/**
+ * The line from the surface's weights (0) to those of another model (1). Whatever else the other model has tensors for,
+ * such as BatchNorm's running statistics, is interpolated too; that is not what the mixed network's activations have,
+ * so with BatchNorm a surface in batch mode shows more (Frankle et al. 2020).
+ */
+export async function interpolation(
+  surface: Surface,
+  other: Tensors,
+  { coordinates, ...options }: LongComputation & { coordinates: readonly number[] },
+): Promise<Landscape> {
+  const direction = flatten(surface.layout, other);
+  addScaled(direction, -1, surface.weights);
+  const pairs = Object.entries(surface.otherTensors).filter(([name]) => other[name]);
+  return evaluateGrid(surface, { ...options, coordinates: [coordinates] }, ([at]) => {
+    const weights = surface.weights.slice();
+    addScaled(weights, at, direction);
+    const tensors = Object.fromEntries(pairs.map(([name, own]) => [name, mixed(own, other[name], at)]));
+    return surface.evaluate(weights, { signal: options.signal, tensors });
+  });
+}
+
+/**
+ * A random direction in which every filter is as long as the weights' filter; 0 for parameters of one axis (biases,
+ * normalisation), as Li et al. 2018 (arXiv 1712.09913) draw it. At a = 1 each filter is moved by its own length.
+ */
+export function filterNormalizedDirection(
+  { layout, weights }: Surface,
+  seed: number,
+  index = 0,
+): Float64Array {
+  const random = randomStream(seed, "landscape direction", index);
+  const direction = new Float64Array(layout.length);
+  for (const { start, end } of filtersOf(layout)) {
+    const filter = direction.subarray(start, end);
+    for (let i = 0; i < filter.length; i++) filter[i] = random.normal();
+    scale(filter, norm(weights.subarray(start, end)) / norm(filter));
+  }
+  return direction;
+}
+
+/** So many evenly spaced numbers, both ends among them. */
+export function evenlySpaced(from: number, to: number, count: number): number[] {
+  requireWhole("the number of points", count, 2);
+  return Array.from({ length: count }, (_, index) => from + ((to - from) * index) / (count - 1));
+}
+
+async function evaluateGrid(
+  surface: Surface,
+  options: LongComputation & { coordinates: readonly (readonly number[])[] },
+  evaluate: (point: number[]) => Promise<LossValue>,
+): Promise<Landscape> {
+  const { coordinates, state, signal } = options;
+  const points = coordinates.reduce<number[][]>(
+    (all, axis) => all.flatMap((point) => axis.map((at) => [...point, at])),
+    [[]],
+  );
+  if (points.length === 0) throw new UserError("a landscape of no points was asked for; give coordinates");
+  const settings = {
+    computation: "landscape",
+    parameters: surface.layout.length,
+    coordinates: JSON.stringify(coordinates),
+  };
+  const columns: Record<string, number[]> = { loss: [] };
+  if (state) {
+    requireSameSettings(state, settings);
+    for (const [name, { data }] of Object.entries(state.tensors))
+      columns[name] = Array.from(data as Float64Array);
+  }
+  const report = progressReporter(options, columns.loss.length, () => ({
+    settings,
+    tensors: Object.fromEntries(
+      Object.entries(columns).map(([name, values]) => [
+        name,
+        { type: "float64", shape: [values.length], data: Float64Array.from(values) },
+      ]),
+    ),
+  }));
+  while (columns.loss.length < points.length) {
+    signal?.throwIfAborted();
+    const { loss, metrics } = await evaluate(points[columns.loss.length]);
+    columns.loss.push(loss);
+    for (const [name, value] of Object.entries(metrics)) {
+      columns[name] ??= [];
+      columns[name].push(value);
+    }
+    await report(columns.loss.length, points.length);
+  }
+  const { loss, ...metrics } = columns;
+  return {
+    coordinates: coordinates.map((axis) => [...axis]),
+    loss,
+    metrics,
+    parameters: surface.layout.length,
+    description: surface.description,
+  };
+}
+
+function mixed(a: TensorData, b: TensorData, share: number): TensorData {
+  const [left, right] = [a.data as Float64Array, b.data as Float64Array];
+  const data = left.map((value, index) => value + share * (right[index] - value));
+  return { ...a, data } as TensorData;
+}
