@@ -16,7 +16,8 @@ import { buildModel, type Layer } from "../nn/module.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import { type Objective, stateNames, trainingStep } from "../optim/training-step.ts";
+import { initialState } from "../optim/state.ts";
+import { type Objective, trainingStep } from "../optim/training-step.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { compileForTest } from "./numeric.ts";
 import type { Float } from "./problems.ts";
@@ -119,13 +120,7 @@ export interface StepSettings {
 /** A training step in an engine of its own, its state at zero: run it as often as needed, then close it. */
 export async function openStep({ objective, start, type }: Sample, optimizer: Optimizer) {
   const { engine, close } = await compileForTest(trainingStep(objective, optimizer));
-  const state = [...objective.parameters].flatMap(([name, { shape }]) =>
-    stateNames(optimizer, name).map((key) => [key, new Float64Array(elementCount(shape)), shape] as const),
-  );
-  await engine.write({
-    ...start,
-    ...Object.fromEntries(state.map(([key, zeros, shape]) => [key, tensorData(zeros, shape, type)])),
-  });
+  await engine.write({ ...start, ...initialState(objective, optimizer, start) });
   return {
     run: async (batch: Tensors, { learningRate, rhoMax = 0, rhoMin = 0 }: StepSettings) => {
       const scalar = (value: number) => tensorData([value], [], type);
