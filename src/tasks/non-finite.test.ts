@@ -14,7 +14,14 @@ import { type TrainOptions, train } from "./train.ts";
 
 const root = temporaryFolder();
 
-const settings: TrainOptions = { data: "digits", model: "mlp", batchSize: 128, sharpness: { images: 100 } };
+const settings: TrainOptions = {
+  data: "digits",
+  model: "mlp",
+  limit: 704,
+  batchSize: 64,
+  sharpness: { images: 64 },
+  threads: 1,
+};
 /** One good epoch, then a learning rate of 5e28. */
 const breaking: TrainOptions = { ...settings, epochs: 3, schedule: { name: "step", epochs: 1, gamma: 1e30 } };
 const stepsPerEpoch = 11;

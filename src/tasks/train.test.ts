@@ -30,6 +30,7 @@ const quick: TrainOptions = {
   batchSize: 64,
   limit: 320,
   sharpness: { images: 64 },
+  threads: 1,
 };
 
 test("a dozen lines train digits to 90 % and more, and tell of every step and epoch", async () => {
@@ -40,6 +41,7 @@ test("a dozen lines train digits to 90 % and more, and tell of every step and ep
     optimizer: bilateralSam(sgd({ momentum: 0.9, weightDecay: 1e-3 }), { rhoMax: 0.05 }),
     learningRate: 0.05,
     epochs: 20,
+    threads: 1,
     onEpoch: ({ testAccuracy }) => accuracies.push(testAccuracy),
   });
   assert.equal(failure, undefined);
@@ -93,6 +95,7 @@ test("a network and images of one's own: odd digits from even ones, on a layer t
     epochs: 4,
     batchSize: 64,
     learningRate: 0.1,
+    threads: 1,
     out,
   });
   assert.ok(summary!.testAccuracy > 0.85, `test accuracy ${summary!.testAccuracy}`);
