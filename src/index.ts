@@ -35,7 +35,6 @@ export {
   type Layer,
   type Model,
   type ParameterInfo,
-  type ParameterKind,
   parameterCount,
   type Scope,
 } from "./nn/module.ts";

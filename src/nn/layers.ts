@@ -82,7 +82,8 @@ export function batchNorm(
     if (!scope.training) return batchNormInference(x, scale, bias, runningMean, runningVariance, epsilon);
     const { y, mean, variance } = batchNormTraining(x, scale, bias, epsilon);
     const count = elementCount(x.shape) / channels;
-    const blend = (running: Value, batch: Value) => add(mul(running, 1 - momentum), mul(batch, momentum));
+    const share = scope.batchNormMomentum ?? momentum;
+    const blend = (running: Value, batch: Value) => add(mul(running, 1 - share), mul(batch, share));
     scope.updateBuffer("running_mean", blend(runningMean, mean));
     scope.updateBuffer("running_var", blend(runningVariance, mul(variance, count / (count - 1))));
     return y;

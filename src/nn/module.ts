@@ -2,11 +2,9 @@ import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import type { ParameterKind } from "../optim/parameter-groups.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import type { Initializer } from "./initializers.ts";
-
-/** What a parameter is to its layer. */
-export type ParameterKind = "weight" | "bias" | "norm-weight" | "norm-bias";
 
 export interface ParameterInfo {
   name: string;
@@ -38,6 +36,11 @@ export class Scope {
   /** Whether batch statistics are used and updated. */
   get training(): boolean {
     return this.model.training;
+  }
+
+  /** The momentum that a BatchNorm layer is told to use instead of its own. */
+  get batchNormMomentum(): number | undefined {
+    return this.model.batchNormMomentum;
   }
 
   parameter(name: string, shape: Shape, kind: ParameterKind, initializer: Initializer): Value {
@@ -81,15 +84,17 @@ export interface BuildOptions {
   batchSize: number;
   training: boolean;
   type?: "float32" | "float64";
+  /** In place of the momentum of every BatchNorm layer. */
+  batchNormMomentum?: number;
 }
 
 /** Builds a network for one batch size. Throws `UserError` naming the layer whose shapes do not fit. */
 export function buildModel(
   layer: Layer,
-  { inputShape, batchSize, training, type = "float32" }: BuildOptions,
+  { inputShape, batchSize, training, type = "float32", batchNormMomentum }: BuildOptions,
 ): Model {
   const graph = new Graph();
-  const builder = new ModelBuilder(graph, training, type);
+  const builder = new ModelBuilder(graph, { training, type, batchNormMomentum });
   const input = graph.input("input", type, [batchSize, ...inputShape]);
   const logits = layer(input, new Scope(builder));
   return {
@@ -138,12 +143,21 @@ class ModelBuilder {
   readonly bufferUpdates = new Map<string, Value>();
   readonly graph: Graph;
   readonly training: boolean;
-  readonly type: "float32" | "float64";
+  readonly batchNormMomentum: number | undefined;
+  private readonly type: "float32" | "float64";
 
-  constructor(graph: Graph, training: boolean, type: "float32" | "float64") {
+  constructor(
+    graph: Graph,
+    {
+      training,
+      type,
+      batchNormMomentum,
+    }: Pick<BuildOptions, "training" | "batchNormMomentum"> & { type: "float32" | "float64" },
+  ) {
     this.graph = graph;
     this.training = training;
     this.type = type;
+    this.batchNormMomentum = batchNormMomentum;
   }
 
   parameter(info: ParameterInfo): Value {

@@ -108,15 +108,3 @@ export function plain(base: BaseUpdate): Optimizer {
 export function always(rule: StepRule): Pick<Optimizer, "steps" | "stepAt" | "state"> {
   return { steps: { step: rule }, stepAt: () => "step", state: [] };
 }
-
-/** Gradient evaluations of a run from its first step up to a number of steps. */
-export function countEvaluations(
-  optimizer: Optimizer,
-  steps: number,
-  at: (step: number) => Progress,
-): number {
-  let sum = 0;
-  for (let step = 0; step < steps; step++)
-    sum += optimizer.steps[optimizer.stepAt(at(step))].gradientEvaluations;
-  return sum;
-}

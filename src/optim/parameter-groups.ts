@@ -1,7 +1,8 @@
 import { UserError } from "../common/errors.ts";
 
 /** What a parameter is to its layer. */
-export type ParameterKind = "weight" | "bias" | "norm-weight" | "norm-bias";
+export const parameterKinds = ["weight", "bias", "norm-weight", "norm-bias"] as const;
+export type ParameterKind = (typeof parameterKinds)[number];
 
 /** How one parameter is treated. */
 export interface ParameterSettings {

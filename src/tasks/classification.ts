@@ -162,12 +162,23 @@ function dependsOnBatchSize(one: Graph, other: Graph): boolean {
 }
 
 function feedsOf(
-  { channels, height, width }: ImageDataset,
+  dataset: ImageDataset,
   input: Float32Array<ArrayBuffer>,
   target: Int32Array<ArrayBuffer>,
 ): Tensors {
   return {
-    input: { type: "float32", shape: [target.length, channels, height, width], data: input },
+    ...imageFeed(dataset, input),
     target: { type: "int32", shape: [target.length], data: target },
+  };
+}
+
+/** The feed of a network's images alone. */
+export function imageFeed(
+  { channels, height, width }: ImageDataset,
+  input: Float32Array<ArrayBuffer>,
+): Tensors {
+  const size = channels * height * width;
+  return {
+    input: { type: "float32", shape: [input.length / size, channels, height, width], data: input },
   };
 }
