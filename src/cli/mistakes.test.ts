@@ -73,8 +73,9 @@ function cases(title: string, list: Record<string, Mistake>) {
 
 cases("a name that does not exist is told with the choices", {
   optimizer: {
-    args: [...digits, "--optimizer", "adam"],
-    expected: /^optimizer\.method: there is no "adam"; choose one of sgd, sam, bilateral-sam$/,
+    args: [...digits, "--optimizer", "adagrad"],
+    expected:
+      /^optimizer\.method: there is no "adagrad"; choose one of sgd, adam, adamw, lion, rmsprop, sam, asam, gsam, momentum-sam, bilateral-sam$/,
   },
   model: {
     args: [...digits, "--model", "vgg"],

@@ -109,8 +109,6 @@ function requireMeaning(method: unknown, flags: Omit<OptimizerFlags, "optimizer"
     const methods = meaning[name as keyof typeof meaning];
     if (value === undefined || methods.includes(String(method))) continue;
     const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    throw new UserError(
-      `${flag} has no meaning for ${method}; it goes with --optimizer ${methods.join(" or ")}`,
-    );
+    throw new UserError(`${flag} has no meaning for ${method}; choose --optimizer ${methods.join(" or ")}`);
   }
 }

@@ -6,14 +6,8 @@ import { UserError } from "../common/errors.ts";
 import { parseComparison, parseRun } from "../tasks/configuration.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { chooseRuns } from "./commands/compare.ts";
-import {
-  applyFlags,
-  existingRun,
-  numberOption,
-  readConfiguration,
-  type SettingFlags,
-  type Settings,
-} from "./options.ts";
+import { applyFlags, existingRun, readConfiguration, type SettingFlags } from "./options.ts";
+import { numberOption, type Settings } from "./settings.ts";
 
 const folder = temporaryFolder();
 
@@ -54,7 +48,40 @@ describe("flags over a document", () => {
       rho: 0.05,
       base: { name: "sgd", momentum: 0.8, nesterov: false, weightDecay: 1e-3 },
     });
-    assert.equal(run(document, { optimizer: "sgd" }).optimizer.method, "sgd");
+    const { optimizer } = run(document, { optimizer: "adam" });
+    assert.deepEqual([optimizer.method, optimizer.base.name], ["adam", "adam"]);
+  });
+
+  test("put a method over another base update, and make it cheaper", () => {
+    const { optimizer } = run(
+      {},
+      { base: "adamw", weightDecay: 0.1, variant: "two-pass", every: 3, from: 0.5 },
+    );
+    assert.ok(optimizer.method === "bilateral-sam" && optimizer.base.name === "adamw");
+    assert.deepEqual(
+      [optimizer.variant, optimizer.every, optimizer.from, optimizer.base.weightDecay, optimizer.base.beta2],
+      ["two-pass", 3, 0.5, 0.1, 0.999],
+    );
+    assert.throws(
+      () => run({ optimizer: { method: "sam", base: { name: "adam", momentun: 1 } } }, {}),
+      /configuration key "momentun" of optimizer\.base is not known/,
+    );
+  });
+
+  test("say who is perturbed and how a mini-batch is taken", () => {
+    const configuration = run(
+      {},
+      { perturb: "norm-only", clipNorm: 2, microBatches: 4, perturbationPer: "micro-batch" },
+    );
+    assert.deepEqual(
+      [
+        configuration.parameters,
+        configuration.clipNorm,
+        configuration.microBatches,
+        configuration.perturbationPer,
+      ],
+      [{ perturb: "norm-only", groups: [] }, 2, 4, "micro-batch"],
+    );
   });
 
   test("give bilateral SAM's ρ_min at the peak learning rate, which it follows", () => {
@@ -74,7 +101,7 @@ describe("flags over a document", () => {
       );
     refuses(
       { optimizer: "sgd", rhoMax: 0.1 },
-      /^--rho-max has no meaning for sgd; choose --optimizer bilateral-sam or sam$/,
+      /^--rho-max has no meaning for sgd; choose --optimizer sam or asam or gsam or momentum-sam or bilateral-sam$/,
     );
     refuses(
       { optimizer: "sam", rhoMin: 0.1 },
@@ -93,15 +120,8 @@ describe("flags over a document", () => {
     };
     const runs = parseComparison(applyFlags(document, { epochs: 4, weightDecay: 0 }));
     assert.deepEqual(
-      runs.map(({ configuration: { epochs, optimizer } }) => [
-        epochs,
-        optimizer.base.momentum,
-        optimizer.base.weightDecay,
-      ]),
-      [
-        [4, 0.5, 0],
-        [4, 0.9, 0],
-      ],
+      runs.map(({ configuration: { epochs, optimizer } }) => [epochs, optimizer.base]),
+      [0.5, 0.9].map((momentum) => [4, { name: "sgd", momentum, nesterov: false, weightDecay: 0 }]),
     );
   });
 

@@ -39,6 +39,7 @@ describe("a run's document", () => {
         variant: "paper",
         rhoMax: 0.05,
         rhoMin: { name: "proportional-to-learning-rate", high: 0.05, low: 0 },
+        adaptive: false,
         base: { name: "sgd", momentum: 0.9, nesterov: false, weightDecay: 1e-3 },
       },
       learningRate: 0.05,
@@ -47,6 +48,9 @@ describe("a run's document", () => {
       batchSize: 128,
       labelSmoothing: 0.1,
       labelSmoothingKind: "uniform",
+      parameters: { perturb: "all", groups: [] },
+      microBatches: 1,
+      perturbationPer: "batch",
       onNonFinite: "stop",
       seed: 1,
       sharpness: { rho: 0.05, images: 1000 },
@@ -58,10 +62,13 @@ describe("a run's document", () => {
       { optimizer: { method: "sam", rho: -0.1 } },
       /^optimizer\.rho is -0\.1; it has to be at least 0$/,
     );
-    refuses({ optimizer: { method: "adam" } }, /there is no "adam"; choose one of sgd, sam, bilateral-sam$/);
+    refuses(
+      { optimizer: { method: "adagrad" } },
+      /there is no "adagrad"; choose one of sgd, .*, bilateral-sam$/,
+    );
     refuses(
       { optimizer: { method: "sam", rhoMin: 1 } },
-      /"rhoMin" of optimizer .*\(method, rho, base\) is "rho"$/,
+      /"rhoMin" of optimizer .*\(method, rho, every, reuse, from, base\) is "rho"$/,
     );
     refuses(
       { optimizer: { method: "sgd", base: { momentum: 1 } } },
@@ -69,7 +76,10 @@ describe("a run's document", () => {
     );
     refuses({ labelNoise: 1.01 }, /^labelNoise is 1\.01; it has to be at most 1$/);
     refuses({ seed: 0.5 }, /^seed is 0\.5; it has to be a whole number$/);
-    refuses({ schedule: { name: "linear" } }, /choose one of constant, cosine, step, warm-up$/);
+    refuses(
+      { schedule: { name: "square" } },
+      /choose one of constant, cosine, linear, polynomial, step, warm-up$/,
+    );
     refuses({ augmentation: { rotate: 5 } }, /"rotate" of augmentation/);
   });
 });
@@ -154,7 +164,13 @@ describe("what settings become", () => {
           rhoMax: 0.1,
           rhoMin: { name: "constant", value: 0.3 },
         },
-        { method: "bilateral-sam", variant: "released", rhoMax: constant(0.1), rhoMin: constant(0.3) },
+        {
+          method: "bilateral-sam",
+          variant: "released",
+          rhoMax: constant(0.1),
+          rhoMin: constant(0.3),
+          adaptive: false,
+        },
       ],
     ]) {
       const { base, ...config } = createOptimizer(parseRun({ optimizer: given }).optimizer).config;
@@ -163,6 +179,35 @@ describe("what settings become", () => {
       // What a run writes down is a configuration again.
       assert.equal(parseRun({ optimizer: { base, ...config } }).optimizer.method, config.method);
     }
+  });
+
+  test("every method over every base update, described in full", () => {
+    const bases = ["sgd", "adam", "adamw", "lion", "rmsprop"].map((name) => ({ name }));
+    const documents = [
+      ...bases.map(({ name }) => ({ method: name })),
+      ...["sam", "asam", "gsam", "bilateral-sam"].flatMap((method) =>
+        bases.flatMap((base) => [
+          { method, base },
+          { method, base, every: 3, from: 0.2 },
+          { method, base, reuse: 3 },
+        ]),
+      ),
+      { method: "momentum-sam" },
+      { method: "bilateral-sam", variant: "two-pass", adaptive: true },
+    ];
+    for (const document of documents) {
+      const { config } = createOptimizer(parseRun({ optimizer: document }).optimizer);
+      // What a run writes down is a configuration that comes to the same again.
+      const again = createOptimizer(parseRun({ optimizer: config }).optimizer).config;
+      assert.deepEqual(again, config);
+      for (const [key, value] of Object.entries(document)) {
+        if (key !== "base") assert.equal(config[key], value, key);
+      }
+    }
+    assert.throws(
+      () => createOptimizer(parseRun({ optimizer: { method: "sam", every: 2, reuse: 2 } }).optimizer),
+      /every 2 and reuse 2 exclude each other/,
+    );
   });
 
   test("a schedule of the learning rate by name, with its settings", () => {
