@@ -1,6 +1,6 @@
 import { tensorData } from "../graph/constants.ts";
 import { elementCount } from "../graph/graph.ts";
-import type { Tensors } from "../runtime/engine.ts";
+import type { Tensors } from "../onnx/tensor.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { Objective } from "./passes.ts";
 import type { TrainingStepOptions } from "./training-step.ts";
