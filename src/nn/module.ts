@@ -1,5 +1,5 @@
 import { UserError } from "../common/errors.ts";
-import { randomStream } from "../common/random.ts";
+import { type Random, randomStream } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
 import type { ParameterKind } from "../optim/parameter-groups.ts";
@@ -52,6 +52,11 @@ export class Scope {
     return this.model.buffer({ name: this.full(name), shape, initial });
   }
 
+  /** Numbers from [0, 1) that are drawn anew for every step, and are the same in all passes of it. */
+  random(name: string, shape: Shape): Value {
+    return this.model.random(this.full(name), shape);
+  }
+
   /** What a buffer becomes after this pass. */
   updateBuffer(name: string, next: Value): void {
     this.model.bufferUpdates.set(this.full(name), next);
@@ -76,6 +81,8 @@ export interface Model {
   buffers: readonly BufferInfo[];
   /** In training mode: what the buffers become, by name. */
   bufferUpdates: ReadonlyMap<string, Value>;
+  /** Inputs to fill with random numbers from [0, 1) at every step. */
+  randomInputs: readonly Value[];
 }
 
 export interface BuildOptions {
@@ -104,6 +111,7 @@ export function buildModel(
     parameters: [...builder.parameters.values()],
     buffers: [...builder.buffers.values()],
     bufferUpdates: builder.bufferUpdates,
+    randomInputs: builder.randomInputs,
   };
 }
 
@@ -132,6 +140,20 @@ export function initialTensors(
   ]);
 }
 
+/**
+ * The random numbers of one step. `parts` is the number of micro-batches the network is built for one of: there are as
+ * many times the numbers along the first axis.
+ */
+export function drawRandomInputs(model: Pick<Model, "randomInputs">, random: Random, parts = 1): Tensors {
+  return Object.fromEntries(
+    model.randomInputs.map(({ origin, type, shape: [size, ...rest] }) => {
+      const shape = [size * parts, ...rest];
+      const values = Float64Array.from({ length: elementCount(shape) }, () => random.uniform());
+      return [origin.kind === "input" ? origin.name : "", tensorData(values, shape, type)];
+    }),
+  );
+}
+
 /** Number of trainable numbers. */
 export function parameterCount(model: Pick<Model, "parameters">): number {
   return model.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
@@ -141,6 +163,7 @@ class ModelBuilder {
   readonly parameters = new Map<string, ParameterInfo>();
   readonly buffers = new Map<string, BufferInfo>();
   readonly bufferUpdates = new Map<string, Value>();
+  readonly randomInputs: Value[] = [];
   readonly graph: Graph;
   readonly training: boolean;
   readonly batchNormMomentum: number | undefined;
@@ -170,6 +193,13 @@ class ModelBuilder {
     this.claim(info.name);
     this.buffers.set(info.name, info);
     return this.graph.input(info.name, this.type, info.shape);
+  }
+
+  random(name: string, shape: Shape): Value {
+    this.claim(name);
+    const input = this.graph.input(name, this.type, shape);
+    this.randomInputs.push(input);
+    return input;
   }
 
   private claim(name: string): void {

@@ -1,7 +1,8 @@
+import { randomStream } from "../common/random.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { compile } from "../lower/compile.ts";
-import { buildModel, type Model } from "../nn/module.ts";
+import { buildModel, drawRandomInputs, type Model } from "../nn/module.ts";
 import { averageName } from "../optim/state.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import { type Classifier, imageFeed } from "./classification.ts";
@@ -50,11 +51,13 @@ export async function averagedTensors(
   await engine.load("statistics", compile(model.graph));
   await engine.write(weights);
   const sums = new Map<string, Float64Array>();
+  const random = randomStream(0, "statistics of the averaged network");
   let batches = 0;
   for (const { input, count } of evaluationBatches(dataset, { batchSize })) {
     if (count < batchSize) break;
     batches++;
-    const { outputs } = await engine.run("statistics", imageFeed(dataset, input));
+    const feeds = { ...imageFeed(dataset, input), ...drawRandomInputs(model, random) };
+    const { outputs } = await engine.run("statistics", feeds);
     for (const { name } of trained.buffers) {
       const values = outputs[`batch.${name}`].data as Float32Array;
       const sum = sums.get(name) ?? new Float64Array(values.length);

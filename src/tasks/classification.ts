@@ -1,3 +1,4 @@
+import { randomStream } from "../common/random.ts";
 import { evaluationBatches, trainingBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { sharpnessGraph, sharpnessRecord } from "../flatness/sharpness.ts";
@@ -5,7 +6,7 @@ import { scalarData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 import { compile } from "../lower/compile.ts";
-import { buildModel, type Layer, type Model } from "../nn/module.ts";
+import { buildModel, drawRandomInputs, type Layer, type Model } from "../nn/module.ts";
 import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/losses.ts";
 import { argMax } from "../ops/reduction.ts";
 import type { Objective } from "../optim/training-step.ts";
@@ -38,13 +39,15 @@ export function classificationObjective(
   };
 }
 
-/** The feeds of each training step of an epoch. */
+/** The feeds of each training step of an epoch: images, classes, and what the network wants drawn at random. */
 export function* trainingFeeds(
   dataset: ImageDataset,
-  options: Parameters<typeof trainingBatches>[1],
+  model: Model,
+  { microBatches, ...options }: Parameters<typeof trainingBatches>[1] & { microBatches: number },
 ): Generator<Tensors> {
+  const random = randomStream(options.seed, "network", options.epoch);
   for (const { input, target } of trainingBatches(dataset, options)) {
-    yield feedsOf(dataset, input, target);
+    yield { ...feedsOf(dataset, input, target), ...drawRandomInputs(model, random, microBatches) };
   }
 }
 

@@ -73,7 +73,7 @@ export interface RunResult {
 /** Trains an image classifier: from a checked configuration and data to metrics, a summary and an ONNX model. */
 export async function runClassification(request: RunRequest): Promise<RunResult> {
   const { configuration, signal, onStart, onStep, onEpoch } = request;
-  const { batchSize, seed, augmentation, epochs: totalEpochs } = configuration;
+  const { batchSize, microBatches, seed, augmentation, epochs: totalEpochs } = configuration;
   const setup = prepare(request);
   const { train, optimizer, model, stepsPerEpoch } = setup;
   const batchesOf = (epoch: number) => ({ batchSize, seed, epoch, augmentation });
@@ -108,7 +108,7 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
       epochs: totalEpochs,
       stepsPerEpoch,
       finishedEpochs,
-      batches: (epoch) => trainingFeeds(train, batchesOf(epoch)),
+      batches: (epoch) => trainingFeeds(train, model, { ...batchesOf(epoch), microBatches }),
       averageWeight:
         configuration.averaging && averageWeightAt(configuration.averaging, totalSteps, stepsPerEpoch),
       onNonFinite: configuration.onNonFinite,
