@@ -22,13 +22,14 @@ export function runPackage(script, args) {
   run(process.execPath, [join(root, "node_modules", script), ...args]);
 }
 
-/** Installs the packages of package-lock.json when they are missing or older than it. */
+/** Installs the packages of package-lock.json when they are missing or older than it; the lock file stays as it is. */
 export function install() {
   const installed = join(root, "node_modules", ".package-lock.json");
   const lock = join(root, "package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
   console.error("Installing packages (once) …");
-  run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci", "--loglevel=error"], {
+  // Not `npm ci`, which refuses a lock file without the packages of other platforms that tools bring along.
+  run(process.platform === "win32" ? "npm.cmd" : "npm", ["install", "--no-save", "--loglevel=error"], {
     shell: process.platform === "win32",
     stdio: ["ignore", 2, 2],
   });

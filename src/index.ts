@@ -1,6 +1,6 @@
 // Training: from data to a run folder and an ONNX model.
 
-// The compiler: graphs, operators, derivatives, whole training steps, and the engine that runs them.
+// The compiler: graphs, operators, derivatives, and the engine that runs them.
 export { gradients, hessianVectorProduct } from "./autodiff/gradients.ts";
 export { UserError } from "./common/errors.ts";
 export { type DatasetPair, type ImageDataset, loadDataset } from "./data/dataset.ts";
@@ -17,6 +17,7 @@ export {
   batchNorm,
   type Conv2dOptions,
   conv2d,
+  dropout,
   flatten,
   gelu,
   globalAveragePool,
@@ -33,33 +34,60 @@ export {
   type BufferInfo,
   type BuildOptions,
   buildModel,
+  drawRandomInputs,
   initialTensors,
   type Layer,
   type Model,
   type ParameterInfo,
-  type ParameterKind,
   parameterCount,
   type Scope,
 } from "./nn/module.ts";
 export { readModel, writeModel } from "./onnx/model.ts";
 export type { DataType, TensorData } from "./onnx/tensor.ts";
 export * as ops from "./ops/index.ts";
-// Optimizers: a direction over a base update, and schedules.
+// Optimizers: a direction over a base update, schedules, and what can be set beside the method.
+export {
+  type AdamOptions,
+  adam,
+  adamw,
+  type LionOptions,
+  lion,
+  type RmsPropOptions,
+  rmsprop,
+} from "./optim/adam.ts";
 export { type BilateralSamOptions, type BilateralSamVariant, bilateralSam } from "./optim/bilateral-sam.ts";
-export type { BaseUpdate, Direction, DirectionContext, Optimizer } from "./optim/optimizer.ts";
-export { type SamOptions, sam } from "./optim/sam.ts";
+export { every, reuse, startingAt } from "./optim/cheaper.ts";
+export type {
+  BaseUpdate,
+  Direction,
+  DirectionContext,
+  Optimizer,
+  OptimizerConfig,
+  StepRule,
+} from "./optim/optimizer.ts";
+export {
+  type ParameterGroup,
+  type ParameterKind,
+  type ParameterSettings,
+  type Perturb,
+  resolveGroups,
+} from "./optim/parameter-groups.ts";
+export { asam, type GsamOptions, gsam, momentumSam, type SamOptions, sam } from "./optim/sam.ts";
 export {
   constant,
   constantRate,
   cosine,
   type LearningRateSchedule,
+  linear as linearRate,
+  polynomial,
   proportionalToLearningRate,
   type Schedule,
   stepDecay,
   warmUp,
 } from "./optim/schedules.ts";
 export { type SgdOptions, sgd } from "./optim/sgd.ts";
-export { type Objective, trainingStep } from "./optim/training-step.ts";
+export { initialState } from "./optim/state.ts";
+export { type Objective, type TrainingStepOptions, trainingStep } from "./optim/training-step.ts";
 export type { Engine, RunOptions, Tensors } from "./runtime/engine.ts";
 export { type EngineOptions, openEngine } from "./runtime/remote.ts";
 export {

@@ -6,6 +6,7 @@ import { DatasetUnavailable } from "../data/dataset.ts";
 import { compareCommand } from "./commands/compare.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
+import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
 import { interruptedExitCode } from "./interrupt.ts";
 import { say } from "./progress.ts";
@@ -17,7 +18,13 @@ const { version } = createRequire(import.meta.url)("../../package.json");
 const lowland = new Command("lowland")
   .description("Train neural networks into flat minima, on ONNX Runtime.")
   .version(version);
-for (const command of [trainCommand(), compareCommand(), evaluateCommand(), demoCommand()]) {
+for (const command of [
+  trainCommand(),
+  compareCommand(),
+  evaluateCommand(),
+  optimizersCommand(),
+  demoCommand(),
+]) {
   lowland.addCommand(command);
 }
 for (const command of [lowland, ...lowland.commands]) {

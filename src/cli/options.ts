@@ -1,16 +1,24 @@
 import { readFile } from "node:fs/promises";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/dataset.ts";
 import { modelNames } from "../nn/models.ts";
-import { bilateralSamVariants } from "../optim/bilateral-sam.ts";
-import { optimizerNames, parseRun, type RunConfiguration } from "../tasks/configuration.ts";
+import { perturbChoices } from "../optim/parameter-groups.ts";
+import { parseRun, type RunConfiguration } from "../tasks/configuration.ts";
 import type { ExistingRun } from "../train/run-folder.ts";
+import {
+  addBaseFlags,
+  applyOptimizerFlags,
+  type BaseFlags,
+  type OptimizerFlags,
+  withBase,
+} from "./optimizer-options.ts";
+import { choices, defined, isObject, merged, numberOption, type Settings } from "./settings.ts";
 
 // The flags that commands share, and how they override a configuration document.
 
 /** Flags as commander hands them over. */
-export interface SettingFlags {
+export interface SettingFlags extends OptimizerFlags, BaseFlags {
   data?: string;
   limit?: number;
   labelNoise?: number;
@@ -25,13 +33,10 @@ export interface SettingFlags {
   seed?: number;
   threads?: number;
   onNonFinite?: string;
-  optimizer?: string;
-  variant?: string;
-  rhoMax?: number;
-  rhoMin?: number;
-  momentum?: number;
-  nesterov?: boolean;
-  weightDecay?: number;
+  clipNorm?: number;
+  microBatches?: number;
+  perturbationPer?: string;
+  perturb?: string;
 }
 
 export interface OutputFlags {
@@ -43,26 +48,12 @@ export interface OutputFlags {
   json?: boolean;
 }
 
-/** Settings as a document holds them, not checked yet. */
-export type Settings = Record<string, unknown>;
-
-const choices = (names: readonly string[]) => `one of ${names.join(", ")}`;
-
 /** `defaults` are shown in the help, for a command whose settings start from them. */
 export function addSettingFlags(command: Command, defaults?: RunConfiguration): Command {
   const by = (value: unknown) => (defaults === undefined ? "" : ` (default: ${value})`);
-  const {
-    data,
-    labelNoise,
-    model,
-    learningRate,
-    epochs,
-    batchSize,
-    labelSmoothing,
-    seed,
-    onNonFinite,
-    optimizer,
-  } = defaults ?? parseRun({});
+  const { data, labelNoise, model, learningRate, epochs, batchSize, labelSmoothing, seed, onNonFinite } =
+    defaults ?? parseRun({});
+  addBaseFlags(command);
   return command
     .option("--data <name>", `data set: ${choices(datasetNames)}${by(data)}`)
     .option("--limit <n>", `train on so many images, drawn by the seed${by("all")}`, numberOption)
@@ -94,27 +85,12 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
       "--on-non-finite <policy>",
       `what to do about an infinite or undefined loss: stop or skip${by(onNonFinite)}`,
     )
-    .option("--momentum <μ>", `momentum of the base optimizer${by(optimizer.base.momentum)}`, numberOption)
-    .option("--nesterov", "Nesterov momentum")
+    .option("--perturb <which>", `parameters to perturb: ${choices(perturbChoices)}${by("all")}`)
+    .option("--clip-norm <c>", "shorten longer update directions to this norm", numberOption)
+    .option("--micro-batches <m>", `equal parts to compute a mini-batch in${by(1)}`, numberOption)
     .option(
-      "--weight-decay <λ>",
-      `weight decay of the base optimizer${by(optimizer.base.weightDecay)}`,
-      numberOption,
-    );
-}
-
-export function addOptimizerFlags(command: Command): Command {
-  return command
-    .option("--optimizer <name>", `how to train: ${choices(optimizerNames)} (default: bilateral-sam)`)
-    .option("--rho-max <ρ>", "radius of the ascent; for sam its ρ (default: 0.05)", numberOption)
-    .option(
-      "--rho-min <ρ>",
-      "radius of the descent at the peak learning rate, which it follows (default: 0.05)",
-      numberOption,
-    )
-    .option(
-      "--variant <name>",
-      `variant of bilateral-sam: ${choices(bilateralSamVariants)} (default: paper)`,
+      "--perturbation-per <what>",
+      `what a perturbation is computed from: batch or micro-batch${by("batch")}`,
     );
 }
 
@@ -147,19 +123,7 @@ export async function readConfiguration(path: string): Promise<Settings> {
 
 /** The document with the flags' settings in place of its own. */
 export function applyFlags(document: Settings, flags: SettingFlags): Settings {
-  const {
-    flip,
-    crop,
-    cutout,
-    momentum,
-    nesterov,
-    weightDecay,
-    optimizer,
-    variant,
-    rhoMax,
-    rhoMin,
-    ...plain
-  } = flags;
+  const { flip, crop, cutout, perturb, momentum, nesterov, weightDecay, ...plain } = flags;
   const augmentation = defined({ flip, crop, cutout: cutout === undefined ? undefined : { size: cutout } });
   const settings: Settings = {
     ...document,
@@ -167,8 +131,9 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
     ...("augmentation" in document || Object.keys(augmentation).length > 0
       ? { augmentation: merged(document.augmentation, augmentation) }
       : {}),
+    ...(perturb !== undefined && { parameters: merged(document.parameters, { perturb }) }),
   };
-  const base = defined({ momentum, nesterov, weightDecay });
+  const base = { momentum, nesterov, weightDecay };
   if (Array.isArray(document.runs)) {
     return {
       ...settings,
@@ -179,11 +144,9 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
   }
   const { optimizer: given = {} } = document;
   if (!isObject(given)) return settings;
-  const sameMethod = optimizer === undefined || optimizer === given.method;
-  const chosen = sameMethod ? given : defined({ base: given.base });
-  const method = optimizer ?? given.method ?? "bilateral-sam";
-  const radii = radiiOf(method, { rhoMax, rhoMin, variant });
-  return { ...settings, optimizer: withBase({ ...chosen, method, ...radii }, base) };
+  const { optimizer, base: over, variant, rhoMax, rhoMin, alpha, adaptive, every, reuse, from } = flags;
+  const own = { optimizer, base: over, variant, rhoMax, rhoMin, alpha, adaptive, every, reuse, from };
+  return { ...settings, optimizer: withBase(applyOptimizerFlags(given, own), base) };
 }
 
 const settingNames = [
@@ -198,52 +161,12 @@ const settingNames = [
   "seed",
   "threads",
   "onNonFinite",
+  "clipNorm",
+  "microBatches",
+  "perturbationPer",
 ] as const;
 
 /** What `--overwrite` and `--resume` say about a run that is already there. */
 export function existingRun({ overwrite, resume }: OutputFlags): ExistingRun {
   return overwrite ? "overwrite" : resume ? "resume" : "refuse";
-}
-
-function radiiOf(
-  method: unknown,
-  { rhoMax, rhoMin, variant }: Pick<SettingFlags, "rhoMax" | "rhoMin" | "variant">,
-) {
-  if (method !== "bilateral-sam") {
-    const stray = rhoMin !== undefined ? "--rho-min" : variant !== undefined ? "--variant" : undefined;
-    const strayMax = method === "sgd" && rhoMax !== undefined ? "--rho-max" : undefined;
-    const flag = stray ?? strayMax;
-    if (flag && (optimizerNames as readonly unknown[]).includes(method)) {
-      throw new UserError(
-        `${flag} has no meaning for ${method}; choose --optimizer bilateral-sam${flag === "--rho-max" ? " or sam" : ""}`,
-      );
-    }
-    return defined({ rho: rhoMax });
-  }
-  const high = rhoMin === undefined ? undefined : { name: "proportional-to-learning-rate", high: rhoMin };
-  return defined({ rhoMax, rhoMin: high, variant });
-}
-
-function withBase(optimizer: unknown, base: Settings): unknown {
-  if (Object.keys(base).length === 0 || !isObject(optimizer)) return optimizer;
-  return { ...optimizer, base: merged(optimizer.base, base) };
-}
-
-/** Settings with others over them. What is no object of settings stays as it is, for the schema to say so. */
-function merged(settings: unknown, over: Settings): unknown {
-  return settings === undefined || isObject(settings) ? { ...settings, ...over } : settings;
-}
-
-function isObject(value: unknown): value is Settings {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function defined(values: Settings): Settings {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
-}
-
-export function numberOption(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("It has to be a number.");
-  return value;
 }

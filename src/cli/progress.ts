@@ -4,8 +4,12 @@ import type { RunHooks } from "../tasks/run.ts";
 // What a person sees while runs go on: a live bar on a terminal, a line now and then elsewhere. All of it goes to
 // standard error, so that standard output holds results and nothing else.
 
-/** Seconds between two lines where there is no terminal. */
+/** Seconds between two lines where there is no terminal, and between two states of the bar where there is one. */
 const lineInterval = 5;
+const barInterval = 0.1;
+
+/** Seconds after which the first run's preparation no longer spoils the estimate of the time left for all. */
+const settlingTime = 4;
 
 /** Columns of the bar itself; it gets what the numbers leave. */
 const barColumns = { least: 6, most: 30 };
@@ -54,22 +58,25 @@ export class ProgressDisplay {
   /** Hooks that follow a run whose steps cost so many gradient evaluations each. */
   follow(label: string, evaluationsPerStep: number): Pick<RunHooks, "onStart" | "onStep" | "onEpoch"> {
     let [totalSteps, stepsPerEpoch, batchSize] = [1, 1, 1];
-    let [firstStep, started, lastLine] = [0, 0, 0];
+    let [firstStep, started, lastShown] = [0, 0, 0];
     let accuracy = "";
-    let bar: ReturnType<MultiBar["create"]> | undefined;
+    const bar = this.open(label);
     return {
       onStart: (run) => {
         ({ totalSteps, stepsPerEpoch, batchSize } = run);
         this.work = this.workAfterRun + run.finishedSteps * evaluationsPerStep;
         this.workAfterRun += totalSteps * evaluationsPerStep;
         firstStep = run.finishedSteps;
-        started = lastLine = performance.now();
-        bar = this.open(totalSteps, firstStep, label);
+        started = lastShown = performance.now();
+        bar?.setTotal(totalSteps);
+        bar?.update(firstStep);
       },
       onStep: ({ step, loss }) => {
         this.work += evaluationsPerStep;
         this.workHere += evaluationsPerStep;
         const now = performance.now();
+        if (now - lastShown < 1000 * (bar ? barInterval : lineInterval)) return;
+        lastShown = now;
         const done = step - firstStep;
         const rate = (done * batchSize) / ((now - started) / 1000);
         const shown: Shown = {
@@ -81,8 +88,7 @@ export class ProgressDisplay {
           all: this.allLeft(now),
         };
         if (bar) bar.update(step, shown);
-        else if (now - lastLine > lineInterval * 1000) {
-          lastLine = now;
+        else {
           const place = `step ${step}/${totalSteps} (epoch ${Math.ceil(step / stepsPerEpoch)})`;
           const parts = [place, shown.loss, accuracy, shown.speed, shown.left, shown.all];
           say(`${label}: ${parts.filter((part) => part !== "").join(", ")}`);
@@ -105,7 +111,7 @@ export class ProgressDisplay {
     restoreTerminal();
   }
 
-  private open(total: number, value: number, label: string) {
+  private open(label: string) {
     if (!this.live) return undefined;
     display = new MultiBar({
       format: fittingLine(),
@@ -114,14 +120,17 @@ export class ProgressDisplay {
       clearOnComplete: true,
       // Also after a line has passed or the window's size has changed.
       forceRedraw: true,
+      emptyOnZero: true,
       fps: 8,
     });
     process.once("exit", restoreTerminal);
     const shown: Shown = { label, loss: "", accuracy: "", speed: "", left: "", all: "" };
-    return display.create(total, value, shown);
+    // Without steps as long as they are not known.
+    return display.create(0, 0, shown);
   }
 
   private allLeft(now: number): string {
+    if (now - this.started < 1000 * settlingTime) return "";
     const left = ((this.totalWork - this.work) * (now - this.started)) / this.workHere / 1000;
     return this.totalWork > 0 ? `all ${duration(left)}` : "";
   }
@@ -142,7 +151,8 @@ function fittingLine() {
   let [width, level, columns] = [0, 0, 0];
   return (_: Options, { value, total, progress, maxWidth }: Params, shown: Shown): string => {
     if (maxWidth !== width) [width, level, columns] = [maxWidth, 0, barColumns.most];
-    const lines = shortened(`${String(value).padStart(String(total).length)}/${total}`, shown);
+    const steps = total > 0 ? `${String(value).padStart(String(total).length)}/${total}` : "preparing …";
+    const lines = shortened(steps, shown);
     // Not into the last column, where some terminals wrap.
     const left = () => width - 1 - lines[level].name.length - lines[level].numbers.length - 2;
     while (left() < barColumns.least && level < lines.length - 1) level++;

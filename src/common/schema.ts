@@ -92,6 +92,8 @@ function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[], value: un
     case "prefault":
     case "optional":
       return keysAt(def.innerType, path, value);
+    case "pipe":
+      return keysAt(def.out, path, value);
     case "array":
       return keysAt(def.element, path.slice(1), valueAt(value, path.slice(0, 1)));
     case "object":

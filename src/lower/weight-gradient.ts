@@ -116,7 +116,7 @@ export type WeightGradientForm = keyof typeof weightGradientForms;
  *   4 → 8, 28×28                   2.3       3.2       5.4      runs of 12
  *   64 → 128, 16×16, 1×1           7.2       4.8      28.1
  */
-export function chooseWeightGradient(kernel: Shape, channelsInGroup: number): WeightGradientForm {
+function chooseWeightGradient(kernel: Shape, channelsInGroup: number): WeightGradientForm {
   const run = kernel[kernel.length - 1] * channelsInGroup;
   return elementCount(kernel) === 1 || run < shortestRun ? "columns" : "convolution";
 }

@@ -1,6 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import { add, mul } from "../ops/arithmetic.ts";
+import { greaterOrEqual } from "../ops/comparison.ts";
 import * as convolution from "../ops/convolution.ts";
 import * as elementwise from "../ops/elementwise.ts";
 import * as ops from "../ops/linear.ts";
@@ -82,7 +83,8 @@ export function batchNorm(
     if (!scope.training) return batchNormInference(x, scale, bias, runningMean, runningVariance, epsilon);
     const { y, mean, variance } = batchNormTraining(x, scale, bias, epsilon);
     const count = elementCount(x.shape) / channels;
-    const blend = (running: Value, batch: Value) => add(mul(running, 1 - momentum), mul(batch, momentum));
+    const share = scope.batchNormMomentum ?? momentum;
+    const blend = (running: Value, batch: Value) => add(mul(running, 1 - share), mul(batch, share));
     scope.updateBuffer("running_mean", blend(runningMean, mean));
     scope.updateBuffer("running_var", blend(runningVariance, mul(variance, count / (count - 1))));
     return y;
@@ -110,6 +112,19 @@ export function averagePool(
 ): Layer {
   const pads = [padding, padding, padding, padding];
   return (x) => pooling.averagePool(x, [kernel, kernel], { strides: [stride, stride], pads });
+}
+
+/**
+ * Dropout (Srivastava et al. 2014) as in PyTorch: in training each number is dropped with probability p and the others
+ * are divided by 1 − p; in inference nothing happens. All passes of a step drop the same numbers.
+ */
+export function dropout(p = 0.5): Layer {
+  if (!(p >= 0 && p < 1)) throw new UserError(`dropout: p is ${p}; it has to be at least 0 and below 1`);
+  return (x, scope) => {
+    if (!scope.training || p === 0) return x;
+    const kept = elementwise.cast(greaterOrEqual(scope.random("uniform", x.shape), p), x.type);
+    return mul(x, mul(kept, 1 / (1 - p)));
+  };
 }
 
 /** Mean over all places: [N, C, H, W] to [N, C]. */

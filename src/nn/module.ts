@@ -1,12 +1,10 @@
 import { UserError } from "../common/errors.ts";
-import { randomStream } from "../common/random.ts";
+import { type Random, randomStream } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import type { ParameterKind } from "../optim/parameter-groups.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import type { Initializer } from "./initializers.ts";
-
-/** What a parameter is to its layer. */
-export type ParameterKind = "weight" | "bias" | "norm-weight" | "norm-bias";
 
 export interface ParameterInfo {
   name: string;
@@ -40,6 +38,11 @@ export class Scope {
     return this.model.training;
   }
 
+  /** The momentum that a BatchNorm layer is told to use instead of its own. */
+  get batchNormMomentum(): number | undefined {
+    return this.model.batchNormMomentum;
+  }
+
   parameter(name: string, shape: Shape, kind: ParameterKind, initializer: Initializer): Value {
     return this.model.parameter({ name: this.full(name), shape, kind, initializer });
   }
@@ -47,6 +50,11 @@ export class Scope {
   /** State of the layer that is not trained, such as running statistics. */
   buffer(name: string, shape: Shape, initial: number): Value {
     return this.model.buffer({ name: this.full(name), shape, initial });
+  }
+
+  /** Numbers from [0, 1) that are drawn anew for every step, and are the same in all passes of it. */
+  random(name: string, shape: Shape): Value {
+    return this.model.random(this.full(name), shape);
   }
 
   /** What a buffer becomes after this pass. */
@@ -73,6 +81,8 @@ export interface Model {
   buffers: readonly BufferInfo[];
   /** In training mode: what the buffers become, by name. */
   bufferUpdates: ReadonlyMap<string, Value>;
+  /** Inputs to fill with random numbers from [0, 1) at every step. */
+  randomInputs: readonly Value[];
 }
 
 export interface BuildOptions {
@@ -81,15 +91,17 @@ export interface BuildOptions {
   batchSize: number;
   training: boolean;
   type?: "float32" | "float64";
+  /** In place of the momentum of every BatchNorm layer. */
+  batchNormMomentum?: number;
 }
 
 /** Builds a network for one batch size. Throws `UserError` naming the layer whose shapes do not fit. */
 export function buildModel(
   layer: Layer,
-  { inputShape, batchSize, training, type = "float32" }: BuildOptions,
+  { inputShape, batchSize, training, type = "float32", batchNormMomentum }: BuildOptions,
 ): Model {
   const graph = new Graph();
-  const builder = new ModelBuilder(graph, training, type);
+  const builder = new ModelBuilder(graph, { training, type, batchNormMomentum });
   const input = graph.input("input", type, [batchSize, ...inputShape]);
   const logits = layer(input, new Scope(builder));
   return {
@@ -99,6 +111,7 @@ export function buildModel(
     parameters: [...builder.parameters.values()],
     buffers: [...builder.buffers.values()],
     bufferUpdates: builder.bufferUpdates,
+    randomInputs: builder.randomInputs,
   };
 }
 
@@ -127,6 +140,20 @@ export function initialTensors(
   ]);
 }
 
+/**
+ * The random numbers of one step. `parts` is the number of micro-batches the network is built for one of: there are as
+ * many times the numbers along the first axis.
+ */
+export function drawRandomInputs(model: Pick<Model, "randomInputs">, random: Random, parts = 1): Tensors {
+  return Object.fromEntries(
+    model.randomInputs.map(({ origin, type, shape: [size, ...rest] }) => {
+      const shape = [size * parts, ...rest];
+      const values = Float64Array.from({ length: elementCount(shape) }, () => random.uniform());
+      return [origin.kind === "input" ? origin.name : "", tensorData(values, shape, type)];
+    }),
+  );
+}
+
 /** Number of trainable numbers. */
 export function parameterCount(model: Pick<Model, "parameters">): number {
   return model.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
@@ -136,14 +163,24 @@ class ModelBuilder {
   readonly parameters = new Map<string, ParameterInfo>();
   readonly buffers = new Map<string, BufferInfo>();
   readonly bufferUpdates = new Map<string, Value>();
+  readonly randomInputs: Value[] = [];
   readonly graph: Graph;
   readonly training: boolean;
-  readonly type: "float32" | "float64";
+  readonly batchNormMomentum: number | undefined;
+  private readonly type: "float32" | "float64";
 
-  constructor(graph: Graph, training: boolean, type: "float32" | "float64") {
+  constructor(
+    graph: Graph,
+    {
+      training,
+      type,
+      batchNormMomentum,
+    }: Pick<BuildOptions, "training" | "batchNormMomentum"> & { type: "float32" | "float64" },
+  ) {
     this.graph = graph;
     this.training = training;
     this.type = type;
+    this.batchNormMomentum = batchNormMomentum;
   }
 
   parameter(info: ParameterInfo): Value {
@@ -156,6 +193,13 @@ class ModelBuilder {
     this.claim(info.name);
     this.buffers.set(info.name, info);
     return this.graph.input(info.name, this.type, info.shape);
+  }
+
+  random(name: string, shape: Shape): Value {
+    this.claim(name);
+    const input = this.graph.input(name, this.type, shape);
+    this.randomInputs.push(input);
+    return input;
   }
 
   private claim(name: string): void {

@@ -18,6 +18,9 @@ export interface TensorData<T extends DataType = DataType> {
   readonly data: DataArray<T>;
 }
 
+/** Tensors by name. */
+export type Tensors = Record<string, TensorData>;
+
 /**
  * The values of a tensor of a file, copied out of it.
  *

@@ -129,7 +129,6 @@ export function broadcastShape(operator: string, a: Value, b: Value): Shape {
 export const int = (value: number): AttributeValue => ({ int: value });
 export const ints = (value: readonly number[]): AttributeValue => ({ ints: [...value] });
 export const float = (value: number): AttributeValue => ({ float: value });
-export const string = (value: string): AttributeValue => ({ string: value });
 
 /** Reads an attribute of a node; `fallback` is ONNX's default for it. */
 export function intAttribute(attributes: Attributes, name: string, fallback: number): number {
@@ -149,9 +148,4 @@ export function intsAttribute(
 export function floatAttribute(attributes: Attributes, name: string, fallback: number): number {
   const value = attributes[name];
   return value && "float" in value ? value.float : fallback;
-}
-
-export function stringAttribute(attributes: Attributes, name: string, fallback: string): string {
-  const value = attributes[name];
-  return value && "string" in value ? value.string : fallback;
 }

@@ -17,19 +17,11 @@ import {
   type Sample,
   vectorSample,
 } from "../testing/networks.ts";
+import { methods } from "../testing/optimizers.ts";
 import { bilateralSam } from "./bilateral-sam.ts";
-import type { Optimizer } from "./optimizer.ts";
-import { sam } from "./sam.ts";
 import { sgd } from "./sgd.ts";
 
 // Gradients that are exactly zero, and steps that are not finite.
-
-const methods: Record<string, (base: Optimizer) => Optimizer> = {
-  sgd: (base) => base,
-  sam: (base) => sam(base),
-  "bilateral-sam": (base) => bilateralSam(base),
-  "bilateral-sam released": (base) => bilateralSam(base, { variant: "released" }),
-};
 
 const types = ["float64", "float32"] as const;
 

@@ -1,5 +1,6 @@
 import type { Value } from "../graph/graph.ts";
-import type { Schedule } from "./schedules.ts";
+import type { Perturbation, PerturbationOptions } from "./perturbation.ts";
+import type { Progress, Schedule } from "./schedules.ts";
 
 // An optimizer is a direction (how gradients at one, two or three points become d) over a base update (how d moves
 // the weights). Both are pure: they build graphs and hold nothing but their settings.
@@ -15,10 +16,14 @@ export interface Evaluation {
 export interface DirectionContext {
   /** w, the unperturbed weights. */
   parameters: readonly Value[];
-  /** Pass 1: at w. */
+  /** Pass 1: at w, unless the step takes it elsewhere (`firstAt`). */
   first: Evaluation;
   /** A further pass on the same mini-batch at other weights. */
   evaluate: (parameters: readonly Value[]) => Evaluation;
+  /** The way to move the perturbed parameters along some gradients or other vectors. */
+  perturb: (along: readonly Value[], options?: PerturbationOptions) => Perturbation;
+  /** A tensor of the optimizer's state for every parameter, by its name. */
+  state: (name: string) => readonly Value[];
   /** Scalars fed at every step. */
   rhoMax: Value;
   rhoMin: Value;
@@ -29,8 +34,19 @@ export interface Direction {
   direction: readonly Value[];
   /** What the base update starts from; w unless stated. */
   start?: readonly Value[];
+  /** Next values of the tensors the optimizer itself keeps, one per parameter, by their names. */
+  state?: Readonly<Record<string, readonly Value[]>>;
   /** Scalars to report, under their names in an exported step (`loss_max`, `scale`, …). */
   diagnostics: Readonly<Record<string, Value>>;
+}
+
+/** One kind of step. */
+export interface StepRule {
+  /** Mini-batch gradients it computes. */
+  readonly gradientEvaluations: number;
+  /** Where pass 1 is taken; w unless stated. */
+  firstAt?(context: Omit<DirectionContext, "first" | "evaluate">): readonly Value[];
+  direction(context: DirectionContext): Direction;
 }
 
 /** How a direction moves the weights. */
@@ -38,27 +54,57 @@ export interface BaseUpdate {
   readonly config: Readonly<Record<string, number | boolean | string>> & { readonly name: string };
   /** Names of the tensors kept per parameter; each has the parameter's shape and starts as zeros. */
   readonly state: readonly string[];
+  /** Names of the scalars kept for all parameters together; each starts as 0. */
+  readonly sharedState: readonly string[];
+  /** The next values of the scalars. */
+  updateShared(values: readonly Value[]): readonly Value[];
   /** The parameter's next value and the next value of each tensor of its state. */
-  update(step: { parameter: Value; direction: Value; state: readonly Value[]; learningRate: Value }): {
+  update(step: {
     parameter: Value;
+    direction: Value;
     state: readonly Value[];
-  };
+    /** Already the next values. */
+    sharedState: readonly Value[];
+    learningRate: Value;
+    /** Factor of the weight decay for this parameter. */
+    decayFactor: number;
+  }): { parameter: Value; state: readonly Value[] };
 }
 
 export interface Optimizer {
   /** Everything that tells this optimizer from another, as plain data for `run.json`. */
   readonly config: OptimizerConfig;
   readonly base: BaseUpdate;
-  /** Mini-batch gradients a step computes. */
-  readonly gradientEvaluations: number;
+  /** The kinds of step it makes; each is compiled into a graph of its own. The first is the complete one. */
+  readonly steps: Readonly<Record<string, StepRule>>;
+  /** Which of them is made. */
+  stepAt(progress: Progress): string;
+  /** Names of the tensors kept per parameter beside the base update's; they start as zeros. */
+  readonly state: readonly string[];
   /** The radii of the perturbations over training; absent where the method has none. */
   readonly rhoMax?: Schedule;
   readonly rhoMin?: Schedule;
-  direction(context: DirectionContext): Direction;
 }
 
 export interface OptimizerConfig {
   readonly method: string;
   readonly base: BaseUpdate["config"];
   readonly [setting: string]: unknown;
+}
+
+/** The base update alone: d = g. */
+export function plain(base: BaseUpdate): Optimizer {
+  return {
+    config: { method: base.config.name, base: base.config },
+    base,
+    ...always({
+      gradientEvaluations: 1,
+      direction: ({ first }) => ({ direction: first.gradients, diagnostics: {} }),
+    }),
+  };
+}
+
+/** The parts of an optimizer that makes one kind of step and keeps nothing of its own. */
+export function always(rule: StepRule): Pick<Optimizer, "steps" | "stepAt" | "state"> {
+  return { steps: { step: rule }, stepAt: () => "step", state: [] };
 }

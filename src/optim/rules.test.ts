@@ -15,27 +15,12 @@ import {
   type Sample,
 } from "../testing/networks.ts";
 import { assertClose, evaluate } from "../testing/numeric.ts";
+import { bases, methods } from "../testing/optimizers.ts";
 import { bilateralSam } from "./bilateral-sam.ts";
-import type { Optimizer } from "./optimizer.ts";
-import { sam } from "./sam.ts";
-import { type SgdOptions, sgd } from "./sgd.ts";
+import { sgd } from "./sgd.ts";
 
 // What holds for every network: no perturbation is left behind in the weights, a radius of 0 is the base optimizer,
 // and BatchNorm's running statistics are those of pass 1.
-
-const bases: Record<string, SgdOptions> = {
-  plain: {},
-  momentum: { momentum: 0.9 },
-  nesterov: { momentum: 0.9, nesterov: true },
-  "weight decay": { momentum: 0.9, weightDecay: 0.01 },
-};
-
-const methods = {
-  sgd: (base: Optimizer) => base,
-  sam: (base: Optimizer) => sam(base),
-  "bilateral-sam": (base: Optimizer) => bilateralSam(base),
-  "bilateral-sam released": (base: Optimizer) => bilateralSam(base, { variant: "released" }),
-};
 
 const types = ["float64", "float32"] as const;
 
@@ -89,7 +74,7 @@ async function perturbed({ objective, start, type }: Sample, batch: Tensors, rad
 describe("rule 1: a learning rate of 0 leaves every weight bit-identical, whatever the radii", () => {
   for (const [method, withBase] of Object.entries(methods)) {
     if (method === "bilateral-sam released") continue;
-    for (const [turn, [name, options]] of Object.entries(bases).entries()) {
+    for (const [turn, [name, base]] of Object.entries(bases).entries()) {
       test(`${method}, ${name}`, async () => {
         const random = randomStream(1, `radii ${method} ${name}`);
         const checks: Promise<void>[] = [];
@@ -97,28 +82,28 @@ describe("rule 1: a learning rate of 0 leaves every weight bit-identical, whatev
         await Promise.all(checks);
 
         async function check(sample: Sample) {
-          const step = await openStep(sample, withBase(sgd(options)));
+          const step = await openStep(sample, withBase(base()));
           const radius = () => 10 ** (4 * random.uniform() - 3);
           for (let index = 0; index < 3; index++) {
             const settings = { learningRate: 0, rhoMax: radius(), rhoMin: radius() };
             const { advanced } = await step.run(sample.batch(), settings);
             assert.ok(advanced);
           }
-          assertSameTensors(await step.read(), weightsOf(sample));
+          assertSameTensors(await step.read(Object.keys(weightsOf(sample))), weightsOf(sample));
           await step.close();
         }
       });
     }
   }
 
-  for (const [turn, [name, options]] of Object.entries(bases).entries()) {
+  for (const [turn, [name, base]] of Object.entries(bases).entries()) {
     test(`the released code moves the weights to w − ρ_min·u, ${name}`, async () => {
       const checks: Promise<void>[] = [];
       forEachNetwork((sampleOf) => checks.push(check(sampleOf(3))), turn);
       await Promise.all(checks);
 
       async function check(sample: Sample) {
-        const step = await openStep(sample, bilateralSam(sgd(options), { variant: "released" }));
+        const step = await openStep(sample, bilateralSam(base(), { variant: "released" }));
         const [batch, rhoMin] = [sample.batch(), 0.25];
         const expected = await perturbed(sample, batch, -rhoMin);
         await step.run(batch, { learningRate: 0, rhoMax: 0.1, rhoMin });
@@ -137,14 +122,16 @@ describe("rule 1: a learning rate of 0 leaves every weight bit-identical, whatev
 });
 
 describe("rule 2: radii of 0 are the base optimizer to the last bit, running statistics included", () => {
-  for (const [turn, [name, options]] of Object.entries(bases).entries()) {
+  for (const [turn, [name, base]] of Object.entries(bases).entries()) {
     forEachNetwork((sampleOf, title) => {
       test(`${name}, ${title}`, async () => {
         const sample = sampleOf(5);
         const batches = Array.from({ length: 4 }, sample.batch);
         const ends: Tensors[] = [];
-        for (const withBase of Object.values(methods)) {
-          const step = await openStep(sample, withBase(sgd(options)));
+        for (const [method, withBase] of Object.entries(methods)) {
+          // GSAM takes g apart along g⁺ and puts it together again, which rounds even where the two are equal.
+          if (method === "gsam") continue;
+          const step = await openStep(sample, withBase(base()));
           for (const batch of batches) {
             const { scalars } = await step.run(batch, { learningRate: 0.1 });
             if ("scale" in scalars) assert.equal(scalars.scale, 1);
@@ -152,12 +139,15 @@ describe("rule 2: radii of 0 are the base optimizer to the last bit, running sta
           ends.push(await step.read());
           await step.close();
         }
-        const [base, ...others] = ends;
+        const [plain, ...others] = ends;
         for (const [key, tensor] of Object.entries(weightsOf(sample))) {
           if (/^fc.*weight$/.test(key))
-            assert.notDeepEqual(base[key].data, tensor.data, `${key} was trained`);
+            assert.notDeepEqual(plain[key].data, tensor.data, `${key} was trained`);
         }
-        for (const other of others) assertSameTensors(other, base);
+        for (const other of others) {
+          for (const [key, tensor] of Object.entries(plain))
+            assertSameTensors({ [key]: other[key] }, { [key]: tensor });
+        }
       });
     }, turn);
   }

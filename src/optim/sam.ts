@@ -1,7 +1,9 @@
-import { sub } from "../ops/arithmetic.ts";
-import type { Optimizer } from "./optimizer.ts";
+import { UserError } from "../common/errors.ts";
+import type { Value } from "../graph/graph.ts";
+import { mul, neg, sub } from "../ops/arithmetic.ts";
+import { always, type DirectionContext, type Evaluation, type Optimizer } from "./optimizer.ts";
 import { type Schedule, toSchedule } from "./schedules.ts";
-import { addScaled, cosine, divideOrZero, norm } from "./vectors.ts";
+import { addScaled, cosine, divideOrZero, dot, norm } from "./vectors.ts";
 
 export interface SamOptions {
   /** Radius of the perturbation: a number, or a schedule. Default 0.05. */
@@ -18,26 +20,102 @@ export interface SamOptions {
  * Two gradient evaluations a step. Where ‖g‖ = 0 there is no perturbation.
  */
 export function sam(base: Optimizer, { rho = 0.05 }: SamOptions = {}): Optimizer {
+  return ascending("sam", base, rho, {}, false, ({ above }) => above.gradients);
+}
+
+/**
+ * Adaptive SAM (Kwon et al. 2021, arXiv 2102.11600): the radius is measured relative to each weight, so that
+ * rescaling two layers against each other changes nothing. Its radii are some ten times SAM's: default 0.5.
+ */
+export function asam(base: Optimizer, { rho = 0.5 }: SamOptions = {}): Optimizer {
+  return ascending("asam", base, rho, {}, true, ({ above }) => above.gradients);
+}
+
+export interface GsamOptions extends SamOptions {
+  /** How much of the part of g orthogonal to g⁺ is taken off. Default 0.4. */
+  alpha?: number;
+}
+
+/**
+ * Surrogate gap guided SAM (Zhuang et al. 2022, arXiv 2203.08065): d = g⁺ − α·(g − ⟨g, ĝ⁺⟩·ĝ⁺) with ĝ⁺ = g⁺/‖g⁺‖.
+ * Besides the perturbed loss it descends on the gap to the loss itself, without slowing the former to first order.
+ */
+export function gsam(base: Optimizer, { rho = 0.05, alpha = 0.4 }: GsamOptions = {}): Optimizer {
+  if (!(alpha >= 0 && Number.isFinite(alpha)))
+    throw new UserError(`alpha is ${alpha}; it has to be 0 or more`);
+  return ascending("gsam", base, rho, { alpha }, false, ({ first: { gradients: g }, above, normMax }) => {
+    const along = divideOrZero(dot(g, above.gradients), mul(normMax, normMax));
+    const orthogonal = addScaled(g, neg(along), above.gradients);
+    return above.gradients.map((value, index) => sub(value, mul(orthogonal[index], alpha)));
+  });
+}
+
+/**
+ * Momentum-SAM (Becker et al. 2024, arXiv 2401.12033): the perturbation goes along the momentum of the base optimizer,
+ * w + ρ·m/‖m‖, so a step needs one gradient evaluation only. The base has to keep a momentum.
+ * Its loss is that at the perturbed weights.
+ */
+export function momentumSam(base: Optimizer, { rho = 0.3 }: SamOptions = {}): Optimizer {
+  const momentum = ["momentum", "mean"].find((name) => base.base.state.includes(name));
+  if (momentum === undefined) {
+    throw new UserError(
+      `momentum-sam needs a base optimizer with a momentum; ${base.config.method} keeps none`,
+    );
+  }
   const rhoMax = toSchedule(rho);
   return {
-    config: { method: "sam", rho: rhoMax.config, base: base.base.config },
+    config: { method: "momentum-sam", rho: rhoMax.config, base: base.base.config },
     base: base.base,
-    gradientEvaluations: 2,
     rhoMax,
-    direction: ({ parameters, first, evaluate, rhoMax: radius }) => {
-      const { loss, gradients: g } = first;
-      const gradNorm = norm(g);
-      const above = evaluate(addScaled(parameters, divideOrZero(radius, gradNorm), g));
-      const gradNormMax = norm(above.gradients);
-      return {
-        direction: above.gradients,
-        diagnostics: {
-          loss_max: above.loss,
-          max_sharpness: sub(above.loss, loss),
-          grad_norm_max: gradNormMax,
-          cos_grad_max: cosine(g, above.gradients, gradNorm, gradNormMax),
-        },
-      };
-    },
+    ...always({
+      gradientEvaluations: 1,
+      firstAt: ({ perturb, state, rhoMax: radius }) => perturb(state(momentum)).at(radius),
+      direction: ({ first }) => ({ direction: first.gradients, diagnostics: {} }),
+    }),
+  };
+}
+
+interface Ascent {
+  first: Evaluation;
+  above: Evaluation;
+  normMax: Value;
+}
+
+/** The methods that take a second gradient uphill and make a direction of the two. */
+function ascending(
+  method: string,
+  base: Optimizer,
+  rho: number | Schedule,
+  settings: Readonly<Record<string, number>>,
+  adaptive: boolean,
+  direction: (ascent: Ascent) => readonly Value[],
+): Optimizer {
+  const rhoMax = toSchedule(rho);
+  return {
+    config: { method, rho: rhoMax.config, ...settings, base: base.base.config },
+    base: base.base,
+    rhoMax,
+    ...always({
+      gradientEvaluations: 2,
+      direction: (context) => {
+        const { first, evaluate, perturb, rhoMax: radius } = context;
+        const above = evaluate(perturb(first.gradients, { adaptive }).at(radius));
+        const normMax = norm(above.gradients);
+        return {
+          direction: direction({ first, above, normMax }),
+          diagnostics: ascentDiagnostics(context, above, normMax),
+        };
+      },
+    }),
+  };
+}
+
+/** What the pass uphill tells: L⁺, MaxS, ‖g⁺‖ and cos(g, g⁺). */
+export function ascentDiagnostics({ first }: DirectionContext, above: Evaluation, normMax: Value) {
+  return {
+    loss_max: above.loss,
+    max_sharpness: sub(above.loss, first.loss),
+    grad_norm_max: normMax,
+    cos_grad_max: cosine(first.gradients, above.gradients, norm(first.gradients), normMax),
   };
 }

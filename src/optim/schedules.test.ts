@@ -169,10 +169,11 @@ test("an optimizer's configuration says everything that tells it from another, a
     variant: "released",
     rhoMax: { name: "constant", value: 0.1 },
     rhoMin: { name: "proportional-to-learning-rate", high: 0.05, low: 0 },
+    adaptive: false,
     base: { name: "sgd", momentum: 0.9, nesterov: true, weightDecay: 0.001 },
   });
   assert.deepEqual(
-    [sgd(), sam(sgd()), bilateralSam(sgd())].map(({ gradientEvaluations }) => gradientEvaluations),
+    [sgd(), sam(sgd()), bilateralSam(sgd())].map(({ steps }) => steps.step.gradientEvaluations),
     [1, 2, 3],
   );
 });

@@ -42,6 +42,27 @@ export function cosine(): LearningRateSchedule {
   };
 }
 
+/** From the peak in a straight line to `end` of it. */
+export function linear({ end = 0 }: { end?: number } = {}): LearningRateSchedule {
+  if (!(end >= 0 && end <= 1))
+    throw new UserError(`linear schedule: end is ${end}; it has to be from 0 to 1`);
+  return {
+    config: { name: "linear", end },
+    factor: ({ step, totalSteps }) => 1 + (end - 1) * (step / totalSteps),
+    low: end,
+  };
+}
+
+/** From the peak to 0 as (1 − t/T)^power: PyTorch's PolynomialLR. */
+export function polynomial({ power = 2 }: { power?: number } = {}): LearningRateSchedule {
+  requirePositive("polynomial schedule: power", power);
+  return {
+    config: { name: "polynomial", power },
+    factor: ({ step, totalSteps }) => (1 - step / totalSteps) ** power,
+    low: 0,
+  };
+}
+
 /** Times `gamma` after every `epochs` epochs: PyTorch's StepLR. */
 export function stepDecay({ epochs, gamma = 0.1 }: { epochs: number; gamma?: number }): LearningRateSchedule {
   requirePositive("step schedule: epochs", epochs);

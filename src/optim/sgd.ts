@@ -1,6 +1,6 @@
 import { UserError } from "../common/errors.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
-import type { BaseUpdate, Optimizer } from "./optimizer.ts";
+import { type BaseUpdate, type Optimizer, plain } from "./optimizer.ts";
 
 export interface SgdOptions {
   /** μ. Default 0. */
@@ -18,15 +18,16 @@ export interface SgdOptions {
  */
 export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOptions = {}): Optimizer {
   requireFraction("momentum", momentum);
-  if (!(weightDecay >= 0 && Number.isFinite(weightDecay))) {
-    throw new UserError(`weightDecay is ${weightDecay}; it has to be 0 or more`);
-  }
+  requireDecay(weightDecay);
   if (nesterov && momentum === 0) throw new UserError("nesterov needs a momentum above 0");
   const base: BaseUpdate = {
     config: { name: "sgd", momentum, nesterov, weightDecay },
     state: momentum > 0 ? ["momentum"] : [],
-    update: ({ parameter, direction, state: [buffer], learningRate }) => {
-      const decayed = weightDecay > 0 ? add(direction, mul(parameter, weightDecay)) : direction;
+    sharedState: [],
+    updateShared: () => [],
+    update: ({ parameter, direction, state: [buffer], learningRate, decayFactor }) => {
+      const decay = weightDecay * decayFactor;
+      const decayed = decay > 0 ? add(direction, mul(parameter, decay)) : direction;
       const next = momentum > 0 ? add(mul(buffer, momentum), decayed) : decayed;
       const move = nesterov ? add(decayed, mul(next, momentum)) : next;
       return {
@@ -35,15 +36,18 @@ export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOpti
       };
     },
   };
-  return {
-    config: { method: "sgd", base: base.config },
-    base,
-    gradientEvaluations: 1,
-    direction: ({ first }) => ({ direction: first.gradients, diagnostics: {} }),
-  };
+  return plain(base);
 }
 
-function requireFraction(what: string, value: number): void {
-  if (!(value >= 0 && value < 1))
+/** Throws unless a setting is at least 0 and below 1. */
+export function requireFraction(what: string, value: number): void {
+  if (!(value >= 0 && value < 1)) {
     throw new UserError(`${what} is ${value}; it has to be at least 0 and below 1`);
+  }
+}
+
+export function requireDecay(weightDecay: number): void {
+  if (!(weightDecay >= 0 && Number.isFinite(weightDecay))) {
+    throw new UserError(`weightDecay is ${weightDecay}; it has to be 0 or more`);
+  }
 }

@@ -1,73 +1,134 @@
-import { gradients } from "../autodiff/gradients.ts";
+import { UserError } from "../common/errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
-import { copyInto } from "../graph/walk.ts";
-import type { Evaluation, Optimizer } from "./optimizer.ts";
-import { norm } from "./vectors.ts";
+import { add, mul, sub } from "../ops/arithmetic.ts";
+import { minimum } from "../ops/comparison.ts";
+import type { Direction, DirectionContext, Optimizer } from "./optimizer.ts";
+import { defaultSettings, type ParameterSettings } from "./parameter-groups.ts";
+import { average, MicroBatches, type Objective, Passes } from "./passes.ts";
+import { perturbation } from "./perturbation.ts";
+import { averageName } from "./state.ts";
+import { divideOrZero, norm } from "./vectors.ts";
 
-/** What is minimised: a graph from parameters, buffers and a batch to a loss. */
-export interface Objective {
-  loss: Value;
-  /** The graph's inputs that are trained, by their names. */
-  parameters: ReadonlyMap<string, Value>;
-  /** What the buffers (running statistics) become after a pass in training mode, by the names of their inputs. */
-  buffers: ReadonlyMap<string, Value>;
+export type { Objective } from "./passes.ts";
+
+export interface TrainingStepOptions {
+  /** Which kind of the optimizer's steps. Default: its first, the complete one. */
+  step?: string;
+  /** How each parameter is treated, by its name. Default: all alike. */
+  settings?: ReadonlyMap<string, ParameterSettings>;
+  /** Scale d down to this norm where it is longer, once. */
+  clipNorm?: number;
+  /** Cut the mini-batch into so many equal parts; the objective is built for one part. Default 1. */
+  microBatches?: number;
+  /**
+   * With several parts: one perturbation from the whole mini-batch's gradient (`"batch"`, default), or one per part
+   * (`"micro-batch"`: m-sharpness, arXiv 2010.01412 section 4.1).
+   */
+  perturbationPer?: "batch" | "micro-batch";
+  /** Keep a running average of the weights, blended with the scalar input `average_weight`. Default false. */
+  averageWeights?: boolean;
 }
 
 /**
  * One optimizer step as one graph: every gradient evaluation, the perturbations, the update, the buffers and all
  * diagnostics.
  *
- * Inputs: each parameter and buffer under its name, `<parameter>.<state>` for the optimizer's state, the objective's
- * data, and the scalars `learning_rate`, `rho_max`, `rho_min` as far as the optimizer needs them. Outputs:
- * `<name>.next` for each parameter, buffer and state tensor, and the scalars `loss`, `grad_norm`, `direction_norm` and
- * the optimizer's diagnostics.
+ * Inputs: each parameter and buffer under its name, `<parameter>.<state>` and `optimizer.<state>` for the optimizer's
+ * state, the objective's data, and the scalars `learning_rate`, `rho_max`, `rho_min` as far as the optimizer needs
+ * them. Outputs: `<name>.next` for each parameter, buffer and state tensor that the step changes, and the scalars
+ * `loss`, `grad_norm`, `direction_norm` and the optimizer's diagnostics.
  *
  * Every pass sees the same batch; buffers take their next values from pass 1 alone.
  */
-export function trainingStep(objective: Objective, optimizer: Optimizer): Graph {
-  const step = new Graph();
-  const names = [...objective.parameters.keys()];
-  const inputs = [...objective.parameters.values()];
-  const parameters = inputs.map(({ type, shape }, index) => step.input(names[index], type, shape));
-  const scalar = (name: string) => step.input(name, parameters[0].type, []);
+export function trainingStep(
+  objective: Objective,
+  optimizer: Optimizer,
+  options: TrainingStepOptions = {},
+): Graph {
+  const { settings, clipNorm, microBatches = 1, perturbationPer = "batch", averageWeights = false } = options;
+  const rule = optimizer.steps[options.step ?? Object.keys(optimizer.steps)[0]];
+  const graph = new Graph();
+  const settingsOf = (name: string) => settings?.get(name) ?? defaultSettings;
+  const names = [...objective.parameters.keys()].filter((name) => !settingsOf(name).frozen);
+  if (names.length === 0) throw new UserError("all parameters are frozen; there is nothing to train");
+  const inputLike = (name: string, { type, shape }: Value) => graph.input(name, type, shape);
+  const parameters = names.map((name) => inputLike(name, objective.parameters.get(name)!));
+  const scalar = (name: string) => graph.input(name, parameters[0].type, []);
 
-  const pass = (weights: readonly Value[], scope: string, more: readonly Value[] = []) =>
-    step.scoped(scope, () => {
-      const bindings = new Map(inputs.map((input, index) => [input, weights[index]]));
-      const [loss, ...others] = copyInto(step, [objective.loss, ...more], bindings);
-      return { evaluation: { loss, gradients: gradients(loss, weights) } satisfies Evaluation, others };
-    });
-
-  const { evaluation: first, others: buffers } = pass(parameters, "pass1", [...objective.buffers.values()]);
-  let passes = 1;
-  const { direction, start, diagnostics } = optimizer.direction({
+  const passes = new Passes(graph, objective, names, new MicroBatches(objective, microBatches));
+  const own = names.map(settingsOf);
+  const context: Omit<DirectionContext, "first" | "evaluate"> = {
     parameters,
-    first,
-    evaluate: (weights) => pass(weights, `pass${++passes}`).evaluation,
+    perturb: (along, perturbationOptions) => perturbation(parameters, along, own, perturbationOptions),
+    state: (name) => names.map((parameter, index) => inputLike(`${parameter}.${name}`, parameters[index])),
     rhoMax: scalar("rho_max"),
     rhoMin: scalar("rho_min"),
+  };
+  const parts = perturbationPer === "micro-batch" ? passes.perPart() : [passes.whole()];
+  const made = parts.map(({ first: firstPass, evaluate }) => {
+    const first = firstPass(rule.firstAt?.(context) ?? parameters);
+    return { first, ...rule.direction({ ...context, first, evaluate }) };
   });
+  const { first, direction, start = parameters, state = {}, diagnostics } = averageOf(made);
 
   const learningRate = scalar("learning_rate");
+  const length = norm(direction);
+  const clipped = clipNorm === undefined ? direction : clip(direction, length, clipNorm);
+  const { base } = optimizer;
+  const shared = base.updateShared(base.sharedState.map((name) => scalar(`optimizer.${name}`)));
+  for (const [slot, name] of base.sharedState.entries()) graph.output(`optimizer.${name}.next`, shared[slot]);
   for (const [index, name] of names.entries()) {
-    const state = stateNames(optimizer, name);
-    const next = optimizer.base.update({
-      parameter: (start ?? parameters)[index],
-      direction: direction[index],
-      state: state.map((stateName) => step.input(stateName, parameters[index].type, parameters[index].shape)),
-      learningRate,
+    const { learningRate: rate, weightDecay } = own[index];
+    const stateNames = base.state.map((slot) => `${name}.${slot}`);
+    const next = base.update({
+      parameter: start[index],
+      direction: clipped[index],
+      state: stateNames.map((stateName) => inputLike(stateName, parameters[index])),
+      sharedState: shared,
+      learningRate: rate === 1 ? learningRate : mul(learningRate, rate),
+      decayFactor: weightDecay,
     });
-    step.output(`${name}.next`, next.parameter);
-    for (const [slot, stateName] of state.entries()) step.output(`${stateName}.next`, next.state[slot]);
+    graph.output(`${name}.next`, next.parameter);
+    for (const [slot, stateName] of stateNames.entries()) graph.output(`${stateName}.next`, next.state[slot]);
+    for (const [key, values] of Object.entries(state)) graph.output(`${name}.${key}.next`, values[index]);
+    if (averageWeights) {
+      const average = inputLike(`${name}.${averageName}`, parameters[index]);
+      const moved = mul(sub(next.parameter, average), scalar("average_weight"));
+      graph.output(`${name}.${averageName}.next`, add(average, moved));
+    }
   }
-  for (const [index, name] of [...objective.buffers.keys()].entries())
-    step.output(`${name}.next`, buffers[index]);
-  const scalars = { loss: first.loss, grad_norm: norm(first.gradients), direction_norm: norm(direction) };
-  for (const [name, value] of Object.entries({ ...scalars, ...diagnostics })) step.output(name, value);
-  return step;
+  for (const [name, value] of passes.buffers) graph.output(`${name}.next`, value);
+  const scalars = { loss: first.loss, grad_norm: norm(first.gradients), direction_norm: length };
+  for (const [name, value] of Object.entries({ ...scalars, ...diagnostics })) graph.output(name, value);
+  return graph;
 }
 
-/** Names of the optimizer's state tensors of a parameter. */
-export function stateNames(optimizer: Optimizer, parameter: string): string[] {
-  return optimizer.base.state.map((name) => `${parameter}.${name}`);
+/** What several parts of a mini-batch made, as one. */
+function averageOf(parts: readonly (Direction & { first: { loss: Value; gradients: readonly Value[] } })[]) {
+  const lists = (of: (part: (typeof parts)[number]) => readonly Value[] | undefined) => {
+    const all = parts.map(of);
+    return all[0]?.map((_, index) => average(all.map((list) => list![index])));
+  };
+  const [{ diagnostics, state = {} }] = parts;
+  return {
+    first: {
+      loss: average(parts.map(({ first }) => first.loss)),
+      gradients: lists(({ first }) => first.gradients)!,
+    },
+    direction: lists((part) => part.direction)!,
+    start: lists((part) => part.start),
+    state: Object.fromEntries(
+      Object.keys(state).map((name) => [name, lists((part) => part.state?.[name])!]),
+    ) as Record<string, Value[]>,
+    diagnostics: Object.fromEntries(
+      Object.keys(diagnostics).map((name) => [name, average(parts.map((part) => part.diagnostics[name]))]),
+    ),
+  };
+}
+
+function clip(direction: readonly Value[], length: Value, longest: number): Value[] {
+  if (!(longest > 0)) throw new UserError(`the norm to clip to is ${longest}; it has to be above 0`);
+  // Where d is 0 it stays 0, whatever the factor.
+  const factor = minimum(divideOrZero(length.graph.scalar(longest, length.type), length), 1);
+  return direction.map((value) => mul(value, factor));
 }

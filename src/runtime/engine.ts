@@ -1,7 +1,6 @@
-import type { TensorData } from "../onnx/tensor.ts";
+import type { Tensors } from "../onnx/tensor.ts";
 
-/** Tensors by name. */
-export type Tensors = Record<string, TensorData>;
+export type { Tensors } from "../onnx/tensor.ts";
 
 export interface RunOptions {
   /**

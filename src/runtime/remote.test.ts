@@ -9,7 +9,8 @@ import { matMul } from "../ops/linear.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { bilateralSam } from "../optim/bilateral-sam.ts";
 import { sgd } from "../optim/sgd.ts";
-import { stateNames, trainingStep } from "../optim/training-step.ts";
+import { initialState } from "../optim/state.ts";
+import { trainingStep } from "../optim/training-step.ts";
 import { affine, using, vector } from "../testing/engines.ts";
 import { assertSameTensors, networkKinds, numbers, randomSample } from "../testing/networks.ts";
 import type { Engine, Tensors } from "./engine.ts";
@@ -30,13 +31,7 @@ describe("the two engines give the same bits", () => {
         const optimizer = bilateralSam(sgd({ momentum: 0.9, weightDecay: 1e-3 }));
         await using(open(), async (engine) => {
           await engine.load("step", compile(trainingStep(objective, optimizer)));
-          const state = [...objective.parameters].flatMap(([name, { shape, type }]) =>
-            stateNames(optimizer, name).map((key) => [
-              key,
-              tensorData(new Array(shape.reduce((a, b) => a * b, 1)).fill(0), shape, type),
-            ]),
-          );
-          await engine.write({ ...start, ...Object.fromEntries(state) });
+          await engine.write({ ...start, ...initialState(objective, optimizer, start) });
           const outputs: Tensors[] = [];
           for (let step = 0; step < 10; step++) {
             const feeds = {

@@ -1,3 +1,4 @@
+import { randomStream } from "../common/random.ts";
 import { evaluationBatches, trainingBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { sharpnessGraph, sharpnessRecord } from "../flatness/sharpness.ts";
@@ -5,7 +6,7 @@ import { scalarData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 import { compile } from "../lower/compile.ts";
-import { buildModel, type Layer, type Model } from "../nn/module.ts";
+import { buildModel, drawRandomInputs, type Layer, type Model } from "../nn/module.ts";
 import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/losses.ts";
 import { argMax } from "../ops/reduction.ts";
 import type { Objective } from "../optim/training-step.ts";
@@ -28,28 +29,32 @@ export function classificationObjective(
 ): { objective: Objective; model: Model } {
   const model = buildModel(layer, { inputShape, batchSize, training });
   const target = model.graph.input("target", "int32", [batchSize]);
+  const input = (name: string) => model.graph.inputs.get(name)!;
   return {
     model,
     objective: {
       loss: softmaxCrossEntropy(model.logits, target, loss),
-      parameters: new Map(model.parameters.map(({ name }) => [name, model.graph.inputs.get(name)!])),
-      buffers: model.bufferUpdates,
+      parameters: new Map(model.parameters.map(({ name }) => [name, input(name)])),
+      // In inference mode they stay what they are.
+      buffers: new Map(model.buffers.map(({ name }) => [name, model.bufferUpdates.get(name) ?? input(name)])),
     },
   };
 }
 
-/** The feeds of each training step of an epoch. */
+/** The feeds of each training step of an epoch: images, classes, and what the network wants drawn at random. */
 export function* trainingFeeds(
   dataset: ImageDataset,
-  options: Parameters<typeof trainingBatches>[1],
+  model: Model,
+  { microBatches, ...options }: Parameters<typeof trainingBatches>[1] & { microBatches: number },
 ): Generator<Tensors> {
+  const random = randomStream(options.seed, "network", options.epoch);
   for (const { input, target } of trainingBatches(dataset, options)) {
-    yield feedsOf(dataset, input, target);
+    yield { ...feedsOf(dataset, input, target), ...drawRandomInputs(model, random, microBatches) };
   }
 }
 
-/** Images in one evaluation batch, at most. */
-const evaluationBatchSize = 1000;
+/** Images that are evaluated at a time, at most: enough to be fast, few enough for large networks to fit in memory. */
+const evaluationBatchSize = 250;
 
 /** Measures a classifier whose parameters are stored in an engine, on data sets of its image shape. */
 export class ClassifierEvaluation {
@@ -100,7 +105,7 @@ export class ClassifierEvaluation {
 
 /**
  * The one-step sharpness of the training loss (smoothed labels, no augmentation, BatchNorm in inference mode) on the
- * first images of a data set, for a classifier whose parameters are stored in an engine.
+ * first images of a data set (a whole number of evaluation batches), for a classifier whose parameters are stored in an engine.
  */
 export class SharpnessMeasurement {
   private readonly engine: Engine;
@@ -119,15 +124,17 @@ export class SharpnessMeasurement {
     dataset: ImageDataset,
     { rho, images, ...loss }: { rho: number; images: number } & CrossEntropyOptions,
   ) {
-    const batchSize = Math.min(images, dataset.count);
+    const batchSize = Math.min(images, dataset.count, evaluationBatchSize);
+    const parts = Math.floor(Math.min(images, dataset.count) / batchSize);
     const { objective } = classificationObjective(classifier, { batchSize, training: false, ...loss });
-    await engine.load("sharpness", compile(sharpnessGraph(objective)));
-    const [{ input, target }] = evaluationBatches(dataset, { batchSize, limit: batchSize });
+    await engine.load("sharpness", compile(sharpnessGraph(objective, { parts })));
+    const measured = parts * batchSize;
+    const [{ input, target }] = evaluationBatches(dataset, { batchSize: measured, limit: measured });
     const feeds = () => ({
       ...feedsOf(dataset, input.slice(), target.slice()),
       rho: scalarData(rho, "float32"),
     });
-    return new SharpnessMeasurement(engine, feeds, { rho, images: batchSize });
+    return new SharpnessMeasurement(engine, feeds, { rho, images: measured });
   }
 
   async measure(): Promise<SharpnessRecord> {
@@ -163,12 +170,23 @@ function dependsOnBatchSize(one: Graph, other: Graph): boolean {
 
 /** Images and class numbers as the inputs of a classifier. */
 export function feedsOf(
-  { channels, height, width }: ImageDataset,
+  dataset: ImageDataset,
   input: Float32Array<ArrayBuffer>,
   target: Int32Array<ArrayBuffer>,
 ): Tensors {
   return {
-    input: { type: "float32", shape: [target.length, channels, height, width], data: input },
+    ...imageFeed(dataset, input),
     target: { type: "int32", shape: [target.length], data: target },
+  };
+}
+
+/** The feed of a network's images alone. */
+export function imageFeed(
+  { channels, height, width }: ImageDataset,
+  input: Float32Array<ArrayBuffer>,
+): Tensors {
+  const size = channels * height * width;
+  return {
+    input: { type: "float32", shape: [input.length / size, channels, height, width], data: input },
   };
 }

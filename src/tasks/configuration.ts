@@ -4,7 +4,8 @@ import { UserError } from "../common/errors.ts";
 import { parse } from "../common/schema.ts";
 import { datasetNames } from "../data/dataset.ts";
 import { modelNames } from "../nn/models.ts";
-import { bilateralSamVariants } from "../optim/bilateral-sam.ts";
+import { parameterKinds, perturbChoices } from "../optim/parameter-groups.ts";
+import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 
 // A run as one document. The schema is complete: parsing fills every default in, so that the document written to
 // `run.json` says all there is to know.
@@ -14,50 +15,15 @@ const nonNegative = z.number().min(0);
 const positive = z.number().positive();
 const count = z.number().int().positive();
 
-const baseUpdate = z.strictObject({
-  name: z.literal("sgd").default("sgd"),
-  momentum: z.number().min(0).lt(1).default(0.9),
-  nesterov: z.boolean().default(false),
-  weightDecay: nonNegative.default(1e-3),
+const parameterGroup = z.strictObject({
+  names: z.union([z.string(), z.array(z.string())]).optional(),
+  kinds: z.union([z.enum(parameterKinds), z.array(z.enum(parameterKinds))]).optional(),
+  learningRate: nonNegative.optional(),
+  weightDecay: nonNegative.optional(),
+  rho: nonNegative.optional(),
+  perturbed: z.boolean().optional(),
+  frozen: z.boolean().optional(),
 });
-
-const radius = z.union([
-  nonNegative,
-  z.strictObject({ name: z.literal("constant"), value: nonNegative }),
-  z.strictObject({
-    name: z.literal("proportional-to-learning-rate"),
-    high: nonNegative,
-    low: nonNegative.default(0),
-  }),
-]);
-
-const optimizer = z.discriminatedUnion("method", [
-  z.strictObject({ method: z.literal("sgd"), base: baseUpdate.prefault({}) }),
-  z.strictObject({ method: z.literal("sam"), rho: radius.default(0.05), base: baseUpdate.prefault({}) }),
-  z.strictObject({
-    method: z.literal("bilateral-sam"),
-    variant: z.enum(bilateralSamVariants).default("paper"),
-    rhoMax: radius.default(0.05),
-    rhoMin: radius.default({ name: "proportional-to-learning-rate", high: 0.05, low: 0 }),
-    base: baseUpdate.prefault({}),
-  }),
-]);
-
-const simpleSchedule = z.discriminatedUnion("name", [
-  z.strictObject({ name: z.literal("constant") }),
-  z.strictObject({ name: z.literal("cosine") }),
-  z.strictObject({ name: z.literal("step"), epochs: count, gamma: positive.default(0.1) }),
-]);
-
-const schedule = z.discriminatedUnion("name", [
-  ...simpleSchedule.options,
-  z.strictObject({
-    name: z.literal("warm-up"),
-    epochs: positive,
-    start: fraction.default(0.01),
-    after: simpleSchedule.default({ name: "cosine" }),
-  }),
-]);
 
 const settings = {
   data: z.enum(datasetNames).default("fashion-mnist"),
@@ -74,13 +40,32 @@ const settings = {
     })
     .default({}),
   model: z.enum(modelNames).default("mlp"),
-  optimizer: optimizer.prefault({ method: "bilateral-sam" }),
+  optimizer: optimizerSettings.prefault({ method: "bilateral-sam" }),
   learningRate: positive.default(0.05),
-  schedule: schedule.default({ name: "cosine" }),
+  schedule: scheduleSettings.default({ name: "cosine" }),
   epochs: count.default(20),
   batchSize: count.default(128),
   labelSmoothing: z.number().min(0).lt(1).default(0.1),
   labelSmoothingKind: z.enum(["uniform", "kl"]).default("uniform"),
+  /** How single parameters are treated: who is perturbed, and groups by name or kind. */
+  parameters: z
+    .strictObject({
+      perturb: z.enum(perturbChoices).default("all"),
+      groups: z.array(parameterGroup).default([]),
+    })
+    .prefault({}),
+  /** Longest d that reaches the base update. */
+  clipNorm: positive.optional(),
+  /** Equal parts a mini-batch is computed in, and what a perturbation is computed from. */
+  microBatches: count.default(1),
+  perturbationPer: z.enum(["batch", "micro-batch"]).default("batch"),
+  /** A second network whose weights are an average of those of training. */
+  averaging: z
+    .discriminatedUnion("name", [
+      z.strictObject({ name: z.literal("exponential"), decay: z.number().min(0).lt(1).default(0.999) }),
+      z.strictObject({ name: z.literal("stochastic"), from: fraction.default(0.75) }),
+    ])
+    .optional(),
   onNonFinite: z.enum(["stop", "skip"]).default("stop"),
   seed: z.number().int().default(1),
   threads: count.default(() => availableParallelism()),
@@ -91,8 +76,6 @@ const settings = {
 /** Names of runs, which become folders. */
 export const runName = /^\w[\w.-]*$/;
 
-export const optimizerNames = ["sgd", "sam", "bilateral-sam"] as const;
-
 const runSchema = z.strictObject(settings);
 const comparisonSchema = z.strictObject({
   ...settings,
@@ -100,7 +83,7 @@ const comparisonSchema = z.strictObject({
     .array(
       z.strictObject({
         name: z.string().regex(runName, "it has to be letters, digits, dots and dashes"),
-        optimizer,
+        optimizer: optimizerSettings,
       }),
     )
     .min(1),
@@ -109,7 +92,6 @@ const comparisonSchema = z.strictObject({
 export type RunConfiguration = z.infer<typeof runSchema>;
 /** What a person writes: every setting may be left out. */
 export type RunSettings = z.input<typeof runSchema>;
-export type OptimizerSettings = z.infer<typeof optimizer>;
 export type ComparisonSettings = z.input<typeof comparisonSchema>;
 
 /** One run of a comparison: its folder's name and its complete configuration. */

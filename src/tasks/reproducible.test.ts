@@ -51,7 +51,7 @@ const optimizers: Record<string, RunSettings["optimizer"]> = {
 
 async function losses(options: TrainOptions): Promise<number[]> {
   const found: number[] = [];
-  await train({ ...settings, model: "mlp", ...options, onStep: ({ loss }) => found.push(loss) });
+  await train({ ...settings, model: "mlp", threads: 1, ...options, onStep: ({ loss }) => found.push(loss) });
   return found;
 }
 

@@ -1,3 +1,4 @@
+import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
 import { trainingBatches } from "../data/batches.ts";
 import { type DatasetPair, type ImageDataset, subset, withLabelNoise } from "../data/dataset.ts";
@@ -5,13 +6,16 @@ import { compile } from "../lower/compile.ts";
 import { createModel } from "../nn/models.ts";
 import { initialTensors, type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import { type Objective, stateNames, trainingStep } from "../optim/training-step.ts";
+import { resolveGroups } from "../optim/parameter-groups.ts";
+import { initialState } from "../optim/state.ts";
+import { type Objective, type TrainingStepOptions, trainingStep } from "../optim/training-step.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { environment } from "../train/environment.ts";
 import { NonFiniteError, trainingLoop } from "../train/loop.ts";
 import type { EpochRecord, RunSummary, StepRecord } from "../train/records.ts";
 import { type Checkpoint, type ExistingRun, RunFolder } from "../train/run-folder.ts";
+import { averagedTensors, averageWeightAt } from "./averaging.ts";
 import {
   type Classifier,
   ClassifierEvaluation,
@@ -58,6 +62,8 @@ export interface RunResult {
   epochs: readonly EpochRecord[];
   /** The network of the last finished epoch as an ONNX file: input `input`, output `logits`. */
   model: Uint8Array;
+  /** The network of averaged weights, likewise, where the configuration keeps one and the run was finished. */
+  averagedModel?: Uint8Array;
   /** Steps that were dropped because something was not finite (`onNonFinite: "skip"`), since the run was last begun or resumed. */
   skippedSteps: number;
   /** Why the run ended early, if a loss or gradient was not finite. */
@@ -67,20 +73,24 @@ export interface RunResult {
 /** Trains an image classifier: from a checked configuration and data to metrics, a summary and an ONNX model. */
 export async function runClassification(request: RunRequest): Promise<RunResult> {
   const { configuration, signal, onStart, onStep, onEpoch } = request;
-  const { batchSize, seed, augmentation, epochs: totalEpochs } = configuration;
+  const { batchSize, microBatches, seed, augmentation, epochs: totalEpochs } = configuration;
   const setup = prepare(request);
   const { train, optimizer, model, stepsPerEpoch } = setup;
   const batchesOf = (epoch: number) => ({ batchSize, seed, epoch, augmentation });
   // Settings that do not fit the data are found before anything is written.
   trainingBatches(train, batchesOf(1));
-  const step = compile(trainingStep(setup.objective, optimizer));
+  const steps = Object.keys(optimizer.steps).map((step) => ({
+    step,
+    program: compile(trainingStep(setup.objective, optimizer, { ...setup.options, step })),
+  }));
   const folder = await openFolder(request, optimizer);
 
   const engine = openEngine({ threads: configuration.threads });
   try {
-    await engine.load("step", step);
+    for (const { step, program } of steps) await engine.load(step, program);
     const measure = await prepareMeasurements(engine, setup, configuration);
-    const initial = { ...zeroState(setup.objective.parameters, optimizer), ...initialTensors(model, seed) };
+    const weights = initialTensors(model, seed);
+    const initial = { ...weights, ...initialState(setup.objective, optimizer, weights, setup.options) };
     let last: Checkpoint | undefined = folder?.checkpoint;
     await engine.write(last?.tensors ?? initial);
     const epochs: EpochRecord[] = [...(folder?.epochs ?? [])];
@@ -92,14 +102,15 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     let failure: NonFiniteError | undefined;
     const finished = await trainingLoop({
       engine,
-      program: "step",
       optimizer,
       learningRate: configuration.learningRate,
       schedule: createSchedule(configuration.schedule),
       epochs: totalEpochs,
       stepsPerEpoch,
       finishedEpochs,
-      batches: (epoch) => trainingFeeds(train, batchesOf(epoch)),
+      batches: (epoch) => trainingFeeds(train, model, { ...batchesOf(epoch), microBatches }),
+      averageWeight:
+        configuration.averaging && averageWeightAt(configuration.averaging, totalSteps, stepsPerEpoch),
       onNonFinite: configuration.onNonFinite,
       signal,
       onStep: (record) => {
@@ -107,14 +118,14 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
         folder?.append(record);
         onStep?.(record);
       },
-      onEpoch: async ({ seconds, ...epoch }) => {
+      onEpoch: async ({ seconds, gradientEvaluations, ...epoch }) => {
         const record: EpochRecord = {
           type: "epoch",
           ...epoch,
           ...(await measure()),
           seconds,
           imagesPerSecond: (stepsPerEpoch * batchSize) / seconds,
-          gradientEvaluations: epoch.step * optimizer.gradientEvaluations,
+          gradientEvaluations: (last?.epoch.gradientEvaluations ?? 0) + gradientEvaluations,
         };
         epochs.push(record);
         last = { epoch: record, seconds: (last?.seconds ?? 0) + seconds, tensors: await engine.read() };
@@ -130,10 +141,12 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
 
     const onnx = trainedModel(setup, last?.tensors ?? initial);
     const status = failure ? "diverged" : finished ? "finished" : "interrupted";
-    const summary = last && summarize(request.name, setup, last, status);
+    const averaged =
+      finished && configuration.averaging ? await finishAverage(engine, setup, batchSize) : undefined;
+    const summary = last && { ...summarize(request.name, setup, last, status), ...averaged?.summary };
     folder?.flush();
-    if (summary) await folder?.finish(summary, onnx);
-    return { summary, epochs, model: onnx, skippedSteps, failure };
+    if (summary) await folder?.finish(summary, onnx, averaged?.model);
+    return { summary, epochs, model: onnx, averagedModel: averaged?.model, skippedSteps, failure };
   } finally {
     await engine.close();
   }
@@ -149,6 +162,8 @@ interface Setup {
   optimizer: Optimizer;
   objective: Objective;
   model: Model;
+  /** How every step treats the parameters and the mini-batch. */
+  options: TrainingStepOptions;
   stepsPerEpoch: number;
 }
 
@@ -164,6 +179,18 @@ function prepare({ configuration, data, layer, optimizer }: RunRequest): Setup {
     layer: layer ?? createModel(configuration.model, shape),
     inputShape: [channels, height, width],
   };
+  const { parameters, clipNorm, microBatches, perturbationPer, averaging } = configuration;
+  if (batchSize % microBatches !== 0) {
+    throw new UserError(
+      `microBatches is ${microBatches}; it has to divide the batch size, which is ${batchSize}`,
+    );
+  }
+  const { objective, model } = classificationObjective(classifier, {
+    batchSize: batchSize / microBatches,
+    training: true,
+    labelSmoothing,
+    labelSmoothingKind,
+  });
   return {
     train: noisy?.dataset ?? drawn,
     test: data.test,
@@ -171,8 +198,26 @@ function prepare({ configuration, data, layer, optimizer }: RunRequest): Setup {
     classifier,
     optimizer: optimizer ?? createOptimizer(configuration.optimizer),
     stepsPerEpoch: Math.floor(drawn.count / batchSize),
-    ...classificationObjective(classifier, { batchSize, training: true, labelSmoothing, labelSmoothingKind }),
+    objective,
+    model,
+    options: {
+      settings: resolveGroups(model.parameters, parameters.groups, parameters.perturb),
+      clipNorm,
+      microBatches,
+      perturbationPer,
+      averageWeights: averaging !== undefined,
+    },
   };
+}
+
+/** The network of averaged weights, measured on the test images. */
+async function finishAverage(engine: Engine, { classifier, model, train, test }: Setup, batchSize: number) {
+  const tensors = await averagedTensors(engine, classifier, model, train, batchSize);
+  await engine.write(tensors);
+  const { loss: testLoss, accuracy: testAccuracy } = await (
+    await ClassifierEvaluation.prepare(engine, classifier, test, "test")
+  ).measure();
+  return { summary: { averaged: { testAccuracy, testLoss } }, model: inferenceModel(classifier, tensors) };
 }
 
 async function openFolder({ out, existing = "refuse", ...request }: RunRequest, optimizer: Optimizer) {
@@ -222,19 +267,6 @@ function describe(
     model: layer ? "custom" : configuration.model,
     optimizer: optimizer.config,
   };
-}
-
-function zeroState(
-  parameters: ReadonlyMap<string, { shape: readonly number[] }>,
-  optimizer: Optimizer,
-): Tensors {
-  const state: Tensors = {};
-  for (const [name, { shape }] of parameters) {
-    for (const key of stateNames(optimizer, name)) {
-      state[key] = { type: "float32", shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) };
-    }
-  }
-  return state;
 }
 
 function summarize(

@@ -111,10 +111,15 @@ test("an optimizer of one's own: doubled gradients at half the learning rate are
   const doubled: Optimizer = {
     ...base,
     config: { method: "doubled", base: base.base.config },
-    direction: ({ first }) => ({
-      direction: first.gradients.map((gradient) => ops.mul(gradient, 2)),
-      diagnostics: {},
-    }),
+    steps: {
+      step: {
+        gradientEvaluations: 1,
+        direction: ({ first }) => ({
+          direction: first.gradients.map((gradient) => ops.mul(gradient, 2)),
+          diagnostics: {},
+        }),
+      },
+    },
   };
   const out = join(root, "doubled");
   const own = await train({ ...quick, optimizer: doubled, learningRate: 0.025, out });

@@ -52,7 +52,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     signal,
     ...rest
   } = options;
-  const ownOptimizer = typeof optimizer === "object" && "direction" in optimizer ? optimizer : undefined;
+  const ownOptimizer = typeof optimizer === "object" && "steps" in optimizer ? optimizer : undefined;
   const configuration = parseRun({
     ...rest,
     ...(typeof data === "string" && { data }),

@@ -5,6 +5,7 @@ import { elementCount, Graph, type Value } from "../graph/graph.ts";
 import {
   batchNorm,
   conv2d,
+  dropout,
   flatten,
   globalAveragePool,
   linear,
@@ -12,11 +13,12 @@ import {
   sequential,
   tanh,
 } from "../nn/layers.ts";
-import { buildModel, type Layer } from "../nn/module.ts";
+import { buildModel, drawRandomInputs, type Layer } from "../nn/module.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import { type Objective, stateNames, trainingStep } from "../optim/training-step.ts";
+import { initialState } from "../optim/state.ts";
+import { type Objective, trainingStep } from "../optim/training-step.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { compileForTest } from "./numeric.ts";
 import type { Float } from "./problems.ts";
@@ -33,14 +35,14 @@ export interface Sample {
   batch: () => Tensors;
 }
 
-export const networkKinds = ["mlp", "mlp with BatchNorm", "cnn with BatchNorm"] as const;
+export const networkKinds = ["mlp", "mlp with BatchNorm", "cnn with BatchNorm and Dropout"] as const;
 export type NetworkKind = (typeof networkKinds)[number];
 
 /** A network of random widths and random parameters with cross entropy; BatchNorm `bn0` sees the input itself. */
 export function randomSample(kind: NetworkKind, type: Float, random: Random): Sample {
   const size = (least: number, most: number) => least + random.integer(most - least + 1);
   const [channels, hidden, classes, batchSize] = [size(1, 3), size(3, 8), size(2, 5), size(4, 9)];
-  const isConvolutional = kind === "cnn with BatchNorm";
+  const isConvolutional = kind === "cnn with BatchNorm and Dropout";
   const inputShape = isConvolutional ? [channels, size(4, 6), size(4, 6)] : [size(3, 7)];
   const layers: Record<NetworkKind, () => Layer> = {
     mlp: () => sequential({ fc1: linear(inputShape[0], hidden), tanh: tanh(), fc2: linear(hidden, classes) }),
@@ -52,12 +54,13 @@ export function randomSample(kind: NetworkKind, type: Float, random: Random): Sa
         relu: relu(),
         fc2: linear(hidden, classes),
       }),
-    "cnn with BatchNorm": () =>
+    "cnn with BatchNorm and Dropout": () =>
       sequential({
         bn0: batchNorm(channels),
         conv1: conv2d(channels, hidden, 3, { padding: 1, bias: false }),
         bn1: batchNorm(hidden),
         relu1: relu(),
+        drop: dropout(0.3),
         conv2: conv2d(hidden, hidden, 3, { stride: 2, padding: 1 }),
         bn2: batchNorm(hidden),
         relu2: relu(),
@@ -95,6 +98,7 @@ export function randomSample(kind: NetworkKind, type: Float, random: Random): Sa
         [batchSize],
         "int32",
       ),
+      ...drawRandomInputs(model, random),
     }),
   };
 }
@@ -119,13 +123,7 @@ export interface StepSettings {
 /** A training step in an engine of its own, its state at zero: run it as often as needed, then close it. */
 export async function openStep({ objective, start, type }: Sample, optimizer: Optimizer) {
   const { engine, close } = await compileForTest(trainingStep(objective, optimizer));
-  const state = [...objective.parameters].flatMap(([name, { shape }]) =>
-    stateNames(optimizer, name).map((key) => [key, new Float64Array(elementCount(shape)), shape] as const),
-  );
-  await engine.write({
-    ...start,
-    ...Object.fromEntries(state.map(([key, zeros, shape]) => [key, tensorData(zeros, shape, type)])),
-  });
+  await engine.write({ ...start, ...initialState(objective, optimizer, start) });
   return {
     run: async (batch: Tensors, { learningRate, rhoMax = 0, rhoMin = 0 }: StepSettings) => {
       const scalar = (value: number) => tensorData([value], [], type);

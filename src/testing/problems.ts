@@ -26,8 +26,11 @@ export interface OptimizerFixture {
   initial: Record<string, FixtureTensor>;
   cases: {
     name: string;
-    base: { lr: number; m: number; nes: boolean; wd: number };
-    method: { method: string; rho_max?: number; rho_min?: number };
+    base: { lr: number; wd: number } & (
+      | { m: number; nes: boolean }
+      | { b1: number; b2: number; eps: number; dec: boolean }
+    );
+    method: { method: string; rho_max?: number; rho_min?: number; adaptive?: boolean; gsam_alpha?: number };
     steps: Record<string, number>[];
     final: Record<string, FixtureTensor>;
     runningStats?: Record<string, FixtureTensor>;

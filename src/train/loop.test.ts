@@ -44,7 +44,6 @@ async function follow({ answer = () => ({}), ...options }: Setting = {}) {
   const stepsPerEpoch = options.stepsPerEpoch ?? 3;
   const end = trainingLoop({
     engine,
-    program: "step",
     optimizer: sgd(),
     learningRate: 0.1,
     schedule: constantRate(),

@@ -6,8 +6,7 @@ import type { StepRecord } from "./records.ts";
 
 export interface LoopOptions {
   engine: Engine;
-  /** Name of the training step in the engine. */
-  program: string;
+  /** Each kind of its steps is a program of the same name in the engine. */
   optimizer: Optimizer;
   /** The peak, and how it changes. */
   learningRate: number;
@@ -22,9 +21,21 @@ export interface LoopOptions {
   onNonFinite?: "stop" | "skip";
   onStep: (record: StepRecord) => void;
   /** Called after each epoch with the mean of its losses (NaN when all its steps were dropped) and the seconds its steps took. */
-  onEpoch: (epoch: { epoch: number; step: number; trainLoss: number; seconds: number }) => Promise<void>;
+  onEpoch: (epoch: EpochEnd) => Promise<void>;
+  /** Weight of each step's weights in their running average, where one is kept. */
+  averageWeight?: (step: number) => number;
   /** Ends the loop after the step that is running. */
   signal?: AbortSignal;
+}
+
+export interface EpochEnd {
+  epoch: number;
+  /** Steps so far. */
+  step: number;
+  trainLoss: number;
+  seconds: number;
+  /** Mini-batch gradients computed in this epoch. */
+  gradientEvaluations: number;
 }
 
 /** A loss, gradient, ς or weight that is not finite. The message names step, pass and quantity. */
@@ -39,7 +50,7 @@ export class NonFiniteError extends Error {
 export async function trainingLoop(options: LoopOptions): Promise<boolean> {
   const {
     engine,
-    program,
+    optimizer,
     epochs,
     stepsPerEpoch,
     finishedEpochs = 0,
@@ -52,11 +63,16 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
     let step = (epoch - 1) * stepsPerEpoch;
     let lossSum = 0;
     let counted = 0;
+    let gradientEvaluations = 0;
     const feeds = batches(epoch)[Symbol.iterator]();
     for (let next = feeds.next(); !next.done; ) {
       if (signal?.aborted) return false;
-      const scalars = scalarsAt(options, step);
-      const running = engine.run(program, { ...next.value, ...asTensors(scalars) }, { advance: true });
+      const progress = progressAt(options, step);
+      const kind = optimizer.stepAt(progress);
+      gradientEvaluations += optimizer.steps[kind].gradientEvaluations;
+      const scalars = scalarsAt(optimizer, progress);
+      const feed = { ...next.value, ...asTensors(scalars, options.averageWeight?.(step)) };
+      const running = engine.run(kind, feed, { advance: true });
       // Where preparing the next batch throws, that is what the caller gets to hear, whatever becomes of this step.
       running.catch(() => {});
       next = feeds.next();
@@ -76,6 +92,7 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
       step,
       trainLoss: lossSum / counted,
       seconds: (performance.now() - started) / 1000,
+      gradientEvaluations,
     });
   }
   return true;
@@ -87,28 +104,35 @@ interface Scalars {
   rhoMin?: number;
 }
 
-function scalarsAt(
-  { optimizer, learningRate, schedule, epochs, stepsPerEpoch }: LoopOptions,
+/** Where training is at a step (counted from 0). */
+export function progressAt(
+  {
+    learningRate,
+    schedule,
+    epochs,
+    stepsPerEpoch,
+  }: Pick<LoopOptions, "learningRate" | "schedule" | "epochs" | "stepsPerEpoch">,
   step: number,
-): Scalars {
+): Progress {
   const place = { step, totalSteps: epochs * stepsPerEpoch, stepsPerEpoch };
   const now = learningRate * schedule.factor(place);
-  const progress: Progress = {
-    ...place,
-    learningRate: { now, high: learningRate, low: learningRate * schedule.low },
-  };
+  return { ...place, learningRate: { now, high: learningRate, low: learningRate * schedule.low } };
+}
+
+function scalarsAt(optimizer: Optimizer, progress: Progress): Scalars {
   return {
-    learningRate: now,
+    learningRate: progress.learningRate.now,
     ...(optimizer.rhoMax && { rhoMax: optimizer.rhoMax.at(progress) }),
     ...(optimizer.rhoMin && { rhoMin: optimizer.rhoMin.at(progress) }),
   };
 }
 
-function asTensors({ learningRate, rhoMax, rhoMin }: Scalars): Tensors {
+function asTensors({ learningRate, rhoMax, rhoMin }: Scalars, averageWeight = 0): Tensors {
   return {
     learning_rate: scalarData(learningRate, "float32"),
     rho_max: scalarData(rhoMax ?? 0, "float32"),
     rho_min: scalarData(rhoMin ?? 0, "float32"),
+    average_weight: scalarData(averageWeight, "float32"),
   };
 }
 

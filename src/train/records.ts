@@ -96,6 +96,8 @@ export interface RunSummary {
   gradientEvaluations: number;
   /** Seconds of training, evaluation left out. */
   seconds: number;
+  /** The network of averaged weights, where one is kept (`model-average.onnx`). */
+  averaged?: { testAccuracy: number; testLoss: number };
 }
 
 /** `run.json`: everything needed to repeat the run and to know where it ran. */

@@ -14,6 +14,7 @@ const names = {
   summary: "summary.json",
   checkpoint: "checkpoint.safetensors",
   model: "model.onnx",
+  averagedModel: "model-average.onnx",
   report: "report.html",
 } as const;
 
@@ -97,8 +98,9 @@ export class RunFolder {
   }
 
   /** Writes the end of the run. */
-  async finish(summary: RunSummary, model: Uint8Array): Promise<void> {
+  async finish(summary: RunSummary, model: Uint8Array, averagedModel?: Uint8Array): Promise<void> {
     this.flush();
+    if (averagedModel) await replaceFile(join(this.path, names.averagedModel), averagedModel);
     await replaceFile(join(this.path, names.model), model);
     await writeJson(join(this.path, names.summary), summary);
   }

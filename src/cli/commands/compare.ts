@@ -3,8 +3,8 @@ import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import type { DatasetPair } from "../../data/dataset.ts";
 import { compare } from "../../tasks/compare.ts";
-import { type NamedRun, parseComparison } from "../../tasks/configuration.ts";
-import { createOptimizer, optimizerLabel } from "../../tasks/optimizers.ts";
+import { type NamedRun, parseComparison, type RunConfiguration } from "../../tasks/configuration.ts";
+import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../tasks/optimizers.ts";
 import type { RunSummary } from "../../train/records.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
@@ -70,9 +70,13 @@ interface CompareRequest {
 
 /** Trains all runs, shows how they go, writes the report and prints the table. Returns the exit code. */
 export async function compareAndPresent({ runs, data, out, flags, signal }: CompareRequest): Promise<number> {
-  const evaluations = (run: NamedRun) => createOptimizer(run.configuration.optimizer).gradientEvaluations;
+  const evaluations = ({ configuration }: NamedRun) =>
+    evaluationsPerStep(configuration, stepsPerEpoch(configuration, data));
   const progress = new ProgressDisplay({
-    totalWork: runs.reduce((sum, run) => sum + stepsOf(run, data) * evaluations(run), 0),
+    totalWork: runs.reduce((sum, run) => {
+      const { epochs } = run.configuration;
+      return sum + epochs * stepsPerEpoch(run.configuration, data) * evaluations(run);
+    }, 0),
   });
   const labelOf = (run: NamedRun, index: number) =>
     `[${index + 1}/${runs.length}] ${optimizerLabel(createOptimizer(run.configuration.optimizer).config)}`;
@@ -104,7 +108,6 @@ export async function compareAndPresent({ runs, data, out, flags, signal }: Comp
   return !finished ? interruptedExitCode : failed ? 1 : 0;
 }
 
-function stepsOf({ configuration }: NamedRun, data: DatasetPair): number {
-  const images = configuration.limit ?? data.train.count;
-  return configuration.epochs * Math.floor(images / configuration.batchSize);
+function stepsPerEpoch({ limit, batchSize }: RunConfiguration, data: DatasetPair): number {
+  return Math.floor((limit ?? data.train.count) / batchSize);
 }

@@ -11,10 +11,10 @@ import {
   type OutputFlags,
   readConfiguration,
   type SettingFlags,
-  type Settings,
 } from "../options.ts";
 import { freshFolder } from "../output.ts";
 import { say } from "../progress.ts";
+import type { Settings } from "../settings.ts";
 import { chooseRuns, compareAndPresent } from "./compare.ts";
 
 const examples = `

@@ -6,9 +6,9 @@ import { datasetNames } from "../../data/dataset.ts";
 import { evaluateModel } from "../../tasks/evaluate.ts";
 import type { RunRecord } from "../../train/records.ts";
 import { loadWithProgress } from "../data.ts";
-import { numberOption } from "../options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
+import { numberOption } from "../settings.ts";
 
 const examples = `
 Examples:

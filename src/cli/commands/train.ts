@@ -6,8 +6,8 @@ import { createOptimizer, optimizerLabel } from "../../tasks/optimizers.ts";
 import { runClassification } from "../../tasks/run.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
+import { addOptimizerFlags } from "../optimizer-options.ts";
 import {
-  addOptimizerFlags,
   addOutputFlags,
   addSettingFlags,
   applyFlags,
@@ -58,7 +58,7 @@ async function trainAndPresent(configuration: RunConfiguration, flags: OutputFla
       out,
       existing: existingRun(flags),
       signal,
-      ...progress.follow(label, optimizer.gradientEvaluations),
+      ...progress.follow(label, 1),
     });
     progress.done(outcomeLine(label, result));
     if (result.summary) await present(out, flags);

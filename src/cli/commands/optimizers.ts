@@ -1,0 +1,101 @@
+import Table from "cli-table3";
+import { Command } from "commander";
+import { modelNames } from "../../nn/models.ts";
+import { parseRun } from "../../tasks/configuration.ts";
+import { measureStepCosts, type StepCost } from "../../tasks/step-cost.ts";
+import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
+import { printJson } from "../output.ts";
+import { say } from "../progress.ts";
+import { choices, numberOption } from "../settings.ts";
+
+const examples = `
+Examples:
+  $ lowland optimizers
+  $ lowland optimizers --model cnn --batch-size 64 --json`;
+
+/** What the table shows: every method over SGD, every base update, and the cheaper forms. */
+const shown = [
+  { method: "sgd" },
+  { method: "adam" },
+  { method: "adamw" },
+  { method: "lion" },
+  { method: "rmsprop" },
+  { method: "momentum-sam" },
+  { method: "sam" },
+  { method: "asam" },
+  { method: "gsam" },
+  { method: "bilateral-sam" },
+  { method: "bilateral-sam", variant: "released" },
+  { method: "bilateral-sam", variant: "two-pass" },
+  { method: "bilateral-sam", adaptive: true, rhoMax: 0.5, rhoMin: 0.5 },
+  { method: "bilateral-sam", every: 4 },
+  { method: "bilateral-sam", reuse: 4 },
+  { method: "bilateral-sam", base: { name: "adamw" } },
+];
+
+interface Flags {
+  model: string;
+  batchSize: number;
+  threads?: number;
+  json?: boolean;
+}
+
+/** `lowland optimizers`: what there is, and what a step of each costs on this machine. */
+export function optimizersCommand(): Command {
+  return new Command("optimizers")
+    .description("list the optimizers with what a step of each costs on this machine")
+    .option("--model <name>", `network to time: ${choices(modelNames)}`, "mlp")
+    .option("--batch-size <n>", "images in one step", numberOption, 128)
+    .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
+    .option("--json", "print the table as JSON and nothing else on standard output")
+    .addHelpText("after", examples)
+    .action(async (flags: Flags) => {
+      // The schema checks the numbers and fills in every optimizer's defaults.
+      const { model, batchSize } = parseRun({ model: flags.model, batchSize: flags.batchSize });
+      const optimizers = shown.map((optimizer) => parseRun({ optimizer }).optimizer);
+      const signal = interruptSignal();
+      const shape = { channels: 1, height: 28, width: 28, classes: 10 };
+      let told = performance.now();
+      const costs = await measureStepCosts({
+        model,
+        shape,
+        batchSize,
+        optimizers,
+        threads: flags.threads,
+        signal,
+        onProgress: (done, total) => {
+          if (performance.now() - told < 2000) return;
+          told = performance.now();
+          say(`timing: round ${done} of ${total}`);
+        },
+      });
+      if (signal.aborted) {
+        process.exitCode = interruptedExitCode;
+      } else if (flags.json) {
+        printJson(costs);
+      } else {
+        process.stdout.write(
+          `${tableOf(costs)}\n\nA step of ${model} on ${batchSize} images of 1×28×28: median of alternating rounds.\n`,
+        );
+      }
+    });
+}
+
+function tableOf(costs: readonly StepCost[]): string {
+  const [{ milliseconds: base }] = costs;
+  const table = new Table({
+    head: ["optimizer", "gradients", "ms", "× sgd", "state"],
+    colAligns: ["left", "right", "right", "right", "right"],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { optimizer, gradientEvaluations, milliseconds, stateBytes } of costs) {
+    table.push([
+      optimizer,
+      String(gradientEvaluations),
+      milliseconds.toFixed(milliseconds < 10 ? 2 : 1),
+      (milliseconds / base).toFixed(2),
+      `${(stateBytes / 2 ** 20).toFixed(2)} MiB`,
+    ]);
+  }
+  return table.toString();
+}

@@ -1,0 +1,114 @@
+import type { Command } from "commander";
+import { UserError } from "../common/errors.ts";
+import { bilateralSamVariants } from "../optim/bilateral-sam.ts";
+import { baseNames, optimizerNames } from "../tasks/optimizer-settings.ts";
+import { choices, defined, isObject, merged, numberOption, type Settings } from "./settings.ts";
+
+// The flags that say how to train, and how they override the optimizer of a document.
+
+export interface OptimizerFlags {
+  optimizer?: string;
+  base?: string;
+  variant?: string;
+  rhoMax?: number;
+  rhoMin?: number;
+  alpha?: number;
+  adaptive?: boolean;
+  every?: number;
+  reuse?: number;
+  from?: number;
+}
+
+/** The settings of the base update, which every method has. */
+export interface BaseFlags {
+  momentum?: number;
+  nesterov?: boolean;
+  weightDecay?: number;
+}
+
+export function addBaseFlags(command: Command): Command {
+  return command
+    .option("--momentum <μ>", "momentum of the base optimizer (default: 0.9 for sgd)", numberOption)
+    .option("--nesterov", "Nesterov momentum")
+    .option(
+      "--weight-decay <λ>",
+      "weight decay of the base optimizer (default: 0.001 for sgd)",
+      numberOption,
+    );
+}
+
+export function addOptimizerFlags(command: Command): Command {
+  return command
+    .option("--optimizer <name>", `how to train: ${choices(optimizerNames)} (default: bilateral-sam)`)
+    .option("--base <name>", `what it goes over: ${choices(baseNames)} (default: sgd)`)
+    .option(
+      "--rho-max <ρ>",
+      "radius of the ascent, for sam and its kin the only one (default: 0.05)",
+      numberOption,
+    )
+    .option(
+      "--rho-min <ρ>",
+      "radius of the descent at the peak learning rate, which it follows (default: 0.05)",
+      numberOption,
+    )
+    .option("--variant <name>", `variant of bilateral-sam: ${choices(bilateralSamVariants)} (default: paper)`)
+    .option("--adaptive", "radii of bilateral-sam relative to each weight, as asam's")
+    .option("--alpha <α>", "share of the orthogonal part that gsam takes off (default: 0.4)", numberOption)
+    .option("--every <k>", "the whole method at every k-th step, the base optimizer between", numberOption)
+    .option("--reuse <k>", "the whole method at every k-th step, its kept part between", numberOption)
+    .option("--from <share>", "the base optimizer alone for this share of training", numberOption);
+}
+
+/** Which methods a flag means something for. */
+const meaning: Record<Exclude<keyof OptimizerFlags, "optimizer">, readonly string[]> = {
+  base: ["sam", "asam", "gsam", "momentum-sam", "bilateral-sam"],
+  rhoMax: ["sam", "asam", "gsam", "momentum-sam", "bilateral-sam"],
+  rhoMin: ["bilateral-sam"],
+  variant: ["bilateral-sam"],
+  adaptive: ["bilateral-sam"],
+  alpha: ["gsam"],
+  every: ["sam", "asam", "gsam", "bilateral-sam"],
+  reuse: ["sam", "asam", "gsam", "bilateral-sam"],
+  from: ["sam", "asam", "gsam", "bilateral-sam"],
+};
+
+/** A document's optimizer with the flags' settings in place of its own. Throws for flags without a meaning for it. */
+export function applyOptimizerFlags(
+  given: Settings,
+  { optimizer, base, ...flags }: OptimizerFlags,
+): Settings {
+  const method = optimizer ?? given.method ?? "bilateral-sam";
+  // Another method keeps what it goes over, unless it is a base update itself.
+  const isBase = (baseNames as readonly unknown[]).includes(method);
+  const sameMethod = optimizer === undefined || optimizer === given.method;
+  const chosen = sameMethod ? given : defined({ base: isBase ? undefined : given.base });
+  requireMeaning(method, { base, ...flags });
+  const { rhoMax, rhoMin, ...plain } = flags;
+  const radii =
+    method === "bilateral-sam"
+      ? {
+          rhoMax,
+          rhoMin: rhoMin === undefined ? undefined : { name: "proportional-to-learning-rate", high: rhoMin },
+        }
+      : { rho: rhoMax };
+  const settings = { ...chosen, method, ...defined({ ...radii, ...plain }) };
+  return base === undefined ? settings : { ...settings, base: { name: base } };
+}
+
+/** An optimizer with settings of its base update in place of its own. */
+export function withBase(optimizer: unknown, flags: BaseFlags): unknown {
+  const base = defined({ ...flags });
+  if (Object.keys(base).length === 0 || !isObject(optimizer)) return optimizer;
+  return { ...optimizer, base: merged(optimizer.base, base) };
+}
+
+function requireMeaning(method: unknown, flags: Omit<OptimizerFlags, "optimizer">): void {
+  // A method that is not there is the schema's to tell.
+  if (!(optimizerNames as readonly unknown[]).includes(method)) return;
+  for (const [name, value] of Object.entries(flags)) {
+    const methods = meaning[name as keyof typeof meaning];
+    if (value === undefined || methods.includes(String(method))) continue;
+    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    throw new UserError(`${flag} has no meaning for ${method}; choose --optimizer ${methods.join(" or ")}`);
+  }
+}

@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { type Ended, lowland, readJsonFile, temporaryFolder } from "../testing/cli.ts";
+import type { RunSummary } from "../train/records.ts";
+
+// What goes where: results on standard output, everything else on standard error, and without a terminal no control
+// characters on either.
+
+const folder = temporaryFolder();
+const settings = {
+  data: "digits",
+  epochs: 2,
+  limit: 192,
+  batchSize: 64,
+  threads: 1,
+  sharpness: { images: 64 },
+};
+const runs = [
+  { name: "sgd", optimizer: { method: "sgd" } },
+  { name: "bilateral-sam", optimizer: { method: "bilateral-sam" } },
+];
+writeFileSync(join(folder, "run.json"), JSON.stringify({ ...settings, ...runs[1], name: undefined }));
+writeFileSync(join(folder, "comparison.json"), JSON.stringify({ ...settings, runs }));
+/** A learning rate that breaks the second epoch. */
+const breaking = {
+  ...settings,
+  optimizer: { method: "sgd" },
+  schedule: { name: "step", epochs: 1, gamma: 1e30 },
+};
+writeFileSync(join(folder, "breaking.json"), JSON.stringify(breaking));
+
+const run = (...args: string[]) => lowland(args, { cwd: folder });
+const lines = (text: string) => text.trim().split("\n");
+
+function isPlain({ stdout, stderr }: Ended) {
+  for (const text of [stdout, stderr]) {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\x7f]/);
+  }
+}
+
+const runFiles = [
+  "checkpoint.safetensors",
+  "metrics.jsonl",
+  "model.onnx",
+  "report.html",
+  "run.json",
+  "summary.json",
+];
+
+describe("lowland train", { concurrency: 2 }, () => {
+  let plain: Ended;
+  let json: Ended;
+  before(async () => {
+    [plain, json] = await Promise.all([
+      run("train", "--config", "run.json", "--out", "plain"),
+      run("train", "--config", "run.json", "--out", "json", "--json"),
+    ]);
+  });
+
+  test("prints a table and where the report is, and on standard error how the run ended", () => {
+    assert.equal(plain.code, 0, plain.stderr);
+    isPlain(plain);
+    assert.match(plain.stdout, / test .*\noptimizer +acc\. %/);
+    assert.match(plain.stdout, /bilateral-sam \(paper/);
+    assert.ok(plain.stdout.trimEnd().endsWith(`Report: ${join("plain", "report.html")}`));
+    assert.match(
+      plain.stderr,
+      /^✓ bilateral-sam \(paper, ρmax 0\.05, ρmin 0\.05→0\): test \d+\.\d\d %, \d+ s\n$/,
+    );
+  });
+
+  test("with --json prints the summary, one document, and writes the same folder", () => {
+    assert.equal(json.code, 0, json.stderr);
+    isPlain(json);
+    const summary: RunSummary = JSON.parse(json.stdout);
+    assert.deepEqual(summary, readJsonFile(folder, "json", "summary.json"));
+    assert.deepEqual([summary.name, summary.status, summary.epochs], ["json", "finished", 2]);
+    const plainSummary = readJsonFile(folder, "plain", "summary.json");
+    assert.equal(summary.testAccuracy, plainSummary.testAccuracy);
+    for (const name of ["plain", "json"]) assert.deepEqual(readdirSync(join(folder, name)).sort(), runFiles);
+    assert.match(readFileSync(join(folder, "json", "report.html"), "utf8"), /^<!doctype html>/i);
+    assert.equal(lines(json.stderr).length, 1);
+  });
+
+  test("evaluate measures what the run told, as a line or as JSON", async () => {
+    const [line, document] = await Promise.all([
+      run("evaluate", "plain"),
+      run("evaluate", join("plain", "model.onnx"), "--data", "digits", "--json"),
+    ]);
+    for (const ended of [line, document]) {
+      assert.equal(ended.code, 0, ended.stderr);
+      isPlain(ended);
+    }
+    const { testAccuracy, testLoss } = readJsonFile(folder, "plain", "summary.json");
+    const result = JSON.parse(document.stdout);
+    assert.deepEqual([result.accuracy, result.images, result.data], [testAccuracy, 360, "digits"]);
+    assert.ok(Math.abs(result.loss - testLoss) < 1e-5);
+    assert.ok(line.stdout.includes(`accuracy ${(100 * testAccuracy).toFixed(2)} %`), line.stdout);
+    assert.equal(lines(line.stdout).length, 1);
+  });
+
+  test("a run that diverges says in one line where, keeps its last epoch and fails", async () => {
+    const ended = await run("train", "--config", "breaking.json", "--out", "broken", "--json");
+    assert.equal(ended.code, 1);
+    isPlain(ended);
+    assert.equal(lines(ended.stderr).length, 1);
+    assert.match(ended.stderr, /^✗ sgd: step 5 \(epoch 2\): the loss of pass 1 \(at w\) is [^\n.]+\n$/);
+    const summary: RunSummary = JSON.parse(ended.stdout);
+    assert.deepEqual([summary.status, summary.epochs, summary.steps], ["diverged", 1, 3]);
+    assert.deepEqual(readdirSync(join(folder, "broken")).sort(), runFiles);
+  });
+});
+
+describe("lowland compare", { concurrency: 2 }, () => {
+  test("shows each run as it ends, then the table; --only takes some", async () => {
+    const ended = await run("compare", "--config", "comparison.json", "--only", "sgd", "--out", "one");
+    assert.equal(ended.code, 0, ended.stderr);
+    isPlain(ended);
+    assert.match(ended.stderr, /^✓ \[1\/1\] sgd: test [^\n]+\n$/);
+    assert.deepEqual(readdirSync(join(folder, "one")).sort(), ["comparison.json", "report.html", "sgd"]);
+  });
+
+  test("with --json prints the list of summaries, and --resume repeats no finished run", async () => {
+    const args = ["compare", "--config", "comparison.json", "--out", "two", "--json"];
+    const first = await run(...args);
+    assert.equal(first.code, 0, first.stderr);
+    isPlain(first);
+    const summaries: RunSummary[] = JSON.parse(first.stdout);
+    assert.deepEqual(
+      summaries.map(({ name, status }) => [name, status]),
+      [
+        ["sgd", "finished"],
+        ["bilateral-sam", "finished"],
+      ],
+    );
+    assert.ok(existsSync(join(folder, "two", "report.html")));
+    const again = await run(...args, "--resume");
+    assert.equal(again.code, 0, again.stderr);
+    assert.deepEqual(JSON.parse(again.stdout), summaries);
+  });
+});

@@ -1,0 +1,127 @@
+import { gradients } from "../autodiff/gradients.ts";
+import { UserError } from "../common/errors.ts";
+import type { Graph, Value } from "../graph/graph.ts";
+import { copyInto, leavesOf, nodesOf } from "../graph/walk.ts";
+import { add, mul } from "../ops/arithmetic.ts";
+import { slice } from "../ops/movement.ts";
+import type { Evaluation } from "./optimizer.ts";
+
+/** What is minimised: a graph from parameters, buffers and a batch to a loss. */
+export interface Objective {
+  loss: Value;
+  /** The graph's inputs that are trained, by their names. */
+  parameters: ReadonlyMap<string, Value>;
+  /** What the buffers (running statistics) become after a pass in training mode, by the names of their inputs. */
+  buffers: ReadonlyMap<string, Value>;
+}
+
+/** The two ways to take a gradient in a step. */
+export interface PassPair {
+  /** Pass 1, which buffers take their next values from. */
+  first(weights: readonly Value[]): Evaluation;
+  /** A further pass on the same data. */
+  evaluate(weights: readonly Value[]): Evaluation;
+}
+
+/** How a mini-batch is cut into equal parts along its first axis. */
+export class MicroBatches {
+  readonly count: number;
+  private readonly data: readonly Value[];
+
+  constructor(objective: Objective, count: number) {
+    if (!(Number.isInteger(count) && count >= 1)) {
+      throw new UserError(`microBatches is ${count}; it has to be a whole number of 1 or more`);
+    }
+    this.count = count;
+    const outputs = [objective.loss, ...objective.buffers.values()];
+    this.data = leavesOf(nodesOf(outputs), outputs).filter(
+      ({ origin }) =>
+        origin.kind === "input" &&
+        !objective.parameters.has(origin.name) &&
+        !objective.buffers.has(origin.name),
+    );
+  }
+
+  /** What stands for the objective's data inputs in one part. */
+  bindings(graph: Graph, part: number): [Value, Value][] {
+    if (this.count === 1) return [];
+    return this.data.map((value) => {
+      const [size, ...rest] = value.shape;
+      const name = value.origin.kind === "input" ? value.origin.name : "";
+      const whole = graph.input(name, value.type, [size * this.count, ...rest]);
+      return [value, slice(whole, { axes: [0], starts: [part * size], ends: [(part + 1) * size] })];
+    });
+  }
+}
+
+/** Builds the gradient evaluations of a training step. */
+export class Passes {
+  /** The buffers' next values, once pass 1 is built. */
+  readonly buffers = new Map<string, Value>();
+  private readonly graph: Graph;
+  private readonly objective: Objective;
+  private readonly trained: readonly Value[];
+  private readonly parts: MicroBatches;
+  private made = 0;
+
+  /** Gradients are taken for the parameters of the given names. */
+  constructor(graph: Graph, objective: Objective, names: readonly string[], parts: MicroBatches) {
+    this.graph = graph;
+    this.objective = objective;
+    this.parts = parts;
+    this.trained = names.map((name) => objective.parameters.get(name)!);
+  }
+
+  /** Passes over the whole mini-batch: the mean over its parts. */
+  whole(): PassPair {
+    const all = this.perPart();
+    const mean = (evaluations: readonly Evaluation[]): Evaluation => ({
+      loss: average(evaluations.map(({ loss }) => loss)),
+      gradients: evaluations[0].gradients.map((_, index) =>
+        average(evaluations.map((one) => one.gradients[index])),
+      ),
+    });
+    return {
+      first: (weights) => mean(all.map((part) => part.first(weights))),
+      evaluate: (weights) => mean(all.map((part) => part.evaluate(weights))),
+    };
+  }
+
+  /** Passes over each part by itself. */
+  perPart(): PassPair[] {
+    return Array.from({ length: this.parts.count }, (_, part) => ({
+      first: (weights) => this.pass(weights, part, true),
+      evaluate: (weights) => this.pass(weights, part, false),
+    }));
+  }
+
+  private pass(weights: readonly Value[], part: number, updatesBuffers: boolean): Evaluation {
+    const { loss, buffers } = this.objective;
+    return this.graph.scoped(`pass${++this.made}`, () => {
+      const bindings = new Map<Value, Value>([
+        ...this.trained.map((input, index): [Value, Value] => [input, weights[index]]),
+        ...this.parts.bindings(this.graph, part),
+        ...this.currentBuffers(),
+      ]);
+      const wanted = updatesBuffers ? [loss, ...buffers.values()] : [loss];
+      const [built, ...next] = copyInto(this.graph, wanted, bindings);
+      for (const [index, value] of next.entries()) this.buffers.set([...buffers.keys()][index], value);
+      return { loss: built, gradients: gradients(built, weights) };
+    });
+  }
+
+  /** Buffers that an earlier part has already moved on. */
+  private currentBuffers(): [Value, Value][] {
+    const { graph } = this.objective.loss;
+    return [...this.buffers].map(([name, value]) => [graph.inputs.get(name)!, value]);
+  }
+}
+
+/** The mean of tensors of one shape. */
+export function average(values: readonly Value[]): Value {
+  if (values.length === 1) return values[0];
+  return mul(
+    values.reduce((sum, value) => add(sum, value)),
+    1 / values.length,
+  );
+}

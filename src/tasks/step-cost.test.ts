@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseRun } from "./configuration.ts";
+import { measureStepCosts } from "./step-cost.ts";
+
+test("the cost of a step: gradients, and the memory of what each optimizer keeps", async () => {
+  const settings = [
+    { method: "sgd", base: { momentum: 0 } },
+    { method: "sgd" },
+    { method: "adam" },
+    { method: "bilateral-sam", every: 4 },
+    { method: "bilateral-sam", reuse: 2 },
+  ];
+  const rounds: number[] = [];
+  const costs = await measureStepCosts({
+    model: "mlp",
+    shape: { channels: 1, height: 4, width: 4, classes: 3 },
+    batchSize: 2,
+    optimizers: settings.map((optimizer) => parseRun({ optimizer }).optimizer),
+    rounds: 1,
+    threads: 1,
+    onProgress: (done) => rounds.push(done),
+  });
+  // 16 × 256 + 256, 256 × 128 + 128, 128 × 3 + 3 numbers of four bytes.
+  const bytes = 4 * (16 * 256 + 256 + 256 * 128 + 128 + 128 * 3 + 3);
+  // Adam keeps a mean and a mean of squares per weight, and their two weights for all; reuse keeps a direction.
+  assert.deepEqual(
+    costs.map(({ gradientEvaluations, stateBytes }) => [gradientEvaluations, stateBytes]),
+    [
+      [1, 0],
+      [1, bytes],
+      [1, 2 * bytes + 8],
+      [1.5, bytes],
+      [2, 2 * bytes],
+    ],
+  );
+  assert.ok(costs.every(({ milliseconds }) => milliseconds > 0));
+  assert.deepEqual(rounds, [1, 2, 3]);
+});
