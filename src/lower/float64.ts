@@ -1,13 +1,11 @@
 import type { Node, Value } from "../graph/graph.ts";
 import { add, addAll, mul } from "../ops/arithmetic.ts";
-import { greater, where } from "../ops/comparison.ts";
 import { type Convolution, readConvolution } from "../ops/convolution.ts";
-import { abs, exp, log, relu } from "../ops/elementwise.ts";
 import { matMul, transposeLast } from "../ops/linear.ts";
 import { concat, expand, insertZeros, pad, reshape, slice } from "../ops/movement.ts";
-import { floatAttribute } from "../ops/operator.ts";
 import { inverseCounts, readWindow } from "../ops/pooling.ts";
 import { reduceMean, reduceSum } from "../ops/reduction.ts";
+import { float64ElementwiseRules } from "./float64-elementwise.ts";
 import type { LoweringRule } from "./lower.ts";
 import { tapsOf } from "./weight-gradient.ts";
 
@@ -15,6 +13,7 @@ import { tapsOf } from "./weight-gradient.ts";
 // forms here are chosen for being plain: a convolution is one matrix product per kernel tap.
 
 export const float64Rules: Record<string, LoweringRule> = {
+  ...float64ElementwiseRules,
   Conv: ([x, weight, bias], node) => {
     const y = convolve(
       x,
@@ -33,13 +32,6 @@ export const float64Rules: Record<string, LoweringRule> = {
     return [mul(sums, x.graph.constant(inverseCounts(x, node.outputs[0].shape.slice(2), node.attributes)))];
   },
   GlobalAveragePool: ([x]) => [reduceMean(x, x.shape.map((_, axis) => axis).slice(2), true)],
-  LeakyRelu: ([x], node) => [where(greater(x, 0), x, mul(x, floatAttribute(node.attributes, "alpha", 0.01)))],
-  Elu: ([x], node) => {
-    const alpha = floatAttribute(node.attributes, "alpha", 1);
-    return [where(greater(x, 0), x, mul(add(exp(x), -1), alpha))];
-  },
-  // max(x, 0) + ln(1 + e^(−|x|))
-  Softplus: ([x]) => [add(relu(x), log(add(exp(mul(abs(x), -1)), 1)))],
 };
 
 /** y [N, O, out] = Σ over taps of weight[tap]·x[shifted by tap], within each group. */

@@ -51,7 +51,8 @@ export function lower(graph: Graph, { plain = false }: LowerOptions = {}): Graph
     outputs.map(([, value]) => value),
     new Map(),
     (node, inputs) => {
-      const table = node.outputs[0].type === "float64" && float64Rules[node.operator] ? float64Rules : rules;
+      const inFloat64 = [node.outputs[0], node.inputs[0]].some((value) => value?.type === "float64");
+      const table = inFloat64 && Object.hasOwn(float64Rules, node.operator) ? float64Rules : rules;
       return table[node.operator]?.(inputs as readonly Value[], node);
     },
   );

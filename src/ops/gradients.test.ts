@@ -1,10 +1,20 @@
-import { describe, test } from "node:test";
-import { type Random, randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
+import type { Random } from "../common/random.ts";
 import type { Shape, Value } from "../graph/graph.ts";
-import { checkGradient, type GradientCheck } from "../testing/numeric.ts";
+import {
+  awayFromZero,
+  binary,
+  type Case,
+  indices,
+  partner,
+  pick,
+  positive,
+  shapeOf,
+  size,
+  testGradients,
+  unary,
+} from "../testing/gradient-cases.ts";
 import * as arithmetic from "./arithmetic.ts";
-import { greater, maximum, minimum, where } from "./comparison.ts";
+import { greater, where } from "./comparison.ts";
 import { conv } from "./convolution.ts";
 import * as elementwise from "./elementwise.ts";
 import { gemm, linear, matMul } from "./linear.ts";
@@ -14,40 +24,10 @@ import { batchNormInference, batchNormTraining } from "./normalization.ts";
 import { averagePool, globalAveragePool, maxPool } from "./pooling.ts";
 import * as reduction from "./reduction.ts";
 import { logSoftmax, softmax } from "./softmax.ts";
+import { maximum, minimum } from "./variadic.ts";
 
 // Every gradient rule, and the gradient of every gradient, against central differences in float64 on random shapes
 // and settings. Operators that ONNX Runtime has in float32 only are marked and compared with the wider tolerance.
-
-const casesPerRule = 6;
-
-/** One random case of an operator. */
-type Case = (random: Random) => Pick<GradientCheck, "shapes" | "build" | "draw" | "type">;
-
-const size = (random: Random, largest = 4) => 1 + random.integer(largest);
-const shapeOf = (random: Random, rank = random.integer(4)): Shape =>
-  Array.from({ length: rank }, () => size(random));
-const pick = <T>(random: Random, values: readonly T[]): T => values[random.integer(values.length)];
-
-/** A shape that broadcasts with `shape`: axes dropped in front or set to 1. */
-function partner(random: Random, shape: Shape): Shape {
-  return shape.slice(random.integer(shape.length + 1)).map((length) => (random.uniform() < 0.3 ? 1 : length));
-}
-
-function unary(build: (x: Value) => Value, settings: Partial<ReturnType<Case>> = {}): Case {
-  return (random) => ({ shapes: [shapeOf(random)], build: ([x]) => build(x), ...settings });
-}
-
-function binary(build: (a: Value, b: Value) => Value, draw?: GradientCheck["draw"]): Case {
-  return (random) => {
-    const shape = shapeOf(random);
-    const shapes = random.uniform() < 0.5 ? [shape, partner(random, shape)] : [partner(random, shape), shape];
-    return { shapes, build: ([a, b]) => build(a, b), draw };
-  };
-}
-
-/** Away from zero on either side; above zero. */
-const awayFromZero = (random: Random) => (0.5 + random.uniform()) * pick(random, [-1, 1]);
-const positive = (random: Random) => 0.5 + random.uniform();
 
 function reducing(build: (x: Value, axes: readonly number[] | undefined, keep: boolean) => Value): Case {
   return (random) => {
@@ -112,8 +92,8 @@ const cases: Record<string, Case> = {
   Cos: unary(elementwise.cos),
   Tanh: unary(elementwise.tanh),
   Sigmoid: unary(elementwise.sigmoid),
-  Erf: unary(elementwise.erf, { type: "float32" }),
-  "Erf (gelu)": unary(elementwise.gelu, { type: "float32" }),
+  Erf: unary(elementwise.erf),
+  "Erf (gelu)": unary(elementwise.gelu),
   Relu: unary(elementwise.relu, { draw: awayFromZero }),
   "Relu squared": unary((x) => arithmetic.square(elementwise.relu(x)), { draw: awayFromZero }),
   LeakyRelu: unary((x) => arithmetic.square(elementwise.leakyRelu(x, 0.2)), { draw: awayFromZero }),
@@ -296,24 +276,4 @@ const cases: Record<string, Case> = {
   },
 };
 
-function indices(
-  x: Value,
-  values: readonly number[],
-  shape: Shape,
-  type: "int32" | "int64" = "int64",
-): Value {
-  return x.graph.constant(tensorData(values, shape, type));
-}
-
-for (const order of [1, 2] as const) {
-  describe(`derivative ${order} of`, () => {
-    for (const [name, build] of Object.entries(cases)) {
-      test(name, async () => {
-        for (let index = 0; index < casesPerRule; index++) {
-          const random = randomStream(7, `${name} ${order}`, index);
-          await checkGradient({ ...build(random), random, order });
-        }
-      });
-    }
-  });
-}
+testGradients(cases);

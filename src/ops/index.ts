@@ -1,17 +1,19 @@
 // Every operator one can build a graph with; src/index.ts offers them as `ops`.
+export { celu, geluTanh, mish, prelu, selu, softsign } from "./activations.ts";
 export { add, addAll, div, mul, neg, pow, reciprocal, square, sub } from "./arithmetic.ts";
 export {
   and,
   equal,
   greater,
   greaterOrEqual,
+  isInf,
+  isNan,
   less,
   lessOrEqual,
-  maximum,
-  minimum,
   not,
   or,
   where,
+  xor,
 } from "./comparison.ts";
 export { type ConvolutionOptions, conv } from "./convolution.ts";
 export {
@@ -70,3 +72,5 @@ export {
   reduceSumSquare,
 } from "./reduction.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
+export { acos, acosh, asin, asinh, atan, atanh, cosh, sinh, tan } from "./trigonometry.ts";
+export { maximum, maximumOf, meanOf, minimum, minimumOf } from "./variadic.ts";

@@ -149,3 +149,8 @@ export function floatAttribute(attributes: Attributes, name: string, fallback: n
   const value = attributes[name];
   return value && "float" in value ? value.float : fallback;
 }
+
+export function stringAttribute(attributes: Attributes, name: string, fallback: string): string {
+  const value = attributes[name];
+  return value && "string" in value ? value.string : fallback;
+}
