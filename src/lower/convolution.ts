@@ -1,7 +1,9 @@
 import { elementCount, type Node, type Shape, type Value } from "../graph/graph.ts";
 import { type Convolution, conv, readConvolution } from "../ops/convolution.ts";
-import { pad, reshape, reverse, transpose } from "../ops/movement.ts";
+import { reshape, transpose } from "../ops/movement.ts";
 import { apply, int, ints } from "../ops/operator.ts";
+import { pad } from "../ops/padding.ts";
+import { reverse } from "../ops/slicing.ts";
 import { convInnermost } from "./innermost.ts";
 
 /** A convolution with more filters than places in an image, on the whole batch at once. */

@@ -1,10 +1,14 @@
 import type { Node, Value } from "../graph/graph.ts";
-import { add, addAll, mul } from "../ops/arithmetic.ts";
+import { add, addAll, mul, sub } from "../ops/arithmetic.ts";
 import { type Convolution, readConvolution } from "../ops/convolution.ts";
+import { cast } from "../ops/elementwise.ts";
 import { matMul, transposeLast } from "../ops/linear.ts";
-import { concat, expand, insertZeros, pad, reshape, slice } from "../ops/movement.ts";
+import { concat, expand, reshape } from "../ops/movement.ts";
+import { apply } from "../ops/operator.ts";
+import { pad } from "../ops/padding.ts";
 import { inverseCounts, readWindow } from "../ops/pooling.ts";
 import { reduceMean, reduceSum } from "../ops/reduction.ts";
+import { insertZeros, slice } from "../ops/slicing.ts";
 import { float64ElementwiseRules } from "./float64-elementwise.ts";
 import type { LoweringRule } from "./lower.ts";
 import { tapsOf } from "./weight-gradient.ts";
@@ -30,6 +34,13 @@ export const float64Rules: Record<string, LoweringRule> = {
     const ones = expand(x.graph.scalar(1, x.type), [x.shape[1], 1, ...kernel]);
     const sums = convolve(x, ones, { ...window, group: x.shape[1] }, node.outputs[0].shape);
     return [mul(sums, x.graph.constant(inverseCounts(x, node.outputs[0].shape.slice(2), node.attributes)))];
+  },
+  // off + (on − off)·h, with h the same of zeros and ones in float32.
+  OneHot: ([indices, depth, values], { attributes }) => {
+    const bits = values.graph.constant({ type: "float32", shape: [2], data: new Float32Array([0, 1]) });
+    const hot = cast(apply("OneHot", [indices, depth, bits], attributes)[0], values.type);
+    const [off, on] = [0, 1].map((at) => reshape(slice(values, { starts: [at], ends: [at + 1] }), []));
+    return [add(off, mul(sub(on, off), hot))];
   },
   GlobalAveragePool: ([x]) => [reduceMean(x, x.shape.map((_, axis) => axis).slice(2), true)],
 };

@@ -1,6 +1,7 @@
 import { constantNumbers, int64Vector } from "../graph/constants.ts";
 import { elementCount, type Node, type Value } from "../graph/graph.ts";
-import { gatherElements, reshape } from "../ops/movement.ts";
+import { gatherElements } from "../ops/indexing.ts";
+import { reshape } from "../ops/movement.ts";
 import { apply, defineOperator, ints } from "../ops/operator.ts";
 import { readWindow } from "../ops/pooling.ts";
 

@@ -17,12 +17,15 @@ import * as arithmetic from "./arithmetic.ts";
 import { greater, where } from "./comparison.ts";
 import { conv } from "./convolution.ts";
 import * as elementwise from "./elementwise.ts";
+import * as indexing from "./indexing.ts";
 import { gemm, linear, matMul } from "./linear.ts";
 import { softmaxCrossEntropy } from "./losses.ts";
 import * as movement from "./movement.ts";
 import { batchNormInference, batchNormTraining } from "./normalization.ts";
+import { pad } from "./padding.ts";
 import { averagePool, globalAveragePool, maxPool } from "./pooling.ts";
 import * as reduction from "./reduction.ts";
+import { reverse, slice } from "./slicing.ts";
 import { logSoftmax, softmax } from "./softmax.ts";
 import { maximum, minimum } from "./variadic.ts";
 
@@ -153,20 +156,20 @@ const cases: Record<string, Case> = {
     const shape = shapeOf(random, 1 + random.integer(3)).map((length) => length + 2);
     const amounts = () => shape.map(() => random.integer(4) - 1);
     const [before, after] = [amounts(), amounts()];
-    return { shapes: [shape], build: ([x]) => arithmetic.square(movement.pad(x, before, after)) };
+    return { shapes: [shape], build: ([x]) => arithmetic.square(pad(x, before, after)) };
   },
   Slice: (random) => {
     const shape = shapeOf(random, 1 + random.integer(3)).map((length) => length + 2);
     const starts = shape.map(() => random.integer(2));
     const ends = shape.map((length) => pick(random, [length, -1, length - 1]));
     const steps = shape.map(() => 1 + random.integer(3));
-    return { shapes: [shape], build: ([x]) => arithmetic.square(movement.slice(x, { starts, ends, steps })) };
+    return { shapes: [shape], build: ([x]) => arithmetic.square(slice(x, { starts, ends, steps })) };
   },
   "Slice (reverse)": (random) => {
     const shape = shapeOf(random, 1 + random.integer(3));
     return {
       shapes: [shape],
-      build: ([x]) => arithmetic.square(movement.reverse(x, [random.integer(shape.length)])),
+      build: ([x]) => arithmetic.square(reverse(x, [random.integer(shape.length)])),
     };
   },
   GatherElements: (random) => {
@@ -174,7 +177,7 @@ const cases: Record<string, Case> = {
     const places = Array.from({ length: rows * taken }, () => random.integer(columns));
     return {
       shapes: [[rows, columns]],
-      build: ([x]) => arithmetic.square(movement.gatherElements(x, indices(x, places, [rows, taken]), 1)),
+      build: ([x]) => arithmetic.square(indexing.gatherElements(x, indices(x, places, [rows, taken]), 1)),
     };
   },
   ScatterElements: (random) => {
@@ -186,7 +189,7 @@ const cases: Record<string, Case> = {
         [rows, added],
       ],
       build: ([x, updates]) =>
-        arithmetic.square(movement.scatterAdd(x, indices(x, places, [rows, added]), updates, 1)),
+        arithmetic.square(indexing.scatterAdd(x, indices(x, places, [rows, added]), updates, 1)),
     };
   },
   MatMul: (random) => {

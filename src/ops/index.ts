@@ -42,24 +42,13 @@ export {
   sqrt,
   tanh,
 } from "./elementwise.ts";
+export { gather, gatherElements, oneHot, scatterAdd, topK } from "./indexing.ts";
+export { cumulativeSum, depthToSpace, spaceToDepth, split, tile, triangle } from "./layout.ts";
 export { gemm, linear, matMul, transposeLast } from "./linear.ts";
 export { type CrossEntropyOptions, type LabelSmoothingKind, softmaxCrossEntropy } from "./losses.ts";
-export {
-  concat,
-  expand,
-  flatten,
-  gatherElements,
-  insertZeros,
-  pad,
-  reshape,
-  reverse,
-  type SliceRange,
-  scatterAdd,
-  slice,
-  transpose,
-  zeros,
-} from "./movement.ts";
+export { concat, expand, flatten, reshape, transpose, zeros } from "./movement.ts";
 export { batchNormInference, batchNormTraining } from "./normalization.ts";
+export { type PadMode, pad } from "./padding.ts";
 export { averagePool, globalAveragePool, maxPool, type PoolOptions } from "./pooling.ts";
 export {
   argMax,
@@ -71,6 +60,7 @@ export {
   reduceSum,
   reduceSumSquare,
 } from "./reduction.ts";
+export { insertZeros, reverse, type SliceRange, slice } from "./slicing.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
 export { acos, acosh, asin, asinh, atan, atanh, cosh, sinh, tan } from "./trigonometry.ts";
 export { maximum, maximumOf, meanOf, minimum, minimumOf } from "./variadic.ts";

@@ -2,7 +2,8 @@ import { tensorData } from "../graph/constants.ts";
 import { type Attributes, elementCount, type Shape, type TensorType, type Value } from "../graph/graph.ts";
 import { mul } from "./arithmetic.ts";
 import { completeConvolution, convInputGradient, outputSize, requireWindow } from "./convolution.ts";
-import { expand, reshape, scatterAdd, zeros } from "./movement.ts";
+import { scatterAdd } from "./indexing.ts";
+import { expand, reshape, zeros } from "./movement.ts";
 import { apply, defineOperator, int, intAttribute, ints, intsAttribute, operatorError } from "./operator.ts";
 
 export interface PoolOptions {
