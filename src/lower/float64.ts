@@ -1,10 +1,12 @@
+import { tensorData } from "../graph/constants.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { add, addAll, mul, sub } from "../ops/arithmetic.ts";
+import { equal } from "../ops/comparison.ts";
 import { type Convolution, readConvolution } from "../ops/convolution.ts";
 import { cast } from "../ops/elementwise.ts";
 import { matMul, transposeLast } from "../ops/linear.ts";
 import { concat, expand, reshape } from "../ops/movement.ts";
-import { apply } from "../ops/operator.ts";
+import { apply, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
 import { pad } from "../ops/padding.ts";
 import { inverseCounts, readWindow } from "../ops/pooling.ts";
 import { reduceMean, reduceSum } from "../ops/reduction.ts";
@@ -41,6 +43,19 @@ export const float64Rules: Record<string, LoweringRule> = {
     const hot = cast(apply("OneHot", [indices, depth, bits], attributes)[0], values.type);
     const [off, on] = [0, 1].map((at) => reshape(slice(values, { starts: [at], ends: [at + 1] }), []));
     return [add(off, mul(sub(on, off), hot))];
+  },
+  Hardmax: ([x], { attributes }) => {
+    const [axis] = normalizeAxes("Hardmax", x, [intAttribute(attributes, "axis", -1)]);
+    const size = x.shape[axis];
+    const places = x.graph.constant(
+      tensorData(
+        Array.from({ length: size }, (_, index) => index),
+        x.shape.map((_, other) => (other === axis ? size : 1)),
+        "int64",
+      ),
+    );
+    const first = apply("ArgMax", [x], { axis: int(axis) })[0];
+    return [cast(equal(places, first), x.type)];
   },
   GlobalAveragePool: ([x]) => [reduceMean(x, x.shape.map((_, axis) => axis).slice(2), true)],
 };

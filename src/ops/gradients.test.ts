@@ -22,6 +22,7 @@ import { gemm, linear, matMul } from "./linear.ts";
 import { softmaxCrossEntropy } from "./losses.ts";
 import * as movement from "./movement.ts";
 import { batchNormInference, batchNormTraining } from "./normalization.ts";
+import { apply, int } from "./operator.ts";
 import { pad } from "./padding.ts";
 import { averagePool, globalAveragePool, maxPool } from "./pooling.ts";
 import * as reduction from "./reduction.ts";
@@ -124,6 +125,32 @@ const cases: Record<string, Case> = {
   ReduceSumSquare: reducing((x, axes, keep) => reduction.reduceSumSquare(x, axes, keep)),
   ReduceL2: reducing((x, axes, keep) => reduction.reduceL2(x, axes, keep)),
   ReduceLogSumExp: reducing((x, axes, keep) => reduction.reduceLogSumExp(x, axes, keep)),
+  ReduceL1: reducing((x, axes, keep) => arithmetic.square(reduction.reduceL1(x, axes, keep))),
+  ReduceProd: reducing((x, axes, keep) => reduction.reduceProd(x, axes, keep)),
+  "ReduceProd (one zero)": (random) => ({
+    shapes: [[3, 2 + random.integer(2)]],
+    build: ([x]) =>
+      reduction.reduceProd(
+        arithmetic.mul(x, where(greater(reduction.reduceMax(x, [1], true), x), x, 0)),
+        [1],
+      ),
+    draw: awayFromZero,
+  }),
+  ReduceLogSum: reducing((x, axes, keep) => reduction.reduceLogSum(arithmetic.square(x), axes, keep)),
+  "ReduceSum, ReduceProd and ReduceMax (no axes)": unary((x) => {
+    const none = (operator: string) => (value: Value) =>
+      apply(operator, [value], { noop_with_empty_axes: int(1) })[0];
+    return arithmetic.square(none("ReduceSum")(none("ReduceProd")(none("ReduceMax")(x))));
+  }),
+  "Hardmax, ArgMax and ArgMin": (random) => ({
+    shapes: [shapeOf(random, 2)],
+    build: ([x]) => {
+      const [first] = apply("Hardmax", [x], { axis: int(0) });
+      const [last, least] = [reduction.argMax(x, 0), reduction.argMin(x, 0)];
+      const apart = elementwise.cast(arithmetic.sub(last, least), x.type);
+      return arithmetic.mul(arithmetic.square(arithmetic.sub(x, first)), apart);
+    },
+  }),
   ReduceMax: reducing((x, axes, keep) => arithmetic.square(reduction.reduceMax(x, axes, keep))),
   ReduceMin: reducing((x, axes, keep) => arithmetic.square(reduction.reduceMin(x, axes, keep))),
   Reshape: unary((x) => arithmetic.square(movement.reshape(x, [x.shape.reduce((a, b) => a * b, 1), 1]))),

@@ -52,11 +52,15 @@ export { type PadMode, pad } from "./padding.ts";
 export { averagePool, globalAveragePool, maxPool, type PoolOptions } from "./pooling.ts";
 export {
   argMax,
+  argMin,
+  reduceL1,
   reduceL2,
+  reduceLogSum,
   reduceLogSumExp,
   reduceMax,
   reduceMean,
   reduceMin,
+  reduceProd,
   reduceSum,
   reduceSumSquare,
 } from "./reduction.ts";
