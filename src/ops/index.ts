@@ -16,6 +16,7 @@ export {
   xor,
 } from "./comparison.ts";
 export { type ConvolutionOptions, conv } from "./convolution.ts";
+export { einsum } from "./einsum.ts";
 export {
   abs,
   cast,
@@ -49,7 +50,7 @@ export { type CrossEntropyOptions, type LabelSmoothingKind, softmaxCrossEntropy 
 export { concat, expand, flatten, reshape, transpose, zeros } from "./movement.ts";
 export { batchNormInference, batchNormTraining } from "./normalization.ts";
 export { type PadMode, pad } from "./padding.ts";
-export { averagePool, globalAveragePool, maxPool, type PoolOptions } from "./pooling.ts";
+export { averagePool, globalAveragePool, globalMaxPool, maxPool, type PoolOptions } from "./pooling.ts";
 export {
   argMax,
   argMin,
@@ -66,5 +67,6 @@ export {
 } from "./reduction.ts";
 export { insertZeros, reverse, type SliceRange, slice } from "./slicing.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
+export { convTranspose, type TransposedConvolutionOptions } from "./transposed-convolution.ts";
 export { acos, acosh, asin, asinh, atan, atanh, cosh, sinh, tan } from "./trigonometry.ts";
 export { maximum, maximumOf, meanOf, minimum, minimumOf } from "./variadic.ts";
