@@ -11,6 +11,7 @@ import { pad } from "../ops/padding.ts";
 import { inverseCounts, readPool } from "../ops/pooling.ts";
 import { reduceMax, reduceMean, reduceSum } from "../ops/reduction.ts";
 import { insertZeros, slice } from "../ops/slicing.ts";
+import { plainLrn, plainNormalization } from "../ops/statistics-normalization.ts";
 import { readTransposed } from "../ops/transposed-convolution.ts";
 import { float64ElementwiseRules } from "./float64-elementwise.ts";
 import type { LoweringRule } from "./lower.ts";
@@ -45,6 +46,19 @@ export const float64Rules: Record<string, LoweringRule> = {
     const p = intAttribute(node.attributes, "p", 2);
     return [pow(sumWindows(pow(abs(x), p), node), 1 / p)];
   },
+  ...Object.fromEntries(
+    [
+      "LayerNormalization",
+      "RMSNormalization",
+      "InstanceNormalization",
+      "GroupNormalization",
+      "MeanVarianceNormalization",
+    ].map((operator): [string, LoweringRule] => [
+      operator,
+      (inputs, { attributes }) => [plainNormalization(operator, inputs, attributes)],
+    ]),
+  ),
+  LRN: ([x], { attributes }) => [plainLrn(x, attributes)],
   GlobalMaxPool: ([x]) => [reduceMax(x, x.shape.map((_, axis) => axis).slice(2), true)],
   // off + (on − off)·h, with h the same of zeros and ones in float32.
   OneHot: ([indices, depth, values], { attributes }) => {

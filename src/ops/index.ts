@@ -67,6 +67,7 @@ export {
 } from "./reduction.ts";
 export { insertZeros, reverse, type SliceRange, slice } from "./slicing.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
+export { groupNorm, instanceNorm, layerNorm, rmsNorm } from "./statistics-normalization.ts";
 export { convTranspose, type TransposedConvolutionOptions } from "./transposed-convolution.ts";
 export { acos, acosh, asin, asinh, atan, atanh, cosh, sinh, tan } from "./trigonometry.ts";
 export { maximum, maximumOf, meanOf, minimum, minimumOf } from "./variadic.ts";
