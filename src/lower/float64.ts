@@ -10,6 +10,7 @@ import { apply, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
 import { pad } from "../ops/padding.ts";
 import { inverseCounts, readPool } from "../ops/pooling.ts";
 import { reduceMax, reduceMean, reduceSum } from "../ops/reduction.ts";
+import { plainResize } from "../ops/resize.ts";
 import { insertZeros, slice } from "../ops/slicing.ts";
 import { plainLrn, plainNormalization } from "../ops/statistics-normalization.ts";
 import { readTransposed } from "../ops/transposed-convolution.ts";
@@ -59,6 +60,7 @@ export const float64Rules: Record<string, LoweringRule> = {
     ]),
   ),
   LRN: ([x], { attributes }) => [plainLrn(x, attributes)],
+  Resize: (inputs, { attributes }) => [plainResize(inputs, attributes)],
   GlobalMaxPool: ([x]) => [reduceMax(x, x.shape.map((_, axis) => axis).slice(2), true)],
   // off + (on − off)·h, with h the same of zeros and ones in float32.
   OneHot: ([indices, depth, values], { attributes }) => {

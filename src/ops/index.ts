@@ -65,6 +65,7 @@ export {
   reduceSum,
   reduceSumSquare,
 } from "./reduction.ts";
+export { type ResizeOptions, resize } from "./resize.ts";
 export { insertZeros, reverse, type SliceRange, slice } from "./slicing.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
 export { groupNorm, instanceNorm, layerNorm, rmsNorm } from "./statistics-normalization.ts";
