@@ -1,5 +1,6 @@
 import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
+import { plainFakeQuantize } from "../ops/quantization.ts";
 import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
@@ -17,6 +18,7 @@ const trainingRules: Record<string, LoweringRule> = {
   BatchNormTraining: lowerBatchNormTraining,
   ConvInputGradient: lowerConvInputGradient,
   ConvWeightGradient: lowerConvWeightGradient,
+  FakeQuantize: (inputs, { attributes }) => [plainFakeQuantize(inputs, attributes)],
 };
 
 /** The same numbers in forms that ONNX Runtime computes faster. */

@@ -51,6 +51,7 @@ export { concat, expand, flatten, reshape, transpose, zeros } from "./movement.t
 export { batchNormInference, batchNormTraining } from "./normalization.ts";
 export { type PadMode, pad } from "./padding.ts";
 export { averagePool, globalAveragePool, globalMaxPool, maxPool, type PoolOptions } from "./pooling.ts";
+export { fakeQuantize } from "./quantization.ts";
 export {
   argMax,
   argMin,
