@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { UserError } from "../common/errors.ts";
 import { add, mul, neg } from "../ops/arithmetic.ts";
 import { exp } from "../ops/elementwise.ts";
-import { scatterAdd } from "../ops/movement.ts";
+import { scatterAdd } from "../ops/indexing.ts";
 import { apply, float } from "../ops/operator.ts";
 import { assertClose, evaluate, tensor } from "../testing/numeric.ts";
 import { constantNumbers, int64Vector, tensorData } from "./constants.ts";

@@ -39,6 +39,9 @@ const irVersions: readonly [opset: number, irVersion: number][] = [
   [0, 7],
 ];
 
+/** Operators all of whose outputs are named. */
+const neededWhole = new Set(["BatchNormalization", "Split", "TopK"]);
+
 /** The graph as an ONNX model: what its outputs need and nothing else. */
 export function toOnnx(
   graph: Graph,
@@ -99,9 +102,9 @@ function nameValues(graph: Graph): Map<Value, string> {
     if (value.origin.kind === "node" && !names.has(value)) names.set(value, name);
   }
   const nodes = nodesOf(graph.outputs.values());
-  // A node's first output is named even when only another one is read, and so is each of BatchNormalization's, which
-  // in training mode may not be left out.
-  const kept = ({ operator, outputs }: Node) => (operator === "BatchNormalization" ? outputs : [outputs[0]]);
+  // A node's first output is named even when only another one is read, and so is each of those that ONNX Runtime
+  // needs whole: BatchNormalization in training mode, TopK, and Split, which ends the process otherwise.
+  const kept = ({ operator, outputs }: Node) => (neededWhole.has(operator) ? outputs : [outputs[0]]);
   const read = new Set([
     ...nodes.flatMap((node) => [...node.inputs, ...kept(node)]),
     ...graph.outputs.values(),

@@ -1,12 +1,15 @@
 import { elementCount, type Node, type Shape, type Value } from "../graph/graph.ts";
-import { type Convolution, conv, readConvolution } from "../ops/convolution.ts";
-import { pad, reshape, reverse, transpose } from "../ops/movement.ts";
+import { type Convolution, conv, convolutionOf, readConvolution } from "../ops/convolution.ts";
+import { reshape, transpose } from "../ops/movement.ts";
 import { apply, int, ints } from "../ops/operator.ts";
+import "../ops/transposed-convolution.ts";
+import { pad } from "../ops/padding.ts";
+import { reverse } from "../ops/slicing.ts";
 import { convInnermost } from "./innermost.ts";
 
 /** A convolution with more filters than places in an image, on the whole batch at once. */
 export function lowerConv([x, weight, bias]: readonly Value[], node: Node): readonly Value[] | undefined {
-  const settings = readConvolution(node.attributes, x.shape.length - 2);
+  const settings = convolutionOf(x, weight, node.attributes);
   if (!paysAtOnce(x, weight, node.outputs[0].shape.slice(2), settings)) return undefined;
   return [convAtOnce(x, weight, bias, settings)];
 }

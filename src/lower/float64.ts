@@ -1,13 +1,20 @@
+import { tensorData } from "../graph/constants.ts";
 import type { Node, Value } from "../graph/graph.ts";
-import { add, addAll, mul } from "../ops/arithmetic.ts";
-import { greater, where } from "../ops/comparison.ts";
-import { type Convolution, readConvolution } from "../ops/convolution.ts";
-import { abs, exp, log, relu } from "../ops/elementwise.ts";
+import { add, addAll, mul, pow, sub } from "../ops/arithmetic.ts";
+import { equal } from "../ops/comparison.ts";
+import { type Convolution, convolutionOf, readConvolution } from "../ops/convolution.ts";
+import { abs, cast } from "../ops/elementwise.ts";
 import { matMul, transposeLast } from "../ops/linear.ts";
-import { concat, expand, insertZeros, pad, reshape, slice } from "../ops/movement.ts";
-import { floatAttribute } from "../ops/operator.ts";
-import { inverseCounts, readWindow } from "../ops/pooling.ts";
-import { reduceMean, reduceSum } from "../ops/reduction.ts";
+import { concat, expand, reshape } from "../ops/movement.ts";
+import { apply, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
+import { pad } from "../ops/padding.ts";
+import { inverseCounts, readPool } from "../ops/pooling.ts";
+import { reduceMax, reduceMean, reduceSum } from "../ops/reduction.ts";
+import { plainResize } from "../ops/resize.ts";
+import { insertZeros, slice } from "../ops/slicing.ts";
+import { plainLrn, plainNormalization } from "../ops/statistics-normalization.ts";
+import { readTransposed } from "../ops/transposed-convolution.ts";
+import { float64ElementwiseRules } from "./float64-elementwise.ts";
 import type { LoweringRule } from "./lower.ts";
 import { tapsOf } from "./weight-gradient.ts";
 
@@ -15,32 +22,79 @@ import { tapsOf } from "./weight-gradient.ts";
 // forms here are chosen for being plain: a convolution is one matrix product per kernel tap.
 
 export const float64Rules: Record<string, LoweringRule> = {
+  ...float64ElementwiseRules,
   Conv: ([x, weight, bias], node) => {
-    const y = convolve(
-      x,
-      weight,
-      readConvolution(node.attributes, x.shape.length - 2),
-      node.outputs[0].shape,
-    );
-    return [bias ? add(y, reshape(bias, [1, bias.shape[0], ...x.shape.slice(2).map(() => 1)])) : y];
+    return [
+      withBias(convolve(x, weight, convolutionOf(x, weight, node.attributes), node.outputs[0].shape), bias),
+    ];
   },
-  ConvInputGradient: ([dy, weight], node) => [inputGradient(dy, weight, node)],
+  ConvTranspose: ([x, weight, bias], node) => {
+    const { source, size } = readTransposed(x, weight, node.attributes);
+    return [withBias(inputGradient(x, weight, size, source), bias)];
+  },
+  ConvInputGradient: ([dy, weight], node) => {
+    const size = node.outputs[0].shape.slice(2);
+    return [inputGradient(dy, weight, size, readConvolution(node.attributes, size.length))];
+  },
   ConvWeightGradient: ([x, dy], node) => [weightGradient(x, dy, node)],
   AveragePool: ([x], node) => {
-    const { kernel, ...window } = readWindow(node.attributes, x.shape.length - 2);
-    const ones = expand(x.graph.scalar(1, x.type), [x.shape[1], 1, ...kernel]);
-    const sums = convolve(x, ones, { ...window, group: x.shape[1] }, node.outputs[0].shape);
-    return [mul(sums, x.graph.constant(inverseCounts(x, node.outputs[0].shape.slice(2), node.attributes)))];
+    const { counted } = readPool(x, node.attributes);
+    const sums = sumWindows(x, node);
+    const shares = tensorData(inverseCounts(counted), [1, 1, ...node.outputs[0].shape.slice(2)], x.type);
+    return [mul(sums, x.graph.constant(shares))];
+  },
+  LpPool: ([x], node) => {
+    const p = intAttribute(node.attributes, "p", 2);
+    return [pow(sumWindows(pow(abs(x), p), node), 1 / p)];
+  },
+  ...Object.fromEntries(
+    [
+      "LayerNormalization",
+      "RMSNormalization",
+      "InstanceNormalization",
+      "GroupNormalization",
+      "MeanVarianceNormalization",
+    ].map((operator): [string, LoweringRule] => [
+      operator,
+      (inputs, { attributes }) => [plainNormalization(operator, inputs, attributes)],
+    ]),
+  ),
+  LRN: ([x], { attributes }) => [plainLrn(x, attributes)],
+  Resize: (inputs, { attributes }) => [plainResize(inputs, attributes)],
+  GlobalMaxPool: ([x]) => [reduceMax(x, x.shape.map((_, axis) => axis).slice(2), true)],
+  // off + (on − off)·h, with h the same of zeros and ones in float32.
+  OneHot: ([indices, depth, values], { attributes }) => {
+    const bits = values.graph.constant({ type: "float32", shape: [2], data: new Float32Array([0, 1]) });
+    const hot = cast(apply("OneHot", [indices, depth, bits], attributes)[0], values.type);
+    const [off, on] = [0, 1].map((at) => reshape(slice(values, { starts: [at], ends: [at + 1] }), []));
+    return [add(off, mul(sub(on, off), hot))];
+  },
+  Hardmax: ([x], { attributes }) => {
+    const [axis] = normalizeAxes("Hardmax", x, [intAttribute(attributes, "axis", -1)]);
+    const size = x.shape[axis];
+    const places = x.graph.constant(
+      tensorData(
+        Array.from({ length: size }, (_, index) => index),
+        x.shape.map((_, other) => (other === axis ? size : 1)),
+        "int64",
+      ),
+    );
+    const first = apply("ArgMax", [x], { axis: int(axis) })[0];
+    return [cast(equal(places, first), x.type)];
   },
   GlobalAveragePool: ([x]) => [reduceMean(x, x.shape.map((_, axis) => axis).slice(2), true)],
-  LeakyRelu: ([x], node) => [where(greater(x, 0), x, mul(x, floatAttribute(node.attributes, "alpha", 0.01)))],
-  Elu: ([x], node) => {
-    const alpha = floatAttribute(node.attributes, "alpha", 1);
-    return [where(greater(x, 0), x, mul(add(exp(x), -1), alpha))];
-  },
-  // max(x, 0) + ln(1 + e^(−|x|))
-  Softplus: ([x]) => [add(relu(x), log(add(exp(mul(abs(x), -1)), 1)))],
 };
+
+function withBias(y: Value, bias: Value | undefined): Value {
+  return bias ? add(y, reshape(bias, [1, bias.shape[0], ...y.shape.slice(2).map(() => 1)])) : y;
+}
+
+/** The sum of what each window of a pool sees. */
+function sumWindows(x: Value, node: Node): Value {
+  const { kernel, ...window } = readPool(x, node.attributes);
+  const ones = expand(x.graph.scalar(1, x.type), [x.shape[1], 1, ...kernel]);
+  return convolve(x, ones, { ...window, group: x.shape[1] }, node.outputs[0].shape);
+}
 
 /** y [N, O, out] = Σ over taps of weight[tap]·x[shifted by tap], within each group. */
 function convolve(x: Value, weight: Value, settings: Convolution, shape: readonly number[]): Value {
@@ -55,9 +109,8 @@ function convolve(x: Value, weight: Value, settings: Convolution, shape: readonl
 }
 
 /** dx = Σ over taps of weight[tap]ᵀ·dy, put back where the tap had looked. */
-function inputGradient(dy: Value, weight: Value, node: Node): Value {
-  const [count, channels, ...size] = node.outputs[0].shape;
-  const settings = readConvolution(node.attributes, size.length);
+function inputGradient(dy: Value, weight: Value, size: readonly number[], settings: Convolution): Value {
+  const [count, channels] = [dy.shape[0], weight.shape[1] * settings.group];
   const { strides, pads, dilations, group } = settings;
   const grouped = reshape(dy, [count, group, dy.shape[1] / group, product(dy.shape.slice(2))]);
   const padded = size.map((length, axis) => length + pads[axis] + pads[axis + size.length]);

@@ -1,5 +1,6 @@
 import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
+import { plainFakeQuantize } from "../ops/quantization.ts";
 import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
@@ -17,6 +18,7 @@ const trainingRules: Record<string, LoweringRule> = {
   BatchNormTraining: lowerBatchNormTraining,
   ConvInputGradient: lowerConvInputGradient,
   ConvWeightGradient: lowerConvWeightGradient,
+  FakeQuantize: (inputs, { attributes }) => [plainFakeQuantize(inputs, attributes)],
 };
 
 /** The same numbers in forms that ONNX Runtime computes faster. */
@@ -51,7 +53,8 @@ export function lower(graph: Graph, { plain = false }: LowerOptions = {}): Graph
     outputs.map(([, value]) => value),
     new Map(),
     (node, inputs) => {
-      const table = node.outputs[0].type === "float64" && float64Rules[node.operator] ? float64Rules : rules;
+      const inFloat64 = [node.outputs[0], node.inputs[0]].some((value) => value?.type === "float64");
+      const table = inFloat64 && Object.hasOwn(float64Rules, node.operator) ? float64Rules : rules;
       return table[node.operator]?.(inputs as readonly Value[], node);
     },
   );

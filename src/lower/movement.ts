@@ -1,7 +1,8 @@
 import { constantNumbers } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import { matMul } from "../ops/linear.ts";
-import { pad, reshape } from "../ops/movement.ts";
+import { reshape } from "../ops/movement.ts";
+import { pad } from "../ops/padding.ts";
 
 /** Rows up to this long are spread by a matrix product. */
 const longestRow = 128;

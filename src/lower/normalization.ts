@@ -1,7 +1,8 @@
 import type { Node, Value } from "../graph/graph.ts";
 import { neg } from "../ops/arithmetic.ts";
-import { reshape, slice } from "../ops/movement.ts";
+import { reshape } from "../ops/movement.ts";
 import { float, floatAttribute, int } from "../ops/operator.ts";
+import { slice } from "../ops/slicing.ts";
 
 /**
  * ONNX's BatchNormalization in training mode. With momentum 0 its second and third output are the batch's own mean

@@ -1,8 +1,9 @@
 import { constantNumbers, int64Vector } from "../graph/constants.ts";
 import { elementCount, type Node, type Value } from "../graph/graph.ts";
-import { gatherElements, reshape } from "../ops/movement.ts";
+import { gatherElements } from "../ops/indexing.ts";
+import { reshape } from "../ops/movement.ts";
 import { apply, defineOperator, ints } from "../ops/operator.ts";
-import { readWindow } from "../ops/pooling.ts";
+import { readPool } from "../ops/pooling.ts";
 
 // Zeros of a given shape, with each number of the first input at the place the second names, counted in the
 // flattened result. Places must not repeat.
@@ -29,7 +30,7 @@ export function lowerScatterElements(
   const zero = source(data, "Expand")?.node.inputs[0];
   if (!places || pool?.index !== 1 || !zero || constantNumbers(zero)?.[0] !== 0) return undefined;
   const [x] = pool.node.inputs as readonly Value[];
-  const { kernel, strides, pads, dilations } = readWindow(pool.node.attributes, x.shape.length - 2);
+  const { kernel, strides, pads, dilations } = readPool(x, pool.node.attributes);
   const apart = kernel.every((length, axis) => strides[axis] >= length && dilations[axis] === 1);
   if (!apart || x.type !== "float32") return undefined;
   const window = { kernel_shape: ints(kernel), strides: ints(strides), pads: ints(pads) };

@@ -1,8 +1,10 @@
 import { elementCount, type Node, type Shape, type Value } from "../graph/graph.ts";
 import { type Convolution, readConvolution } from "../ops/convolution.ts";
 import { matMul, transposeLast } from "../ops/linear.ts";
-import { concat, pad, reshape, slice, transpose } from "../ops/movement.ts";
+import { concat, reshape, transpose } from "../ops/movement.ts";
+import { pad } from "../ops/padding.ts";
 import { reduceSum } from "../ops/reduction.ts";
+import { slice } from "../ops/slicing.ts";
 import { convInnermost } from "./innermost.ts";
 
 // Gradient of a convolution for its weight: for output channel o, input channel c and tap t of the kernel

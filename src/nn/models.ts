@@ -1,5 +1,6 @@
 import { UserError } from "../common/errors.ts";
-import { pad, slice } from "../ops/movement.ts";
+import { pad } from "../ops/padding.ts";
+import { slice } from "../ops/slicing.ts";
 import {
   batchNorm,
   conv2d,

@@ -1,7 +1,6 @@
 import { describe, type TensorType, type Value } from "../graph/graph.ts";
-import { binary, inferBroadcast, mul, type Operand, sumToShape } from "./arithmetic.ts";
-import { cast } from "./elementwise.ts";
-import { apply, broadcastShape, defineOperator, type GradientContext, operatorError } from "./operator.ts";
+import { binary, inferBroadcast, type Operand, sumToShape } from "./arithmetic.ts";
+import { apply, broadcastShape, defineOperator, operatorError } from "./operator.ts";
 
 for (const [operator, since] of [
   ["Greater", 13],
@@ -11,6 +10,7 @@ for (const [operator, since] of [
   ["Equal", 13],
   ["And", 7],
   ["Or", 7],
+  ["Xor", 7],
 ] as const) {
   defineOperator(operator, { since, infer: inferBroadcast(operator, "bool"), gradient: "zero" });
 }
@@ -21,20 +21,11 @@ defineOperator("Not", {
   gradient: "zero",
 });
 
-// Where both sides are equal each gets half of the gradient, as in PyTorch.
-for (const [operator, wins] of [
-  ["Max", (a: Value, b: Value) => greater(a, b)],
-  ["Min", (a: Value, b: Value) => less(a, b)],
-] as const) {
+for (const operator of ["IsNaN", "IsInf"]) {
   defineOperator(operator, {
-    since: 13,
-    infer: inferBroadcast(operator),
-    gradient: ({ inputs: [a, b], gradient, wanted }: GradientContext) => {
-      const tie = mul(0.5, cast(equal(a, b), gradient.type));
-      const share = (mine: Value, other: Value) =>
-        sumToShape(mul(gradient, where(wins(mine, other), 1, tie)), mine.shape);
-      return [wanted[0] ? share(a, b) : undefined, wanted[1] ? share(b, a) : undefined];
-    },
+    since: operator === "IsNaN" ? 13 : 10,
+    infer: ([x]) => [{ type: "bool", shape: x!.shape }],
+    gradient: "zero",
   });
 }
 
@@ -62,11 +53,14 @@ export const greaterOrEqual = (a: Operand, b: Operand): Value => binary("Greater
 export const less = (a: Operand, b: Operand): Value => binary("Less", a, b);
 export const lessOrEqual = (a: Operand, b: Operand): Value => binary("LessOrEqual", a, b);
 export const equal = (a: Operand, b: Operand): Value => binary("Equal", a, b);
-export const maximum = (a: Operand, b: Operand): Value => binary("Max", a, b);
-export const minimum = (a: Operand, b: Operand): Value => binary("Min", a, b);
 export const and = (a: Value, b: Value): Value => binary("And", a, b);
 export const or = (a: Value, b: Value): Value => binary("Or", a, b);
+export const xor = (a: Value, b: Value): Value => binary("Xor", a, b);
 export const not = (x: Value): Value => apply("Not", [x])[0];
+
+export const isNan = (x: Value): Value => apply("IsNaN", [x])[0];
+/** Whether a number is infinite, of either sign. */
+export const isInf = (x: Value): Value => apply("IsInf", [x])[0];
 
 /** `a` where the condition holds, `b` elsewhere; all three are broadcast. At least one side is a tensor. */
 export function where(condition: Value, a: Operand, b: Operand): Value {

@@ -1,4 +1,11 @@
-import { describe, type Shape, sameShape, type TensorType, type Value } from "../graph/graph.ts";
+import {
+  type Attributes,
+  describe,
+  type Shape,
+  sameShape,
+  type TensorType,
+  type Value,
+} from "../graph/graph.ts";
 import {
   apply,
   defineOperator,
@@ -8,6 +15,7 @@ import {
   intsAttribute,
   operatorError,
   requireSameType,
+  stringAttribute,
 } from "./operator.ts";
 import { reduceSum } from "./reduction.ts";
 
@@ -46,7 +54,7 @@ defineOperator("Conv", {
   infer: ([x, weight, bias], attributes): TensorType[] => {
     const [input, kernel] = [x!, weight!];
     requireSameType("conv", bias ? [input, kernel, bias] : [input, kernel]);
-    const settings = readConvolution(attributes, input.shape.length - 2);
+    const settings = convolutionOf(input, kernel, attributes);
     const { group } = settings;
     if (input.shape.length !== kernel.shape.length || input.shape.length < 3) {
       throw operatorError(
@@ -91,46 +99,11 @@ defineOperator("Conv", {
     return [{ type: input.type, shape: [input.shape[0], kernel.shape[0], ...size] }];
   },
   gradient: ({ inputs: [x, weight, bias], attributes, gradient, wanted }) => {
-    const settings = readConvolution(attributes, x.shape.length - 2);
+    const settings = convolutionOf(x, weight, attributes);
     return [
       wanted[0] ? convInputGradient(gradient, weight, x.shape.slice(2), settings) : undefined,
       wanted[1] ? convWeightGradient(x, gradient, weight.shape.slice(2), settings) : undefined,
       wanted[2] && bias ? reduceSum(gradient, allButChannels(gradient)) : undefined,
-    ];
-  },
-});
-
-// The same operation as ConvInputGradient below under ONNX's name, which has the padding of the output instead of its
-// size; lowering chooses it for strides above 1.
-defineOperator("ConvTranspose", {
-  since: 11,
-  infer: ([dy, weight], attributes) => {
-    const { strides, pads, dilations, group } = readConvolution(attributes, dy!.shape.length - 2);
-    const size = dy!.shape.slice(2);
-    const padding = intsAttribute(
-      attributes,
-      "output_padding",
-      size.map(() => 0),
-    );
-    const length = (axis: number) =>
-      strides[axis] * (size[axis] - 1) +
-      dilations[axis] * (weight!.shape[axis + 2] - 1) +
-      1 +
-      padding[axis] -
-      pads[axis] -
-      pads[axis + size.length];
-    return [
-      {
-        type: dy!.type,
-        shape: [dy!.shape[0], weight!.shape[1] * group, ...size.map((_, axis) => length(axis))],
-      },
-    ];
-  },
-  gradient: ({ inputs: [x, weight], attributes, gradient, wanted }) => {
-    const settings = readConvolution(attributes, x.shape.length - 2);
-    return [
-      wanted[0] ? conv(gradient, weight, undefined, settings) : undefined,
-      wanted[1] ? convWeightGradient(gradient, x, weight.shape.slice(2), settings) : undefined,
     ];
   },
 });
@@ -239,8 +212,36 @@ export function requireWindow(
   }
 }
 
+/** The settings of a Conv node, padding that it leaves to ONNX (`auto_pad`) made plain. */
+export function convolutionOf(x: Value, weight: Value, attributes: Attributes): Convolution {
+  const settings = readConvolution(attributes, x.shape.length - 2);
+  return { ...settings, pads: plainPads(attributes, x.shape.slice(2), weight.shape.slice(2), settings) };
+}
+
+/**
+ * Padding as numbers. SAME_UPPER and SAME_LOWER make the output ⌈size/stride⌉ long, an odd element of padding standing
+ * after or before; VALID is none.
+ */
+export function plainPads(
+  attributes: Attributes,
+  size: Shape,
+  kernel: Shape,
+  { strides, pads, dilations }: Omit<Convolution, "group">,
+): readonly number[] {
+  const mode = stringAttribute(attributes, "auto_pad", "NOTSET");
+  if (mode === "NOTSET") return pads;
+  if (mode === "VALID") return pads.map(() => 0);
+  const total = size.map((length, axis) => {
+    const reach = dilations[axis] * (kernel[axis] - 1) + 1;
+    return Math.max(0, (Math.ceil(length / strides[axis]) - 1) * strides[axis] + reach - length);
+  });
+  const less = total.map((amount) => Math.floor(amount / 2));
+  const more = total.map((amount) => Math.ceil(amount / 2));
+  return mode === "SAME_UPPER" ? [...less, ...more] : [...more, ...less];
+}
+
 /** The settings a node carries. */
-export function readConvolution(attributes: Parameters<typeof intAttribute>[0], axes: number): Convolution {
+export function readConvolution(attributes: Attributes, axes: number): Convolution {
   const complete = completeConvolution({}, axes);
   return {
     strides: intsAttribute(attributes, "strides", complete.strides),
@@ -250,7 +251,7 @@ export function readConvolution(attributes: Parameters<typeof intAttribute>[0], 
   };
 }
 
-function convolutionAttributes({ strides, pads, dilations, group }: Convolution) {
+export function convolutionAttributes({ strides, pads, dilations, group }: Convolution) {
   return { strides: ints(strides), pads: ints(pads), dilations: ints(dilations), group: int(group) };
 }
 

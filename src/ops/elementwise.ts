@@ -1,7 +1,7 @@
-import type { TensorType, Value } from "../graph/graph.ts";
+import type { Attributes, TensorType, Value } from "../graph/graph.ts";
 import { type DataType, dataTypeName, dataTypeNumber } from "../onnx/types.ts";
 import { add, div, mul, neg, reciprocal, sub } from "./arithmetic.ts";
-import { and, greater, greaterOrEqual, lessOrEqual, where } from "./comparison.ts";
+import { and, greater, greaterOrEqual, less, lessOrEqual, where } from "./comparison.ts";
 import {
   apply,
   defineOperator,
@@ -11,14 +11,15 @@ import {
   int,
   intAttribute,
 } from "./operator.ts";
+import { reduceSum } from "./reduction.ts";
 
 // One input, one output of the same type and shape. Each operator is one row: its derivative in terms of the
 // input x, the output y and the incoming gradient dy.
 
 interface ElementwiseRule {
   since: number;
-  derivative: ((x: Value, y: Value, attribute: number) => Value) | "zero";
-  /** Name and ONNX default of the operator's one attribute, if it has one. */
+  derivative: ((x: Value, y: Value, attribute: number, attributes: Attributes) => Value) | "zero";
+  /** Name and ONNX default of the operator's first attribute, if it has one. */
   attribute?: [name: string, fallback: number];
 }
 
@@ -53,19 +54,24 @@ const rules: Record<string, ElementwiseRule> = {
   Softplus: { since: 1, derivative: (x) => sigmoid(x) },
 };
 
-for (const [operator, { since, derivative, attribute }] of Object.entries(rules)) {
-  defineOperator(operator, {
-    since,
-    infer: sameAsInput,
-    gradient:
-      derivative === "zero"
-        ? "zero"
-        : ({ inputs: [x], outputs: [y], gradient, attributes }: GradientContext) => {
-            const setting = attribute ? floatAttribute(attributes, ...attribute) : 0;
-            return [mul(gradient, derivative(x, y, setting))];
-          },
-  });
+/** Enters operators of one input into the registry. */
+export function defineElementwise(table: Readonly<Record<string, ElementwiseRule>>): void {
+  for (const [operator, { since, derivative, attribute }] of Object.entries(table)) {
+    defineOperator(operator, {
+      since,
+      infer: sameAsInput,
+      gradient:
+        derivative === "zero"
+          ? "zero"
+          : ({ inputs: [x], outputs: [y], gradient, attributes }: GradientContext) => {
+              const setting = attribute ? floatAttribute(attributes, ...attribute) : 0;
+              return [mul(gradient, derivative(x, y, setting, attributes))];
+            },
+    });
+  }
 }
+
+defineElementwise(rules);
 
 defineOperator("Identity", { since: 16, infer: sameAsInput, gradient: ({ gradient }) => [gradient] });
 
@@ -128,14 +134,22 @@ export function hardSwish(x: Value): Value {
   return mul(x, hardSigmoid(x));
 }
 
+// Either bound may be missing. A bound that is computed gets the gradient of what it cut off.
 defineOperator("Clip", {
   since: 13,
   infer: sameAsInput,
-  gradient: ({ inputs: [x, low, high], gradient }) => [
-    where(and(greaterOrEqual(x, low), lessOrEqual(x, high)), gradient, 0),
-    undefined,
-    undefined,
-  ],
+  gradient: ({ inputs: [x, low, high], gradient, wanted }) => {
+    const sides = [low && greaterOrEqual(x, low), high && lessOrEqual(x, high)].filter(
+      (side): side is Value => side !== undefined,
+    );
+    const inside = sides.reduce<Value | undefined>((all, side) => (all ? and(all, side) : side), undefined);
+    const cut = (condition: Value) => reduceSum(where(condition, gradient, 0));
+    return [
+      inside ? where(inside, gradient, 0) : gradient,
+      wanted[1] ? cut(less(x, low)) : undefined,
+      wanted[2] ? cut(greater(x, high)) : undefined,
+    ];
+  },
 });
 
 /** Between `low` and `high`; the gradient is 0 outside. */

@@ -1,53 +1,37 @@
-import { describe, test } from "node:test";
-import { type Random, randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
+import type { Random } from "../common/random.ts";
 import type { Shape, Value } from "../graph/graph.ts";
-import { checkGradient, type GradientCheck } from "../testing/numeric.ts";
+import {
+  awayFromZero,
+  binary,
+  type Case,
+  indices,
+  partner,
+  pick,
+  positive,
+  shapeOf,
+  size,
+  testGradients,
+  unary,
+} from "../testing/gradient-cases.ts";
 import * as arithmetic from "./arithmetic.ts";
-import { greater, maximum, minimum, where } from "./comparison.ts";
+import { greater, where } from "./comparison.ts";
 import { conv } from "./convolution.ts";
 import * as elementwise from "./elementwise.ts";
+import * as indexing from "./indexing.ts";
 import { gemm, linear, matMul } from "./linear.ts";
 import { softmaxCrossEntropy } from "./losses.ts";
 import * as movement from "./movement.ts";
 import { batchNormInference, batchNormTraining } from "./normalization.ts";
+import { apply, int } from "./operator.ts";
+import { pad } from "./padding.ts";
 import { averagePool, globalAveragePool, maxPool } from "./pooling.ts";
 import * as reduction from "./reduction.ts";
+import { reverse, slice } from "./slicing.ts";
 import { logSoftmax, softmax } from "./softmax.ts";
+import { maximum, minimum } from "./variadic.ts";
 
 // Every gradient rule, and the gradient of every gradient, against central differences in float64 on random shapes
 // and settings. Operators that ONNX Runtime has in float32 only are marked and compared with the wider tolerance.
-
-const casesPerRule = 6;
-
-/** One random case of an operator. */
-type Case = (random: Random) => Pick<GradientCheck, "shapes" | "build" | "draw" | "type">;
-
-const size = (random: Random, largest = 4) => 1 + random.integer(largest);
-const shapeOf = (random: Random, rank = random.integer(4)): Shape =>
-  Array.from({ length: rank }, () => size(random));
-const pick = <T>(random: Random, values: readonly T[]): T => values[random.integer(values.length)];
-
-/** A shape that broadcasts with `shape`: axes dropped in front or set to 1. */
-function partner(random: Random, shape: Shape): Shape {
-  return shape.slice(random.integer(shape.length + 1)).map((length) => (random.uniform() < 0.3 ? 1 : length));
-}
-
-function unary(build: (x: Value) => Value, settings: Partial<ReturnType<Case>> = {}): Case {
-  return (random) => ({ shapes: [shapeOf(random)], build: ([x]) => build(x), ...settings });
-}
-
-function binary(build: (a: Value, b: Value) => Value, draw?: GradientCheck["draw"]): Case {
-  return (random) => {
-    const shape = shapeOf(random);
-    const shapes = random.uniform() < 0.5 ? [shape, partner(random, shape)] : [partner(random, shape), shape];
-    return { shapes, build: ([a, b]) => build(a, b), draw };
-  };
-}
-
-/** Away from zero on either side; above zero. */
-const awayFromZero = (random: Random) => (0.5 + random.uniform()) * pick(random, [-1, 1]);
-const positive = (random: Random) => 0.5 + random.uniform();
 
 function reducing(build: (x: Value, axes: readonly number[] | undefined, keep: boolean) => Value): Case {
   return (random) => {
@@ -112,8 +96,8 @@ const cases: Record<string, Case> = {
   Cos: unary(elementwise.cos),
   Tanh: unary(elementwise.tanh),
   Sigmoid: unary(elementwise.sigmoid),
-  Erf: unary(elementwise.erf, { type: "float32" }),
-  "Erf (gelu)": unary(elementwise.gelu, { type: "float32" }),
+  Erf: unary(elementwise.erf),
+  "Erf (gelu)": unary(elementwise.gelu),
   Relu: unary(elementwise.relu, { draw: awayFromZero }),
   "Relu squared": unary((x) => arithmetic.square(elementwise.relu(x)), { draw: awayFromZero }),
   LeakyRelu: unary((x) => arithmetic.square(elementwise.leakyRelu(x, 0.2)), { draw: awayFromZero }),
@@ -141,6 +125,32 @@ const cases: Record<string, Case> = {
   ReduceSumSquare: reducing((x, axes, keep) => reduction.reduceSumSquare(x, axes, keep)),
   ReduceL2: reducing((x, axes, keep) => reduction.reduceL2(x, axes, keep)),
   ReduceLogSumExp: reducing((x, axes, keep) => reduction.reduceLogSumExp(x, axes, keep)),
+  ReduceL1: reducing((x, axes, keep) => arithmetic.square(reduction.reduceL1(x, axes, keep))),
+  ReduceProd: reducing((x, axes, keep) => reduction.reduceProd(x, axes, keep)),
+  "ReduceProd (one zero)": (random) => ({
+    shapes: [[3, 2 + random.integer(2)]],
+    build: ([x]) =>
+      reduction.reduceProd(
+        arithmetic.mul(x, where(greater(reduction.reduceMax(x, [1], true), x), x, 0)),
+        [1],
+      ),
+    draw: awayFromZero,
+  }),
+  ReduceLogSum: reducing((x, axes, keep) => reduction.reduceLogSum(arithmetic.square(x), axes, keep)),
+  "ReduceSum, ReduceProd and ReduceMax (no axes)": unary((x) => {
+    const none = (operator: string) => (value: Value) =>
+      apply(operator, [value], { noop_with_empty_axes: int(1) })[0];
+    return arithmetic.square(none("ReduceSum")(none("ReduceProd")(none("ReduceMax")(x))));
+  }),
+  "Hardmax, ArgMax and ArgMin": (random) => ({
+    shapes: [shapeOf(random, 2)],
+    build: ([x]) => {
+      const [first] = apply("Hardmax", [x], { axis: int(0) });
+      const [last, least] = [reduction.argMax(x, 0), reduction.argMin(x, 0)];
+      const apart = elementwise.cast(arithmetic.sub(last, least), x.type);
+      return arithmetic.mul(arithmetic.square(arithmetic.sub(x, first)), apart);
+    },
+  }),
   ReduceMax: reducing((x, axes, keep) => arithmetic.square(reduction.reduceMax(x, axes, keep))),
   ReduceMin: reducing((x, axes, keep) => arithmetic.square(reduction.reduceMin(x, axes, keep))),
   Reshape: unary((x) => arithmetic.square(movement.reshape(x, [x.shape.reduce((a, b) => a * b, 1), 1]))),
@@ -173,20 +183,20 @@ const cases: Record<string, Case> = {
     const shape = shapeOf(random, 1 + random.integer(3)).map((length) => length + 2);
     const amounts = () => shape.map(() => random.integer(4) - 1);
     const [before, after] = [amounts(), amounts()];
-    return { shapes: [shape], build: ([x]) => arithmetic.square(movement.pad(x, before, after)) };
+    return { shapes: [shape], build: ([x]) => arithmetic.square(pad(x, before, after)) };
   },
   Slice: (random) => {
     const shape = shapeOf(random, 1 + random.integer(3)).map((length) => length + 2);
     const starts = shape.map(() => random.integer(2));
     const ends = shape.map((length) => pick(random, [length, -1, length - 1]));
     const steps = shape.map(() => 1 + random.integer(3));
-    return { shapes: [shape], build: ([x]) => arithmetic.square(movement.slice(x, { starts, ends, steps })) };
+    return { shapes: [shape], build: ([x]) => arithmetic.square(slice(x, { starts, ends, steps })) };
   },
   "Slice (reverse)": (random) => {
     const shape = shapeOf(random, 1 + random.integer(3));
     return {
       shapes: [shape],
-      build: ([x]) => arithmetic.square(movement.reverse(x, [random.integer(shape.length)])),
+      build: ([x]) => arithmetic.square(reverse(x, [random.integer(shape.length)])),
     };
   },
   GatherElements: (random) => {
@@ -194,7 +204,7 @@ const cases: Record<string, Case> = {
     const places = Array.from({ length: rows * taken }, () => random.integer(columns));
     return {
       shapes: [[rows, columns]],
-      build: ([x]) => arithmetic.square(movement.gatherElements(x, indices(x, places, [rows, taken]), 1)),
+      build: ([x]) => arithmetic.square(indexing.gatherElements(x, indices(x, places, [rows, taken]), 1)),
     };
   },
   ScatterElements: (random) => {
@@ -206,7 +216,7 @@ const cases: Record<string, Case> = {
         [rows, added],
       ],
       build: ([x, updates]) =>
-        arithmetic.square(movement.scatterAdd(x, indices(x, places, [rows, added]), updates, 1)),
+        arithmetic.square(indexing.scatterAdd(x, indices(x, places, [rows, added]), updates, 1)),
     };
   },
   MatMul: (random) => {
@@ -296,24 +306,4 @@ const cases: Record<string, Case> = {
   },
 };
 
-function indices(
-  x: Value,
-  values: readonly number[],
-  shape: Shape,
-  type: "int32" | "int64" = "int64",
-): Value {
-  return x.graph.constant(tensorData(values, shape, type));
-}
-
-for (const order of [1, 2] as const) {
-  describe(`derivative ${order} of`, () => {
-    for (const [name, build] of Object.entries(cases)) {
-      test(name, async () => {
-        for (let index = 0; index < casesPerRule; index++) {
-          const random = randomStream(7, `${name} ${order}`, index);
-          await checkGradient({ ...build(random), random, order });
-        }
-      });
-    }
-  });
-}
+testGradients(cases);

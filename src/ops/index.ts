@@ -1,19 +1,22 @@
 // Every operator one can build a graph with; src/index.ts offers them as `ops`.
+export { celu, geluTanh, mish, prelu, selu, softsign } from "./activations.ts";
 export { add, addAll, div, mul, neg, pow, reciprocal, square, sub } from "./arithmetic.ts";
 export {
   and,
   equal,
   greater,
   greaterOrEqual,
+  isInf,
+  isNan,
   less,
   lessOrEqual,
-  maximum,
-  minimum,
   not,
   or,
   where,
+  xor,
 } from "./comparison.ts";
 export { type ConvolutionOptions, conv } from "./convolution.ts";
+export { einsum } from "./einsum.ts";
 export {
   abs,
   cast,
@@ -40,33 +43,33 @@ export {
   sqrt,
   tanh,
 } from "./elementwise.ts";
+export { gather, gatherElements, oneHot, scatterAdd, topK } from "./indexing.ts";
+export { cumulativeSum, depthToSpace, spaceToDepth, split, tile, triangle } from "./layout.ts";
 export { gemm, linear, matMul, transposeLast } from "./linear.ts";
 export { type CrossEntropyOptions, type LabelSmoothingKind, softmaxCrossEntropy } from "./losses.ts";
-export {
-  concat,
-  expand,
-  flatten,
-  gatherElements,
-  insertZeros,
-  pad,
-  reshape,
-  reverse,
-  type SliceRange,
-  scatterAdd,
-  slice,
-  transpose,
-  zeros,
-} from "./movement.ts";
+export { concat, expand, flatten, reshape, transpose, zeros } from "./movement.ts";
 export { batchNormInference, batchNormTraining } from "./normalization.ts";
-export { averagePool, globalAveragePool, maxPool, type PoolOptions } from "./pooling.ts";
+export { type PadMode, pad } from "./padding.ts";
+export { averagePool, globalAveragePool, globalMaxPool, maxPool, type PoolOptions } from "./pooling.ts";
+export { fakeQuantize } from "./quantization.ts";
 export {
   argMax,
+  argMin,
+  reduceL1,
   reduceL2,
+  reduceLogSum,
   reduceLogSumExp,
   reduceMax,
   reduceMean,
   reduceMin,
+  reduceProd,
   reduceSum,
   reduceSumSquare,
 } from "./reduction.ts";
+export { type ResizeOptions, resize } from "./resize.ts";
+export { insertZeros, reverse, type SliceRange, slice } from "./slicing.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
+export { groupNorm, instanceNorm, layerNorm, rmsNorm } from "./statistics-normalization.ts";
+export { convTranspose, type TransposedConvolutionOptions } from "./transposed-convolution.ts";
+export { acos, acosh, asin, asinh, atan, atanh, cosh, sinh, tan } from "./trigonometry.ts";
+export { maximum, maximumOf, meanOf, minimum, minimumOf } from "./variadic.ts";

@@ -1,6 +1,6 @@
-import { describe, type TensorType, type Value } from "../graph/graph.ts";
+import { describe, type Shape, type TensorType, type Value } from "../graph/graph.ts";
 import { mul, sumToShape } from "./arithmetic.ts";
-import { transpose } from "./movement.ts";
+import { reshape, transpose } from "./movement.ts";
 import {
   apply,
   broadcastShape,
@@ -12,28 +12,42 @@ import {
   requireSameType,
 } from "./operator.ts";
 
+// A vector on the left is one row, on the right one column, and the axis of size 1 is dropped from the result.
 defineOperator("MatMul", {
   since: 13,
   infer: ([a, b]): TensorType[] => {
     const [left, right] = [a!, b!];
     const type = requireSameType("MatMul", [left, right]);
-    if (left.shape.length < 2 || right.shape.length < 2 || left.shape.at(-1) !== right.shape.at(-2)) {
+    const [rows, columns] = [asRows(left.shape), asColumns(right.shape)];
+    if (left.shape.length < 1 || right.shape.length < 1 || rows.at(-1) !== columns.at(-2)) {
       throw operatorError("MatMul", left, `cannot multiply ${describe(left)} by ${describe(right)}`);
     }
     const batch = broadcastShape(
       "MatMul",
-      { ...left, shape: left.shape.slice(0, -2) },
-      { ...right, shape: right.shape.slice(0, -2) },
+      { ...left, shape: rows.slice(0, -2) },
+      { ...right, shape: columns.slice(0, -2) },
     );
-    return [{ type, shape: [...batch, left.shape.at(-2)!, right.shape.at(-1)!] }];
+    return [{ type, shape: [...batch, ...left.shape.slice(-2, -1), ...right.shape.slice(-2).slice(1)] }];
   },
-  gradient: ({ inputs: [a, b], gradient, wanted }) => [
-    wanted[0] ? sumToShape(matMul(gradient, transposeLast(b)), a.shape) : undefined,
-    wanted[1] ? sumToShape(matMul(transposeLast(a), gradient), b.shape) : undefined,
-  ],
+  gradient: ({ inputs: [a, b], gradient, wanted }) => {
+    const [rows, columns] = [reshape(a, asRows(a.shape)), reshape(b, asColumns(b.shape))];
+    const batch = gradient.shape.slice(
+      0,
+      gradient.shape.length - (a.shape.length > 1 ? 1 : 0) - (b.shape.length > 1 ? 1 : 0),
+    );
+    const dy = reshape(gradient, [...batch, rows.shape.at(-2)!, columns.shape.at(-1)!]);
+    const back = (product: Value, to: Value, shape: Shape) => reshape(sumToShape(product, shape), to.shape);
+    return [
+      wanted[0] ? back(matMul(dy, transposeLast(columns)), a, rows.shape) : undefined,
+      wanted[1] ? back(matMul(transposeLast(rows), dy), b, columns.shape) : undefined,
+    ];
+  },
 });
 
-/** Matrix product of the last two axes, [..., m, k] by [..., k, n]; the axes before are broadcast. */
+const asRows = (shape: Shape): Shape => (shape.length === 1 ? [1, ...shape] : shape);
+const asColumns = (shape: Shape): Shape => (shape.length === 1 ? [...shape, 1] : shape);
+
+/** Matrix product of the last two axes, [..., m, k] by [..., k, n]; the axes before are broadcast. Either may be a vector. */
 export function matMul(a: Value, b: Value): Value {
   return apply("MatMul", [a, b])[0];
 }

@@ -3,17 +3,11 @@ import { tensorData } from "../graph/constants.ts";
 import type { Shape, Value } from "../graph/graph.ts";
 import { many, normal, shapeOf, testByDefinition, upTo } from "../testing/by-definition.ts";
 import { alongAxis, at, type Dense, dense, positions } from "../testing/naive.ts";
+import { gatherElements, scatterAdd } from "./indexing.ts";
 import { gemm, matMul } from "./linear.ts";
-import {
-  expand,
-  gatherElements,
-  insertZeros,
-  pad,
-  reverse,
-  scatterAdd,
-  slice,
-  transpose,
-} from "./movement.ts";
+import { expand, transpose } from "./movement.ts";
+import { pad } from "./padding.ts";
+import { insertZeros, reverse, slice } from "./slicing.ts";
 
 // Operators that move numbers, and matrix products.
 

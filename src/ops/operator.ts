@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { constantNumbers } from "../graph/constants.ts";
 import {
   type Attributes,
   describe,
@@ -26,6 +27,8 @@ export interface GradientContext {
 export interface OperatorRule {
   /** The opset (of the rule's domain) that first has the operator in the form built here. */
   readonly since: number;
+  /** The opset that first has the form with these attributes and inputs, where that is a later one. */
+  readonly sinceOf?: (attributes: Attributes, inputs: readonly (Value | undefined)[]) => number;
   /** `""` when left out: ONNX's own. Operators of `training` are expanded by `src/lower` and never reach a file. */
   readonly domain?: "" | "training";
   /** Types of the outputs. Throws `UserError` on inputs that do not fit. */
@@ -73,7 +76,12 @@ export function apply(
 export function requiredOpset(nodes: readonly Node[]): number {
   return Math.max(
     13,
-    ...nodes.filter((node) => node.domain === "").map((node) => operatorRule(node.operator).since),
+    ...nodes
+      .filter((node) => node.domain === "")
+      .map(({ operator, attributes, inputs }) => {
+        const { since, sinceOf } = operatorRule(operator);
+        return Math.max(since, sinceOf?.(attributes, inputs) ?? 0);
+      }),
   );
 }
 
@@ -113,6 +121,18 @@ export function normalizeAxes(operator: string, input: Value, axes: readonly num
   return plain.sort((a, b) => a - b);
 }
 
+/** The numbers of an input that the shape of the result depends on. Throws when it is computed. */
+export function requireConstant(
+  operator: string,
+  x: Value,
+  value: Value | undefined,
+  name: string,
+): readonly number[] {
+  const numbers = constantNumbers(value);
+  if (!numbers) throw operatorError(operator, x, `its ${name} have to be known before the graph runs`);
+  return numbers;
+}
+
 /** The shape two shapes are broadcast to (NumPy's rule). */
 export function broadcastShape(operator: string, a: Value, b: Value): Shape {
   const rank = Math.max(a.shape.length, b.shape.length);
@@ -148,4 +168,9 @@ export function intsAttribute(
 export function floatAttribute(attributes: Attributes, name: string, fallback: number): number {
   const value = attributes[name];
   return value && "float" in value ? value.float : fallback;
+}
+
+export function stringAttribute(attributes: Attributes, name: string, fallback: string): string {
+  const value = attributes[name];
+  return value && "string" in value ? value.string : fallback;
 }

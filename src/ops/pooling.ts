@@ -1,9 +1,19 @@
 import { tensorData } from "../graph/constants.ts";
 import { type Attributes, elementCount, type Shape, type TensorType, type Value } from "../graph/graph.ts";
-import { mul } from "./arithmetic.ts";
-import { completeConvolution, convInputGradient, outputSize, requireWindow } from "./convolution.ts";
-import { expand, reshape, scatterAdd, zeros } from "./movement.ts";
+import { div, mul, pow } from "./arithmetic.ts";
+import { equal } from "./comparison.ts";
+import {
+  completeConvolution,
+  convInputGradient,
+  outputSize,
+  plainPads,
+  requireWindow,
+} from "./convolution.ts";
+import { abs, cast, sign } from "./elementwise.ts";
+import { scatterAdd } from "./indexing.ts";
+import { expand, reshape, zeros } from "./movement.ts";
 import { apply, defineOperator, int, intAttribute, ints, intsAttribute, operatorError } from "./operator.ts";
+import { reduceSum } from "./reduction.ts";
 
 export interface PoolOptions {
   /** Default: the kernel, as in PyTorch. */
@@ -12,11 +22,15 @@ export interface PoolOptions {
   pads?: readonly number[];
   /** Default 1. */
   dilations?: readonly number[];
+  /** A last window may reach beyond the end. Default false. */
+  ceilMode?: boolean;
 }
 
 // The second output says for each maximum where in the flattened input it stood: the gradient goes back there.
 defineOperator("MaxPool", {
   since: 12,
+  // Before, ONNX counted a last window that begins in the padding after the input.
+  sinceOf: (attributes) => (intAttribute(attributes, "ceil_mode", 0) === 1 ? 22 : 12),
   infer: ([x], attributes): TensorType[] => {
     const shape = pooledShape("MaxPool", x!, attributes);
     return [
@@ -43,11 +57,9 @@ defineOperator("AveragePool", {
     { type: x!.type, shape: pooledShape("AveragePool", x!, attributes) },
   ],
   gradient: ({ inputs: [x], attributes, gradient }) => {
-    const window = readWindow(attributes, x.shape.length - 2);
-    const [channels, size] = [x.shape[1], x.shape.slice(2)];
-    const share = mul(gradient, x.graph.constant(inverseCounts(x, gradient.shape.slice(2), attributes)));
-    const ones = expand(x.graph.scalar(1, x.type), [channels, 1, ...window.kernel]);
-    return [convInputGradient(share, ones, size, { ...window, group: channels })];
+    const { counted } = readPool(x, attributes);
+    const shares = tensorData(inverseCounts(counted), [1, 1, ...gradient.shape.slice(2)], x.type);
+    return [spreadWindows(mul(gradient, x.graph.constant(shares)), x, attributes)];
   },
 });
 
@@ -76,44 +88,127 @@ export function globalAveragePool(x: Value): Value {
   return apply("GlobalAveragePool", [x])[0];
 }
 
-/** A pool's settings as its node carries them. */
-export function readWindow(attributes: Attributes, axes: number) {
-  const { strides, pads, dilations } = completeConvolution({}, axes);
+// Several equal maxima share the gradient evenly.
+defineOperator("GlobalMaxPool", {
+  since: 1,
+  infer: ([x]) => [{ type: x!.type, shape: [...x!.shape.slice(0, 2), ...x!.shape.slice(2).map(() => 1)] }],
+  gradient: ({ inputs: [x], outputs: [y], gradient }) => {
+    const mask = cast(equal(x, y), x.type);
+    const axes = x.shape.map((_, axis) => axis).slice(2);
+    return [mul(div(gradient, reduceSum(mask, axes, true)), mask)];
+  },
+});
+
+/** The largest element over all spatial axes, kept with size 1. */
+export function globalMaxPool(x: Value): Value {
+  return apply("GlobalMaxPool", [x])[0];
+}
+
+// y = (Σ |x|ᵖ)^(1/p) over a window, so dy/dx = y^(1 − p)·|x|^(p − 1)·sign x.
+defineOperator("LpPool", {
+  since: 18,
+  infer: ([x], attributes): TensorType[] => [{ type: x!.type, shape: pooledShape("LpPool", x!, attributes) }],
+  gradient: ({ inputs: [x], outputs: [y], attributes, gradient }) => {
+    const p = intAttribute(attributes, "p", 2);
+    const spread = spreadWindows(mul(gradient, pow(y, 1 - p)), x, attributes);
+    return [mul(spread, mul(pow(abs(x), p - 1), sign(x)))];
+  },
+});
+
+/** What each window's number gives to all that the window sees, added up. */
+function spreadWindows(gradient: Value, x: Value, attributes: Attributes): Value {
+  const { kernel, ...window } = readPool(x, attributes);
+  const channels = x.shape[1];
+  const ones = expand(x.graph.scalar(1, x.type), [channels, 1, ...kernel]);
+  return convInputGradient(gradient, ones, x.shape.slice(2), { ...window, group: channels });
+}
+
+/**
+ * A pool's settings with all defaults, the sizes of its output, and of each axis how many places each window counts.
+ * With `ceil_mode` a last window may reach beyond the padding if it begins before: the padding here is what
+ * it reaches, but what is beyond the padding that was asked for never counts.
+ */
+export function readPool(x: Value, attributes: Attributes) {
+  const given = x.shape.slice(2);
+  const axes = given.length;
+  const complete = completeConvolution({}, axes);
+  const kernel = intsAttribute(attributes, "kernel_shape", []);
+  const strides = intsAttribute(attributes, "strides", complete.strides);
+  const dilations = intsAttribute(attributes, "dilations", complete.dilations);
+  const asked = intsAttribute(attributes, "pads", complete.pads);
+  const pads = plainPads(attributes, given, kernel, { strides, dilations, pads: asked });
+  const window = { kernel, strides, dilations, asked: pads };
+  const floor = outputSize(given, kernel, { strides, dilations, pads });
+  if (intAttribute(attributes, "ceil_mode", 0) === 0) {
+    return {
+      ...window,
+      pads,
+      size: floor,
+      counted: countPlaces(given, { ...window, size: floor, attributes }),
+    };
+  }
+  const reach = kernel.map((taps, axis) => dilations[axis] * (taps - 1) + 1);
+  const size = given.map((length, axis) => {
+    const room = length + pads[axis] + pads[axis + axes] - reach[axis];
+    const count = Math.ceil(room / strides[axis]) + 1;
+    return (count - 1) * strides[axis] >= length + pads[axis] ? count - 1 : count;
+  });
+  const after = given.map((length, axis) =>
+    Math.max(pads[axis + axes], (size[axis] - 1) * strides[axis] + reach[axis] - length - pads[axis]),
+  );
   return {
-    kernel: intsAttribute(attributes, "kernel_shape", []),
-    strides: intsAttribute(attributes, "strides", strides),
-    pads: intsAttribute(attributes, "pads", pads),
-    dilations: intsAttribute(attributes, "dilations", dilations),
+    ...window,
+    pads: [...pads.slice(0, axes), ...after],
+    size,
+    counted: countPlaces(given, { ...window, size, attributes }),
   };
 }
 
-/** One over the number of elements each window of an average pool counts, [1, 1, …output size]. */
-export function inverseCounts(x: Value, size: Shape, attributes: Attributes) {
-  const { kernel, strides, pads, dilations } = readWindow(attributes, size.length);
+interface Windows {
+  kernel: Shape;
+  strides: Shape;
+  dilations: Shape;
+  /** Padding as asked for. */
+  asked: Shape;
+  size: Shape;
+  attributes: Attributes;
+}
+
+/** Of each axis, how many elements each window counts: with `count_include_pad` those in the padding too. */
+function countPlaces(given: Shape, { kernel, strides, dilations, asked, size, attributes }: Windows) {
   const includePad = intAttribute(attributes, "count_include_pad", 0) === 1;
-  const counts = size.map((length, axis) =>
-    Array.from({ length }, (_, index) => {
-      const start = index * strides[axis] - pads[axis];
+  return size.map((count, axis) =>
+    Array.from({ length: Math.max(0, count) }, (_, index) => {
+      const start = index * strides[axis] - asked[axis];
+      const [first, end] = includePad
+        ? [-asked[axis], given[axis] + asked[axis + size.length]]
+        : [0, given[axis]];
       const places = Array.from({ length: kernel[axis] }, (_, tap) => start + tap * dilations[axis]);
-      return includePad ? kernel[axis] : places.filter((at) => at >= 0 && at < x.shape[axis + 2]).length;
+      return places.filter((at) => at >= first && at < end).length;
     }),
   );
-  const products = counts.reduce<number[]>((all, axis) => all.flatMap((a) => axis.map((b) => a * b)), [1]);
-  return tensorData(
-    products.map((count) => 1 / count),
-    [1, 1, ...size],
-    x.type,
-  );
+}
+
+/** One over the number of elements each window counts, in row-major order. */
+export function inverseCounts(counted: readonly (readonly number[])[]): number[] {
+  const products = counted.reduce<number[]>((all, axis) => all.flatMap((a) => axis.map((b) => a * b)), [1]);
+  return products.map((count) => 1 / count);
 }
 
 function poolAttributes(kernel: readonly number[], options: PoolOptions): Attributes {
   const { strides, pads, dilations } = completeConvolution({ strides: kernel, ...options }, kernel.length);
-  return { kernel_shape: ints(kernel), strides: ints(strides), pads: ints(pads), dilations: ints(dilations) };
+  return {
+    kernel_shape: ints(kernel),
+    strides: ints(strides),
+    pads: ints(pads),
+    dilations: ints(dilations),
+    ...(options.ceilMode ? { ceil_mode: int(1) } : {}),
+  };
 }
 
 function pooledShape(operator: string, x: Value, attributes: Attributes): Shape {
   const axes = x.shape.length - 2;
-  const { kernel, ...window } = readWindow(attributes, axes);
+  const kernel = intsAttribute(attributes, "kernel_shape", []);
   if (kernel.length !== axes) {
     throw operatorError(
       operator,
@@ -121,15 +216,20 @@ function pooledShape(operator: string, x: Value, attributes: Attributes): Shape 
       `the kernel [${kernel.join(", ")}] needs one size per spatial axis of [${x.shape.join(", ")}]`,
     );
   }
-  requireWindow(operator, x, window);
-  if (window.pads.some((amount, index) => amount >= kernel[index % axes])) {
+  const complete = completeConvolution({}, axes);
+  requireWindow(operator, x, {
+    strides: intsAttribute(attributes, "strides", complete.strides),
+    pads: intsAttribute(attributes, "pads", complete.pads),
+    dilations: intsAttribute(attributes, "dilations", complete.dilations),
+  });
+  const { size, asked } = readPool(x, attributes);
+  if (asked.some((amount, index) => amount >= kernel[index % axes])) {
     throw operatorError(
       operator,
       x,
-      `pads [${window.pads.join(", ")}] have to be smaller than the kernel [${kernel.join(", ")}]`,
+      `pads [${asked.join(", ")}] have to be smaller than the kernel [${kernel.join(", ")}]`,
     );
   }
-  const size = outputSize(x.shape.slice(2), kernel, window);
   if (size.some((length) => length < 1)) {
     throw operatorError(
       operator,

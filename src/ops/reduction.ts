@@ -1,8 +1,8 @@
-import { constantNumbers, int64Vector } from "../graph/constants.ts";
+import { int64Vector } from "../graph/constants.ts";
 import { type Attributes, elementCount, type Shape, type TensorType, type Value } from "../graph/graph.ts";
 import { div, mul, sub } from "./arithmetic.ts";
-import { equal } from "./comparison.ts";
-import { cast, exp } from "./elementwise.ts";
+import { equal, where } from "./comparison.ts";
+import { cast, exp, sign } from "./elementwise.ts";
 import { expand, reshape } from "./movement.ts";
 import {
   apply,
@@ -12,6 +12,7 @@ import {
   intAttribute,
   normalizeAxes,
   operatorError,
+  requireConstant,
 } from "./operator.ts";
 
 // Reductions over some axes (all, when none are named). Their gradients stretch dy back over the reduced axes:
@@ -32,6 +33,9 @@ const rules: Record<string, ReductionRule> = {
   ReduceSumSquare: { since: 18, gradient: (dy, x) => mul(dy, mul(2, x)) },
   ReduceL2: { since: 18, gradient: (dy, x, y) => mul(dy, div(x, y)) },
   ReduceLogSumExp: { since: 18, gradient: (dy, x, y) => mul(dy, exp(sub(x, y))) },
+  ReduceL1: { since: 18, gradient: (dy, x) => mul(dy, sign(x)) },
+  ReduceLogSum: { since: 18, gradient: (dy, _x, y) => div(dy, exp(y)) },
+  ReduceProd: { since: 18, gradient: productOfOthers },
   // Several equal extremes share the gradient evenly, as PyTorch's amax and amin do.
   ReduceMax: { since: 18, gradient: shareAmongExtremes },
   ReduceMin: { since: 18, gradient: shareAmongExtremes },
@@ -40,29 +44,37 @@ const rules: Record<string, ReductionRule> = {
 for (const [operator, { since, gradient }] of Object.entries(rules)) {
   defineOperator(operator, {
     since,
-    infer: ([x, axes], attributes) => inferReduction(operator, x!, constantNumbers(axes), attributes),
-    gradient: ({ inputs: [x, axes], outputs: [y], gradient: dy }: GradientContext) => {
-      const reduced = normalizeAxes(operator, x, constantNumbers(axes) ?? allAxes(x));
+    infer: ([x, axes], attributes) =>
+      inferReduction(x!, reducedAxes(operator, x!, axes, attributes), attributes),
+    gradient: ({ inputs: [x, axes], outputs: [y], attributes, gradient: dy }: GradientContext) => {
+      const reduced = reducedAxes(operator, x, axes, attributes);
       const kept = keptShape(x.shape, reduced);
       return [expand(gradient(reshape(dy, kept), x, reshape(y, kept), reduced), x.shape), undefined];
     },
   });
 }
 
-defineOperator("ArgMax", {
-  since: 13,
-  infer: ([x], attributes) => {
-    const [{ shape }] = inferReduction("ArgMax", x!, [intAttribute(attributes, "axis", 0)], attributes);
-    return [{ type: "int64", shape }];
-  },
-  gradient: "zero",
-});
+for (const operator of ["ArgMax", "ArgMin"]) {
+  defineOperator(operator, {
+    since: 13,
+    infer: ([x], attributes) => {
+      const axes = normalizeAxes(operator, x!, [intAttribute(attributes, "axis", 0)]);
+      return [{ type: "int64", shape: inferReduction(x!, axes, attributes)[0].shape }];
+    },
+    gradient: "zero",
+  });
+}
 
 export const reduceSum = reduction("ReduceSum");
 export const reduceMean = reduction("ReduceMean");
 export const reduceSumSquare = reduction("ReduceSumSquare");
 /** √Σx². Its gradient is undefined where it is 0. */
 export const reduceL2 = reduction("ReduceL2");
+/** Σ|x|. */
+export const reduceL1 = reduction("ReduceL1");
+export const reduceProd = reduction("ReduceProd");
+/** ln Σx. */
+export const reduceLogSum = reduction("ReduceLogSum");
 export const reduceMax = reduction("ReduceMax");
 export const reduceMin = reduction("ReduceMin");
 /** ln Σ eˣ, without overflow. */
@@ -71,6 +83,11 @@ export const reduceLogSumExp = reduction("ReduceLogSumExp");
 /** Index (int64) of the first largest element along an axis; the axis disappears. */
 export function argMax(x: Value, axis: number): Value {
   return apply("ArgMax", [x], { axis: int(axis), keepdims: int(0) })[0];
+}
+
+/** Index (int64) of the first smallest element along an axis; the axis disappears. */
+export function argMin(x: Value, axis: number): Value {
+  return apply("ArgMin", [x], { axis: int(axis), keepdims: int(0) })[0];
 }
 
 function reduction(operator: string) {
@@ -83,13 +100,7 @@ function reduction(operator: string) {
   };
 }
 
-function inferReduction(
-  operator: string,
-  x: Value,
-  axes: readonly number[] | undefined,
-  attributes: Attributes,
-): TensorType[] {
-  const reduced = normalizeAxes(operator, x, axes ?? allAxes(x));
+function inferReduction(x: Value, reduced: readonly number[], attributes: Attributes): TensorType[] {
   const kept = keptShape(x.shape, reduced);
   const shape = intAttribute(attributes, "keepdims", 1)
     ? kept
@@ -97,12 +108,47 @@ function inferReduction(
   return [{ type: x.type, shape }];
 }
 
+/** All axes when none are named, or none of them where the node says so. */
+function reducedAxes(
+  operator: string,
+  x: Value,
+  axes: Value | undefined,
+  attributes: Attributes,
+): readonly number[] {
+  const named = axes ? requireConstant(operator, x, axes, "axes") : [];
+  if (named.length > 0) return normalizeAxes(operator, x, named);
+  if (intAttribute(attributes, "noop_with_empty_axes", 0) === 0) return x.shape.map((_, axis) => axis);
+  if (!leavesNumbersAlone.has(operator)) {
+    throw operatorError(operator, x, "over no axes it is not defined the same everywhere; name the axes");
+  }
+  return [];
+}
+
+/** Reductions that give back each number when there is nothing to reduce. */
+const leavesNumbersAlone = new Set([
+  "ReduceSum",
+  "ReduceMean",
+  "ReduceMax",
+  "ReduceMin",
+  "ReduceProd",
+  "ReduceLogSumExp",
+]);
+
 function keptShape(shape: Shape, reduced: readonly number[]): Shape {
   return shape.map((size, axis) => (reduced.includes(axis) ? 1 : size));
 }
 
-function allAxes(x: Value): number[] {
-  return x.shape.map((_, axis) => axis);
+/**
+ * The product of all other elements: y/x, and where x is the only 0 of its product that of the rest, which is
+ * 0 again where there is another one.
+ */
+function productOfOthers(dy: Value, x: Value, y: Value, reduced: readonly number[]): Value {
+  if (reduced.length === 0) return dy;
+  const isZero = equal(x, 0);
+  const filled = where(isZero, 1, x);
+  const rest = reduceProd(filled, reduced, true);
+  const zeroCount = reduceSum(cast(isZero, x.type), reduced, true);
+  return mul(dy, where(isZero, where(equal(zeroCount, 1), rest, 0), div(y, filled)));
 }
 
 function shareAmongExtremes(dy: Value, x: Value, y: Value, reduced: readonly number[]): Value {

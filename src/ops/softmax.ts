@@ -24,6 +24,9 @@ defineOperator("LogSoftmax", {
   },
 });
 
+// 1 at the first largest element along an axis, 0 elsewhere.
+defineOperator("Hardmax", { since: 13, infer: ([x]): TensorType[] => [x!], gradient: "zero" });
+
 /** eˣ / Σ eˣ along an axis. */
 export function softmax(x: Value, axis = -1): Value {
   return apply("Softmax", [x], { axis: int(normalizeAxes("Softmax", x, [axis])[0]) })[0];

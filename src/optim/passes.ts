@@ -3,7 +3,7 @@ import { UserError } from "../common/errors.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { copyInto, leavesOf, nodesOf } from "../graph/walk.ts";
 import { add, mul } from "../ops/arithmetic.ts";
-import { slice } from "../ops/movement.ts";
+import { slice } from "../ops/slicing.ts";
 import type { Evaluation } from "./optimizer.ts";
 
 /** What is minimised: a graph from parameters, buffers and a batch to a loss. */

@@ -1,7 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
-import { minimum } from "../ops/comparison.ts";
+import { minimum } from "../ops/variadic.ts";
 import type { Direction, DirectionContext, Optimizer } from "./optimizer.ts";
 import { defaultSettings, type ParameterSettings } from "./parameter-groups.ts";
 import { average, MicroBatches, type Objective, Passes } from "./passes.ts";

@@ -7,10 +7,11 @@ import { conv } from "../ops/convolution.ts";
 import { relu, sin, tanh } from "../ops/elementwise.ts";
 import { linear } from "../ops/linear.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
-import { flatten, reshape, slice } from "../ops/movement.ts";
+import { flatten, reshape } from "../ops/movement.ts";
 import { batchNormTraining } from "../ops/normalization.ts";
 import { globalAveragePool, maxPool } from "../ops/pooling.ts";
 import { reduceSum } from "../ops/reduction.ts";
+import { slice } from "../ops/slicing.ts";
 import type { Objective } from "../optim/training-step.ts";
 import type { Tensors } from "../runtime/engine.ts";
 
