@@ -5,7 +5,7 @@ import { type AttributeValue, readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, ModelProto, NodeProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { expand } from "../ops/movement.ts";
-import { operatorNames } from "../ops/operator.ts";
+import { operatorNames, operatorRule } from "../ops/operator.ts";
 import "../ops/index.ts";
 import { type Adapter, ImportedNode, type TrainingMode, type TrainingParts } from "./adapter.ts";
 import { arithmeticAdapters, decompositions } from "./arithmetic-adapters.ts";
@@ -102,12 +102,20 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
   }
   const outputs = new Map(proto.output.map(({ name }) => [name, values.get(name)!]));
   for (const [name, value] of outputs) {
-    if (!value)
-      throw new UserError(`output "${name}" is neither an input, an initializer nor made by a node`);
+    if (!value) throw missingOutput(name, proto);
     graph.output(name, value);
   }
   const { bufferUpdates = new Map(), randomInputs = [] } = training ?? {};
   return { graph, inputs, outputs, initializers, bufferUpdates, randomInputs };
+}
+
+function missingOutput(name: string, { node }: GraphProto): UserError {
+  const maker = node.find(({ output }) => output.includes(name));
+  return new UserError(
+    maker
+      ? `output "${name}" is a further output of ${nodeLabel(maker)}, which is not made here`
+      : `output "${name}" is neither an input, an initializer nor made by a node`,
+  );
 }
 
 interface Building {
@@ -151,11 +159,17 @@ function buildNode(node: NodeProto, building: Building): readonly Value[] {
   });
   const newest = modernized(imported);
   const adapter = adapters[newest.operator];
-  const hasRule = domain === "" && operatorNames().includes(newest.operator);
+  const hasRule = domain === "" && isKnown(newest.operator);
   if (domain === "" && !hasRule && decompositions[newest.operator])
     return decompositions[newest.operator](newest);
   if (domain !== "" || !(hasRule || adapterBuildsAll(newest.operator))) throw unknownOperator(node, building);
   return adapter ? adapter(newest) : newest.build();
+}
+
+/** MaxUnpool is one that only `src/lower` builds, in a form of its own. */
+function isKnown(operator: string): boolean {
+  if (operator === "MaxUnpool" || !operatorNames().includes(operator)) return false;
+  return (operatorRule(operator).domain ?? "") === "";
 }
 
 /** Operators that become others, and so need no rule of their own. */

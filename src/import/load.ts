@@ -8,6 +8,7 @@ import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import { fitsNames, type ParameterKind } from "../optim/parameter-groups.ts";
 import type { Objective } from "../optim/passes.ts";
 import type { TrainingMode } from "./adapter.ts";
+import { separateAliases } from "./aliases.ts";
 import type { DimensionOptions } from "./dimensions.ts";
 import { readExternalData } from "./external-data.ts";
 import { fromOnnx, type ImportedGraph } from "./from-onnx.ts";
@@ -93,6 +94,7 @@ export class TrainableModel {
     this.proto = proto;
     this.options = options;
     this.mode = { batchNormalization, dropout };
+    separateAliases(proto.graph!);
     this.weights = readWeights(proto.graph!);
     const roles = guessRoles(proto.graph!, this.weights);
     const floats = [...this.weights].filter(([, tensor]) => isFloatingPoint(tensor));
