@@ -4,9 +4,10 @@ import { randomStream } from "../common/random.ts";
 import { scalarData, tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
 import { add, mul } from "../ops/arithmetic.ts";
+import { exp } from "../ops/elementwise.ts";
 import { matMul } from "../ops/linear.ts";
 import { concat, reshape } from "../ops/movement.ts";
-import { reduceSum } from "../ops/reduction.ts";
+import { reduceMean, reduceSum } from "../ops/reduction.ts";
 import { assertClose, compileForTest } from "../testing/numeric.ts";
 import { sharpnessGraph, sharpnessRecord } from "./sharpness.ts";
 
@@ -30,7 +31,7 @@ function quadratic() {
   const w = concat([reshape(parameters.get("first")!, [sizes[0], 1]), parameters.get("second")!], 0);
   const Hw = matMul(graph.constant(tensorData(H.flat(), [n, n], "float64")), w);
   const linear = mul(graph.constant(tensorData(b, [n, 1], "float64")), w);
-  return { loss: reduceSum(add(mul(mul(w, Hw), 0.5), linear)), parameters };
+  return { loss: reduceSum(add(mul(mul(w, Hw), 0.5), linear)), parameters, buffers: new Map() };
 }
 
 async function measured(w: number[], rho: number) {
@@ -75,7 +76,7 @@ test("where the gradient is zero nothing is perturbed, and the sharpness is zero
   const graph = new Graph();
   const x = graph.input("x", "float64", [2]);
   const program = await compileForTest(
-    sharpnessGraph({ loss: reduceSum(mul(x, x)), parameters: new Map([["x", x]]) }),
+    sharpnessGraph({ loss: reduceSum(mul(x, x)), parameters: new Map([["x", x]]), buffers: new Map() }),
   );
   const outputs = await program.run({
     x: tensorData([0, 0], [2], "float64"),
@@ -83,4 +84,32 @@ test("where the gradient is zero nothing is perturbed, and the sharpness is zero
   });
   await program.close();
   assert.deepEqual(outputs, { loss: [0], loss_max: [0], loss_min: [0], grad_norm: [0] });
+});
+
+test("in parts the numbers are the same", async () => {
+  const sharpness = async (parts: number) => {
+    const graph = new Graph();
+    const w = graph.input("w", "float64", [3, 1]);
+    const x = graph.input("x", "float64", [12 / parts, 3]);
+    const loss = reduceMean(exp(matMul(x, w)));
+    const program = await compileForTest(
+      sharpnessGraph({ loss, parameters: new Map([["w", w]]), buffers: new Map() }, { parts }),
+    );
+    const outputs = await program.run({
+      w: tensorData([0.3, -0.2, 0.5], [3, 1], "float64"),
+      x: tensorData(
+        Array.from({ length: 36 }, (_, index) => Math.sin(index)),
+        [12, 3],
+        "float64",
+      ),
+      rho: scalarData(0.4, "float64"),
+    });
+    await program.close();
+    return outputs;
+  };
+  const whole = await sharpness(1);
+  for (const parts of [2, 3, 12]) {
+    const inParts = await sharpness(parts);
+    for (const [name, value] of Object.entries(whole)) assertClose(inParts[name], value, 1e-12, name);
+  }
 });

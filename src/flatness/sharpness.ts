@@ -1,9 +1,7 @@
-import { gradients } from "../autodiff/gradients.ts";
-import { Graph, type Value } from "../graph/graph.ts";
-import { copyInto } from "../graph/walk.ts";
+import { Graph } from "../graph/graph.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { neg } from "../ops/arithmetic.ts";
-import type { Objective } from "../optim/training-step.ts";
+import { MicroBatches, type Objective, Passes } from "../optim/passes.ts";
 import { addScaled, divideOrZero, norm } from "../optim/vectors.ts";
 import type { SharpnessRecord } from "../train/records.ts";
 
@@ -11,24 +9,26 @@ import type { SharpnessRecord } from "../train/records.ts";
  * The one-step sharpness of a loss at its parameters, as a graph: with u = g/‖g‖ the normalised gradient on the same
  * data, the losses at w, w + ρ·u and w − ρ·u (arXiv 2409.13173, section 3).
  *
+ * With several `parts` the objective is built for one of so many equal parts of the data, which are computed one after
+ * another: the same numbers in less memory.
+ *
  * Inputs: those of the objective, and the scalar `rho`. Outputs: `loss`, `loss_max`, `loss_min`, `grad_norm`.
  */
-export function sharpnessGraph(objective: Pick<Objective, "loss" | "parameters">): Graph {
+export function sharpnessGraph(objective: Objective, { parts = 1 }: { parts?: number } = {}): Graph {
   const graph = new Graph();
-  const inputs = [...objective.parameters.values()];
-  const lossAt = (weights: readonly Value[]) =>
-    copyInto(graph, [objective.loss], new Map(inputs.map((input, index) => [input, weights[index]])))[0];
-  const parameters = [...objective.parameters].map(([name, { type, shape }]) =>
-    graph.input(name, type, shape),
-  );
+  const names = [...objective.parameters.keys()];
+  const parameters = names.map((name) => {
+    const { type, shape } = objective.parameters.get(name)!;
+    return graph.input(name, type, shape);
+  });
+  const passes = new Passes(graph, objective, names, new MicroBatches(objective, parts)).whole();
+  const { loss, gradients } = passes.evaluate(parameters);
   const rho = graph.input("rho", parameters[0].type, []);
-  const loss = lossAt(parameters);
-  const gradient = gradients(loss, parameters);
-  const gradNorm = norm(gradient);
+  const gradNorm = norm(gradients);
   const factor = divideOrZero(rho, gradNorm);
   graph.output("loss", loss);
-  graph.output("loss_max", lossAt(addScaled(parameters, factor, gradient)));
-  graph.output("loss_min", lossAt(addScaled(parameters, neg(factor), gradient)));
+  graph.output("loss_max", passes.evaluate(addScaled(parameters, factor, gradients)).loss);
+  graph.output("loss_min", passes.evaluate(addScaled(parameters, neg(factor), gradients)).loss);
   graph.output("grad_norm", gradNorm);
   return graph;
 }

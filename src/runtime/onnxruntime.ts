@@ -78,12 +78,25 @@ export class OnnxRuntimeEngine implements Engine {
     return result;
   }
 
-  private async loadNow(name: string, model: Uint8Array): Promise<void> {
-    const session = await InferenceSession.create(model, {
+  /**
+   * Compiles a model. ONNX Runtime's further optimizations keep a constant factor of a matrix product as a float32
+   * (MatMulScaleFusion), which would take half of the digits of float64, so models in float64 do without them.
+   */
+  private async createSession(model: Uint8Array): Promise<InferenceSession> {
+    const options: InferenceSession.SessionOptions = {
       intraOpNumThreads: this.threads,
       interOpNumThreads: 1,
       logSeverityLevel: 3,
-    });
+    };
+    const session = await InferenceSession.create(model, options);
+    const isDouble = (value: InferenceSession.ValueMetadata) => value.isTensor && value.type === "float64";
+    if (![...session.inputMetadata, ...session.outputMetadata].some(isDouble)) return session;
+    await session.release();
+    return InferenceSession.create(model, { ...options, graphOptimizationLevel: "basic" });
+  }
+
+  private async loadNow(name: string, model: Uint8Array): Promise<void> {
+    const session = await this.createSession(model);
     const isNext = (output: string) => output.endsWith(nextSuffix);
     const replaced = this.programs.get(name);
     this.programs.set(name, {

@@ -29,12 +29,14 @@ export function classificationObjective(
 ): { objective: Objective; model: Model } {
   const model = buildModel(layer, { inputShape, batchSize, training });
   const target = model.graph.input("target", "int32", [batchSize]);
+  const input = (name: string) => model.graph.inputs.get(name)!;
   return {
     model,
     objective: {
       loss: softmaxCrossEntropy(model.logits, target, loss),
-      parameters: new Map(model.parameters.map(({ name }) => [name, model.graph.inputs.get(name)!])),
-      buffers: model.bufferUpdates,
+      parameters: new Map(model.parameters.map(({ name }) => [name, input(name)])),
+      // In inference mode they stay what they are.
+      buffers: new Map(model.buffers.map(({ name }) => [name, model.bufferUpdates.get(name) ?? input(name)])),
     },
   };
 }
@@ -51,8 +53,8 @@ export function* trainingFeeds(
   }
 }
 
-/** Images in one evaluation batch, at most. */
-const evaluationBatchSize = 1000;
+/** Images that are evaluated at a time, at most: enough to be fast, few enough for large networks to fit in memory. */
+const evaluationBatchSize = 250;
 
 /** Measures a classifier whose parameters are stored in an engine, on data sets of its image shape. */
 export class ClassifierEvaluation {
@@ -103,7 +105,7 @@ export class ClassifierEvaluation {
 
 /**
  * The one-step sharpness of the training loss (smoothed labels, no augmentation, BatchNorm in inference mode) on the
- * first images of a data set, for a classifier whose parameters are stored in an engine.
+ * first images of a data set (a whole number of evaluation batches), for a classifier whose parameters are stored in an engine.
  */
 export class SharpnessMeasurement {
   private readonly engine: Engine;
@@ -122,15 +124,17 @@ export class SharpnessMeasurement {
     dataset: ImageDataset,
     { rho, images, ...loss }: { rho: number; images: number } & CrossEntropyOptions,
   ) {
-    const batchSize = Math.min(images, dataset.count);
+    const batchSize = Math.min(images, dataset.count, evaluationBatchSize);
+    const parts = Math.floor(Math.min(images, dataset.count) / batchSize);
     const { objective } = classificationObjective(classifier, { batchSize, training: false, ...loss });
-    await engine.load("sharpness", compile(sharpnessGraph(objective)));
-    const [{ input, target }] = evaluationBatches(dataset, { batchSize, limit: batchSize });
+    await engine.load("sharpness", compile(sharpnessGraph(objective, { parts })));
+    const measured = parts * batchSize;
+    const [{ input, target }] = evaluationBatches(dataset, { batchSize: measured, limit: measured });
     const feeds = () => ({
       ...feedsOf(dataset, input.slice(), target.slice()),
       rho: scalarData(rho, "float32"),
     });
-    return new SharpnessMeasurement(engine, feeds, { rho, images: batchSize });
+    return new SharpnessMeasurement(engine, feeds, { rho, images: measured });
   }
 
   async measure(): Promise<SharpnessRecord> {
