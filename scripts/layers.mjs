@@ -13,6 +13,7 @@ const layers = [
   "lower",
   "runtime",
   "nn",
+  "import",
   "data",
   "train",
   "flatness",

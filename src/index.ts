@@ -9,6 +9,16 @@ export * as flatness from "./flatness/index.ts";
 export { sharpnessGraph } from "./flatness/sharpness.ts";
 export { tensorData } from "./graph/constants.ts";
 export { Graph, type Node, type Shape, type TensorType, type Value } from "./graph/graph.ts";
+// Any ONNX model, to train.
+export { type FromOnnxOptions, fromOnnx, type ImportedGraph } from "./import/from-onnx.ts";
+export {
+  type ImportedNetwork,
+  type ImportedParameter,
+  type LoadModelOptions,
+  loadModel,
+  objectiveOf,
+  type TrainableModel,
+} from "./import/load.ts";
 export { compile } from "./lower/compile.ts";
 // Networks: layers by PyTorch's names, and models made of them.
 export {

@@ -81,13 +81,32 @@ export function batchNorm(
     const runningMean = scope.buffer("running_mean", [channels], 0);
     const runningVariance = scope.buffer("running_var", [channels], 1);
     if (!scope.training) return batchNormInference(x, scale, bias, runningMean, runningVariance, epsilon);
-    const { y, mean, variance } = batchNormTraining(x, scale, bias, epsilon);
-    const count = elementCount(x.shape) / channels;
-    const share = scope.batchNormMomentum ?? momentum;
-    const blend = (running: Value, batch: Value) => add(mul(running, 1 - share), mul(batch, share));
-    scope.updateBuffer("running_mean", blend(runningMean, mean));
-    scope.updateBuffer("running_var", blend(runningVariance, mul(variance, count / (count - 1))));
-    return y;
+    const statistics = batchNormTraining(x, scale, bias, epsilon);
+    const running = { mean: runningMean, variance: runningVariance };
+    const next = nextRunningStatistics(x, statistics, running, scope.batchNormMomentum ?? momentum);
+    scope.updateBuffer("running_mean", next.mean);
+    scope.updateBuffer("running_var", next.variance);
+    return statistics.y;
+  };
+}
+
+interface Statistics {
+  mean: Value;
+  variance: Value;
+}
+
+/** Running statistics moved toward those of a batch x [N, C, …] by `share`; the variance made the unbiased one. */
+export function nextRunningStatistics(
+  x: Value,
+  batch: Statistics,
+  running: Statistics,
+  share: number,
+): Statistics {
+  const count = elementCount(x.shape) / x.shape[1];
+  const blend = (old: Value, value: Value) => add(mul(old, 1 - share), mul(value, share));
+  return {
+    mean: blend(running.mean, batch.mean),
+    variance: blend(running.variance, mul(batch.variance, count / (count - 1))),
   };
 }
 
@@ -122,9 +141,14 @@ export function dropout(p = 0.5): Layer {
   if (!(p >= 0 && p < 1)) throw new UserError(`dropout: p is ${p}; it has to be at least 0 and below 1`);
   return (x, scope) => {
     if (!scope.training || p === 0) return x;
-    const kept = elementwise.cast(greaterOrEqual(scope.random("uniform", x.shape), p), x.type);
-    return mul(x, mul(kept, 1 / (1 - p)));
+    return dropNumbers(x, scope.random("uniform", x.shape), p);
   };
+}
+
+/** x without the numbers where `uniform`, drawn from [0, 1), is below p; the others are divided by 1 − p. */
+export function dropNumbers(x: Value, uniform: Value, p: number): Value {
+  const kept = elementwise.cast(greaterOrEqual(uniform, p), x.type);
+  return mul(x, mul(kept, 1 / (1 - p)));
 }
 
 /** Mean over all places: [N, C, H, W] to [N, C]. */

@@ -74,7 +74,8 @@ function isPerturbed(kind: ParameterKind, perturb: Perturb): boolean {
   return perturb === "norm-only" ? kind.startsWith("norm") : kind === "weight";
 }
 
-function fitsNames(name: string, patterns: ParameterGroup["names"]): boolean {
+/** Whether a name fits one of the patterns, where `*` stands for any characters; every name does when there are none. */
+export function fitsNames(name: string, patterns: ParameterGroup["names"]): boolean {
   if (patterns === undefined) return true;
   return [patterns].flat().some((pattern) => {
     const literal = pattern.split("*").map((part) => part.replace(/[.\\+?^${}()|[\]]/g, "\\$&"));

@@ -1,0 +1,99 @@
+import { UserError } from "../common/errors.ts";
+import { constantNumbers, int64Vector } from "../graph/constants.ts";
+import type { Attributes, Graph, Value } from "../graph/graph.ts";
+import { apply } from "../ops/operator.ts";
+
+/** How a graph made for inference is to be trained. */
+export interface TrainingMode {
+  /** `"batch"`: normalise by the batch's statistics and update the running ones. `"frozen"`: as in inference. */
+  batchNormalization: "batch" | "frozen";
+  /** Whether Dropout drops. */
+  dropout: boolean;
+}
+
+/** What a graph in training mode has beside its outputs. */
+export interface TrainingParts {
+  mode: TrainingMode;
+  /** What the running statistics become, by their names. */
+  bufferUpdates: Map<string, Value>;
+  /** Inputs to fill with random numbers from [0, 1) at every step. */
+  randomInputs: Value[];
+}
+
+/** A node of a file, as it is built into a graph. */
+export class ImportedNode {
+  readonly graph: Graph;
+  readonly operator: string;
+  /** Version of ONNX's operator set that the file uses. */
+  readonly opset: number;
+  readonly inputs: readonly (Value | undefined)[];
+  readonly attributes: Attributes;
+  /** How many of the outputs are read, or stand before one that is. */
+  readonly outputCount: number;
+  /** Name of the first output: unique in the file. */
+  readonly name: string;
+  /** Undefined in inference. */
+  readonly training: TrainingParts | undefined;
+
+  constructor(node: Omit<ImportedNode, "input" | "numbers" | "sizes" | "build" | "with" | "error">) {
+    this.graph = node.graph;
+    this.operator = node.operator;
+    this.opset = node.opset;
+    this.inputs = node.inputs;
+    this.attributes = node.attributes;
+    this.outputCount = node.outputCount;
+    this.name = node.name;
+    this.training = node.training;
+  }
+
+  /** An input that has to be there. */
+  input(index: number): Value {
+    const value = this.inputs[index];
+    if (!value) throw this.error(`input ${index} is missing`);
+    return value;
+  }
+
+  /** The numbers of an input that has to be known while the graph is built; undefined when it is left out. */
+  numbers(index: number, what: string): number[] | undefined {
+    const value = this.inputs[index];
+    if (!value) return undefined;
+    const numbers = constantNumbers(value);
+    if (numbers) return numbers;
+    throw this.error(`its ${what} are computed while running; they have to be known before`);
+  }
+
+  /** A vector of int64. */
+  sizes(values: readonly number[]): Value {
+    return int64Vector(this.graph, values);
+  }
+
+  /** The same operator on other inputs or with other attributes. */
+  build(
+    inputs: readonly (Value | undefined)[] = this.inputs,
+    attributes: Attributes = this.attributes,
+  ): readonly Value[] {
+    return apply(this.operator, inputs, attributes);
+  }
+
+  /** This node with some things changed. */
+  with(changes: Partial<Pick<ImportedNode, "operator" | "inputs" | "attributes">>): ImportedNode {
+    return new ImportedNode({ ...this, ...changes });
+  }
+
+  error(message: string): UserError {
+    return new UserError(`${this.operator}: ${message}`);
+  }
+}
+
+/** Builds a node in the form that the operators here have, from whatever form the file has. */
+export type Adapter = (node: ImportedNode) => readonly Value[];
+
+/** The attributes but those named. */
+export function without(attributes: Attributes, ...names: readonly string[]): Attributes {
+  return Object.fromEntries(Object.entries(attributes).filter(([name]) => !names.includes(name)));
+}
+
+export function stringAttribute(attributes: Attributes, name: string, fallback: string): string {
+  const value = attributes[name];
+  return value && "string" in value ? value.string : fallback;
+}

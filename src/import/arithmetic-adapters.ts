@@ -1,0 +1,105 @@
+import { elementCount, type Value } from "../graph/graph.ts";
+import { add, addAll, mul, neg, sub } from "../ops/arithmetic.ts";
+import { cast, clip, gelu, hardSwish, relu, tanh } from "../ops/elementwise.ts";
+import { matMul } from "../ops/linear.ts";
+import { reshape } from "../ops/movement.ts";
+import { apply, floatAttribute, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
+import { reduceMean } from "../ops/reduction.ts";
+import { type Adapter, type ImportedNode, stringAttribute } from "./adapter.ts";
+
+/** Many inputs, two at a time. */
+const pairwise: Adapter = (node) => {
+  const values = node.inputs.map((_, index) => node.input(index));
+  return [values.reduce((result, value) => apply(node.operator, [result, value])[0])];
+};
+
+const clipBetween: Adapter = (node) => {
+  const x = node.input(0);
+  const open = x.type === "float32" || x.type === "float64";
+  const bound = (index: number, fallback: number) => {
+    const value = node.inputs[index];
+    if (value) return reshape(value, []);
+    return open ? node.graph.scalar(fallback, x.type) : undefined;
+  };
+  return node.build([x, bound(1, Number.NEGATIVE_INFINITY), bound(2, Number.POSITIVE_INFINITY)], {});
+};
+
+/** Vectors become matrices of one row or one column, which the product then loses. */
+const product: Adapter = (node) => {
+  const [a, b] = [node.input(0), node.input(1)];
+  const left = a.shape.length === 1 ? reshape(a, [1, ...a.shape]) : a;
+  const right = b.shape.length === 1 ? reshape(b, [...b.shape, 1]) : b;
+  const y = matMul(left, right);
+  const rows = a.shape.length === 1 ? [] : [y.shape.at(-2)!];
+  const columns = b.shape.length === 1 ? [] : [y.shape.at(-1)!];
+  return [reshape(y, [...y.shape.slice(0, -2), ...rows, ...columns])];
+};
+
+/** Before opset 13 the axes from `axis` on were taken together; its default was 1 instead of −1. */
+const softmax: Adapter = (node) => {
+  const x = node.input(0);
+  if (node.opset >= 13) return alongAxis(node, x, intAttribute(node.attributes, "axis", -1));
+  const [axis] = normalizeAxes(node.operator, x, [intAttribute(node.attributes, "axis", 1)]);
+  if (elementCount(x.shape.slice(axis + 1)) === 1) return alongAxis(node, x, axis);
+  const rows = elementCount(x.shape.slice(0, axis));
+  const [y] = alongAxis(node, reshape(x, [rows, elementCount(x.shape) / rows]), 1);
+  return [reshape(y, x.shape)];
+};
+
+function alongAxis(node: ImportedNode, x: Value, axis: number): readonly Value[] {
+  return node.build([x], { axis: int(normalizeAxes(node.operator, x, [axis])[0]) });
+}
+
+const reduction: Adapter = (node) => {
+  const x = node.input(0);
+  const given = node.numbers(1, "axes") ?? [];
+  if (given.length === 0 && intAttribute(node.attributes, "noop_with_empty_axes", 0) === 1) return [x];
+  const axes = given.length > 0 ? node.sizes(normalizeAxes(node.operator, x, given)) : undefined;
+  return node.build([x, axes], { keepdims: int(intAttribute(node.attributes, "keepdims", 1)) });
+};
+
+export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
+  Max: pairwise,
+  Min: pairwise,
+  Clip: clipBetween,
+  MatMul: product,
+  Pow: (node) => node.build([node.input(0), cast(node.input(1), node.input(0).type)]),
+  Softmax: softmax,
+  LogSoftmax: softmax,
+  Identity: (node) => [node.input(0)],
+  CastLike: (node) => [cast(node.input(0), node.input(1).type)],
+  Sum: (node) => [node.inputs.map((_, index) => node.input(index)).reduce((sum, value) => add(sum, value))],
+  Mean: (node) => [mul(addAll(node.inputs.map((_, index) => node.input(index))), 1 / node.inputs.length)],
+  ...Object.fromEntries(
+    ["L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare"].map((kind) => [
+      `Reduce${kind}`,
+      reduction,
+    ]),
+  ),
+};
+
+/** Operators made of others, for those that src/ops has no rule of their own for. */
+export const decompositions: Readonly<Record<string, Adapter>> = {
+  HardSigmoid: (node) => {
+    const slope = floatAttribute(node.attributes, "alpha", 0.2);
+    return [clip(add(mul(node.input(0), slope), floatAttribute(node.attributes, "beta", 0.5)), 0, 1)];
+  },
+  HardSwish: (node) => [hardSwish(node.input(0))],
+  Gelu: (node) => {
+    const x = node.input(0);
+    if (stringAttribute(node.attributes, "approximate", "none") === "none") return [gelu(x)];
+    const cubic = add(x, mul(mul(mul(x, x), x), 0.044715));
+    return [mul(mul(x, 0.5), add(tanh(mul(cubic, Math.sqrt(2 / Math.PI))), 1))];
+  },
+  PRelu: (node) => [sub(relu(node.input(0)), mul(node.input(1), relu(neg(node.input(0)))))],
+  LayerNormalization: (node) => {
+    const x = node.input(0);
+    const [first] = normalizeAxes("LayerNormalization", x, [intAttribute(node.attributes, "axis", -1)]);
+    const axes = x.shape.flatMap((_, axis) => (axis >= first ? [axis] : []));
+    const centered = sub(x, reduceMean(x, axes, true));
+    const variance = reduceMean(mul(centered, centered), axes, true);
+    const deviation = apply("Sqrt", [add(variance, floatAttribute(node.attributes, "epsilon", 1e-5))])[0];
+    const scaled = mul(apply("Div", [centered, deviation])[0], node.input(1));
+    return [node.inputs[2] ? add(scaled, node.inputs[2]) : scaled];
+  },
+};

@@ -1,0 +1,48 @@
+import { UserError } from "../common/errors.ts";
+import type { TensorType } from "../graph/graph.ts";
+import type { ValueInfoProto } from "../onnx/onnx_pb.ts";
+import { dataTypeName } from "../onnx/types.ts";
+
+export interface DimensionOptions {
+  /** Sizes of symbolic dimensions by name, e.g. `{ sequence: 128 }`. */
+  dimensions?: Readonly<Record<string, number>>;
+  /** Size of the first axis of every input whose size the file leaves open and `dimensions` does not give. */
+  batchSize?: number;
+}
+
+/**
+ * The type of an input of a file, its symbolic dimensions bound.
+ * @throws UserError naming the input and the dimension whose size nobody gave
+ */
+export function inputType(
+  info: ValueInfoProto,
+  { dimensions = {}, batchSize }: DimensionOptions,
+): TensorType {
+  const subject = `input "${info.name}"`;
+  if (info.type?.value.case !== "tensorType") {
+    throw new UserError(`${subject}: is no tensor (${info.type?.value.case ?? "no type given"})`);
+  }
+  const { elemType, shape } = info.type.value.value;
+  if (!shape) throw new UserError(`${subject}: the file states no shape; export the model with one`);
+  const sizes = shape.dim.map(({ value }, axis) => {
+    const stated = value.case === "dimValue" ? Number(value.value) : undefined;
+    if (stated !== undefined && stated >= 1) return stated;
+    const name = value.case === "dimParam" ? value.value : "";
+    const size = Object.hasOwn(dimensions, name) ? dimensions[name] : axis === 0 ? batchSize : undefined;
+    if (size === undefined) {
+      const open = name === "" ? `axis ${axis} has no name and no size` : `axis ${axis} is "${name}"`;
+      throw new UserError(
+        axis === 0
+          ? `${subject}: ${open}; give batchSize`
+          : `${subject}: ${open}; ${name === "" ? "write a size into the file" : `give dimensions: { ${JSON.stringify(name)}: … }`}`,
+      );
+    }
+    if (!(Number.isSafeInteger(size) && size >= 1)) {
+      throw new UserError(
+        `${subject}: axis ${axis} is given the size ${size}; it has to be a whole number above 0`,
+      );
+    }
+    return size;
+  });
+  return { type: dataTypeName(elemType, subject), shape: sizes };
+}

@@ -1,0 +1,181 @@
+import { readFile } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { UserError } from "../common/errors.ts";
+import type { Graph, Shape, Value } from "../graph/graph.ts";
+import { readModel, writeModel } from "../onnx/model.ts";
+import type { ModelProto } from "../onnx/onnx_pb.ts";
+import type { TensorData, Tensors } from "../onnx/tensor.ts";
+import { fitsNames, type ParameterKind } from "../optim/parameter-groups.ts";
+import type { Objective } from "../optim/passes.ts";
+import type { TrainingMode } from "./adapter.ts";
+import { separateAliases } from "./aliases.ts";
+import type { DimensionOptions } from "./dimensions.ts";
+import { readExternalData } from "./external-data.ts";
+import { fromOnnx, type ImportedGraph } from "./from-onnx.ts";
+import { logitsOf } from "./logits.ts";
+import { guessRoles, type TensorRole } from "./roles.ts";
+import { isFloatingPoint, readWeights, withWeights } from "./weights.ts";
+
+export interface LoadModelOptions extends DimensionOptions, Partial<TrainingMode> {
+  /**
+   * Names of the parameters that train, `*` standing for any characters. Default: every weight, bias, and scale and
+   * shift of a normalisation; neither running statistics nor tensors that look like constants.
+   */
+  trainable?: string | readonly string[];
+  /** Names of parameters that keep their values all the same. */
+  frozen?: string | readonly string[];
+}
+
+/** A floating-point tensor that the file stores. */
+export interface ImportedParameter {
+  name: string;
+  shape: Shape;
+  role: TensorRole;
+  trainable: boolean;
+}
+
+/** The model built for one batch size, in training or in inference. */
+export interface ImportedNetwork extends Omit<ImportedGraph, "initializers"> {
+  graph: Graph;
+  /** The outputs by name, with a trailing Softmax, LogSoftmax or Sigmoid left out: what a loss is taken of. */
+  logits: ReadonlyMap<string, Value>;
+  /** The inputs that are trained. */
+  parameters: ReadonlyMap<string, Value>;
+}
+
+/**
+ * An ONNX model to train.
+ *
+ * ```ts
+ * const model = await loadModel("classifier.onnx", { batchSize: 32 });
+ * const network = model.build({ training: true });
+ * const target = network.graph.input("target", "int32", [32]);
+ * const step = trainingStep(
+ *   objectiveOf(network, ops.softmaxCrossEntropy(network.logits.get("logits")!, target)),
+ *   sgd({ momentum: 0.9 }),
+ * );
+ * // … run it over model.tensors …
+ * await writeFile("tuned.onnx", model.write(trained));
+ * ```
+ * @param source path of the file, or its bytes
+ * @throws UserError in one sentence if the file cannot be read or holds what cannot be trained
+ */
+export async function loadModel(
+  source: string | Uint8Array,
+  options: LoadModelOptions = {},
+): Promise<TrainableModel> {
+  const isPath = typeof source === "string";
+  const bytes = isPath ? await readFile(source).catch((error) => refuse(source, error)) : source;
+  const model = readModel(bytes, isPath ? basename(source) : undefined);
+  await readExternalData(model, isPath ? dirname(source) : undefined);
+  return new TrainableModel(model, options);
+}
+
+function refuse(path: string, { code, message }: NodeJS.ErrnoException): never {
+  throw new UserError(code === "ENOENT" ? `there is no file ${path}` : `${path} cannot be read: ${message}`);
+}
+
+/** What is minimised when a loss of an imported network is: for `trainingStep`. */
+export function objectiveOf(network: ImportedNetwork, loss: Value): Objective {
+  return { loss, parameters: network.parameters, buffers: network.bufferUpdates };
+}
+
+/** A file's weights, and the graphs that can be built of it. Made by {@link loadModel}. */
+export class TrainableModel {
+  /** Every floating-point tensor of the file. */
+  readonly parameters: readonly ImportedParameter[];
+  private readonly proto: ModelProto;
+  private readonly weights: ReadonlyMap<string, TensorData>;
+  private readonly options: LoadModelOptions;
+  private readonly mode: TrainingMode;
+
+  constructor(proto: ModelProto, options: LoadModelOptions) {
+    const { batchNormalization = "batch", dropout = true } = options;
+    this.proto = proto;
+    this.options = options;
+    this.mode = { batchNormalization, dropout };
+    separateAliases(proto.graph!);
+    this.weights = readWeights(proto.graph!);
+    const roles = guessRoles(proto.graph!, this.weights);
+    const floats = [...this.weights].filter(([, tensor]) => isFloatingPoint(tensor));
+    this.parameters = floats.map(([name, { shape }]) => {
+      const role = roles.get(name) ?? "constant";
+      return { name, shape, role, trainable: isTrained(name, role, options) };
+    });
+    for (const key of ["trainable", "frozen"] as const) {
+      for (const pattern of [options[key] ?? []].flat()) {
+        if (this.parameters.some(({ name }) => fitsNames(name, pattern))) continue;
+        const names = this.parameters.map(({ name }) => name);
+        throw new UserError(`${key}: "${pattern}" fits no parameter; there are ${names.join(", ")}`);
+      }
+    }
+  }
+
+  /** The parameters that train, with their kinds: for `resolveGroups`. */
+  get trainable(): (ImportedParameter & { kind: ParameterKind })[] {
+    return this.parameters
+      .filter(({ trainable }) => trainable)
+      .map((parameter) => ({ ...parameter, kind: kindOf(parameter.role) }));
+  }
+
+  /** What a run starts from: the trained parameters and, unless they are frozen, the running statistics. */
+  get tensors(): Tensors {
+    return Object.fromEntries([...this.weights].filter(([name]) => this.isStored(name)));
+  }
+
+  /**
+   * The model's graph. Parameters that train and running statistics that move are inputs under their own names, the
+   * other weights constants.
+   * @throws UserError naming the node that stands in the way
+   */
+  build({ training, ...sizes }: { training: boolean } & DimensionOptions): ImportedNetwork {
+    const { initializers, ...network } = fromOnnx(this.proto, {
+      batchSize: sizes.batchSize ?? this.options.batchSize,
+      dimensions: { ...this.options.dimensions, ...sizes.dimensions },
+      weights: this.weights,
+      isInput: (name) => this.isStored(name),
+      training: training ? this.mode : undefined,
+    });
+    const names = this.trainable.map(({ name }) => name).filter((name) => initializers.has(name));
+    return {
+      ...network,
+      logits: new Map([...network.outputs].map(([name, value]) => [name, logitsOf(value)])),
+      parameters: new Map(names.map((name) => [name, network.graph.inputs.get(name)!])),
+    };
+  }
+
+  /**
+   * The file with other weights: the same inputs, outputs, nodes and names. Tensors of other names, such as an
+   * optimizer's state, are left aside.
+   */
+  write(tensors: Tensors): Uint8Array<ArrayBuffer> {
+    const own = Object.entries(tensors).filter(([name]) => this.isStored(name));
+    return writeModel(withWeights(this.proto, new Map(own)));
+  }
+
+  private isStored(name: string): boolean {
+    const parameter = this.byName.get(name);
+    if (!parameter) return false;
+    return (
+      parameter.trainable ||
+      (parameter.role === "running-statistic" && this.mode.batchNormalization === "batch")
+    );
+  }
+
+  private get byName(): ReadonlyMap<string, ImportedParameter> {
+    this.index ??= new Map(this.parameters.map((parameter) => [parameter.name, parameter]));
+    return this.index;
+  }
+
+  private index: Map<string, ImportedParameter> | undefined;
+}
+
+function isTrained(name: string, role: TensorRole, { trainable, frozen }: LoadModelOptions): boolean {
+  if (frozen !== undefined && fitsNames(name, frozen)) return false;
+  if (trainable !== undefined) return role !== "running-statistic" && fitsNames(name, trainable);
+  return role !== "running-statistic" && role !== "constant";
+}
+
+function kindOf(role: TensorRole): ParameterKind {
+  return role === "running-statistic" || role === "constant" ? "weight" : role;
+}

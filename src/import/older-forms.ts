@@ -1,0 +1,79 @@
+import { tensorData } from "../graph/constants.ts";
+import { intAttribute } from "../ops/operator.ts";
+import type { ImportedNode } from "./adapter.ts";
+import { without } from "./adapter.ts";
+
+// What operators took as attributes before they took it as inputs, in one table. Opsets 9 to 24.
+
+/** The input an attribute became, and what it holds: int64 numbers, or one number of the first input's type. */
+type Moved = readonly [attribute: string, input: number, kind: "ints" | "number"];
+
+const reductionAxes: readonly Moved[] = [["axes", 1, "ints"]];
+
+const moved: Readonly<Record<string, readonly Moved[]>> = {
+  // opset 10
+  Slice: [
+    ["starts", 1, "ints"],
+    ["ends", 2, "ints"],
+    ["axes", 3, "ints"],
+  ],
+  TopK: [["k", 1, "ints"]],
+  // opset 11
+  Clip: [
+    ["min", 1, "number"],
+    ["max", 2, "number"],
+  ],
+  Pad: [
+    ["pads", 1, "ints"],
+    ["value", 2, "number"],
+  ],
+  // opset 12
+  Dropout: [["ratio", 1, "number"]],
+  // opset 13
+  Split: [["split", 1, "ints"]],
+  Squeeze: [["axes", 1, "ints"]],
+  Unsqueeze: [["axes", 1, "ints"]],
+  ReduceSum: reductionAxes,
+  // opset 18
+  ReduceL1: reductionAxes,
+  ReduceL2: reductionAxes,
+  ReduceLogSum: reductionAxes,
+  ReduceLogSumExp: reductionAxes,
+  ReduceMax: reductionAxes,
+  ReduceMean: reductionAxes,
+  ReduceMin: reductionAxes,
+  ReduceProd: reductionAxes,
+  ReduceSumSquare: reductionAxes,
+};
+
+/** The node in the newest of its forms as far as that is a matter of names and places. */
+export function modernized(node: ImportedNode): ImportedNode {
+  if (intAttribute(node.attributes, "broadcast", 0) === 1) {
+    throw node.error("the attribute broadcast is from before opset 7; export the model with a newer one");
+  }
+  if (node.operator === "Upsample") {
+    const attributes = { ...node.attributes, coordinate_transformation_mode: { string: "asymmetric" } };
+    return node.with({ operator: "Resize", inputs: [node.inputs[0], undefined, node.inputs[1]], attributes });
+  }
+  if (node.operator === "Resize" && node.opset < 11) {
+    const attributes = { ...node.attributes, coordinate_transformation_mode: { string: "asymmetric" } };
+    return node.with({ inputs: [node.inputs[0], undefined, node.inputs[1]], attributes });
+  }
+  const present = (moved[node.operator] ?? []).filter(
+    ([attribute, input]) => node.attributes[attribute] !== undefined && node.inputs[input] === undefined,
+  );
+  if (present.length === 0) return node;
+  const inputs = [...node.inputs];
+  for (const [attribute, input, kind] of present) {
+    const value = node.attributes[attribute];
+    const values =
+      "ints" in value ? value.ints : "int" in value ? [value.int] : "float" in value ? [value.float] : [];
+    while (inputs.length < input) inputs.push(undefined);
+    inputs[input] =
+      kind === "ints" ? node.sizes(values) : node.graph.constant(tensorData(values, [], node.input(0).type));
+  }
+  return node.with({
+    inputs,
+    attributes: without(node.attributes, ...present.map(([attribute]) => attribute)),
+  });
+}
