@@ -1,6 +1,8 @@
 import { elementCount, type Value } from "../graph/graph.ts";
-import { concat, expand, pad, reshape, reverse, slice } from "../ops/movement.ts";
+import { concat, expand, reshape } from "../ops/movement.ts";
 import { broadcastShape, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
+import { pad } from "../ops/padding.ts";
+import { reverse, slice } from "../ops/slicing.ts";
 import { type Adapter, stringAttribute } from "./adapter.ts";
 import { reshaped, withOnes } from "./fold.ts";
 
