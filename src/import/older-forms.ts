@@ -48,8 +48,14 @@ const moved: Readonly<Record<string, readonly Moved[]>> = {
 
 /** The node in the newest of its forms as far as that is a matter of names and places. */
 export function modernized(node: ImportedNode): ImportedNode {
-  if (intAttribute(node.attributes, "broadcast", 0) === 1) {
-    throw node.error("the attribute broadcast is from before opset 7; export the model with a newer one");
+  if (node.attributes.broadcast) {
+    // Before opset 7. Without an axis it is the broadcasting of today.
+    if (intAttribute(node.attributes, "broadcast", 0) === 1 && node.attributes.axis) {
+      throw node.error(
+        "broadcasting along an axis is from before opset 7; export the model with a newer one",
+      );
+    }
+    return node.with({ attributes: without(node.attributes, "broadcast", "axis") });
   }
   if (node.operator === "Upsample") {
     const attributes = { ...node.attributes, coordinate_transformation_mode: { string: "asymmetric" } };
