@@ -25,7 +25,7 @@ import {
 import { slice } from "./slicing.ts";
 
 // Operators that only move numbers. Each one's gradient moves them back: transpose by the inverse permutation,
-// pad by cutting, cut by padding, gather by scattering.
+// expand by summing, concat by slicing.
 
 defineOperator("Reshape", {
   since: 13,
