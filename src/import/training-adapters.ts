@@ -1,6 +1,9 @@
 import { UserError } from "../common/errors.ts";
 import type { Value } from "../graph/graph.ts";
 import { dropNumbers, nextRunningStatistics } from "../nn/layers.ts";
+import { add, mul } from "../ops/arithmetic.ts";
+import { greaterOrEqual } from "../ops/comparison.ts";
+import { expand } from "../ops/movement.ts";
 import { batchNormInference, batchNormTraining } from "../ops/normalization.ts";
 import { floatAttribute, intAttribute } from "../ops/operator.ts";
 import type { Adapter } from "./adapter.ts";
@@ -10,16 +13,19 @@ import type { Adapter } from "./adapter.ts";
 const batchNormalization: Adapter = (node) => {
   const [x, scale, bias, mean, variance] = [0, 1, 2, 3, 4].map((index) => node.input(index));
   const epsilon = floatAttribute(node.attributes, "epsilon", 1e-5);
-  const { training } = node;
-  if (training?.mode.batchNormalization !== "batch") {
-    if (!training && intAttribute(node.attributes, "training_mode", 0) === 1) {
-      return [batchNormTraining(x, scale, bias, epsilon).y];
-    }
-    return [batchNormInference(x, scale, bias, mean, variance, epsilon)];
-  }
-  const statistics = batchNormTraining(x, scale, bias, epsilon);
   // ONNX's momentum is the share of the old statistics.
   const share = 1 - floatAttribute(node.attributes, "momentum", 0.9);
+  const { training } = node;
+  if (training?.mode.batchNormalization !== "batch") {
+    if (training || intAttribute(node.attributes, "training_mode", 0) === 0) {
+      return [batchNormInference(x, scale, bias, mean, variance, epsilon)];
+    }
+    // As ONNX defines it, where the variance is the population's.
+    const batch = batchNormTraining(x, scale, bias, epsilon);
+    const blend = (old: Value, next: Value) => add(mul(old, 1 - share), mul(next, share));
+    return [batch.y, blend(mean, batch.mean), blend(variance, batch.variance)];
+  }
+  const statistics = batchNormTraining(x, scale, bias, epsilon);
   const next = nextRunningStatistics(x, statistics, { mean, variance }, share);
   for (const [running, value] of [
     [mean, next.mean],
@@ -28,20 +34,19 @@ const batchNormalization: Adapter = (node) => {
     const name = inputName(running);
     if (name !== undefined) training.bufferUpdates.set(name, value);
   }
-  return [statistics.y];
+  return [statistics.y, next.mean, next.variance];
 };
 
 const dropout: Adapter = (node) => {
   const x = node.input(0);
   const { training } = node;
-  if (!training?.mode.dropout) return [x];
-  const share = node.numbers(1, "ratios")?.[0] ?? 0.5;
+  const share = training?.mode.dropout ? (node.numbers(1, "ratios")?.[0] ?? 0.5) : 0;
   if (!(share >= 0 && share < 1))
     throw new UserError(`Dropout: the ratio is ${share}; it has to be at least 0 and below 1`);
-  if (share === 0) return [x];
+  if (!training || share === 0) return [x, expand(node.graph.scalar(1, "bool"), x.shape)];
   const uniform = node.graph.input(`${node.name}.uniform`, x.type, x.shape);
   training.randomInputs.push(uniform);
-  return [dropNumbers(x, uniform, share)];
+  return [dropNumbers(x, uniform, share), greaterOrEqual(uniform, share)];
 };
 
 function inputName({ origin }: Value): string | undefined {
