@@ -7,7 +7,7 @@ import { buildNodes } from "./build-nodes.ts";
 import { type DimensionOptions, inputType } from "./dimensions.ts";
 import { withoutFunctions } from "./functions.ts";
 import { nodeLabel } from "./order.ts";
-import { guessRoles } from "./roles.ts";
+import { guessRoles, type TensorRole } from "./roles.ts";
 import { isStoredWeight, readWeights } from "./weights.ts";
 
 export interface FromOnnxOptions extends DimensionOptions {
@@ -51,8 +51,7 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
   const proto = withoutFunctions(model);
   const opset = opsetOf(model);
   const weights = options.weights ?? readWeights(model.graph!);
-  const roles = guessRoles(proto, weights);
-  const isInput = options.isInput ?? ((name: string) => (roles.get(name) ?? "constant") !== "constant");
+  const isInput = options.isInput ?? trainsByDefault(guessRoles(proto, weights));
   const graph = new Graph();
   const training: TrainingParts | undefined = options.training && {
     mode: options.training,
@@ -81,6 +80,10 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
   }
   const { bufferUpdates = new Map(), randomInputs = [] } = training ?? {};
   return { graph, inputs, outputs, initializers, bufferUpdates, randomInputs };
+}
+
+function trainsByDefault(roles: ReadonlyMap<string, TensorRole>): (name: string) => boolean {
+  return (name) => (roles.get(name) ?? "constant") !== "constant";
 }
 
 function missingOutput(name: string, { node }: GraphProto): UserError {
