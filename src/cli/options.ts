@@ -32,6 +32,7 @@ export interface SettingFlags extends OptimizerFlags, BaseFlags {
   epochs?: number;
   batchSize?: number;
   labelSmoothing?: number;
+  labelSmoothingKind?: string;
   seed?: number;
   threads?: number;
   onNonFinite?: string;
@@ -53,10 +54,8 @@ export interface OutputFlags {
 /** `defaults` are shown in the help, for a command whose settings start from them. */
 export function addSettingFlags(command: Command, defaults?: RunConfiguration): Command {
   const by = (value: unknown) => (defaults === undefined ? "" : ` (default: ${value})`);
-  const { data, labelNoise, model, learningRate, epochs, batchSize, labelSmoothing, seed, onNonFinite } =
-    defaults ?? parseRun({});
-  addBaseFlags(command);
-  return command
+  const { data, labelNoise, model, learningRate, epochs, seed, onNonFinite } = defaults ?? parseRun({});
+  command
     .option("--data <name>", `data set: ${choices(datasetNames)}${by(data)}`)
     .option("--limit <n>", `train on so many images, drawn by the seed${by("all")}`, numberOption)
     .option(
@@ -83,17 +82,33 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
       numberOption,
     )
     .option("--epochs <n>", `passes over the training images${by(epochs)}`, numberOption)
-    .option("--batch-size <n>", `images in one step${by(batchSize)}`, numberOption)
-    .option(
-      "--label-smoothing <s>",
-      `share of a label's mass spread over all classes${by(labelSmoothing)}`,
-      numberOption,
-    )
     .option("--seed <n>", `decides initial weights, order, noise and augmentation${by(seed)}`, numberOption)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
     .option(
       "--on-non-finite <policy>",
       `what to do about an infinite or undefined loss: stop or skip${by(onNonFinite)}`,
+    );
+  return addStepFlags(command, defaults);
+}
+
+/** The flags that say what one training step is, beside the optimizer. */
+export function addStepFlags(
+  command: Command,
+  defaults?: Pick<RunConfiguration, "batchSize" | "labelSmoothing">,
+): Command {
+  const by = (value: unknown) => (defaults === undefined ? "" : ` (default: ${value})`);
+  addBaseFlags(command);
+  return command
+    .option("--batch-size <n>", `examples in one step${by(defaults?.batchSize)}`, numberOption)
+    .option(
+      "--label-smoothing <s>",
+      `share of a label's mass spread over all classes${by(defaults?.labelSmoothing)}`,
+      numberOption,
+    )
+    .option(
+      "--label-smoothing-kind <kind>",
+      `pytorch: its cross entropy; kl: KL divergence, the mass on the other classes${by("pytorch")}`,
+      smoothingKind,
     )
     .option("--perturb <which>", `parameters to perturb: ${choices(perturbChoices)}${by("all")}`)
     .option("--clip-norm <c>", "shorten longer update directions to this norm", numberOption)
@@ -102,6 +117,11 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
       "--perturbation-per <what>",
       `what a perturbation is computed from: batch or micro-batch${by("batch")}`,
     );
+}
+
+/** PyTorch's convention goes by its name too. */
+function smoothingKind(text: string): string {
+  return text === "pytorch" ? "uniform" : text;
 }
 
 export function addOutputFlags(command: Command): Command {
@@ -175,6 +195,7 @@ const settingNames = [
   "epochs",
   "batchSize",
   "labelSmoothing",
+  "labelSmoothingKind",
   "seed",
   "threads",
   "onNonFinite",
