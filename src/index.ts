@@ -127,4 +127,6 @@ export type { RunHooks, RunResult } from "./tasks/run.ts";
 export { type TrainOptions, train } from "./tasks/train.ts";
 export { NonFiniteError } from "./train/loop.ts";
 export type { EpochRecord, RunSummary, SharpnessRecord, StepRecord } from "./train/records.ts";
-export { readSafetensors, writeSafetensors } from "./train/safetensors.ts";
+// Weights by PyTorch's names, in its file format.
+export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
+export { matchStateDict, type NamedShape, type StateDictOptions, stateDict } from "./weights/state-dict.ts";

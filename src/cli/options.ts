@@ -26,6 +26,8 @@ export interface SettingFlags extends OptimizerFlags, BaseFlags {
   crop?: number;
   cutout?: number;
   model?: string;
+  weights?: string;
+  weightsExcept?: string;
   learningRate?: number;
   epochs?: number;
   batchSize?: number;
@@ -66,6 +68,14 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
     .option("--crop <pixels>", "pad training images by so many pixels and crop at random", numberOption)
     .option("--cutout <size>", "blank a square of this size in half of the training images", numberOption)
     .option("--model <name>", `network: ${choices(modelNames)}${by(model)}`)
+    .option(
+      "--weights <file>",
+      "safetensors file to start from, by PyTorch's names (default: weights drawn by the seed)",
+    )
+    .option(
+      "--weights-except <names>",
+      "names that are drawn all the same, with * for any characters and commas between, as fc.*",
+    )
     .option(
       "--learning-rate <η>",
       `peak of the learning rate, which falls to 0 by cosine${by(learningRate)}`,
@@ -144,6 +154,7 @@ export async function readConfiguration(path: string): Promise<Settings> {
 /** The document with the flags' settings in place of its own. */
 export function applyFlags(document: Settings, flags: SettingFlags): Settings {
   const { flip, crop, cutout, perturb, momentum, nesterov, weightDecay, ...plain } = flags;
+  const weights = defined({ file: flags.weights, except: flags.weightsExcept?.split(",") });
   const augmentation = defined({ flip, crop, cutout: cutout === undefined ? undefined : { size: cutout } });
   const settings: Settings = {
     ...document,
@@ -151,6 +162,7 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
     ...("augmentation" in document || Object.keys(augmentation).length > 0
       ? { augmentation: merged(document.augmentation, augmentation) }
       : {}),
+    ...(Object.keys(weights).length > 0 && { weights: merged(fileSettings(document.weights), weights) }),
     ...(perturb !== undefined && { parameters: merged(document.parameters, { perturb }) }),
   };
   const base = { momentum, nesterov, weightDecay };
@@ -167,6 +179,11 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
   const { optimizer, base: over, variant, rhoMax, rhoMin, alpha, adaptive, every, reuse, from } = flags;
   const own = { optimizer, base: over, variant, rhoMax, rhoMin, alpha, adaptive, every, reuse, from };
   return { ...settings, optimizer: withBase(applyOptimizerFlags(given, own), base) };
+}
+
+/** The weights of a document, where a text is a file. */
+function fileSettings(weights: unknown): unknown {
+  return typeof weights === "string" ? { file: weights } : weights;
 }
 
 const settingNames = [

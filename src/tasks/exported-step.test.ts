@@ -23,7 +23,7 @@ import { sam } from "../optim/sam.ts";
 import { sgd } from "../optim/sgd.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { buildProblem, type OptimizerFixture, readFixture } from "../testing/problems.ts";
-import { readSafetensors } from "../train/safetensors.ts";
+import { readSafetensors } from "../weights/safetensors.ts";
 import { exportStep, type StepDescription, type StepInput, writeExportedStep } from "./exported-step.ts";
 
 // The exported files alone, in a session of ONNX Runtime and nothing else, against the numbers of an independent program.

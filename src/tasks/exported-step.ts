@@ -14,7 +14,7 @@ import type { Optimizer } from "../optim/optimizer.ts";
 import { initialState } from "../optim/state.ts";
 import { type TrainingStepOptions, trainingStep } from "../optim/training-step.ts";
 import { nextSuffix, type Tensors } from "../runtime/engine.ts";
-import { writeSafetensors } from "../train/safetensors.ts";
+import { writeSafetensors } from "../weights/safetensors.ts";
 import { optimizerLabel } from "./optimizers.ts";
 
 // A training step as files for other programs: one plain ONNX model per kind of step, what it starts from, and a
