@@ -66,6 +66,9 @@ export {
   reduceSum,
   reduceSumSquare,
 } from "./reduction.ts";
+
+import "./recurrent.ts";
+
 export { type ResizeOptions, resize } from "./resize.ts";
 export { insertZeros, reverse, type SliceRange, slice } from "./slicing.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
