@@ -3,7 +3,8 @@ import { add, addAll, mul } from "../ops/arithmetic.ts";
 import { cast } from "../ops/elementwise.ts";
 import { matMul } from "../ops/linear.ts";
 import { reshape } from "../ops/movement.ts";
-import { apply, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
+import { apply, floatAttribute, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
+import { layerNormStatistics } from "../ops/statistics-normalization.ts";
 import type { Adapter, ImportedNode } from "./adapter.ts";
 
 /** Many inputs, two at a time. */
@@ -57,6 +58,16 @@ const reduction: Adapter = (node) => {
   return node.build([x, axes], { keepdims: int(intAttribute(node.attributes, "keepdims", 1)) });
 };
 
+/** Mean and 1/deviation are made beside it where they are asked for. */
+const layerNormalization: Adapter = (node) => {
+  const [y] = node.build();
+  if (node.outputCount === 1) return [y];
+  const axis = intAttribute(node.attributes, "axis", -1);
+  const epsilon = floatAttribute(node.attributes, "epsilon", 1e-5);
+  const { mean, inverseDeviation } = layerNormStatistics(node.input(0), axis, epsilon);
+  return [y, mean, inverseDeviation];
+};
+
 export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
   Max: pairwise,
   Min: pairwise,
@@ -65,6 +76,7 @@ export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
   Pow: (node) => node.build([node.input(0), cast(node.input(1), node.input(0).type)]),
   Softmax: softmax,
   LogSoftmax: softmax,
+  LayerNormalization: layerNormalization,
   Identity: (node) => [node.input(0)],
   CastLike: (node) => [cast(node.input(0), node.input(1).type)],
   Sum: (node) => [node.inputs.map((_, index) => node.input(index)).reduce((sum, value) => add(sum, value))],

@@ -91,7 +91,7 @@ defineOperator("Gather", {
     if (axis === 0) {
       const rows = reshape(gradient, [taken, ...after]);
       return [
-        scatterNd(zeros(x.graph, x.shape, x.type), reshape(indices, [taken, 1]), rows, "add"),
+        scatterNd(zeros(x.graph, x.shape, x.type), cast(reshape(indices, [taken, 1]), "int64"), rows, "add"),
         undefined,
       ];
     }

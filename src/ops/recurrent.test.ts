@@ -74,7 +74,9 @@ const activations =
   (random: Random, directions: number): Attributes => {
     const chosen = Array.from({ length: directions * count }, () => pick(random, kinds));
     const settings = (place: 1 | 2) => ({
-      floats: chosen.flatMap((kind) => Array.from({ length: kind[place] }, () => 0.25 + random.integer(3) / 4)),
+      floats: chosen.flatMap((kind) =>
+        Array.from({ length: kind[place] }, () => 0.25 + random.integer(3) / 4),
+      ),
     });
     return {
       activations: { strings: chosen.map(([name]) => name) },
