@@ -35,9 +35,9 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
     const wanted = inputs.map((input) => input !== undefined && active.has(input));
     const incoming = outputs.map((output) => found.get(output));
     if (!wanted.includes(true) || incoming.every((value) => value === undefined)) continue;
-    const rule = operatorRule(node.operator).gradient;
+    const { gradient: rule, refused = [] } = operatorRule(node.operator);
     if (rule === "zero") continue;
-    if (rule === "none") throw noGradient(node, loss, wrt);
+    if (rule === "none" || refused.some((index) => wanted[index])) throw noGradient(node, loss, wrt);
     const results = loss.graph.scoped(node.scope, () =>
       rule({ inputs, outputs, attributes, gradient: incoming[0]!, gradients: incoming, wanted }),
     );

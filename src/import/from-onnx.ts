@@ -15,6 +15,7 @@ import { movementAdapters } from "./movement-adapters.ts";
 import { modernized } from "./older-forms.ts";
 import { nodeLabel, nodesInOrder } from "./order.ts";
 import { pathThrough } from "./path.ts";
+import { quantizationAdapters } from "./quantization-adapters.ts";
 import { guessRoles } from "./roles.ts";
 import { trainingAdapters } from "./training-adapters.ts";
 import { isStoredWeight, readWeights } from "./weights.ts";
@@ -52,6 +53,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
   ...movementAdapters,
   ...windowAdapters,
   ...trainingAdapters,
+  ...quantizationAdapters,
 };
 
 /**

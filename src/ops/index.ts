@@ -69,7 +69,13 @@ export {
 } from "./reduction.ts";
 
 import "./deformable-convolution.ts";
+import "./attention.ts";
+import "./generators.ts";
+import "./integers.ts";
+import "./selection.ts";
 import "./recurrent.ts";
+
+export { det } from "./determinant.ts";
 
 export { affineGrid, gridSample } from "./grid-sample.ts";
 export type { Interpolation } from "./interpolation.ts";

@@ -39,12 +39,16 @@ export interface OperatorRule {
    * are not differentiated here: a loss behind one that a parameter leads to is refused.
    */
   readonly gradient: "zero" | "none" | ((context: GradientContext) => readonly (Value | undefined)[]);
+  /** The inputs that a loss behind is refused for, as with `"none"`, if a parameter leads to them. */
+  readonly refused?: readonly number[];
 }
 
 /** An operator of ONNX that is built from others here, and has their gradients. No node of it is ever in a graph. */
 export interface Composition {
   /** The opset that has the newest of the forms that are understood. */
   readonly since: number;
+  /** `"zero"` where the outputs are constants or indices. Otherwise the gradient is that of what it is built from. */
+  readonly gradient?: "zero";
   /** The outputs, or the first of them that `outputCount` asks for. Throws `UserError` on inputs that do not fit. */
   readonly build: (
     inputs: readonly (Value | undefined)[],
@@ -72,6 +76,14 @@ function requireNew(operator: string): void {
   if (rules.has(operator) || compositions.has(operator)) {
     throw new Error(`operator ${operator} is defined twice`);
   }
+}
+
+/** The opset that has the newest form of an operator that is understood; undefined for operators of `training`. */
+export function opsetOf(operator: string): number | undefined {
+  const composition = compositions.get(operator);
+  if (composition) return composition.since;
+  const { since, domain } = operatorRule(operator);
+  return domain === "training" ? undefined : since;
 }
 
 /** How an operator is built from others, if it is. */

@@ -1,5 +1,5 @@
 import "./index.ts";
-import { compositionOf, operatorNames, operatorRule } from "./operator.ts";
+import { compositionOf, operatorNames, operatorRule, opsetOf } from "./operator.ts";
 
 /** The registry as a Markdown page: what `docs/operators.md` holds. */
 export function operatorTable(): string {
@@ -24,12 +24,8 @@ ${rows.join("\n")}
 
 function entryOf(name: string) {
   const composition = compositionOf(name);
-  if (composition) return { name, since: composition.since, built: "from others", gradient: "yes" };
-  const { since, domain, gradient } = operatorRule(name);
-  return {
-    name,
-    since: domain === "training" ? "training" : since,
-    built: "yes",
-    gradient: typeof gradient === "string" ? gradient : "yes",
-  };
+  const since = opsetOf(name) ?? "training";
+  if (composition) return { name, since, built: "from others", gradient: composition.gradient ?? "yes" };
+  const { gradient } = operatorRule(name);
+  return { name, since, built: "yes", gradient: typeof gradient === "string" ? gradient : "yes" };
 }
