@@ -2,7 +2,7 @@ import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, sameShape, type Value } from "../graph/graph.ts";
 import { add, addAll, mul, sub } from "./arithmetic.ts";
 import { and, greaterOrEqual, lessOrEqual } from "./comparison.ts";
-import { cast } from "./elementwise.ts";
+import { cast, clip } from "./elementwise.ts";
 import { interpolationTerms } from "./interpolation.ts";
 import { expand, reshape, transpose } from "./movement.ts";
 import { composeOperator, floatAttribute, intAttribute, operatorError, stringAttribute } from "./operator.ts";
@@ -94,12 +94,13 @@ export function roiAlign(
       [count, rows * columns],
     );
   const all = places.map(everywhere);
-  // More than one element outside nothing is read.
+  // More than one element outside nothing is read; less than one, the edge.
   const [inside, insideX] = all.map((place, axis) =>
     and(greaterOrEqual(place, -1), lessOrEqual(place, given[axis])),
   );
   const there = reshape(cast(and(inside, insideX), x.type), [count * rows * columns, 1]);
-  const terms = interpolationTerms(x, cast(images, "int64"), all, { mode: "linear", padding: "border" });
+  const within = all.map((place, axis) => clip(place, 0, given[axis] - 1));
+  const terms = interpolationTerms(x, cast(images, "int64"), within, { mode: "linear", padding: "border" });
   const read = mul(mode === "avg" ? addAll(terms) : maximumOf(terms), there);
   const bins = reshape(read, [count, size[0], samplingRatio, size[1], samplingRatio, channels]);
   return transpose((mode === "avg" ? reduceMean : reduceMax)(bins, [2, 4]), [0, 3, 1, 2]);
