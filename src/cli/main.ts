@@ -6,6 +6,8 @@ import { DatasetUnavailable } from "../data/dataset.ts";
 import { compareCommand } from "./commands/compare.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
+import { exportStepCommand } from "./commands/export-step.ts";
+import { inspectCommand } from "./commands/inspect.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
 import { interruptedExitCode } from "./interrupt.ts";
@@ -22,6 +24,8 @@ for (const command of [
   trainCommand(),
   compareCommand(),
   evaluateCommand(),
+  inspectCommand(),
+  exportStepCommand(),
   optimizersCommand(),
   demoCommand(),
 ]) {

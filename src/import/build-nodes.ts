@@ -4,10 +4,10 @@ import type { Graph, Value } from "../graph/graph.ts";
 import { type AttributeValue, readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, NodeProto } from "../onnx/onnx_pb.ts";
 import { readTensor } from "../onnx/tensor.ts";
-import { operatorNames, operatorRule } from "../ops/operator.ts";
+import { operatorNames, opsetOf } from "../ops/operator.ts";
 import "../ops/index.ts";
 import { type Adapter, ImportedNode, type TrainingParts } from "./adapter.ts";
-import { arithmeticAdapters, decompositions } from "./arithmetic-adapters.ts";
+import { arithmeticAdapters } from "./arithmetic-adapters.ts";
 import { fold } from "./fold.ts";
 import { widened, widenedAttributes } from "./half-precision.ts";
 import { knownValue } from "./known-values.ts";
@@ -15,6 +15,7 @@ import { movementAdapters } from "./movement-adapters.ts";
 import { modernized } from "./older-forms.ts";
 import { neededNodes, nodeLabel, nodesInOrder } from "./order.ts";
 import { pathThrough } from "./path.ts";
+import { quantizationAdapters } from "./quantization-adapters.ts";
 import { trainingAdapters } from "./training-adapters.ts";
 import { windowAdapters } from "./window-adapters.ts";
 
@@ -23,6 +24,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
   ...movementAdapters,
   ...windowAdapters,
   ...trainingAdapters,
+  ...quantizationAdapters,
 };
 
 /** What the nodes of a file are built into. */
@@ -90,10 +92,8 @@ function buildNode(node: NodeProto, building: Building): readonly Value[] {
   const newest = modernized(imported);
   const adapter = adapters[newest.operator];
   const hasRule = domain === "" && isKnown(newest.operator);
-  if (domain === "" && !hasRule && decompositions[newest.operator])
-    return decompositions[newest.operator](newest);
   if (domain !== "" || !(hasRule || adapterBuildsAll(newest.operator))) throw unknownOperator(node, building);
-  if (opset < 6 && !(hasRule && operatorRule(newest.operator).since <= opset)) {
+  if (opset < 6 && !(hasRule && opsetOf(newest.operator)! <= opset)) {
     throw new UserError(`its form of opset ${opset} is not read; export the model with opset 6 or later`);
   }
   return adapter ? adapter(newest) : newest.build();
@@ -121,10 +121,8 @@ function buildBranch(
   });
 }
 
-/** MaxUnpool is one that only `src/lower` builds, in a form of its own. */
 function isKnown(operator: string): boolean {
-  if (operator === "MaxUnpool" || !operatorNames().includes(operator)) return false;
-  return (operatorRule(operator).domain ?? "") === "";
+  return operatorNames().includes(operator) && opsetOf(operator) !== undefined;
 }
 
 /** Operators that become others, and so need no rule of their own. */

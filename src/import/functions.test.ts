@@ -80,7 +80,11 @@ test("functions of the file are replaced by what they do", async () => {
       name: "one",
       attribute: writeAttributes({ slope: float(0.1) }),
     }),
-    nodeOf("Twice", ["a"], ["c", "unused"], { domain, name: "two", attribute: writeAttributes({ slope: float(0.7) }) }),
+    nodeOf("Twice", ["a"], ["c", "unused"], {
+      domain,
+      name: "two",
+      attribute: writeAttributes({ slope: float(0.7) }),
+    }),
     nodeOf("Add", ["b", "c"], ["y"]),
   ];
   const { original, imported, graph } = await bothWays(model, { x });

@@ -71,6 +71,7 @@ export function modernized(node: ImportedNode): ImportedNode {
         : node.inputs[1];
     return node.with({ operator: "Resize", inputs: [node.inputs[0], undefined, scales], attributes });
   }
+  if (node.operator === "Scatter") return node.with({ operator: "ScatterElements" });
   const present = (moved[node.operator] ?? []).filter(
     ([attribute, input]) => node.attributes[attribute] !== undefined && node.inputs[input] === undefined,
   );

@@ -37,14 +37,15 @@ const batchNormalization: Adapter = (node) => {
   return [statistics.y, next.mean, next.variance];
 };
 
+/** The second output says which numbers stay: all of them, unless some are dropped. */
 const dropout: Adapter = (node) => {
   const x = node.input(0);
-  const { training } = node;
+  const { training, graph } = node;
   const share = training?.mode.dropout ? (node.numbers(1, "ratios")?.[0] ?? 0.5) : 0;
   if (!(share >= 0 && share < 1))
     throw new UserError(`Dropout: the ratio is ${share}; it has to be at least 0 and below 1`);
-  if (!training || share === 0) return [x, expand(node.graph.scalar(1, "bool"), x.shape)];
-  const uniform = node.graph.input(`${node.name}.uniform`, x.type, x.shape);
+  if (!training || share === 0) return [x, expand(graph.scalar(1, "bool"), x.shape)];
+  const uniform = graph.input(`${node.name}.uniform`, x.type, x.shape);
   training.randomInputs.push(uniform);
   return [dropNumbers(x, uniform, share), greaterOrEqual(uniform, share)];
 };

@@ -40,6 +40,13 @@ const settings = {
     })
     .default({}),
   model: z.enum(modelNames).default("mlp"),
+  /** A safetensors file to start from, instead of drawing the weights; `except`: names that are drawn all the same. */
+  weights: z
+    .union([
+      z.string().transform((file) => ({ file, except: [] })),
+      z.strictObject({ file: z.string(), except: z.union([z.string(), z.array(z.string())]).default([]) }),
+    ])
+    .optional(),
   optimizer: optimizerSettings.prefault({ method: "bilateral-sam" }),
   learningRate: positive.default(0.05),
   schedule: scheduleSettings.default({ name: "cosine" }),
