@@ -5,7 +5,7 @@ import { type AttributeValue, readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, ModelProto, NodeProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { expand } from "../ops/movement.ts";
-import { compositionOf, operatorNames, operatorRule } from "../ops/operator.ts";
+import { differentiabilityOf } from "../ops/operator.ts";
 import "../ops/index.ts";
 import { type Adapter, ImportedNode, type TrainingMode, type TrainingParts } from "./adapter.ts";
 import { arithmeticAdapters } from "./arithmetic-adapters.ts";
@@ -161,14 +161,9 @@ function buildNode(node: NodeProto, building: Building): readonly Value[] {
   });
   const newest = modernized(imported);
   const adapter = adapters[newest.operator];
-  const hasRule = domain === "" && isKnown(newest.operator);
+  const hasRule = domain === "" && differentiabilityOf(newest.operator) !== undefined;
   if (domain !== "" || !(hasRule || adapterBuildsAll(newest.operator))) throw unknownOperator(node, building);
   return adapter ? adapter(newest) : newest.build();
-}
-
-function isKnown(operator: string): boolean {
-  if (compositionOf(operator)) return true;
-  return operatorNames().includes(operator) && (operatorRule(operator).domain ?? "") === "";
 }
 
 /** Operators that become others, and so need no rule of their own. */
