@@ -86,6 +86,18 @@ export function opsetOf(operator: string): number | undefined {
   return domain === "training" ? undefined : since;
 }
 
+/**
+ * What comes back through an operator of ONNX: a gradient, nothing because it is constant almost everywhere, or nothing
+ * because it is not differentiated here. Undefined where it is not known.
+ */
+export function differentiabilityOf(operator: string): "yes" | "zero" | "none" | undefined {
+  const composition = compositions.get(operator);
+  if (composition) return composition.gradient ?? "yes";
+  const rule = rules.get(operator);
+  if (!rule || rule.domain === "training") return undefined;
+  return typeof rule.gradient === "string" ? rule.gradient : "yes";
+}
+
 /** How an operator is built from others, if it is. */
 export function compositionOf(operator: string): Composition | undefined {
   return compositions.get(operator);

@@ -1,5 +1,5 @@
 import "./index.ts";
-import { compositionOf, operatorNames, operatorRule, opsetOf } from "./operator.ts";
+import { compositionOf, differentiabilityOf, operatorNames, opsetOf } from "./operator.ts";
 
 /** The registry as a Markdown page: what `docs/operators.md` holds. */
 export function operatorTable(): string {
@@ -23,9 +23,10 @@ ${rows.join("\n")}
 }
 
 function entryOf(name: string) {
-  const composition = compositionOf(name);
-  const since = opsetOf(name) ?? "training";
-  if (composition) return { name, since, built: "from others", gradient: composition.gradient ?? "yes" };
-  const { gradient } = operatorRule(name);
-  return { name, since, built: "yes", gradient: typeof gradient === "string" ? gradient : "yes" };
+  return {
+    name,
+    since: opsetOf(name) ?? "training",
+    built: compositionOf(name) ? "from others" : "yes",
+    gradient: differentiabilityOf(name) ?? "yes",
+  };
 }
