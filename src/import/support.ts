@@ -1,6 +1,7 @@
 import { differentiabilityOf } from "../ops/operator.ts";
 import "../ops/index.ts";
 import { movementAdapters } from "./movement-adapters.ts";
+import { isSequenceOperator } from "./sequences.ts";
 import { trainingAdapters } from "./training-adapters.ts";
 
 /**
@@ -22,6 +23,7 @@ const replaced = new Set(["Identity", "CastLike", "Sum", "Mean", "Upsample"]);
 export function operatorSupport(operator: string, domain = ""): OperatorSupport {
   if (domain !== "" && domain !== "ai.onnx") return "none";
   if (constants.has(operator)) return "constant";
+  if (isSequenceOperator(operator)) return "yes";
   const known = differentiabilityOf(operator);
   if (known) return known === "none" ? "forward" : known;
   const built = [movementAdapters, trainingAdapters].some((table) => Object.hasOwn(table, operator));
