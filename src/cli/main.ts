@@ -7,6 +7,7 @@ import { compareCommand } from "./commands/compare.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
+import { finetuneCommand } from "./commands/finetune.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
@@ -25,6 +26,7 @@ for (const command of [
   compareCommand(),
   evaluateCommand(),
   inspectCommand(),
+  finetuneCommand(),
   exportStepCommand(),
   optimizersCommand(),
   demoCommand(),
