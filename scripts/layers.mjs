@@ -6,6 +6,7 @@ import { files, root } from "./project.mjs";
 const layers = [
   "common",
   "onnx",
+  "weights",
   "graph",
   "ops",
   "autodiff",

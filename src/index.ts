@@ -105,7 +105,20 @@ export {
   classificationSurface,
 } from "./tasks/classification-surface.ts";
 export { type EvaluateOptions, type Evaluation, evaluateModel } from "./tasks/evaluate.ts";
+export {
+  type ExportedStep,
+  type ExportStepOptions,
+  exportStep,
+  type StepDescription,
+  type StepInput,
+  type StepKindDescription,
+  type StepOutput,
+  writeExportedStep,
+} from "./tasks/exported-step.ts";
 export type { RunHooks, RunResult } from "./tasks/run.ts";
 export { type TrainOptions, train } from "./tasks/train.ts";
 export { NonFiniteError } from "./train/loop.ts";
 export type { EpochRecord, RunSummary, SharpnessRecord, StepRecord } from "./train/records.ts";
+// Weights by PyTorch's names, in its file format.
+export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
+export { matchStateDict, type NamedShape, type StateDictOptions, stateDict } from "./weights/state-dict.ts";

@@ -6,6 +6,7 @@ import { DatasetUnavailable } from "../data/dataset.ts";
 import { compareCommand } from "./commands/compare.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
+import { exportStepCommand } from "./commands/export-step.ts";
 import { figuresCommand } from "./commands/figures.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
@@ -23,6 +24,7 @@ for (const command of [
   trainCommand(),
   compareCommand(),
   evaluateCommand(),
+  exportStepCommand(),
   figuresCommand(),
   optimizersCommand(),
   demoCommand(),

@@ -125,6 +125,19 @@ describe("flags over a document", () => {
     );
   });
 
+  test("say which weights to start from, over a document that may name them in two ways", () => {
+    const weights = (document: Settings, flags: SettingFlags) => run(document, flags).weights;
+    assert.equal(weights({}, {}), undefined);
+    assert.deepEqual(weights({}, { weights: "a" }), { file: "a", except: [] });
+    assert.deepEqual(weights({ weights: "a" }, { weights: "b" }), { file: "b", except: [] });
+    const excepted = { file: "a", except: ["fc.*", "bn1.*"] };
+    assert.deepEqual(weights({ weights: "a" }, { weightsExcept: "fc.*,bn1.*" }), excepted);
+    assert.deepEqual(weights({ weights: { file: "b", except: "fc.*" } }, { weights: "a" }), {
+      file: "a",
+      except: "fc.*",
+    });
+  });
+
   test("leave what is no object of settings for the schema to refuse", () => {
     const refuses = (
       document: Settings,
@@ -139,6 +152,12 @@ describe("flags over a document", () => {
     refuses({ optimizer: "sam" }, { rhoMax: 1 }, /^optimizer is "sam"; it has to be an object of settings$/);
     refuses({ optimizer: null }, {}, /^optimizer is null; /);
     refuses({ optimizer: { method: "sgd", base: "sgd" } }, { momentum: 0.1 }, /^optimizer\.base is "sgd"; /);
+    refuses({}, { weightsExcept: "fc.*" }, /^weights\.file is missing; it has to be a text$/);
+    refuses(
+      { weights: 3 },
+      { weightsExcept: "fc.*" },
+      /^weights is 3; it has to be a text or an object of settings$/,
+    );
     refuses({ augmentation: "flip" }, { crop: 1 }, /^augmentation is "flip"; /);
     refuses({ runs: [null] }, { momentum: 0.1 }, /^runs\.0 is null; /, parseComparison);
     refuses(

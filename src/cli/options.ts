@@ -26,10 +26,13 @@ export interface SettingFlags extends OptimizerFlags, BaseFlags {
   crop?: number;
   cutout?: number;
   model?: string;
+  weights?: string;
+  weightsExcept?: string;
   learningRate?: number;
   epochs?: number;
   batchSize?: number;
   labelSmoothing?: number;
+  labelSmoothingKind?: string;
   seed?: number;
   threads?: number;
   onNonFinite?: string;
@@ -51,10 +54,8 @@ export interface OutputFlags {
 /** `defaults` are shown in the help, for a command whose settings start from them. */
 export function addSettingFlags(command: Command, defaults?: RunConfiguration): Command {
   const by = (value: unknown) => (defaults === undefined ? "" : ` (default: ${value})`);
-  const { data, labelNoise, model, learningRate, epochs, batchSize, labelSmoothing, seed, onNonFinite } =
-    defaults ?? parseRun({});
-  addBaseFlags(command);
-  return command
+  const { data, labelNoise, model, learningRate, epochs, seed, onNonFinite } = defaults ?? parseRun({});
+  command
     .option("--data <name>", `data set: ${choices(datasetNames)}${by(data)}`)
     .option("--limit <n>", `train on so many images, drawn by the seed${by("all")}`, numberOption)
     .option(
@@ -68,22 +69,46 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
     .option("--cutout <size>", "blank a square of this size in half of the training images", numberOption)
     .option("--model <name>", `network: ${choices(modelNames)}${by(model)}`)
     .option(
+      "--weights <file>",
+      "safetensors file to start from, by PyTorch's names (default: weights drawn by the seed)",
+    )
+    .option(
+      "--weights-except <names>",
+      "names that are drawn all the same, with * for any characters and commas between, as fc.*",
+    )
+    .option(
       "--learning-rate <η>",
       `peak of the learning rate, which falls to 0 by cosine${by(learningRate)}`,
       numberOption,
     )
     .option("--epochs <n>", `passes over the training images${by(epochs)}`, numberOption)
-    .option("--batch-size <n>", `images in one step${by(batchSize)}`, numberOption)
-    .option(
-      "--label-smoothing <s>",
-      `share of a label's mass spread over all classes${by(labelSmoothing)}`,
-      numberOption,
-    )
     .option("--seed <n>", `decides initial weights, order, noise and augmentation${by(seed)}`, numberOption)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
     .option(
       "--on-non-finite <policy>",
       `what to do about an infinite or undefined loss: stop or skip${by(onNonFinite)}`,
+    );
+  return addStepFlags(command, defaults);
+}
+
+/** The flags that say what one training step is, beside the optimizer. */
+export function addStepFlags(
+  command: Command,
+  defaults?: Pick<RunConfiguration, "batchSize" | "labelSmoothing">,
+): Command {
+  const by = (value: unknown) => (defaults === undefined ? "" : ` (default: ${value})`);
+  addBaseFlags(command);
+  return command
+    .option("--batch-size <n>", `examples in one step${by(defaults?.batchSize)}`, numberOption)
+    .option(
+      "--label-smoothing <s>",
+      `share of a label's mass spread over all classes${by(defaults?.labelSmoothing)}`,
+      numberOption,
+    )
+    .option(
+      "--label-smoothing-kind <kind>",
+      `pytorch: its cross entropy; kl: KL divergence, the mass on the other classes${by("pytorch")}`,
+      smoothingKind,
     )
     .option("--perturb <which>", `parameters to perturb: ${choices(perturbChoices)}${by("all")}`)
     .option("--clip-norm <c>", "shorten longer update directions to this norm", numberOption)
@@ -92,6 +117,11 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
       "--perturbation-per <what>",
       `what a perturbation is computed from: batch or micro-batch${by("batch")}`,
     );
+}
+
+/** PyTorch's convention goes by its name too. */
+function smoothingKind(text: string): string {
+  return text === "pytorch" ? "uniform" : text;
 }
 
 export function addOutputFlags(command: Command): Command {
@@ -124,6 +154,7 @@ export async function readConfiguration(path: string): Promise<Settings> {
 /** The document with the flags' settings in place of its own. */
 export function applyFlags(document: Settings, flags: SettingFlags): Settings {
   const { flip, crop, cutout, perturb, momentum, nesterov, weightDecay, ...plain } = flags;
+  const weights = defined({ file: flags.weights, except: flags.weightsExcept?.split(",") });
   const augmentation = defined({ flip, crop, cutout: cutout === undefined ? undefined : { size: cutout } });
   const settings: Settings = {
     ...document,
@@ -131,6 +162,7 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
     ...("augmentation" in document || Object.keys(augmentation).length > 0
       ? { augmentation: merged(document.augmentation, augmentation) }
       : {}),
+    ...(Object.keys(weights).length > 0 && { weights: merged(fileSettings(document.weights), weights) }),
     ...(perturb !== undefined && { parameters: merged(document.parameters, { perturb }) }),
   };
   const base = { momentum, nesterov, weightDecay };
@@ -149,6 +181,11 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
   return { ...settings, optimizer: withBase(applyOptimizerFlags(given, own), base) };
 }
 
+/** The weights of a document, where a text is a file. */
+function fileSettings(weights: unknown): unknown {
+  return typeof weights === "string" ? { file: weights } : weights;
+}
+
 const settingNames = [
   "data",
   "limit",
@@ -158,6 +195,7 @@ const settingNames = [
   "epochs",
   "batchSize",
   "labelSmoothing",
+  "labelSmoothingKind",
   "seed",
   "threads",
   "onNonFinite",

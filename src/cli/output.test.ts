@@ -45,6 +45,7 @@ const runFiles = [
   "checkpoint.safetensors",
   "metrics.jsonl",
   "model.onnx",
+  "model.safetensors",
   "report.html",
   "run.json",
   "summary.json",

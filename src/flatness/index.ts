@@ -16,6 +16,14 @@ export { layersOf, type ParameterLayout } from "./parameter-vector.ts";
 export type { LongComputation, Progress, SavedState } from "./progress.ts";
 export { type Radius, radii } from "./radius.ts";
 export { type RandomSharpness, type RandomSharpnessOptions, randomSharpness } from "./random-sharpness.ts";
+export type {
+  CurvatureRecord,
+  FlatnessRecord,
+  LandscapeAxis,
+  LandscapeRecord,
+  LayerSharpness,
+  MeasuredModel,
+} from "./results.ts";
 export {
   type Curvature,
   type CurvatureOptions,
@@ -39,6 +47,7 @@ export {
   type BatchSharpness,
   batchSharpness,
   layerSharpness,
+  type SharpnessIntervals,
   type SharpnessValues,
   type WorstCaseOptions,
   type WorstCaseSharpness,

@@ -6,10 +6,17 @@ import { Graph } from "../graph/graph.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { assertClose } from "../testing/numeric.ts";
-import { problemSurface, quadraticSurface, singleBatch, usingSurface } from "../testing/surfaces.ts";
+import {
+  centresSurface,
+  problemSurface,
+  quadraticSurface,
+  singleBatch,
+  usingSurface,
+} from "../testing/surfaces.ts";
 import { evenlySpaced, filterNormalizedDirection, interpolation, landscape } from "./landscape.ts";
 import type { SavedState } from "./progress.ts";
 import { spectrum } from "./spectrum.ts";
+import { confidenceInterval } from "./statistics.ts";
 
 const H = [
   [3, 1],
@@ -87,6 +94,33 @@ test("between two models, weights and running statistics are interpolated, and m
   });
 });
 
+test("the error is that of the rise above the weights, from batch to batch", async () => {
+  const points = [
+    [3, 4],
+    [0, 2],
+    [1, 0],
+  ];
+  await usingSurface(centresSurface(points), async (surface) => {
+    const found = await landscape(surface, {
+      directions: [Float64Array.of(1, 0)],
+      coordinates: [[-1, 0, 2]],
+    });
+    const rises = (a: number) => points.map(([x]) => ((a - x) ** 2 - x ** 2) / 2);
+    const expected = [-1, 0, 2].map((a) => confidenceInterval(rises(a)));
+    assertClose(
+      found.standardError,
+      expected.map(({ standardError }) => standardError),
+      1e-12,
+    );
+    const [start] = found.loss.slice(1);
+    assertClose(
+      found.loss.map((loss) => loss - start),
+      expected.map(({ mean }) => mean),
+      1e-12,
+    );
+  });
+});
+
 test("an aborted landscape goes on from its state to the same numbers", async () => {
   await usingSurface(problemSurface("mlp", "float32"), async (surface) => {
     const options = {
@@ -100,7 +134,7 @@ test("an aborted landscape goes on from its state to the same numbers", async ()
       ...options,
       signal: abort.signal,
       onProgress: ({ done, total, save }) => {
-        assert.equal(total, 9);
+        assert.equal(total, 10);
         if (done !== 4) return;
         state = structuredClone(save());
         abort.abort(new Error("enough"));
@@ -114,7 +148,7 @@ test("an aborted landscape goes on from its state to the same numbers", async ()
       onProgress: ({ done }) => void seen.push(done),
     });
     assert.deepEqual(resumed, whole);
-    assert.deepEqual(seen, [5, 6, 7, 8, 9]);
+    assert.deepEqual(seen, [5, 6, 7, 8, 9, 10]);
   });
 });
 

@@ -6,6 +6,7 @@ import { addScaled, norm, scale } from "./dense.ts";
 import { flatten } from "./parameter-vector.ts";
 import { type LongComputation, progressReporter, requireSameSettings, requireWhole } from "./progress.ts";
 import { filtersOf } from "./radius.ts";
+import { intervalOverBatches } from "./statistics.ts";
 import type { LossValue, Surface } from "./surface.ts";
 
 /** Loss and metrics on a line or plane: at w + a·d₁ (+ b·d₂). */
@@ -14,6 +15,8 @@ export interface Landscape {
   coordinates: number[][];
   /** At each point, b changing fastest. May be infinite or NaN far from the weights. */
   loss: number[];
+  /** Of L(point) − L(w), from the spread between the batches; NaN for a single batch. */
+  standardError: number[];
   metrics: Record<string, number[]>;
   parameters: number;
   description: Readonly<Record<string, string | number>>;
@@ -113,35 +116,56 @@ async function evaluateGrid(
     parameters: surface.layout.length,
     coordinates: JSON.stringify(coordinates),
   };
-  const columns: Record<string, number[]> = { loss: [] };
+  const batches = surface.batchCount;
+  // Each batch's loss: at the weights, then at one point after the other; of metrics, means at the points.
+  const losses: number[][] = [];
+  const metrics: Record<string, number[]> = {};
   if (state) {
     requireSameSettings(state, settings);
-    for (const [name, { data }] of Object.entries(state.tensors))
-      columns[name] = Array.from(data as Float64Array);
+    const { losses: saved, ...others } = state.tensors;
+    const numbers = Array.from(saved.data as Float64Array);
+    for (let at = 0; at < numbers.length; at += batches) losses.push(numbers.slice(at, at + batches));
+    for (const [name, { data }] of Object.entries(others)) metrics[name] = Array.from(data as Float64Array);
   }
-  const report = progressReporter(options, columns.loss.length, () => ({
+  const tensor = (shape: number[], values: readonly number[]) =>
+    ({ type: "float64", shape, data: Float64Array.from(values) }) as const;
+  const report = progressReporter(options, losses.length, () => ({
     settings,
-    tensors: Object.fromEntries(
-      Object.entries(columns).map(([name, values]) => [
-        name,
-        { type: "float64", shape: [values.length], data: Float64Array.from(values) },
-      ]),
-    ),
+    tensors: {
+      losses: tensor([losses.length, batches], losses.flat()),
+      ...Object.fromEntries(
+        Object.entries(metrics).map(([name, values]) => [name, tensor([values.length], values)]),
+      ),
+    },
   }));
-  while (columns.loss.length < points.length) {
+  const total = points.length + 1;
+  while (losses.length < total) {
     signal?.throwIfAborted();
-    const { loss, metrics } = await evaluate(points[columns.loss.length]);
-    columns.loss.push(loss);
-    for (const [name, value] of Object.entries(metrics)) {
-      columns[name] ??= [];
-      columns[name].push(value);
+    if (losses.length === 0) losses.push((await evaluate(coordinates.map(() => 0))).batchLosses);
+    else {
+      const found = await evaluate(points[losses.length - 1]);
+      losses.push(found.batchLosses);
+      for (const [name, value] of Object.entries(found.metrics)) {
+        metrics[name] ??= [];
+        metrics[name].push(value);
+      }
     }
-    await report(columns.loss.length, points.length);
+    await report(losses.length, total);
   }
-  const { loss, ...metrics } = columns;
+  const { shares } = surface;
+  const [origin, ...atPoints] = losses;
+  const intervals = atPoints.map((batchLosses) =>
+    intervalOverBatches(
+      batchLosses.map((loss, batch) => loss - origin[batch]),
+      shares,
+    ),
+  );
   return {
     coordinates: coordinates.map((axis) => [...axis]),
-    loss,
+    loss: atPoints.map((batchLosses) =>
+      shares.reduce((sum, share, batch) => sum + share * batchLosses[batch], 0),
+    ),
+    standardError: intervals.map(({ standardError }) => standardError),
     metrics,
     parameters: surface.layout.length,
     description: surface.description,

@@ -8,7 +8,7 @@ import {
   requireWhole,
 } from "./progress.ts";
 import { type Radius, radiusScale } from "./radius.ts";
-import { estimate } from "./statistics.ts";
+import { type ConfidenceInterval, estimate, intervalOverBatches } from "./statistics.ts";
 import type { Surface } from "./surface.ts";
 
 export interface RandomSharpness {
@@ -20,6 +20,8 @@ export interface RandomSharpness {
   standardError: number;
   /** Of each direction. */
   values: number[];
+  /** The mean over the same directions, with its spread between batches. Absent when there is but one batch. */
+  interval?: ConfidenceInterval;
   directions: number;
   seed: number;
   parameters: number;
@@ -34,6 +36,8 @@ export interface RandomSharpnessOptions extends LongComputation {
   /** Default 20. */
   directions?: number;
   seed?: number;
+  /** Of the interval over batches. Default 0.95. */
+  confidence?: number;
 }
 
 /**
@@ -44,37 +48,56 @@ export async function randomSharpness(
   surface: Surface,
   options: RandomSharpnessOptions,
 ): Promise<RandomSharpness> {
-  const { rho, radius = "plain", directions = 20, seed = 0, state, signal } = options;
+  const { rho, radius = "plain", directions = 20, seed = 0, confidence, state, signal } = options;
   requirePositive("the radius ρ", rho);
   requireWhole("the number of directions", directions, 2);
   const { layout, weights, description } = surface;
   const settings = { computation: "random sharpness", parameters: layout.length, rho, radius, seed };
   if (state) requireSameSettings(state, settings);
-  const losses = state ? Array.from(state.tensors.losses.data as Float64Array) : [];
+  // Each batch's loss: at the weights, then in one direction after the other.
+  const batches = surface.batchCount;
+  const losses: number[][] = [];
+  if (state) {
+    const numbers = Array.from(state.tensors.losses.data as Float64Array);
+    for (let at = 0; at < numbers.length; at += batches) losses.push(numbers.slice(at, at + batches));
+  }
   const report = progressReporter(options, losses.length, () => ({
     settings,
-    tensors: { losses: { type: "float64", shape: [losses.length], data: Float64Array.from(losses) } },
+    tensors: {
+      losses: {
+        type: "float64",
+        shape: [losses.length, batches],
+        data: Float64Array.from(losses.flat()),
+      },
+    },
   }));
   const units = radiusScale(layout, weights, radius);
-  if (losses.length === 0) losses.push((await surface.gradient(weights, { signal })).loss);
+  if (losses.length === 0) losses.push((await surface.gradient(weights, { signal })).batchLosses);
   for (let direction = losses.length - 1; direction < directions; direction++) {
     const random = randomStream(seed, "random direction", direction);
     const z = Float64Array.from({ length: layout.length }, () => random.normal());
     const length = norm(z);
     const moved = weights.map((weight, i) => weight + (rho * units[i] * z[i]) / length);
-    losses.push((await surface.evaluate(moved, { signal })).loss);
+    losses.push((await surface.evaluate(moved, { signal })).batchLosses);
     await report(losses.length - 1, directions);
   }
-  const [loss, ...others] = losses;
-  const values = others.slice(0, directions).map((value) => value - loss);
-  const { mean, standardError } = estimate(values);
+  const { shares } = surface;
+  const mean = (batchLosses: readonly number[]) =>
+    shares.reduce((sum, share, i) => sum + share * batchLosses[i], 0);
+  const [origin, ...others] = losses;
+  const loss = mean(origin);
+  const moved = others.slice(0, directions);
+  const values = moved.map((batchLosses) => mean(batchLosses) - loss);
+  const rises = origin.map((own, batch) => moved.reduce((sum, at) => sum + at[batch] - own, 0) / directions);
+  const overDirections = estimate(values);
   return {
     rho,
     radius,
     loss,
-    mean,
-    standardError,
+    mean: overDirections.mean,
+    standardError: overDirections.standardError,
     values,
+    ...(batches > 1 && { interval: intervalOverBatches(rises, shares, confidence) }),
     directions,
     seed,
     parameters: layout.length,

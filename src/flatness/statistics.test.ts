@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assertClose } from "../testing/numeric.ts";
-import { confidenceInterval, studentQuantile } from "./statistics.ts";
+import { confidenceInterval, intervalOverBatches, studentQuantile } from "./statistics.ts";
 
 test("Student's quantiles are those of the printed tables", () => {
   const table: [probability: number, degrees: number, t: number][] = [
@@ -26,4 +26,16 @@ test("the interval of four numbers, worked by hand", () => {
   const { mean, standardError, low, high, count } = confidenceInterval([2, 4, 6, 8]);
   assertClose([mean, standardError, low, high], [5, 1.29099, 0.89148, 9.10852], 1e-5);
   assert.equal(count, 4);
+});
+
+test("over batches of equal size it is the same interval, over others the mean is of all examples", () => {
+  const values = [2, 4, 6, 8];
+  const { count: _, ...expected } = confidenceInterval(values, 0.9);
+  const quarters = intervalOverBatches(values, [0.25, 0.25, 0.25, 0.25], 0.9);
+  for (const [name, value] of Object.entries(expected)) {
+    assertClose([quarters[name as "low"]], [value], 1e-12, name);
+  }
+  // mean ¼·1 + ¾·7/3 = 2, deviations −1 and ⅓, error √(2·((¼)² + (¼)²)) = ½
+  const { mean, standardError } = intervalOverBatches([1, 7 / 3], [0.25, 0.75]);
+  assertClose([mean, standardError], [2, 0.5], 1e-12);
 });

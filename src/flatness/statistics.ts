@@ -29,6 +29,23 @@ export function confidenceInterval(values: readonly number[], confidence = 0.95)
   return { mean, standardError, count, low: mean - reach, high: mean + reach, confidence };
 }
 
+/**
+ * The same interval where each value is the mean over a known share of the examples (batches, the last one smaller):
+ * the mean over all examples, with the standard error of a ratio of sums.
+ */
+export function intervalOverBatches(
+  values: readonly number[],
+  shares: readonly number[],
+  confidence = 0.95,
+): ConfidenceInterval {
+  const count = values.length;
+  const mean = values.reduce((sum, value, index) => sum + shares[index] * value, 0);
+  const squares = values.reduce((sum, value, index) => sum + (shares[index] * (value - mean)) ** 2, 0);
+  const standardError = Math.sqrt((squares * count) / (count - 1));
+  const reach = standardError * studentQuantile(confidence, count - 1);
+  return { mean, standardError, count, low: mean - reach, high: mean + reach, confidence };
+}
+
 /** The t that |Student's t| of whole degrees of freedom stays below with the given probability; NaN for none. */
 export function studentQuantile(probability: number, degrees: number): number {
   if (!(degrees >= 1)) return Number.NaN;

@@ -34,6 +34,8 @@ export interface SurfaceBatch {
 export interface LossValue {
   loss: number;
   metrics: Record<string, number>;
+  /** Of each batch, in their order. */
+  batchLosses: number[];
 }
 
 export interface EvaluationOptions {
@@ -124,6 +126,11 @@ export class Surface {
     return this.parts.batches.length;
   }
 
+  /** Each batch's share of the examples: what its mean counts for. */
+  get shares(): number[] {
+    return this.parts.batches.map(({ size }) => size / this.examples);
+  }
+
   /** The same loss as a function of some of the parameters: the others stay where they are. */
   restrictedTo(parameters: readonly string[]): Surface {
     const layout = partialLayout(this.parts.layout, parameters);
@@ -144,29 +151,29 @@ export class Surface {
 
   /** Loss and metrics at the given weights, or those the surface was opened at. Loss may be infinite or NaN. */
   async evaluate(weights = this.weights, options: EvaluationOptions = {}): Promise<LossValue> {
-    let loss = 0;
+    const batchLosses: number[] = [];
     const metrics: Record<string, number> = {};
     await this.overBatches("loss", weights, undefined, options, (outputs, share) => {
       for (const [name, { data }] of Object.entries(outputs)) {
-        const value = share * Number(data[0]);
-        if (name === "loss") loss += value;
-        else metrics[name] = (metrics[name] ?? 0) + value;
+        if (name === "loss") batchLosses.push(Number(data[0]));
+        else metrics[name] = (metrics[name] ?? 0) + share * Number(data[0]);
       }
     });
-    return { loss, metrics };
+    return { loss: this.mean(batchLosses), metrics, batchLosses };
   }
 
   /** Loss and gradient at the given weights, or those the surface was opened at. */
   async gradient(weights = this.weights, options: EvaluationOptions = {}) {
     const gradient = new Float64Array(this.layout.length);
-    let loss = 0;
+    const batchLosses: number[] = [];
     await this.overBatches("gradient", weights, undefined, options, (outputs, share) => {
-      loss += share * Number(outputs.loss.data[0]);
+      batchLosses.push(Number(outputs.loss.data[0]));
       this.accumulate(gradient, share, outputs, suffixes.gradient);
     });
+    const loss = this.mean(batchLosses);
     requireFinite("the loss", [loss]);
     requireFinite("the gradient", gradient);
-    return { loss, gradient };
+    return { loss, gradient, batchLosses };
   }
 
   /** H·v at the weights the surface was opened at. */
@@ -177,6 +184,10 @@ export class Surface {
   /** Jᵀ·H_L·J·v at the weights the surface was opened at. */
   gaussNewtonProduct(vector: Float64Array, options: EvaluationOptions = {}): Promise<Float64Array> {
     return this.product("gauss-newton", vector, options);
+  }
+
+  private mean(batchValues: readonly number[]): number {
+    return this.shares.reduce((sum, share, index) => sum + share * batchValues[index], 0);
   }
 
   private async product(kind: ProgramKind, vector: Float64Array, options: EvaluationOptions) {

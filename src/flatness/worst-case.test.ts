@@ -5,14 +5,21 @@ import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
-import { mul, sub } from "../ops/arithmetic.ts";
+import { mul } from "../ops/arithmetic.ts";
 import { relu } from "../ops/elementwise.ts";
 import { linear } from "../ops/linear.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
-import { reduceMean, reduceSum, reduceSumSquare } from "../ops/reduction.ts";
+import { reduceMean, reduceSum } from "../ops/reduction.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { assertClose } from "../testing/numeric.ts";
-import { problemSurface, product, quadraticSurface, singleBatch, usingSurface } from "../testing/surfaces.ts";
+import {
+  centresSurface,
+  problemSurface,
+  product,
+  quadraticSurface,
+  singleBatch,
+  usingSurface,
+} from "../testing/surfaces.ts";
 import type { SavedState } from "./progress.ts";
 import { type Radius, radii, radiusScale } from "./radius.ts";
 import { randomSharpness } from "./random-sharpness.ts";
@@ -204,20 +211,6 @@ test("random directions: ρ²·tr(H)/(2n) in the mean for a quadratic without sl
   });
 });
 
-/** ½‖w − cᵢ‖², a centre cᵢ for each batch of one. */
-function centres(points: number[][]): LossSurface {
-  return {
-    build: () => {
-      const graph = new Graph();
-      const weights = graph.input("w", "float64", [2]);
-      const difference = sub(weights, graph.input("c", "float64", [2]));
-      return { loss: mul(0.5, reduceSumSquare(difference)), parameters: new Map([["w", weights]]) };
-    },
-    tensors: { w: tensorData([0, 0], [2], "float64") },
-    batches: points.map((point) => ({ size: 1, feeds: () => ({ c: tensorData(point, [2], "float64") }) })),
-  };
-}
-
 test("sharpness over batches is each batch's own, with the interval of its mean", async () => {
   const points = [
     [3, 4],
@@ -226,7 +219,7 @@ test("sharpness over batches is each batch's own, with the interval of its mean"
     [0, -6],
   ];
   const rho = 0.1;
-  await usingSurface(centres(points), async (surface) => {
+  await usingSurface(centresSurface(points), async (surface) => {
     const { batches, oneStep } = await batchSharpness(surface, { rho, steps: 2, confidence: 0.9 });
     const expected = points.map((point) => rho * Math.hypot(...point) + rho ** 2 / 2);
     assertClose(
@@ -242,6 +235,33 @@ test("sharpness over batches is each batch's own, with the interval of its mean"
         "an interval over batches needs at least 2 of them, but the 1 examples are one batch; choose a smaller batch size",
       ),
     );
+  });
+});
+
+test("intervals are of each batch's loss between the points of the whole subset", async () => {
+  const points = [
+    [3, 4],
+    [0, 2],
+    [1, 0],
+  ];
+  const rho = 0.1;
+  await usingSurface(centresSurface(points), async (surface) => {
+    const { oneStep, intervals } = await worstCaseSharpness(surface, { rho, steps: 3, confidence: 0.9 });
+    // The loss is ½‖w − mean of the centres‖² and a constant: the perturbation is along the mean.
+    const mean = [-4 / 3, -6 / 3];
+    const [a, b] = mean.map((x) => (rho * x) / Math.hypot(...mean));
+    const rises = points.map(([x, y]) => ((a - x) ** 2 + (b - y) ** 2 - x ** 2 - y ** 2) / 2);
+    const expected = confidenceInterval(rises, 0.9);
+    const found = intervals!.oneStep.maxSharpness;
+    assertClose([found.mean, found.low, found.high], [expected.mean, expected.low, expected.high], 1e-10);
+    assertClose([oneStep.maxSharpness], [expected.mean], 1e-10);
+    // Of a quadratic the one step is the worst there is.
+    assertClose([intervals!.multiStep.maxSharpness.high], [expected.high], 1e-6);
+    const random = await randomSharpness(surface, { rho, directions: 5 });
+    assertClose([random.interval!.mean], [random.mean], 1e-10);
+    assert.ok(random.interval!.low < random.mean && random.interval!.high > random.mean);
+    const { intervals: none } = await worstCaseSharpness(surface.onBatches([1]), { rho, steps: 0 });
+    assert.equal(none, undefined, "one batch has no interval");
   });
 });
 

@@ -11,7 +11,7 @@ import {
   type SavedState,
 } from "./progress.ts";
 import { type Radius, radiusScale } from "./radius.ts";
-import { type ConfidenceInterval, confidenceInterval } from "./statistics.ts";
+import { type ConfidenceInterval, confidenceInterval, intervalOverBatches } from "./statistics.ts";
 import type { Surface } from "./surface.ts";
 
 /** MaxS = max L(w+ε) − L(w), MinS = L(w) − min L(w+ε), and their sum BilS (arXiv 2409.13173). */
@@ -20,6 +20,9 @@ export interface SharpnessValues {
   minSharpness: number;
   bilateralSharpness: number;
 }
+
+/** For each of them, the interval for its mean over data like this, from the spread between batches. */
+export type SharpnessIntervals = Record<keyof SharpnessValues, ConfidenceInterval>;
 
 export interface WorstCaseSharpness {
   rho: number;
@@ -31,6 +34,11 @@ export interface WorstCaseSharpness {
   oneStep: SharpnessValues;
   /** The best of all points a projected ascent (descent) came by, the one-step point and w among them. */
   multiStep: SharpnessValues;
+  /**
+   * The perturbations stay those of the whole subset: what is told is how much the loss between the same two points
+   * varies with the data, not that other data has other worst points. Absent when there is but one batch.
+   */
+  intervals?: { oneStep: SharpnessIntervals; multiStep: SharpnessIntervals };
   steps: number;
   /** First length of a step, as a share of ρ. */
   stepSize: number;
@@ -49,12 +57,15 @@ export interface WorstCaseOptions extends LongComputation {
   stepSize?: number;
   /** Decides where to go from a point whose gradient is zero. */
   seed?: number;
+  /** Of the intervals over batches. Default 0.95. */
+  confidence?: number;
 }
 
 /** The best point so far of one search, in units of the radius: ε = T·δ. */
 interface Search {
   delta: Float64Array;
   loss: number;
+  batchLosses: number[];
   /** T·∇L at that point, and its norm. */
   slope: Float64Array;
   /** Length of the next step. */
@@ -80,6 +91,7 @@ export async function worstCaseSharpness(
   options: WorstCaseOptions,
 ): Promise<WorstCaseSharpness> {
   const { rho, radius = "plain", steps = 20, stepSize = 1, seed = 0, signal, state } = options;
+  const { confidence = 0.95 } = options;
   requirePositive("the radius ρ", rho);
   requirePositive("the step size", stepSize);
   requireWhole("the number of steps", steps, 0);
@@ -88,9 +100,9 @@ export async function worstCaseSharpness(
   const slopeAt = async (delta: Float64Array) => {
     const moved = weights.slice();
     for (let i = 0; i < moved.length; i++) moved[i] += units[i] * delta[i];
-    const { loss, gradient } = await surface.gradient(moved, { signal });
+    const { gradient, ...losses } = await surface.gradient(moved, { signal });
     for (let i = 0; i < gradient.length; i++) gradient[i] *= units[i];
-    return { loss, slope: gradient };
+    return { ...losses, slope: gradient };
   };
   const settings = {
     computation: "sharpness",
@@ -115,8 +127,8 @@ export async function worstCaseSharpness(
   }
   const [origin] = searches;
   const gradNorm = norm(origin.slope);
-  const oneStep: number[] = [];
-  const best: number[] = [];
+  const oneStep: Search[] = [];
+  const best: Search[] = [];
   for (const [index, sign] of [1, -1].entries()) {
     const at = 1 + 2 * index;
     // The two entries of a direction: its first point, and the best so far.
@@ -132,16 +144,28 @@ export async function worstCaseSharpness(
       searches[at + 1] = await nextPoint(searches[at + 1], sign, rho, seed, slopeAt);
       await step();
     }
-    oneStep.push(searches[at].loss);
-    best.push(searches[at + 1].loss);
+    oneStep.push(searches[at]);
+    best.push(steps === 0 ? searches[at] : searches[at + 1]);
   }
+  const { shares } = surface;
+  const intervals = (points: readonly Search[]) =>
+    intervalsOf(origin, points, (values) => intervalOverBatches(values, shares, confidence));
   return {
     rho,
     radius,
     loss: origin.loss,
     gradNorm,
-    oneStep: valuesOf(origin.loss, oneStep),
-    multiStep: valuesOf(origin.loss, steps === 0 ? oneStep : best),
+    oneStep: valuesOf(
+      origin.loss,
+      oneStep.map(({ loss }) => loss),
+    ),
+    multiStep: valuesOf(
+      origin.loss,
+      best.map(({ loss }) => loss),
+    ),
+    ...(shares.length > 1 && {
+      intervals: { oneStep: intervals(oneStep), multiStep: intervals(best) },
+    }),
     steps,
     stepSize,
     parameters: layout.length,
@@ -169,8 +193,8 @@ export async function layerSharpness(
 export interface BatchSharpness {
   /** Of each batch's own loss, in the order of the batches. */
   batches: WorstCaseSharpness[];
-  oneStep: Record<keyof SharpnessValues, ConfidenceInterval>;
-  multiStep: Record<keyof SharpnessValues, ConfidenceInterval>;
+  oneStep: SharpnessIntervals;
+  multiStep: SharpnessIntervals;
 }
 
 /**
@@ -180,7 +204,7 @@ export interface BatchSharpness {
  */
 export async function batchSharpness(
   surface: Surface,
-  { confidence = 0.95, ...options }: Omit<WorstCaseOptions, "state"> & { confidence?: number },
+  { confidence = 0.95, ...options }: Omit<WorstCaseOptions, "state">,
 ): Promise<BatchSharpness> {
   if (surface.batchCount < 2) {
     throw new UserError(
@@ -206,7 +230,7 @@ export async function batchSharpness(
   return { batches, oneStep: intervals("oneStep"), multiStep: intervals("multiStep") };
 }
 
-type Slope = (delta: Float64Array) => Promise<Pick<Search, "loss" | "slope">>;
+type Slope = (delta: Float64Array) => Promise<Pick<Search, "loss" | "batchLosses" | "slope">>;
 
 /** One step from the best point so far. */
 async function nextPoint(
@@ -244,8 +268,28 @@ function valuesOf(loss: number, [above, below]: readonly number[]): SharpnessVal
   };
 }
 
+/** The values of each batch's loss at the same points, and what they say about the mean. */
+function intervalsOf(
+  origin: Search,
+  points: readonly Search[],
+  interval: (values: number[]) => ConfidenceInterval,
+): SharpnessIntervals {
+  const values = origin.batchLosses.map((loss, batch) =>
+    valuesOf(
+      loss,
+      points.map(({ batchLosses }) => batchLosses[batch]),
+    ),
+  );
+  const of = (name: keyof SharpnessValues) => interval(values.map((value) => value[name]));
+  return {
+    maxSharpness: of("maxSharpness"),
+    minSharpness: of("minSharpness"),
+    bilateralSharpness: of("bilateralSharpness"),
+  };
+}
+
 function saveSearches(settings: SavedState["settings"], searches: readonly Search[]): SavedState {
-  const tensors = searches.flatMap(({ delta, slope, loss, step }, index) => {
+  const tensors = searches.flatMap(({ delta, slope, loss, batchLosses, step }, index) => {
     const tensor = (data: Float64Array) => ({
       type: "float64" as const,
       shape: [data.length],
@@ -255,6 +299,7 @@ function saveSearches(settings: SavedState["settings"], searches: readonly Searc
       [`${index}/delta`, tensor(delta)],
       [`${index}/slope`, tensor(slope)],
       [`${index}/numbers`, tensor(Float64Array.of(loss, step))],
+      [`${index}/batch losses`, tensor(Float64Array.from(batchLosses))],
     ] as const;
   });
   return { settings: { ...settings, searches: searches.length }, tensors: Object.fromEntries(tensors) };
@@ -264,6 +309,7 @@ function loadSearches({ settings, tensors }: SavedState): Search[] {
   return Array.from({ length: Number(settings.searches) }, (_, index) => {
     const numbers = (name: string) => (tensors[`${index}/${name}`].data as Float64Array).slice();
     const [loss, step] = numbers("numbers");
-    return { delta: numbers("delta"), slope: numbers("slope"), loss, step };
+    const batchLosses = Array.from(numbers("batch losses"));
+    return { delta: numbers("delta"), slope: numbers("slope"), loss, batchLosses, step };
   });
 }

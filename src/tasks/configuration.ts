@@ -41,6 +41,13 @@ export const sharedSettings = {
     })
     .default({}),
   model: z.enum(modelNames).default("mlp"),
+  /** A safetensors file to start from, instead of drawing the weights; `except`: names that are drawn all the same. */
+  weights: z
+    .union([
+      z.string().transform((file) => ({ file, except: [] })),
+      z.strictObject({ file: z.string(), except: z.union([z.string(), z.array(z.string())]).default([]) }),
+    ])
+    .optional(),
   learningRate: positive.default(0.05),
   schedule: scheduleSettings.default({ name: "cosine" }),
   epochs: count.default(20),

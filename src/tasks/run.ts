@@ -4,7 +4,7 @@ import { trainingBatches } from "../data/batches.ts";
 import { type DatasetPair, type ImageDataset, subset, withLabelNoise } from "../data/dataset.ts";
 import { compile } from "../lower/compile.ts";
 import { createModel } from "../nn/models.ts";
-import { initialTensors, type Layer, type Model, parameterCount } from "../nn/module.ts";
+import { type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { resolveGroups } from "../optim/parameter-groups.ts";
 import { initialState } from "../optim/state.ts";
@@ -15,6 +15,8 @@ import { environment } from "../train/environment.ts";
 import { NonFiniteError, trainingLoop } from "../train/loop.ts";
 import type { EpochRecord, RunSummary, StepRecord } from "../train/records.ts";
 import { type Checkpoint, type ExistingRun, RunFolder } from "../train/run-folder.ts";
+import { writeSafetensors } from "../weights/safetensors.ts";
+import { stateDict } from "../weights/state-dict.ts";
 import { averagedTensors, averageWeightAt } from "./averaging.ts";
 import {
   type Classifier,
@@ -25,6 +27,7 @@ import {
   trainingFeeds,
 } from "./classification.ts";
 import type { RunConfiguration } from "./configuration.ts";
+import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
 import { createOptimizer, createSchedule, optimizerLabel } from "./optimizers.ts";
 
 /** What a run is told besides its configuration. */
@@ -53,6 +56,7 @@ export interface RunRequest extends RunHooks {
   /** In place of the configuration's, for what a document cannot say. */
   layer?: Layer;
   optimizer?: Optimizer;
+  weights?: Pick<GivenWeights, "tensors" | "except">;
 }
 
 export interface RunResult {
@@ -62,6 +66,8 @@ export interface RunResult {
   epochs: readonly EpochRecord[];
   /** The network of the last finished epoch as an ONNX file: input `input`, output `logits`. */
   model: Uint8Array;
+  /** Its parameters and buffers, by PyTorch's names. */
+  tensors: Tensors;
   /** The network of averaged weights, likewise, where the configuration keeps one and the run was finished. */
   averagedModel?: Uint8Array;
   /** Steps that were dropped because something was not finite (`onNonFinite: "skip"`), since the run was last begun or resumed. */
@@ -83,13 +89,13 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     step,
     program: compile(trainingStep(setup.objective, optimizer, { ...setup.options, step })),
   }));
+  const weights = startingTensors(model, seed, await givenWeights(request));
   const folder = await openFolder(request, optimizer);
 
   const engine = openEngine({ threads: configuration.threads });
   try {
     for (const { step, program } of steps) await engine.load(step, program);
     const measure = await prepareMeasurements(engine, setup, configuration);
-    const weights = initialTensors(model, seed);
     const initial = { ...weights, ...initialState(setup.objective, optimizer, weights, setup.options) };
     let last: Checkpoint | undefined = folder?.checkpoint;
     await engine.write(last?.tensors ?? initial);
@@ -139,14 +145,26 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
       return false;
     });
 
-    const onnx = trainedModel(setup, last?.tensors ?? initial);
+    const trained = networkTensors(model, last?.tensors ?? initial);
+    const onnx = inferenceModel(setup.classifier, trained);
     const status = failure ? "diverged" : finished ? "finished" : "interrupted";
     const averaged =
       finished && configuration.averaging ? await finishAverage(engine, setup, batchSize) : undefined;
     const summary = last && { ...summarize(request.name, setup, last, status), ...averaged?.summary };
     folder?.flush();
-    if (summary) await folder?.finish(summary, onnx, averaged?.model);
-    return { summary, epochs, model: onnx, averagedModel: averaged?.model, skippedSteps, failure };
+    if (summary) {
+      const weightsFile = writeSafetensors(stateDict(trained, summary.steps), { format: "pt" });
+      await folder?.finish(summary, { model: onnx, weights: weightsFile, averagedModel: averaged?.model });
+    }
+    return {
+      summary,
+      epochs,
+      model: onnx,
+      tensors: trained,
+      averagedModel: averaged?.model,
+      skippedSteps,
+      failure,
+    };
   } finally {
     await engine.close();
   }
@@ -262,20 +280,30 @@ async function prepareMeasurements(
   };
 }
 
-function trainedModel({ classifier, model }: Setup, tensors: Tensors): Uint8Array {
+/** The weights a request names, if any. */
+async function givenWeights({ weights, configuration }: RunRequest): Promise<GivenWeights | undefined> {
+  if (weights) return { ...weights, source: "the tensors given" };
+  if (!configuration.weights) return undefined;
+  const { file, except } = configuration.weights;
+  return { tensors: await readWeights(file), source: file, except };
+}
+
+/** Without the state of the optimizer. */
+function networkTensors(model: Model, tensors: Tensors): Tensors {
   const names = [...model.parameters, ...model.buffers].map(({ name }) => name);
-  return inferenceModel(classifier, Object.fromEntries(names.map((name) => [name, tensors[name]])));
+  return Object.fromEntries(names.map((name) => [name, tensors[name]]));
 }
 
 /** The configuration as `run.json` holds it: what was really used, in plain data. */
 function describe(
-  { configuration, data, layer }: Pick<RunRequest, "configuration" | "data" | "layer">,
+  { configuration, data, layer, weights }: Pick<RunRequest, "configuration" | "data" | "layer" | "weights">,
   optimizer: Optimizer,
 ): Record<string, unknown> {
   return {
     ...configuration,
     data: data.train.name,
     model: layer ? "custom" : configuration.model,
+    weights: weights ? "custom" : configuration.weights,
     optimizer: optimizer.config,
   };
 }

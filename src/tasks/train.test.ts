@@ -17,6 +17,7 @@ import {
   relu,
   sequential,
   sgd,
+  type Tensors,
   train,
 } from "../index.ts";
 import { readJsonFile, readMetrics, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
@@ -187,6 +188,44 @@ test("a resumed run has all its epochs, and ends as one that never stopped", asy
   const again = await train({ ...options, out, existing: "resume", onStep: () => steps++ });
   assert.equal(steps, 0);
   assert.deepEqual({ ...again.summary }, { ...last.summary });
+});
+
+test("a run starts from the weights of another, by name, and the excepted ones are drawn by the seed", async () => {
+  const out = join(root, "first");
+  const first = await train({ ...quick, model: "cnn", out });
+  // At a learning rate of next to nothing a run ends where it starts; BatchNorm's statistics move all the same.
+  const still: TrainOptions = {
+    ...quick,
+    model: "cnn",
+    learningRate: 1e-30,
+    optimizer: { method: "sgd" },
+    seed: 2,
+  };
+  const file = join(out, "model.safetensors");
+  const numbersOf = (tensors: Tensors, name: string) => Array.from(tensors[name].data as Float32Array);
+  const parameters = Object.keys(first.tensors).filter((name) => !name.includes("running"));
+  const again = await train({ ...still, weights: file, out: join(root, "again") });
+  for (const name of parameters) {
+    assert.deepEqual(numbersOf(again.tensors, name), numbersOf(first.tensors, name), name);
+  }
+  assert.deepEqual(readJsonFile(join(root, "again"), "run.json").configuration.weights, { file, except: [] });
+  const fresh = await train(still);
+  const mixed = await train({ ...still, weights: { tensors: first.tensors, except: "fc.*" } });
+  for (const name of parameters) {
+    const from = name.startsWith("fc.") ? fresh : first;
+    assert.deepEqual(numbersOf(mixed.tensors, name), numbersOf(from.tensors, name), name);
+  }
+  assert.notDeepEqual(numbersOf(first.tensors, "fc.weight"), numbersOf(fresh.tensors, "fc.weight"));
+  for (const [weights, expected] of [
+    [join(out, "none"), /the weights .*none cannot be read \(ENOENT/],
+    [join(out, "run.json"), /run\.json is damaged/],
+    [{ file, except: "head.*" }, /"head\.\*", excepted from the weights, fits no name/],
+    [{ tensors: {} }, /the weights in the tensors given do not fit the network: it lacks conv1\.weight/],
+  ] as const) {
+    await assert.rejects(train({ ...still, weights }), expected);
+  }
+  const other = train({ ...still, model: "mlp", weights: file });
+  await assert.rejects(other, /it lacks fc1\.weight.*; it has .* which the network does not$/);
 });
 
 test("a run that is written is named by its folder, however the path is written", async () => {

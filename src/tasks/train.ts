@@ -2,17 +2,26 @@ import { basename, resolve } from "node:path";
 import { type DatasetPair, loadDataset } from "../data/dataset.ts";
 import type { Layer } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
+import type { Tensors } from "../runtime/engine.ts";
 import { parseRun, type RunSettings } from "./configuration.ts";
+import type { GivenWeights } from "./initial-weights.ts";
 import { type RunHooks, type RunResult, runClassification } from "./run.ts";
 
 /** A run's settings, with objects where a document would have names, and hooks to follow it. */
-export interface TrainOptions extends Omit<RunSettings, "data" | "model" | "optimizer">, RunHooks {
+export interface TrainOptions
+  extends Omit<RunSettings, "data" | "model" | "weights" | "optimizer">,
+    RunHooks {
   /** A data set by name, or images of your own. Default: Fashion-MNIST. */
   data?: RunSettings["data"] | DatasetPair;
   /** A folder that holds the named data set's files. */
   dataDirectory?: string;
   /** A network by name, or a layer of your own from [N, C, H, W] to [N, classes]. Default: `mlp`. */
   model?: RunSettings["model"] | Layer;
+  /**
+   * What to start from, by PyTorch's names: a safetensors file, or tensors. The names that fit `except` are drawn by
+   * the seed all the same, as everything is when this is left out.
+   */
+  weights?: RunSettings["weights"] | { tensors: Tensors; except?: GivenWeights["except"] };
   /** Default: bilateral SAM over SGD with momentum 0.9 and weight decay 1e-3. */
   optimizer?: Optimizer | RunSettings["optimizer"];
   /** Default: the folder's name, or "run". */
@@ -41,6 +50,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     data,
     dataDirectory,
     model,
+    weights,
     optimizer,
     name,
     log,
@@ -53,10 +63,13 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     ...rest
   } = options;
   const ownOptimizer = typeof optimizer === "object" && "steps" in optimizer ? optimizer : undefined;
+  const ownWeights =
+    typeof weights === "object" && "tensors" in weights ? { except: [], ...weights } : undefined;
   const configuration = parseRun({
     ...rest,
     ...(typeof data === "string" && { data }),
     ...(typeof model === "string" && { model }),
+    ...(weights && !ownWeights && { weights }),
     ...(optimizer && !ownOptimizer && { optimizer }),
   });
   return runClassification({
@@ -66,6 +79,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
       typeof data === "object" ? data : await loadDataset(configuration.data, { dataDirectory, log, signal }),
     layer: typeof model === "function" ? model : undefined,
     optimizer: ownOptimizer,
+    weights: ownWeights,
     out,
     existing,
     onStart,

@@ -4,10 +4,10 @@ import type { LinearOperator } from "../flatness/krylov.ts";
 import { type LossSurface, openSurface, type Surface } from "../flatness/surface.ts";
 import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
-import { add, mul } from "../ops/arithmetic.ts";
+import { add, mul, sub } from "../ops/arithmetic.ts";
 import { matMul } from "../ops/linear.ts";
 import { reshape } from "../ops/movement.ts";
-import { reduceSum } from "../ops/reduction.ts";
+import { reduceSum, reduceSumSquare } from "../ops/reduction.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 import { buildProblem, type Float } from "./problems.ts";
@@ -69,6 +69,20 @@ export function problemSurface(name: "mlp" | "cnn", type: Float): LossSurface {
   const { start } = buildProblem(name, type);
   const { x, y, ...tensors } = start;
   return singleBatch(() => buildProblem(name, type).objective, tensors, { x, y }, y.shape[0]);
+}
+
+/** ½‖w − cᵢ‖², a centre cᵢ for each batch of one. */
+export function centresSurface(points: number[][]): LossSurface {
+  return {
+    build: () => {
+      const graph = new Graph();
+      const weights = graph.input("w", "float64", [2]);
+      const difference = sub(weights, graph.input("c", "float64", [2]));
+      return { loss: mul(0.5, reduceSumSquare(difference)), parameters: new Map([["w", weights]]) };
+    },
+    tensors: { w: tensorData([0, 0], [2], "float64") },
+    batches: points.map((point) => ({ size: 1, feeds: () => ({ c: tensorData(point, [2], "float64") }) })),
+  };
 }
 
 /** A symmetric matrix of chosen eigenvalues, its eigenvectors random. */

@@ -178,10 +178,20 @@ test("a run that ends has its summary and model, and the lines that were waiting
   const folder = await RunFolder.open(path, record, "refuse");
   folder.append(step(1, 1));
   folder.append(step(2, 1));
-  await folder.finish({ status: "finished" } as never, Uint8Array.of(1, 2, 3));
-  assert.deepEqual(readdirSync(path).sort(), ["metrics.jsonl", "model.onnx", "run.json", "summary.json"]);
+  await folder.finish({ status: "finished" } as never, {
+    model: Uint8Array.of(1, 2, 3),
+    weights: Uint8Array.of(4),
+  });
+  assert.deepEqual(readdirSync(path).sort(), [
+    "metrics.jsonl",
+    "model.onnx",
+    "model.safetensors",
+    "run.json",
+    "summary.json",
+  ]);
   assert.equal(linesOf(path).length, 2);
   assert.deepEqual(readFileSync(join(path, "model.onnx")), Buffer.of(1, 2, 3));
+  assert.deepEqual(readFileSync(join(path, "model.safetensors")), Buffer.of(4));
 });
 
 test("a folder that cannot be written to is refused with the reason", async () => {

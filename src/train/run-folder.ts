@@ -5,8 +5,8 @@ import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../common/errors.ts";
 import { replaceFile } from "../common/files.ts";
 import type { Tensors } from "../runtime/engine.ts";
+import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
 import type { EpochRecord, MetricsRecord, RunRecord, RunSummary } from "./records.ts";
-import { readSafetensors, writeSafetensors } from "./safetensors.ts";
 
 const names = {
   run: "run.json",
@@ -14,6 +14,7 @@ const names = {
   summary: "summary.json",
   checkpoint: "checkpoint.safetensors",
   model: "model.onnx",
+  weights: "model.safetensors",
   averagedModel: "model-average.onnx",
   report: "report.html",
 } as const;
@@ -113,10 +114,14 @@ export class RunFolder {
     await replaceFile(join(this.path, names.checkpoint), writeSafetensors(tensors, metadata));
   }
 
-  /** Writes the end of the run. */
-  async finish(summary: RunSummary, model: Uint8Array, averagedModel?: Uint8Array): Promise<void> {
+  /** Writes the end of the run: the network as an ONNX file and its weights as a safetensors file. */
+  async finish(
+    summary: RunSummary,
+    { model, weights, averagedModel }: { model: Uint8Array; weights: Uint8Array; averagedModel?: Uint8Array },
+  ): Promise<void> {
     this.flush();
     if (averagedModel) await replaceFile(join(this.path, names.averagedModel), averagedModel);
+    await replaceFile(join(this.path, names.weights), weights);
     await replaceFile(join(this.path, names.model), model);
     await writeJson(join(this.path, names.summary), summary);
   }

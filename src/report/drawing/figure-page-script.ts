@@ -3,7 +3,7 @@
  * colours there are, again when these change, and lets a reader turn surfaces and take the data along. Plain
  * JavaScript in a string, because it goes into the page as it stands.
  */
-export const figurePageScript = String.raw`
+export const figurePageScript = `
 const { title: pageTitle, charts, contours, themes, data } = JSON.parse(document.getElementById("figure-data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const fontFamily = "system-ui, sans-serif";

@@ -1,0 +1,104 @@
+// A training step as a file, run by Python and by Lowland on the same real images: the same losses.
+// After `npm run build`, with a Python that has onnxruntime, numpy and safetensors:
+//   node examples/exported-step.mjs [--python python3] [--steps 200] [--out exported-step]
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import {
+  bilateralSam,
+  exportStep,
+  loadDataset,
+  loadModel,
+  openEngine,
+  sgd,
+  tensorData,
+  train,
+  writeExportedStep,
+  writeSafetensors,
+} from "lowland";
+
+const { values: flags } = parseArgs({
+  options: {
+    python: { type: "string", default: "python3" },
+    steps: { type: "string", default: "200" },
+    out: { type: "string", default: "exported-step" },
+  },
+});
+const steps = Number(flags.steps);
+const batchSize = 64;
+mkdirSync(flags.out, { recursive: true });
+
+// Somebody's model: here a small network after one epoch on the digits.
+const { model: bytes } = await train({
+  data: "digits",
+  model: "cnn",
+  epochs: 1,
+  optimizer: { method: "sgd" },
+});
+const model = await loadModel(bytes);
+const step = exportStep(model, bilateralSam(sgd({ momentum: 0.9, weightDecay: 1e-3 })), { batchSize });
+await writeExportedStep(step, join(flags.out, "step.onnx"));
+
+const { train: images } = await loadDataset("digits");
+const input = tensorData(
+  Float32Array.from(images.images, (pixel) => pixel / images.maximum),
+  [images.count, 1, 8, 8],
+  "float32",
+);
+const target = tensorData(images.labels, [images.count], "int64");
+writeFileSync(join(flags.out, "data.safetensors"), writeSafetensors({ input, target }));
+
+const python = spawnSync(
+  flags.python,
+  [
+    fileURLToPath(new URL("train-exported-step.py", import.meta.url)),
+    ...["step.json", "data.safetensors"].map((name) => join(flags.out, name)),
+    String(steps),
+    join(flags.out, "trained.safetensors"),
+  ],
+  { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] },
+);
+if (python.status !== 0) throw new Error(`${flags.python} ended with ${python.error ?? python.status}`);
+const inPython = python.stdout
+  .trim()
+  .split("\n")
+  .map((line) => Number(line.split("\t")[1]));
+
+// The same steps in Lowland's engine.
+const engine = openEngine();
+await engine.load("step", step.programs[0].bytes);
+await engine.write(step.initial);
+const scalar = (value) => tensorData([value], [], "float32");
+const perEpoch = Math.floor(images.count / batchSize);
+const here = [];
+for (let at = 0; at < steps; at++) {
+  const share = 0.5 * (1 + Math.cos((Math.PI * at) / steps));
+  const start = (at % perEpoch) * batchSize;
+  const { outputs } = await engine.run(
+    "step",
+    {
+      input: tensorData(
+        input.data.slice(start * 64, (start + batchSize) * 64),
+        [batchSize, 1, 8, 8],
+        "float32",
+      ),
+      target: tensorData(target.data.slice(start, start + batchSize), [batchSize], "int64"),
+      learning_rate: scalar(0.05 * share),
+      rho_max: scalar(0.05),
+      rho_min: scalar(0.05 * share),
+    },
+    { advance: true },
+  );
+  here.push(outputs.loss.data[0]);
+}
+await engine.close();
+
+const shown = [0, 1, 9, 49, 99, steps - 1].filter(
+  (at, index, all) => at < steps && all.indexOf(at) === index,
+);
+for (const at of shown)
+  console.log(`step ${at}: loss ${inPython[at].toFixed(6)} in Python, ${here[at].toFixed(6)} here`);
+const apart = here.map((loss, at) => Math.abs(loss - inPython[at]) / Math.abs(loss));
+console.log(`largest relative difference over ${steps} steps: ${Math.max(...apart).toExponential(1)}`);

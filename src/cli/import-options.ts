@@ -1,0 +1,59 @@
+import { type Command, InvalidArgumentError } from "commander";
+import type { LoadModelOptions } from "../import/load.ts";
+
+// The flags about a model that comes as a file.
+
+export interface ImportFlags {
+  dimension?: Record<string, number>;
+  trainable?: string[];
+  frozen?: string[];
+  batchNorm?: "batch" | "frozen";
+  dropout?: boolean;
+  output?: string;
+}
+
+export function addImportFlags(command: Command): Command {
+  return command
+    .option(
+      "--frozen <pattern>",
+      "parameters that keep their values, e.g. 'backbone.*'; may be repeated",
+      collect,
+    )
+    .option(
+      "--trainable <pattern>",
+      "parameters that train, in place of all weights and biases; may be repeated",
+      collect,
+    )
+    .option(
+      "--batch-norm <mode>",
+      "batch: normalise by each batch and update the running statistics; frozen: as in inference (default: batch)",
+      batchNormMode,
+    )
+    .option("--no-dropout", "let Dropout drop nothing")
+    .option("--output <name>", "output with the logits, where the model has several")
+    .option(
+      "--dimension <name=size>",
+      "size of an axis that the file leaves open, e.g. height=64; may be repeated",
+      dimension,
+    );
+}
+
+export function importOptions(flags: ImportFlags): LoadModelOptions {
+  const { dimension: dimensions, trainable, frozen, batchNorm: batchNormalization, dropout } = flags;
+  return { dimensions, trainable, frozen, batchNormalization, dropout };
+}
+
+function collect(pattern: string, earlier: string[] = []): string[] {
+  return [...earlier, pattern];
+}
+
+function dimension(text: string, earlier: Record<string, number> = {}): Record<string, number> {
+  const [, name, size] = /^(.+)=(\d+)$/.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError("It has to be a name and a size, as in height=64.");
+  return { ...earlier, [name]: Number(size) };
+}
+
+function batchNormMode(text: string): string {
+  if (text === "batch" || text === "frozen") return text;
+  throw new InvalidArgumentError("It has to be batch or frozen.");
+}
