@@ -51,7 +51,7 @@ export async function openFigures(
 }
 
 /** The settings of figures whose runs a folder holds. Throws `UserError` when it holds none. */
-export async function readFiguresConfiguration(folder: string): Promise<FiguresConfiguration> {
+async function readFiguresConfiguration(folder: string): Promise<FiguresConfiguration> {
   const path = join(folder, configurationFile);
   if (await exists(path)) return readJson<FiguresConfiguration>(path);
   throw new UserError(`${folder} holds no figures: there is no ${configurationFile} in it`);

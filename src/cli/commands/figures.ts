@@ -32,10 +32,10 @@ interface FiguresFlags {
 /** `lowland figures`: the paper's figures 2 to 5 for a network and data. */
 export function figuresCommand(): Command {
   return new Command("figures")
-    .description("train what is missing and draw the paper's figures 2 to 5 for a network and data")
+    .description("train what is missing of the runs behind the paper's figures 2 to 5")
     .option("--config <file>", "JSON file with the settings (default: cnn on Fashion-MNIST)")
     .option("--data-dir <folder>", "folder with the data set's files")
-    .option("--out <folder>", "folder of the runs and pictures (default: runs/ and the configuration's name)")
+    .option("--out <folder>", "folder of the runs (default: runs/ and the configuration's name)")
     .option("--seeds <list>", "these seeds, separated by commas, in place of the configuration's")
     .option("--threads <n>", "threads of one operator (default: the configuration's)", numberOption)
     .addHelpText("after", examples)

@@ -11,7 +11,7 @@ export interface Colours {
 export type Scheme = "light" | "dark";
 export const schemes: readonly Scheme[] = ["light", "dark"];
 
-export const schemeColours: Record<Scheme, Colours> = {
+const schemeColours: Record<Scheme, Colours> = {
   light: { page: "#ffffff", ink: "#1b1f23", muted: "#59626b", line: "#d8dde2" },
   dark: { page: "#15181b", ink: "#e8eaed", muted: "#a3acb5", line: "#384049" },
 };

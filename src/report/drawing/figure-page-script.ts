@@ -17,7 +17,7 @@ for (const chart of charts) {
   instance.on("legendselectchanged", ({ selected }) => hidden.set(chart.id, selected));
   const draw = () => {
     const settings = { theme: theme(), width: element.clientWidth, height: element.clientHeight, fontFamily, titled: false };
-    const option = chart.kind === "plane" ? planeOption(chart, contours[chart.id], settings) : chartOption(chart, settings);
+    const option = chartOption(chart, settings, contours[chart.id]);
     option.legend.selected = hidden.get(chart.id);
     instance.resize();
     instance.setOption(option, true);
@@ -89,7 +89,7 @@ function turnable(chart, element) {
     if (value.hidden) return;
     const [i, j] = [Math.floor(place / chart.ys.length), place % chart.ys.length];
     value.innerHTML = escapeText(chart.x.name) + ": " + numberText(chart.xs[i], {}) + "<br>" + escapeText(chart.y.name) + ": " + numberText(chart.ys[j], {}) +
-      "<br><strong>" + escapeText(chart.value.name) + ": " + numberText(chart.values[place], chart.value) + "</strong>";
+      "<br><strong>" + escapeText(chart.value.name) + ": " + numberText(shown(chart.values[place], chart.value), chart.value) + "</strong>";
     const box = element.getBoundingClientRect();
     value.style.left = Math.max(0, Math.min(event.clientX - box.left + 14, box.width - value.offsetWidth)) + "px";
     value.style.top = event.clientY - box.top + 18 + "px";

@@ -33,7 +33,18 @@ export async function writeFigurePage(path: string, page: FigurePage): Promise<v
 }
 
 /** The files of this folder that draw in the browser as they do here, in the order they need one another. */
-const drawingFiles = ["text-width", "option", "colour-scale", "plane-option", "surface-svg", "table"];
+const drawingFiles = [
+  "text-width",
+  "words",
+  "frame",
+  "colour-scale",
+  "line-option",
+  "bar-option",
+  "plane-option",
+  "option",
+  "surface-svg",
+  "table",
+];
 
 /** ECharts, and the drawing code with what ties it to the page. */
 export async function figureScripts(): Promise<string[]> {

@@ -1,56 +1,26 @@
-import type { EChartsOption } from "echarts";
 import type { PlaneChart, Point } from "./chart.ts";
 import { colourScale, isDrawable } from "./colour-scale.ts";
 import type { Contour } from "./contours.ts";
-import {
-  axisOption,
-  type CustomApi,
-  escapeText,
-  headerHeight,
-  legendRows,
-  numberText,
-  type OptionSettings,
-  rowHeight,
-  tick,
-  titleOption,
-} from "./option.ts";
+import { axisOption, type CustomApi, type OptionSettings } from "./frame.ts";
+import { escapeText, numberText, shown, tick } from "./words.ts";
 
 /** Pixels of the colour scale beside a plane: from the plane to it, its width, its numbers. */
 const keyWidth = { gap: 18, bar: 14, numbers: 52 };
 
-/** What ECharts is given for a plane seen from above: a cell for each point, contours, ways and marks. */
-export function planeOption(
+/** A plane seen from above: a cell for each point, contours, ways and marks. */
+export function planeParts(
   plane: PlaneChart,
   lines: readonly Contour[],
-  settings: OptionSettings & { height: number },
-): EChartsOption {
-  const { theme, titled, fontFamily, width, height } = settings;
+  settings: OptionSettings,
+  { top, text }: { top: number; text: object },
+) {
+  const { theme, width, height } = settings;
   const { x, y, xs, ys, values, value: axis, marks = [], paths = [] } = plane;
   const scale = colourScale(plane, theme.scale);
-  const text = { color: theme.muted, fontSize: 12, fontFamily };
-  const names = [...paths, ...marks].map(({ name }) => name);
-  const header = headerHeight(plane, settings);
-  const top = header + (names.length > 0 ? legendRows(names, width) * rowHeight : 0) + 30;
   const right = keyWidth.gap + keyWidth.bar + keyWidth.numbers;
   const bottom = 34;
   const cells = xs.flatMap((a, i) => ys.map((b, j) => [a, b, values[i * ys.length + j] ?? Number.NaN, i, j]));
   return {
-    animation: false,
-    backgroundColor: titled ? theme.page : "transparent",
-    textStyle: { fontFamily, fontSize: 12 },
-    ...(titled && { title: titleOption(plane, settings) }),
-    legend: {
-      show: names.length > 0,
-      top: header,
-      left: 4,
-      width: width - 12,
-      itemWidth: 30,
-      itemHeight: 10,
-      itemGap: 14,
-      data: names,
-      textStyle: { ...text, color: theme.ink },
-      inactiveColor: theme.line,
-    },
     grid: { left: 8, right, top, bottom, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     xAxis: axisOption(x, theme, text, { horizontal: true, ...ends(xs) }),
     yAxis: axisOption(y, theme, text, { horizontal: false, ...ends(ys) }),
@@ -65,7 +35,7 @@ export function planeOption(
     },
     graphic: colourKey(
       scale,
-      axis.name,
+      axis,
       { left: width - right + keyWidth.gap, top, height: height - top - bottom - 4 },
       { ...settings, text },
     ),
@@ -113,7 +83,7 @@ export function planeOption(
       ...paths.map((path, index) => pathSeries(path, index, settings)),
       ...marks.map((mark, index) => markSeries(mark, index, settings)),
     ],
-  } as EChartsOption;
+  };
 }
 
 function pathSeries(
@@ -167,7 +137,7 @@ function ends(coordinates: readonly number[]): { from: number; to: number } {
 /** The colours from low to high with their values. */
 function colourKey(
   scale: ReturnType<typeof colourScale>,
-  name: string,
+  axis: PlaneChart["value"],
   place: { left: number; top: number; height: number },
   { theme, text }: OptionSettings & { text: object },
 ) {
@@ -180,9 +150,9 @@ function colourKey(
     type: "text",
     left: left + keyWidth.bar + 6,
     top: top + (1 - scale.share(value)) * height - 6,
-    style: { text: tick(Number(value.toPrecision(3))), fill: theme.muted, ...text },
+    style: { text: tick(Number(shown(value, axis).toPrecision(3))), fill: theme.muted, ...text },
   });
-  const nameStyle = { text: name, fill: theme.muted, ...text, align: "right" };
+  const nameStyle = { text: axis.name, fill: theme.muted, ...text, align: "right" };
   return [
     { type: "text", right: 6, top: top - 24, style: nameStyle },
     {
@@ -210,6 +180,6 @@ function planeHover(
   const [a, b] = value;
   const at = `${escapeText(x.name)}: ${numberText(a, {})}<br>${escapeText(y.name)}: ${numberText(b, {})}`;
   if (seriesId === "cells")
-    return `<div class="hover">${at}<br><strong>${escapeText(axis.name)}: ${numberText(value[2], axis)}</strong></div>`;
+    return `<div class="hover">${at}<br><strong>${escapeText(axis.name)}: ${numberText(shown(value[2], axis), axis)}</strong></div>`;
   return `<div class="hover"><strong>${escapeText(String(seriesName))}</strong>, point ${dataIndex + 1}<br>${at}</div>`;
 }

@@ -23,9 +23,8 @@ export async function svgToPng(svg: string, scale = 2): Promise<Uint8Array> {
 /** The renderer, which is WebAssembly and so the same everywhere, and the bytes of its fonts. */
 async function prepare(): Promise<Uint8Array[]> {
   await initWasm(await readFile(require.resolve("@resvg/resvg-wasm/index_bg.wasm")));
-  return Promise.all(
-    ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf"].map((name) =>
-      readFile(require.resolve(`dejavu-fonts-ttf/ttf/${name}`)),
-    ),
-  );
+  return Promise.all([
+    readFile(require.resolve("dejavu-fonts-ttf/ttf/DejaVuSans.ttf")),
+    readFile(require.resolve("dejavu-fonts-ttf/ttf/DejaVuSans-Bold.ttf")),
+  ]);
 }

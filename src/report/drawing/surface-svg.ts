@@ -1,8 +1,8 @@
 import type { PlaneChart } from "./chart.ts";
 import { colourScale, isDrawable, scaleTicks } from "./colour-scale.ts";
 import type { DrawingTheme } from "./colours.ts";
-import { escapeText, tick } from "./option.ts";
 import { textWidth } from "./text-width.ts";
+import { escapeText, shown, tick } from "./words.ts";
 
 // A plane's values as a surface in space: points turned, projected, and drawn from the farthest to the nearest. In the
 // page this very code draws again while the reader turns it.
@@ -162,7 +162,7 @@ function boxSvg(
   const heights = scale.ticks.map((value) => {
     const point: Vector = [base[0], base[1], 1.1 * scale.share(value) - 0.55];
     const end = project(point);
-    return `<line x1="${round(end.x - 5)}" y1="${round(end.y)}" x2="${round(end.x)}" y2="${round(end.y)}" stroke="${theme.muted}"/>${text({ x: end.x - 8, y: end.y + 4 }, tick(Number(value.toPrecision(3))), "end")}`;
+    return `<line x1="${round(end.x - 5)}" y1="${round(end.y)}" x2="${round(end.x)}" y2="${round(end.y)}" stroke="${theme.muted}"/>${text({ x: end.x - 8, y: end.y + 4 }, tick(Number(shown(value, axis).toPrecision(3))), "end")}`;
   });
   const summit = project([base[0], base[1], 0.55]);
   const name = text(

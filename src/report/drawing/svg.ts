@@ -2,13 +2,14 @@ import * as echarts from "echarts";
 import type { Chart, PlaneChart } from "./chart.ts";
 import { drawingTheme, type Scheme } from "./colours.ts";
 import { contourLines } from "./contours.ts";
-import { chartOption, escapeText, headerHeight } from "./option.ts";
-import { planeOption } from "./plane-option.ts";
+import { headerHeight } from "./frame.ts";
+import { chartOption } from "./option.ts";
 import { firstView, surfaceSvg } from "./surface-svg.ts";
 import { textWidth, wrapped } from "./text-width.ts";
+import { escapeText } from "./words.ts";
 
 /** Of a picture that stands by itself: DejaVu Sans is what PNG pictures are drawn with, and Verdana is as wide. */
-export const pictureFonts = "'DejaVu Sans', Verdana, sans-serif";
+const pictureFonts = "'DejaVu Sans', Verdana, sans-serif";
 
 // Without a browser ECharts cannot measure text, and would guess from another font.
 echarts.setPlatformAPI({
@@ -30,11 +31,7 @@ export function chartSvg(chart: Chart, scheme: Scheme, { width, height }: Pictur
   const settings = { theme: drawingTheme(scheme), width, height, fontFamily: pictureFonts, titled: true };
   const instance = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
   try {
-    instance.setOption(
-      chart.kind === "plane"
-        ? planeOption(chart, contourLines(chart), settings)
-        : chartOption(chart, settings),
-    );
+    instance.setOption(chartOption(chart, settings, chart.kind === "plane" ? contourLines(chart) : []));
     return instance.renderToSVGString();
   } finally {
     instance.dispose();
