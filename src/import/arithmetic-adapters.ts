@@ -1,9 +1,13 @@
 import { elementCount, type Value } from "../graph/graph.ts";
+import type { DataType } from "../onnx/tensor.ts";
+import { dataTypeName, dataTypes } from "../onnx/types.ts";
 import { add, addAll, mul } from "../ops/arithmetic.ts";
-import { cast } from "../ops/elementwise.ts";
+import { less, where } from "../ops/comparison.ts";
+import { cast, sign } from "../ops/elementwise.ts";
 import { matMul } from "../ops/linear.ts";
-import { reshape } from "../ops/movement.ts";
-import { apply, floatAttribute, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
+import { reshape, transpose } from "../ops/movement.ts";
+import { apply, floatAttribute, int, intAttribute, normalizeAxes, stringAttribute } from "../ops/operator.ts";
+import { slice } from "../ops/slicing.ts";
 import { layerNormStatistics } from "../ops/statistics-normalization.ts";
 import type { Adapter, ImportedNode } from "./adapter.ts";
 
@@ -58,6 +62,55 @@ const reduction: Adapter = (node) => {
   return node.build([x, axes], { keepdims: int(intAttribute(node.attributes, "keepdims", 1)) });
 };
 
+/** The type a Cast asks for, if it is one that graphs here compute in. */
+function computedType(node: ImportedNode): DataType {
+  const type = dataTypeName(intAttribute(node.attributes, "to", 0), "Cast");
+  const { bits } = dataTypes[type];
+  if (bits >= 8 && !type.startsWith("float8") && !type.startsWith("complex")) return type;
+  throw node.error(`${type} is not computed with here`);
+}
+
+/** Whole numbers by ONNX's kernel; without fmod the result has the divisor's sign, for fractions too since opset 28. */
+const remainder: Adapter = (node) => {
+  const [a, b] = [node.input(0), node.input(1)];
+  const fractions = a.type === "float32" || a.type === "float64";
+  if (!fractions || intAttribute(node.attributes, "fmod", 0) === 1) return node.build();
+  const [rest] = node.build([a, b], { fmod: int(1) });
+  return [where(less(mul(sign(rest), sign(b)), 0), add(rest, b), rest)];
+};
+
+/** A letter that stands twice in an operand means its diagonal. */
+const einsumOfDiagonals: Adapter = (node) => {
+  const equation = stringAttribute(node.attributes, "equation", "").replaceAll(" ", "");
+  const [left, ...right] = equation.split("->");
+  const parts = left.split(",").map((term, index) => withDiagonals(node.input(index), term));
+  const written = [parts.map(({ term }) => term).join(","), ...right].join("->");
+  return node.build(
+    parts.map(({ x }) => x),
+    { equation: { string: written } },
+  );
+};
+
+function withDiagonals(x: Value, term: string): { x: Value; term: string } {
+  const twice = [...term].find((letter, at) => letter !== "." && term.indexOf(letter) < at);
+  if (twice === undefined) return { x, term };
+  // Letters behind the dots are counted from the end.
+  const axisOf = (at: number) =>
+    term.includes("...") && at > term.indexOf("...") ? x.shape.length - (term.length - at) : at;
+  const [from, to] = [term.indexOf(twice), term.lastIndexOf(twice)];
+  const [first, second] = [axisOf(from), axisOf(to)];
+  const size = x.shape[first];
+  const others = x.shape.flatMap((_, axis) => (axis === first || axis === second ? [] : [axis]));
+  const square = transpose(x, [...others, first, second]);
+  const kept = others.map((axis) => x.shape[axis]);
+  const flat = reshape(square, [...kept, size * size]);
+  const diagonal = slice(flat, { axes: [kept.length], starts: [0], ends: [size * size], steps: [size + 1] });
+  const order = x.shape.flatMap((_, axis) =>
+    axis === second ? [] : [axis === first ? kept.length : others.indexOf(axis)],
+  );
+  return withDiagonals(transpose(diagonal, order), term.slice(0, to) + term.slice(to + 1));
+}
+
 /** Mean and 1/deviation are made beside it where they are asked for. */
 const layerNormalization: Adapter = (node) => {
   const [y] = node.build();
@@ -73,6 +126,9 @@ export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
   Min: pairwise,
   Clip: clipBetween,
   MatMul: product,
+  Mod: remainder,
+  Einsum: einsumOfDiagonals,
+  Cast: (node) => [cast(node.input(0), computedType(node))],
   Pow: (node) => node.build([node.input(0), cast(node.input(1), node.input(0).type)]),
   Softmax: softmax,
   LogSoftmax: softmax,
