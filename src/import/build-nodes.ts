@@ -4,28 +4,16 @@ import type { Graph, Value } from "../graph/graph.ts";
 import { type AttributeValue, readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, NodeProto } from "../onnx/onnx_pb.ts";
 import { readTensor } from "../onnx/tensor.ts";
-import { operatorNames, opsetOf } from "../ops/operator.ts";
+import { differentiabilityOf, opsetOf } from "../ops/operator.ts";
 import "../ops/index.ts";
-import { type Adapter, ImportedNode, type TrainingParts } from "./adapter.ts";
-import { arithmeticAdapters } from "./arithmetic-adapters.ts";
+import { ImportedNode, type TrainingParts } from "./adapter.ts";
+import { adapters } from "./adapters.ts";
 import { fold } from "./fold.ts";
 import { widened, widenedAttributes } from "./half-precision.ts";
 import { knownValue } from "./known-values.ts";
-import { movementAdapters } from "./movement-adapters.ts";
 import { modernized } from "./older-forms.ts";
 import { neededNodes, nodeLabel, nodesInOrder } from "./order.ts";
 import { pathThrough } from "./path.ts";
-import { quantizationAdapters } from "./quantization-adapters.ts";
-import { trainingAdapters } from "./training-adapters.ts";
-import { windowAdapters } from "./window-adapters.ts";
-
-const adapters: Readonly<Record<string, Adapter>> = {
-  ...arithmeticAdapters,
-  ...movementAdapters,
-  ...windowAdapters,
-  ...trainingAdapters,
-  ...quantizationAdapters,
-};
 
 /** What the nodes of a file are built into. */
 export interface Building {
@@ -91,8 +79,8 @@ function buildNode(node: NodeProto, building: Building): readonly Value[] {
   });
   const newest = modernized(imported);
   const adapter = adapters[newest.operator];
-  const hasRule = domain === "" && isKnown(newest.operator);
-  if (domain !== "" || !(hasRule || adapterBuildsAll(newest.operator))) throw unknownOperator(node, building);
+  const hasRule = differentiabilityOf(newest.operator) !== undefined;
+  if (domain !== "" || !(hasRule || adapter)) throw unknownOperator(node, building);
   if (opset < 6 && !(hasRule && opsetOf(newest.operator)! <= opset)) {
     throw new UserError(`its form of opset ${opset} is not read; export the model with opset 6 or later`);
   }
@@ -119,19 +107,6 @@ function buildBranch(
     if (!value) throw new UserError(`its output "${name}" is not made here`);
     return value;
   });
-}
-
-function isKnown(operator: string): boolean {
-  return operatorNames().includes(operator) && opsetOf(operator) !== undefined;
-}
-
-/** Operators that become others, and so need no rule of their own. */
-function adapterBuildsAll(operator: string): boolean {
-  return (
-    operator in movementAdapters ||
-    operator in trainingAdapters ||
-    ["Identity", "CastLike", "Sum", "Mean"].includes(operator)
-  );
 }
 
 function unknownOperator(node: NodeProto, { proto, trained }: Building): UserError {
