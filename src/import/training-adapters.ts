@@ -16,7 +16,8 @@ const batchNormalization: Adapter = (node) => {
   // ONNX's momentum is the share of the old statistics.
   const share = 1 - floatAttribute(node.attributes, "momentum", 0.9);
   const { training } = node;
-  if (training?.mode.batchNormalization !== "batch") {
+  const trains = [scale, bias].some(({ origin }) => origin.kind !== "constant");
+  if (training?.mode.batchNormalization !== "batch" || !trains) {
     if (training || intAttribute(node.attributes, "training_mode", 0) === 0) {
       return [batchNormInference(x, scale, bias, mean, variance, epsilon)];
     }
@@ -26,7 +27,8 @@ const batchNormalization: Adapter = (node) => {
     return [batch.y, blend(mean, batch.mean), blend(variance, batch.variance)];
   }
   const statistics = batchNormTraining(x, scale, bias, epsilon);
-  const next = nextRunningStatistics(x, statistics, { mean, variance }, share);
+  const moved = training.mode.statisticsMomentum ?? share;
+  const next = nextRunningStatistics(x, statistics, { mean, variance }, moved);
   for (const [running, value] of [
     [mean, next.mean],
     [variance, next.variance],
