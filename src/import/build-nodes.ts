@@ -14,6 +14,7 @@ import { knownValue } from "./known-values.ts";
 import { modernized } from "./older-forms.ts";
 import { neededNodes, nodeLabel, nodesInOrder } from "./order.ts";
 import { pathThrough } from "./path.ts";
+import { operatorSupport } from "./support.ts";
 
 /** What the nodes of a file are built into. */
 export interface Building {
@@ -79,9 +80,8 @@ function buildNode(node: NodeProto, building: Building): readonly Value[] {
   });
   const newest = modernized(imported);
   const adapter = adapters[newest.operator];
-  const hasRule = differentiabilityOf(newest.operator) !== undefined;
-  if (domain !== "" || !(hasRule || adapter)) throw unknownOperator(node, building);
-  if (opset < 6 && !(hasRule && opsetOf(newest.operator)! <= opset)) {
+  if (operatorSupport(newest.operator, domain) === "none") throw unknownOperator(node, building);
+  if (opset < 6 && !(differentiabilityOf(newest.operator) && opsetOf(newest.operator)! <= opset)) {
     throw new UserError(`its form of opset ${opset} is not read; export the model with opset 6 or later`);
   }
   return adapter ? adapter(newest) : newest.build();
