@@ -14,14 +14,15 @@ import { knownValue } from "./known-values.ts";
 import { modernized } from "./older-forms.ts";
 import { neededNodes, nodeLabel, nodesInOrder } from "./order.ts";
 import { pathThrough } from "./path.ts";
+import { buildSequence, type Entry, isSequence } from "./sequences.ts";
 import { operatorSupport } from "./support.ts";
 
 /** What the nodes of a file are built into. */
 export interface Building {
   graph: Graph;
   opset: number;
-  /** What is there by name. Each node's outputs are added. */
-  values: Map<string, Value>;
+  /** What is there by name: tensors, and sequences of them. Each node's outputs are added. */
+  values: Map<string, Entry>;
   training: TrainingParts | undefined;
   proto: GraphProto;
   /** The inputs of the graph that are weights. */
@@ -47,37 +48,41 @@ export function buildNodes(
   }
 }
 
-function buildNode(node: NodeProto, building: Building): readonly Value[] {
+function buildNode(node: NodeProto, building: Building): readonly Entry[] {
   const { graph, opset, values, training } = building;
-  const inputs = node.input.map((name) => {
-    const value = values.get(name);
-    if (name !== "" && !value) {
+  const entries = node.input.map((name) => {
+    const entry = values.get(name);
+    if (name !== "" && !entry) {
       throw new UserError(
         `reads "${name}", an output that is not made here; only the first outputs of its node are`,
       );
     }
-    return value;
+    return entry;
   });
   const operator = node.opType;
   const domain = node.domain === "ai.onnx" ? "" : node.domain;
   const attributes = widenedAttributes(readAttributes(node.attribute));
-  if (domain === "") {
-    if (operator === "If") return buildBranch(inputs[0], attributes, building);
-    const known = knownValue(graph, operator, inputs, attributes) ?? fold(operator, inputs, attributes);
-    if (known) return known;
-  }
-  const outputCount = node.output.findLastIndex((name) => name !== "") + 1;
-  const name = node.output[0];
   const imported = new ImportedNode({
     graph,
     operator,
     opset,
-    inputs,
+    inputs: entries.map((entry) => (isSequence(entry) ? undefined : entry)),
     attributes,
-    outputCount,
-    name,
+    outputCount: node.output.findLastIndex((name) => name !== "") + 1,
+    name: node.output[0],
     training,
   });
+  const { inputs } = imported;
+  if (domain === "") {
+    const entry = buildSequence(imported, entries);
+    if (entry) return [entry];
+    const sequence = entries.findIndex(isSequence);
+    if (sequence >= 0)
+      throw new UserError(`its input ${sequence} is a sequence of tensors, which is not read here`);
+    if (operator === "If") return buildBranch(inputs[0], attributes, building);
+    const known = knownValue(graph, operator, inputs, attributes) ?? fold(operator, inputs, attributes);
+    if (known) return known;
+  }
   const newest = modernized(imported);
   const adapter = adapters[newest.operator];
   if (operatorSupport(newest.operator, domain) === "none") throw unknownOperator(node, building);
@@ -92,7 +97,7 @@ function buildBranch(
   condition: Value | undefined,
   attributes: Readonly<Record<string, AttributeValue>>,
   building: Building,
-): readonly Value[] {
+): readonly Entry[] {
   const known = constantNumbers(condition);
   if (!known) throw new UserError("its condition is computed while running; it has to be known before");
   const branch = attributes[known[0] !== 0 ? "then_branch" : "else_branch"];

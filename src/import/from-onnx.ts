@@ -8,6 +8,7 @@ import { type DimensionOptions, inputType } from "./dimensions.ts";
 import { withoutFunctions } from "./functions.ts";
 import { nodeLabel } from "./order.ts";
 import { guessRoles, type TensorRole } from "./roles.ts";
+import { type Entry, isSequence } from "./sequences.ts";
 import { isStoredWeight, readWeights } from "./weights.ts";
 
 export interface FromOnnxOptions extends DimensionOptions {
@@ -59,12 +60,12 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
     randomInputs: [],
   };
   const infos = proto.input.filter(({ name }) => !weights.has(name));
-  const values = new Map<string, Value>();
+  const inputs = new Map<string, Value>();
   for (const info of infos) {
     const { type, shape } = inputType(info, options);
-    values.set(info.name, graph.input(info.name, type, shape));
+    inputs.set(info.name, graph.input(info.name, type, shape));
   }
-  const inputs = new Map(values);
+  const values = new Map<string, Entry>(inputs);
   const initializers = new Map<string, TensorData>();
   for (const [name, tensor] of weights) {
     if (isInput(name)) initializers.set(name, tensor);
@@ -73,9 +74,13 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
   const nodes = proto.node.filter((node) => !(isStoredWeight(node) && weights.has(node.output[0])));
   const trained = new Set(initializers.keys());
   buildNodes({ node: nodes, output: proto.output }, { graph, opset, values, training, proto, trained });
-  const outputs = new Map(proto.output.map(({ name }) => [name, values.get(name)!]));
-  for (const [name, value] of outputs) {
+  const outputs = new Map<string, Value>();
+  for (const { name } of proto.output) {
+    const value = values.get(name);
     if (!value) throw missingOutput(name, proto);
+    if (isSequence(value))
+      throw new UserError(`output "${name}" is a sequence of tensors, which is not written here`);
+    outputs.set(name, value);
     graph.output(name, value);
   }
   const { bufferUpdates = new Map(), randomInputs = [] } = training ?? {};

@@ -8,7 +8,7 @@ export function nodeLabel(node: NodeProto): string {
 }
 
 /** The tensors that a node reads, those included that its subgraphs (the branches of an If) take from around it. */
-export function namesReadBy(node: NodeProto): readonly string[] {
+function namesReadBy(node: NodeProto): readonly string[] {
   const graphs = node.attribute.flatMap(({ g }) => (g ? [g] : []));
   return graphs.length === 0 ? node.input : [...node.input, ...graphs.flatMap(namesTakenBy)];
 }

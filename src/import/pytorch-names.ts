@@ -34,10 +34,12 @@ export function restoreNames(graph: GraphProto): void {
     ...[...graph.input, ...graph.output, ...graph.initializer].map(({ name }) => name),
     ...graph.node.flatMap(({ output }) => output),
   ]);
+  const biases = biasesAfter(graph);
   const layers = new Map<string, number>();
   const given = new Map<string, string>();
   for (const node of graph.node) {
-    const module = moduleOf(node);
+    const bias = node.opType === "MatMul" ? biases.get(node.output[0]) : undefined;
+    const module = bias?.replace(/\.bias$/, "") ?? moduleOf(node);
     const kinds = namesByInput[node.opType];
     if (module === undefined || !kinds) continue;
     const isRecurrent = kinds.includes("weight_hh");
@@ -55,6 +57,16 @@ export function restoreNames(graph: GraphProto): void {
   }
   for (const [old, name] of given) stored.get(old)!.name = name;
   rename(graph.node, given);
+}
+
+/** The bias that is added to a tensor, by the tensor's name: it tells the module more surely than the node does. */
+function biasesAfter(graph: GraphProto): ReadonlyMap<string, string> {
+  const named = new Set(graph.initializer.map(({ name }) => name).filter((name) => name.endsWith(".bias")));
+  const added = graph.node.flatMap(({ opType, input }) => {
+    const bias = opType === "Add" ? input.find((name) => named.has(name)) : undefined;
+    return bias === undefined ? [] : input.map((name) => [name, bias] as const);
+  });
+  return new Map(added);
 }
 
 function isTransposed({ attribute }: NodeProto): boolean {

@@ -1,6 +1,7 @@
 import { differentiabilityOf } from "../ops/operator.ts";
 import "../ops/index.ts";
 import { adapters } from "./adapters.ts";
+import { isSequenceOperator } from "./sequences.ts";
 
 /**
  * How far an operator of a file can be trained through.
@@ -21,6 +22,7 @@ const replaced = new Set(["Upsample", "Scatter"]);
 export function operatorSupport(operator: string, domain = ""): OperatorSupport {
   if (domain !== "" && domain !== "ai.onnx") return "none";
   if (constants.has(operator)) return "constant";
+  if (isSequenceOperator(operator)) return "yes";
   const known = differentiabilityOf(operator);
   if (known) return known === "none" ? "forward" : known;
   return Object.hasOwn(adapters, operator) || replaced.has(operator) ? "yes" : "none";

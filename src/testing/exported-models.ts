@@ -74,10 +74,13 @@ export function exportedModel(file: string): ModelProto {
   return model;
 }
 
+/** A parameter from its name; `.T` behind it stands for the transposed one, `[:n]` for its first n rows. */
 function filled(name: string, shape: readonly number[]): TensorData {
-  if (!name.endsWith(".T")) return parameter(name, shape);
-  const { data } = parameter(name.slice(0, -2), [shape[1], shape[0]]);
-  return tensorData(transposed(data as Float32Array, shape[1], shape[0]), shape, "float32");
+  if (name.endsWith(".T")) {
+    const { data } = parameter(name.slice(0, -2), [shape[1], shape[0]]);
+    return tensorData(transposed(data as Float32Array, shape[1], shape[0]), shape, "float32");
+  }
+  return parameter(name.replace(/\[:\d+\]$/, ""), shape);
 }
 
 function transposed(data: Float32Array, rows: number, columns: number): Float32Array {
@@ -140,26 +143,33 @@ export async function compareWithPyTorch(
     largestZero: 0,
     pytorchFloat32: reference.pytorchFloat32,
   };
-  const missing = new Set(Object.keys(expected));
+  const found = new Map<string, Float32Array>();
   for (const name of names) {
     const { data, shape } = outputs[`gradient of ${name}`];
-    const isTransposed = name.endsWith(".T");
-    const own = isTransposed ? name.slice(0, -2) : name;
-    if (!missing.delete(own)) throw new UserError(`${file}: PyTorch's model has no parameter "${own}"`);
+    const own = text.renamed[name] ?? name;
+    const isTransposed = own.endsWith(".T");
     const values = isTransposed
       ? transposed(data as Float32Array, shape[0], shape[1])
       : (data as Float32Array);
-    const [norm] = expected[own];
+    const plain = own.replace(/\.T$|\[:\d+\]$/, "");
+    if (!expected[plain]) throw new UserError(`${file}: PyTorch's model has no parameter "${plain}"`);
+    // A file may hold tied weights twice; their gradients add up to PyTorch's.
+    const other = found.get(plain);
+    found.set(plain, other ? values.map((value, index) => value + other[index]) : values);
+  }
+  const missing = Object.keys(expected).filter((name) => !found.has(name));
+  for (const [name, values] of found) {
+    const [norm] = expected[name];
     if (norm <= 1e-9 * whole) {
       result.zero++;
       result.largestZero = Math.max(result.largestZero, sketch(values)[0] / whole);
       continue;
     }
     result.compared++;
-    const difference = sketchedDifference(sketch(values), expected[own]);
-    if (!(difference <= result.difference)) Object.assign(result, { worst: own, difference });
+    const difference = sketchedDifference(sketch(values), expected[name]);
+    if (!(difference <= result.difference)) Object.assign(result, { worst: name, difference });
   }
-  if (missing.size > 0) throw new UserError(`${file}: no gradients for ${[...missing].join(", ")}`);
+  if (missing.length > 0) throw new UserError(`${file}: no gradients for ${missing.join(", ")}`);
   return result;
 }
 
@@ -195,7 +205,10 @@ function lossOf(model: string, network: ImportedNetwork): { loss: Value; target:
 
 function inputOf(name: string, [kind, shape, below = 0]: InputText): TensorData {
   if (kind === "float32") return uniform(name, shape);
-  if (kind === "int64") return integers(name, shape, below);
+  if (kind === "int64") {
+    const numbers = integers(name, shape, below).data as BigInt64Array;
+    return { type: "int64", shape, data: numbers.map((number) => number + 1n) };
+  }
   // A mask: the second example is four tokens shorter.
   const length = shape[1];
   const ones = Array.from({ length: elementCount(shape) }, (_, at) =>
