@@ -1,10 +1,4 @@
-// Models exported by PyTorch (fixtures/import/exports.py), imported and differentiated, beside PyTorch's own numbers:
-// node studies/exported-models.mjs [PART OF A NAME …]
-//
-// Without arguments it runs all of them and writes docs/results/exported-models.md.
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { build, install, root } from "../scripts/project.mjs";
+import { build, install } from "../scripts/project.mjs";
 
 install();
 build();

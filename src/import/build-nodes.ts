@@ -6,28 +6,16 @@ import type { GraphProto, NodeProto } from "../onnx/onnx_pb.ts";
 import { readTensor } from "../onnx/tensor.ts";
 import { differentiabilityOf, opsetOf } from "../ops/operator.ts";
 import "../ops/index.ts";
-import { type Adapter, ImportedNode, type TrainingParts } from "./adapter.ts";
-import { arithmeticAdapters } from "./arithmetic-adapters.ts";
+import { ImportedNode, type TrainingParts } from "./adapter.ts";
+import { adapters } from "./adapters.ts";
 import { fold } from "./fold.ts";
 import { widened, widenedAttributes } from "./half-precision.ts";
 import { knownValue } from "./known-values.ts";
-import { movementAdapters } from "./movement-adapters.ts";
 import { modernized } from "./older-forms.ts";
 import { neededNodes, nodeLabel, nodesInOrder } from "./order.ts";
 import { pathThrough } from "./path.ts";
-import { quantizationAdapters } from "./quantization-adapters.ts";
 import { buildSequence, type Entry, isSequence } from "./sequences.ts";
 import { operatorSupport } from "./support.ts";
-import { trainingAdapters } from "./training-adapters.ts";
-import { windowAdapters } from "./window-adapters.ts";
-
-const adapters: Readonly<Record<string, Adapter>> = {
-  ...arithmeticAdapters,
-  ...movementAdapters,
-  ...windowAdapters,
-  ...trainingAdapters,
-  ...quantizationAdapters,
-};
 
 /** What the nodes of a file are built into. */
 export interface Building {

@@ -100,7 +100,7 @@ const mistakes: Record<string, [model: ModelText, sentence: RegExp]> = {
       ],
       outputs: ["y"],
     },
-    /^node "view" \(Reshape\): Reshape: its sizes are computed while running; they have to be known before$/,
+    /^node "view" \(Reshape\): Reshape "view": its sizes are computed while running; they have to be known before$/,
   ],
   "an input left out": [
     { inputs: { x: [4, 2] }, nodes: [["Gemm", ["x"], ["y"], {}, "fc"]], outputs: ["y"] },

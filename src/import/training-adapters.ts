@@ -13,22 +13,22 @@ import type { Adapter } from "./adapter.ts";
 const batchNormalization: Adapter = (node) => {
   const [x, scale, bias, mean, variance] = [0, 1, 2, 3, 4].map((index) => node.input(index));
   const epsilon = floatAttribute(node.attributes, "epsilon", 1e-5);
+  // ONNX's momentum is the share of the old statistics.
+  const share = 1 - floatAttribute(node.attributes, "momentum", 0.9);
   const { training } = node;
   const trains = [scale, bias].some(({ origin }) => origin.kind !== "constant");
   if (training?.mode.batchNormalization !== "batch" || !trains) {
-    if (!training && intAttribute(node.attributes, "training_mode", 0) === 1) {
-      const batch = batchNormTraining(x, scale, bias, epsilon);
-      // ONNX's momentum is the share of the old statistics, and its variance the population one.
-      const kept = floatAttribute(node.attributes, "momentum", 0.9);
-      const blend = (old: Value, value: Value) => add(mul(old, kept), mul(value, 1 - kept));
-      return [batch.y, blend(mean, batch.mean), blend(variance, batch.variance)];
+    if (training || intAttribute(node.attributes, "training_mode", 0) === 0) {
+      return [batchNormInference(x, scale, bias, mean, variance, epsilon)];
     }
-    return [batchNormInference(x, scale, bias, mean, variance, epsilon)];
+    // As ONNX defines it, where the variance is the population's.
+    const batch = batchNormTraining(x, scale, bias, epsilon);
+    const blend = (old: Value, next: Value) => add(mul(old, 1 - share), mul(next, share));
+    return [batch.y, blend(mean, batch.mean), blend(variance, batch.variance)];
   }
   const statistics = batchNormTraining(x, scale, bias, epsilon);
-  // ONNX's momentum is the share of the old statistics.
-  const share = training.mode.statisticsMomentum ?? 1 - floatAttribute(node.attributes, "momentum", 0.9);
-  const next = nextRunningStatistics(x, statistics, { mean, variance }, share);
+  const moved = training.mode.statisticsMomentum ?? share;
+  const next = nextRunningStatistics(x, statistics, { mean, variance }, moved);
   for (const [running, value] of [
     [mean, next.mean],
     [variance, next.variance],
