@@ -2,7 +2,6 @@ import { readFile } from "node:fs/promises";
 import { type Command, Option } from "commander";
 import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/dataset.ts";
-import { modelNames } from "../nn/models.ts";
 import { perturbChoices } from "../optim/parameter-groups.ts";
 import { parseRun, type RunConfiguration } from "../tasks/configuration.ts";
 import type { ExistingRun } from "../train/run-folder.ts";
@@ -13,7 +12,7 @@ import {
   type OptimizerFlags,
   withBase,
 } from "./optimizer-options.ts";
-import { choices, defined, isObject, merged, numberOption, type Settings } from "./settings.ts";
+import { choices, defined, isObject, merged, modelHelp, numberOption, type Settings } from "./settings.ts";
 
 // The flags that commands share, and how they override a configuration document.
 
@@ -67,7 +66,7 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
     .option("--no-flip", "do not flip training images")
     .option("--crop <pixels>", "pad training images by so many pixels and crop at random", numberOption)
     .option("--cutout <size>", "blank a square of this size in half of the training images", numberOption)
-    .option("--model <name>", `network: ${choices(modelNames)}${by(model)}`)
+    .option("--model <name>", `${modelHelp}${by(model)}`)
     .option(
       "--weights <file>",
       "safetensors file to start from, by PyTorch's names (default: weights drawn by the seed)",

@@ -2,6 +2,7 @@ import { UserError } from "../common/errors.ts";
 import { type Random, randomStream } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import type { TensorData } from "../onnx/tensor.ts";
 import type { ParameterKind } from "../optim/parameter-groups.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import type { Initializer } from "./initializers.ts";
@@ -123,20 +124,18 @@ export function initialTensors(
   model: Pick<Model, "parameters" | "buffers" | "input">,
   seed: number,
 ): Tensors {
-  const { type } = model.input;
+  const array = model.input.type === "float64" ? Float64Array : Float32Array;
+  const tensor = (shape: Shape, next: () => number): TensorData => {
+    const data = new array(elementCount(shape));
+    for (let index = 0; index < data.length; index++) data[index] = next();
+    return { type: model.input.type, shape, data };
+  };
   return Object.fromEntries([
     ...model.parameters.map(({ name, shape, initializer }) => [
       name,
-      tensorData(
-        initializer(elementCount(shape), randomStream(seed, `initialisation of ${name}`)),
-        shape,
-        type,
-      ),
+      tensor(shape, initializer(shape, randomStream(seed, `initialisation of ${name}`))),
     ]),
-    ...model.buffers.map(({ name, shape, initial }) => [
-      name,
-      tensorData(new Float64Array(elementCount(shape)).fill(initial), shape, type),
-    ]),
+    ...model.buffers.map(({ name, shape, initial }) => [name, tensor(shape, () => initial)]),
   ]);
 }
 

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { UserError } from "../common/errors.ts";
 import { parse } from "../common/schema.ts";
 import { datasetNames } from "../data/dataset.ts";
-import { modelNames } from "../nn/models.ts";
+import { modelText } from "../nn/models.ts";
 import { parameterKinds, perturbChoices } from "../optim/parameter-groups.ts";
 import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 
@@ -39,7 +39,19 @@ const settings = {
       cutout: z.strictObject({ size: count, probability: fraction.default(0.5) }).optional(),
     })
     .default({}),
-  model: z.enum(modelNames).default("mlp"),
+  /** A name, with options after a colon or beside it; kept as one text. */
+  model: z
+    .union([z.string(), z.object({ name: z.string() }).catchall(z.union([z.number(), z.string()]))])
+    .transform((settings, context): string => {
+      try {
+        return modelText(settings);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        context.addIssue({ code: "custom", message: error.message });
+        return z.NEVER;
+      }
+    })
+    .default("mlp"),
   /** A safetensors file to start from, instead of drawing the weights; `except`: names that are drawn all the same. */
   weights: z
     .union([

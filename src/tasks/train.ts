@@ -68,7 +68,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
   const configuration = parseRun({
     ...rest,
     ...(typeof data === "string" && { data }),
-    ...(typeof model === "string" && { model }),
+    ...(model !== undefined && typeof model !== "function" && { model }),
     ...(weights && !ownWeights && { weights }),
     ...(optimizer && !ownOptimizer && { optimizer }),
   });
