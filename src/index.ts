@@ -118,6 +118,8 @@ export {
 export { type SgdOptions, sgd } from "./optim/sgd.ts";
 export { initialState } from "./optim/state.ts";
 export { type Objective, type TrainingStepOptions, trainingStep } from "./optim/training-step.ts";
+// Pictures of what the laboratory measured.
+export { type WrittenFigures, writeMeasurementFigures } from "./report/figures/write.ts";
 export type { Engine, RunOptions, Tensors } from "./runtime/engine.ts";
 export { type EngineOptions, openEngine } from "./runtime/remote.ts";
 export {
@@ -135,6 +137,14 @@ export {
   type StepOutput,
   writeExportedStep,
 } from "./tasks/exported-step.ts";
+export {
+  type Blocker,
+  inspectModel,
+  type ModelDescription,
+  type ParameterDescription,
+  type TensorDescription,
+  type TrainingDescription,
+} from "./tasks/inspect.ts";
 export type { RunHooks, RunResult } from "./tasks/run.ts";
 export { type TrainOptions, train } from "./tasks/train.ts";
 export { NonFiniteError } from "./train/loop.ts";

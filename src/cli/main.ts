@@ -7,6 +7,8 @@ import { compareCommand } from "./commands/compare.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
+import { figuresCommand } from "./commands/figures.ts";
+import { inspectCommand } from "./commands/inspect.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
 import { interruptedExitCode } from "./interrupt.ts";
@@ -23,7 +25,9 @@ for (const command of [
   trainCommand(),
   compareCommand(),
   evaluateCommand(),
+  inspectCommand(),
   exportStepCommand(),
+  figuresCommand(),
   optimizersCommand(),
   demoCommand(),
 ]) {

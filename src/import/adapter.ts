@@ -72,7 +72,7 @@ export class ImportedNode {
     inputs: readonly (Value | undefined)[] = this.inputs,
     attributes: Attributes = this.attributes,
   ): readonly Value[] {
-    return apply(this.operator, inputs, attributes);
+    return apply(this.operator, inputs, attributes, this.outputCount);
   }
 
   /** This node with some things changed. */
@@ -91,9 +91,4 @@ export type Adapter = (node: ImportedNode) => readonly Value[];
 /** The attributes but those named. */
 export function without(attributes: Attributes, ...names: readonly string[]): Attributes {
   return Object.fromEntries(Object.entries(attributes).filter(([name]) => !names.includes(name)));
-}
-
-export function stringAttribute(attributes: Attributes, name: string, fallback: string): string {
-  const value = attributes[name];
-  return value && "string" in value ? value.string : fallback;
 }

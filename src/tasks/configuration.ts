@@ -25,7 +25,8 @@ const parameterGroup = z.strictObject({
   frozen: z.boolean().optional(),
 });
 
-const settings = {
+/** A run's settings without what makes runs of one study differ: the optimizer and the seed. */
+export const sharedSettings = {
   data: z.enum(datasetNames).default("fashion-mnist"),
   /** Number of training images, drawn by the seed; all when left out. */
   limit: count.optional(),
@@ -59,7 +60,6 @@ const settings = {
       z.strictObject({ file: z.string(), except: z.union([z.string(), z.array(z.string())]).default([]) }),
     ])
     .optional(),
-  optimizer: optimizerSettings.prefault({ method: "bilateral-sam" }),
   learningRate: positive.default(0.05),
   schedule: scheduleSettings.default({ name: "cosine" }),
   epochs: count.default(20),
@@ -86,10 +86,18 @@ const settings = {
     ])
     .optional(),
   onNonFinite: z.enum(["stop", "skip"]).default("stop"),
-  seed: z.number().int().default(1),
   threads: count.default(() => availableParallelism()),
   /** The one-step sharpness measured after every epoch, on the first images of the training set. */
   sharpness: z.strictObject({ rho: positive.default(0.05), images: count.default(1000) }).prefault({}),
+};
+
+/** A seed decides initial weights, subset, label noise, order and augmentation. */
+export const seedSetting = z.number().int();
+
+const settings = {
+  ...sharedSettings,
+  optimizer: optimizerSettings.prefault({ method: "bilateral-sam" }),
+  seed: seedSetting.default(1),
 };
 
 /** Names of runs, which become folders. */

@@ -170,6 +170,17 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
   }
 }
 
+/**
+ * The summary of a run that `out` already holds and that went as far as it can; nothing when it is still to be begun or
+ * gone on with. Throws `UserError` when `out` holds a run with other settings.
+ */
+export function endedRun({ configuration, data, layer, optimizer, out }: RunRequest & { out: string }) {
+  return RunFolder.ended(
+    out,
+    describe({ configuration, data, layer }, optimizer ?? createOptimizer(configuration.optimizer)),
+  );
+}
+
 /** Everything about a run that is settled before it begins. */
 interface Setup {
   train: ImageDataset;
