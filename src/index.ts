@@ -59,7 +59,7 @@ export { imagenetResnet, type ResnetDepth, resnet, resnet20 } from "./nn/models/
 export { cnn, lenet5, mlp } from "./nn/models/small.ts";
 export { smallVgg16Bn, type VggOptions, vgg16Bn } from "./nn/models/vgg.ts";
 export { type WideResnetOptions, wideResnet } from "./nn/models/wide-resnet.ts";
-export { createModel, type ModelSettings, type ModelShape, modelNames } from "./nn/models.ts";
+export { createModel, type ModelShape, modelNames } from "./nn/models.ts";
 export {
   type BufferInfo,
   type BuildOptions,

@@ -8,6 +8,7 @@ import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
 import { figuresCommand } from "./commands/figures.ts";
+import { finetuneCommand } from "./commands/finetune.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
@@ -26,6 +27,7 @@ for (const command of [
   compareCommand(),
   evaluateCommand(),
   inspectCommand(),
+  finetuneCommand(),
   exportStepCommand(),
   figuresCommand(),
   optimizersCommand(),

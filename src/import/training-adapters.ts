@@ -14,7 +14,8 @@ const batchNormalization: Adapter = (node) => {
   const [x, scale, bias, mean, variance] = [0, 1, 2, 3, 4].map((index) => node.input(index));
   const epsilon = floatAttribute(node.attributes, "epsilon", 1e-5);
   const { training } = node;
-  if (training?.mode.batchNormalization !== "batch") {
+  const trains = [scale, bias].some(({ origin }) => origin.kind !== "constant");
+  if (training?.mode.batchNormalization !== "batch" || !trains) {
     if (!training && intAttribute(node.attributes, "training_mode", 0) === 1) {
       const batch = batchNormTraining(x, scale, bias, epsilon);
       // ONNX's momentum is the share of the old statistics, and its variance the population one.
@@ -26,7 +27,7 @@ const batchNormalization: Adapter = (node) => {
   }
   const statistics = batchNormTraining(x, scale, bias, epsilon);
   // ONNX's momentum is the share of the old statistics.
-  const share = 1 - floatAttribute(node.attributes, "momentum", 0.9);
+  const share = training.mode.statisticsMomentum ?? 1 - floatAttribute(node.attributes, "momentum", 0.9);
   const next = nextRunningStatistics(x, statistics, { mean, variance }, share);
   for (const [running, value] of [
     [mean, next.mean],

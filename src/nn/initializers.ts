@@ -1,8 +1,22 @@
 import type { Random } from "../common/random.ts";
 import { elementCount, type Shape } from "../graph/graph.ts";
+import type { TensorData } from "../onnx/tensor.ts";
 
 /** What a parameter of a shape starts from: a function that gives its numbers one after another. */
 export type Initializer = (shape: Shape, random: Random) => () => number;
+
+/** A parameter's first values. */
+export function initialTensor(
+  initializer: Initializer,
+  shape: Shape,
+  random: Random,
+  type: "float32" | "float64",
+): TensorData {
+  const next = initializer(shape, random);
+  const data = new (type === "float64" ? Float64Array : Float32Array)(elementCount(shape));
+  for (let index = 0; index < data.length; index++) data[index] = next();
+  return { type, shape, data };
+}
 
 /**
  * Uniform on ±1/√fanIn: what PyTorch's `Linear` and `Conv2d` start weight and bias from (`kaiming_uniform_` with
@@ -31,6 +45,14 @@ export function kaimingNormal(mode: "fan-in" | "fan-out"): Initializer {
     const [outputs, inputs, ...window] = shape;
     const fan = elementCount([mode === "fan-in" ? inputs : outputs, ...window]);
     return normal(Math.sqrt(2 / fan))(shape, random);
+  };
+}
+
+/** Numbers that are known, in row-major order. */
+export function startingFrom(values: ArrayLike<number>): Initializer {
+  return () => {
+    let index = 0;
+    return () => values[index++];
   };
 }
 

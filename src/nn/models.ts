@@ -65,25 +65,23 @@ export type ModelName = keyof typeof models;
 
 export const modelNames = Object.keys(models) as ModelName[];
 
-/** A network's name, or the name with options, as in `{ name: "wide-resnet-28-10", units: 5 }`. */
-export type ModelSettings = string | { name: string; [option: string]: string | number };
-
 /**
  * A network by name, with options after a colon: `createModel("pyramidnet-110:alpha=48,units=9", shape)`.
  * Throws `UserError` listing the choices for a name or option that is not there.
  */
-export function createModel(settings: ModelSettings, shape: ModelShape): Layer {
-  const { entry, given } = readSettings(settings);
+export function createModel(text: string, shape: ModelShape): Layer {
+  const { entry, given } = readText(text);
   const defaults = Object.entries(entry.options).map(([option, info]) => [option, info.default]);
   return entry.build(shape, { ...Object.fromEntries(defaults), ...given });
 }
 
 /**
- * Settings in their one spelling as a text: the name, and after a colon the options that are not at their defaults.
+ * A network's name and options in their one spelling: the name, and after a colon the options that are not at their
+ * defaults.
  * Throws `UserError` as `createModel` does.
  */
-export function modelText(settings: ModelSettings): string {
-  const { name, entry, given } = readSettings(settings);
+export function modelText(text: string): string {
+  const { name, entry, given } = readText(text);
   const options = Object.keys(entry.options)
     .filter((option) => given[option] !== undefined && given[option] !== entry.options[option].default)
     .map((option) => `${option}=${given[option]}`);
@@ -100,8 +98,8 @@ export function modelOptionTexts(): string[] {
   });
 }
 
-function readSettings(settings: ModelSettings) {
-  const { name, ...given } = typeof settings === "string" ? splitText(settings) : settings;
+function readText(text: string) {
+  const { name, ...given } = splitText(text);
   if (!(modelNames as string[]).includes(name)) {
     throw new UserError(`there is no model "${name}"; choose one of ${modelNames.join(", ")}`);
   }
@@ -121,14 +119,14 @@ function splitText(text: string): { name: string; [option: string]: string } {
   return { ...Object.fromEntries(pairs.map(([option, ...value]) => [option, value.join("=")])), name };
 }
 
-function readOption(name: string, { options }: ModelEntry, option: string, value: string | number): number {
+function readOption(name: string, { options }: ModelEntry, option: string, value: string): number {
   const known = Object.keys(options);
   if (!Object.hasOwn(options, option)) {
     const choices = known.length > 0 ? `it has ${known.join(", ")}` : "it has none";
     throw new UserError(`${name} has no option "${option}"; ${choices}`);
   }
   const { min, below = Number.POSITIVE_INFINITY, whole: integer = false } = options[option];
-  const number = typeof value === "string" && value.trim() === "" ? Number.NaN : Number(value);
+  const number = value.trim() === "" ? Number.NaN : Number(value);
   if (number >= min && number < below && (!integer || Number.isInteger(number))) return number;
   const upper = Number.isFinite(below) ? ` and less than ${below}` : "";
   throw new UserError(

@@ -54,7 +54,8 @@ export function optimizersCommand(): Command {
     .addHelpText("after", examples)
     .action(async (flags: Flags) => {
       // The schema checks the numbers and fills in every optimizer's defaults.
-      const { model, batchSize } = parseRun({ model: flags.model, batchSize: flags.batchSize });
+      const { batchSize } = parseRun({ model: flags.model, batchSize: flags.batchSize });
+      const { model } = flags;
       const optimizers = shown.map((optimizer) => parseRun({ optimizer }).optimizer);
       const signal = interruptSignal();
       const [channels, height, width] = imageShape(flags.image);
