@@ -7,6 +7,7 @@ import { compareCommand } from "./commands/compare.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
+import { flatnessCommand } from "./commands/flatness.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
 import { interruptedExitCode } from "./interrupt.ts";
@@ -24,6 +25,7 @@ for (const command of [
   compareCommand(),
   evaluateCommand(),
   exportStepCommand(),
+  flatnessCommand(),
   optimizersCommand(),
   demoCommand(),
 ]) {
