@@ -115,6 +115,14 @@ export {
   type StepOutput,
   writeExportedStep,
 } from "./tasks/exported-step.ts";
+export {
+  type Blocker,
+  inspectModel,
+  type ModelDescription,
+  type ParameterDescription,
+  type TensorDescription,
+  type TrainingDescription,
+} from "./tasks/inspect.ts";
 export type { RunHooks, RunResult } from "./tasks/run.ts";
 export { type TrainOptions, train } from "./tasks/train.ts";
 export { NonFiniteError } from "./train/loop.ts";

@@ -8,6 +8,7 @@ import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
 import { flatnessCommand } from "./commands/flatness.ts";
+import { inspectCommand } from "./commands/inspect.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
 import { interruptedExitCode } from "./interrupt.ts";
@@ -24,6 +25,7 @@ for (const command of [
   trainCommand(),
   compareCommand(),
   evaluateCommand(),
+  inspectCommand(),
   exportStepCommand(),
   flatnessCommand(),
   optimizersCommand(),

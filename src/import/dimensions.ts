@@ -34,7 +34,7 @@ export function inputType(
       throw new UserError(
         axis === 0
           ? `${subject}: ${open}; give batchSize`
-          : `${subject}: ${open}; ${name === "" ? "write a size into the file" : `give dimensions: { ${JSON.stringify(name)}: … }`}`,
+          : `${subject}: ${open}; ${name === "" ? "write a size into the file" : `give dimensions: { ${JSON.stringify(name)}: … } (--dimension ${name}=…)`}`,
       );
     }
     if (!(Number.isSafeInteger(size) && size >= 1)) {

@@ -59,7 +59,7 @@ const mistakes: Record<string, [model: ModelText, sentence: RegExp]> = {
   ],
   "an open axis": [
     { inputs: { x: [1, "length"] }, nodes: [["Relu", ["x"], ["y"]]], outputs: ["y"] },
-    /^input "x": axis 1 is "length"; give dimensions: \{ "length": … \}$/,
+    /^input "x": axis 1 is "length"; give dimensions: \{ "length": … \} \(--dimension length=…\)$/,
   ],
   "an opset of the future": [
     { opset: 99, inputs: { x: [1] }, nodes: [["Relu", ["x"], ["y"]]], outputs: ["y"] },

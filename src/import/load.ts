@@ -64,11 +64,16 @@ export async function loadModel(
   source: string | Uint8Array,
   options: LoadModelOptions = {},
 ): Promise<TrainableModel> {
+  return new TrainableModel(await readModelFile(source), options);
+}
+
+/** An ONNX file as it stands, with the weights that are in other files. */
+export async function readModelFile(source: string | Uint8Array): Promise<ModelProto> {
   const isPath = typeof source === "string";
   const bytes = isPath ? await readFile(source).catch((error) => refuse(source, error)) : source;
   const model = readModel(bytes, isPath ? basename(source) : undefined);
   await readExternalData(model, isPath ? dirname(source) : undefined);
-  return new TrainableModel(model, options);
+  return model;
 }
 
 function refuse(path: string, { code, message }: NodeJS.ErrnoException): never {

@@ -53,13 +53,15 @@ export function isFloatingPoint({ type }: Pick<TensorData, "type">): boolean {
   return type === "float32" || type === "float64" || type === "float16" || type === "bfloat16";
 }
 
-interface StoredTensor {
+/** A tensor of a file and its place. */
+export interface StoredTensor {
   name: string;
   tensor: TensorProto;
   replace: (tensor: TensorProto) => void;
 }
 
-function storedTensors(graph: GraphProto): StoredTensor[] {
+/** The tensors that a file stores, where they stand. */
+export function storedTensors(graph: GraphProto): StoredTensor[] {
   const initializers = graph.initializer.map((tensor, index) => ({
     name: tensor.name,
     tensor,

@@ -15,7 +15,7 @@ import {
   type Sample,
 } from "../testing/networks.ts";
 import { assertClose, evaluate } from "../testing/numeric.ts";
-import { bases, methods } from "../testing/optimizers.ts";
+import { bases, pairs } from "../testing/optimizers.ts";
 import { bilateralSam } from "./bilateral-sam.ts";
 import { sgd } from "./sgd.ts";
 
@@ -72,28 +72,26 @@ async function perturbed({ objective, start, type }: Sample, batch: Tensors, rad
 }
 
 describe("rule 1: a learning rate of 0 leaves every weight bit-identical, whatever the radii", () => {
-  for (const [method, withBase] of Object.entries(methods)) {
+  for (const { method, base, turn, optimizer } of pairs) {
     if (method === "bilateral-sam released") continue;
-    for (const [turn, [name, base]] of Object.entries(bases).entries()) {
-      test(`${method}, ${name}`, async () => {
-        const random = randomStream(1, `radii ${method} ${name}`);
-        const checks: Promise<void>[] = [];
-        forEachNetwork((sampleOf) => checks.push(check(sampleOf(random.integer(1000)))), turn);
-        await Promise.all(checks);
+    test(`${method}, ${base}`, async () => {
+      const random = randomStream(1, `radii ${method} ${base}`);
+      const checks: Promise<void>[] = [];
+      forEachNetwork((sampleOf) => checks.push(check(sampleOf(random.integer(1000)))), turn);
+      await Promise.all(checks);
 
-        async function check(sample: Sample) {
-          const step = await openStep(sample, withBase(base()));
-          const radius = () => 10 ** (4 * random.uniform() - 3);
-          for (let index = 0; index < 3; index++) {
-            const settings = { learningRate: 0, rhoMax: radius(), rhoMin: radius() };
-            const { advanced } = await step.run(sample.batch(), settings);
-            assert.ok(advanced);
-          }
-          assertSameTensors(await step.read(Object.keys(weightsOf(sample))), weightsOf(sample));
-          await step.close();
+      async function check(sample: Sample) {
+        const step = await openStep(sample, optimizer());
+        const radius = () => 10 ** (4 * random.uniform() - 3);
+        for (let index = 0; index < 3; index++) {
+          const settings = { learningRate: 0, rhoMax: radius(), rhoMin: radius() };
+          const { advanced } = await step.run(sample.batch(), settings);
+          assert.ok(advanced);
         }
-      });
-    }
+        assertSameTensors(await step.read(Object.keys(weightsOf(sample))), weightsOf(sample));
+        await step.close();
+      }
+    });
   }
 
   for (const [turn, [name, base]] of Object.entries(bases).entries()) {
@@ -122,16 +120,15 @@ describe("rule 1: a learning rate of 0 leaves every weight bit-identical, whatev
 });
 
 describe("rule 2: radii of 0 are the base optimizer to the last bit, running statistics included", () => {
-  for (const [turn, [name, base]] of Object.entries(bases).entries()) {
+  for (const [turn, name] of Object.keys(bases).entries()) {
     forEachNetwork((sampleOf, title) => {
       test(`${name}, ${title}`, async () => {
         const sample = sampleOf(5);
         const batches = Array.from({ length: 4 }, sample.batch);
         const ends: Tensors[] = [];
-        for (const [method, withBase] of Object.entries(methods)) {
-          // GSAM takes g apart along g⁺ and puts it together again, which rounds even where the two are equal.
-          if (method === "gsam") continue;
-          const step = await openStep(sample, withBase(base()));
+        for (const { base, optimizer } of pairs) {
+          if (base !== name) continue;
+          const step = await openStep(sample, optimizer());
           for (const batch of batches) {
             const { scalars } = await step.run(batch, { learningRate: 0.1 });
             if ("scale" in scalars) assert.equal(scalars.scale, 1);
@@ -154,14 +151,19 @@ describe("rule 2: radii of 0 are the base optimizer to the last bit, running sta
 });
 
 describe("rule 3: BatchNorm", () => {
+  // The base updates take turns in these four networks.
+  const titles: string[] = [];
   forEachNetwork((sampleOf, title) => {
     if (title.startsWith("mlp,")) return;
+    const place = titles.push(title) - 1;
     test(`running statistics are updated by pass 1 alone, ${title}`, async () => {
       const sample = sampleOf(7);
       const batch = sample.batch();
       const ends: Tensors[] = [];
-      for (const withBase of Object.values(methods)) {
-        const step = await openStep(sample, withBase(sgd()));
+      // Momentum-SAM too: at the first step it has no momentum, so its one pass is at w.
+      for (const { turn, optimizer } of pairs) {
+        if (turn % 4 !== place) continue;
+        const step = await openStep(sample, optimizer());
         await step.run(batch, { learningRate: 0.1, rhoMax: 0.5, rhoMin: 0.3 });
         ends.push(await step.read([...sample.objective.buffers.keys()]));
         await step.close();

@@ -43,8 +43,9 @@ export interface GsamOptions extends SamOptions {
 export function gsam(base: Optimizer, { rho = 0.05, alpha = 0.4 }: GsamOptions = {}): Optimizer {
   if (!(alpha >= 0 && Number.isFinite(alpha)))
     throw new UserError(`alpha is ${alpha}; it has to be 0 or more`);
-  return ascending("gsam", base, rho, { alpha }, false, ({ first: { gradients: g }, above, normMax }) => {
-    const along = divideOrZero(dot(g, above.gradients), mul(normMax, normMax));
+  return ascending("gsam", base, rho, { alpha }, false, ({ first: { gradients: g }, above }) => {
+    // Both products of the same kind, so that at ρ = 0, where g⁺ = g, the quotient is 1 to the last bit.
+    const along = divideOrZero(dot(g, above.gradients), dot(above.gradients, above.gradients));
     const orthogonal = addScaled(g, neg(along), above.gradients);
     return above.gradients.map((value, index) => sub(value, mul(orthogonal[index], alpha)));
   });
@@ -78,7 +79,6 @@ export function momentumSam(base: Optimizer, { rho = 0.3 }: SamOptions = {}): Op
 interface Ascent {
   first: Evaluation;
   above: Evaluation;
-  normMax: Value;
 }
 
 /** The methods that take a second gradient uphill and make a direction of the two. */
@@ -102,7 +102,7 @@ function ascending(
         const above = evaluate(perturb(first.gradients, { adaptive }).at(radius));
         const normMax = norm(above.gradients);
         return {
-          direction: direction({ first, above, normMax }),
+          direction: direction({ first, above }),
           diagnostics: ascentDiagnostics(context, above, normMax),
         };
       },

@@ -18,7 +18,7 @@ import type { TensorData } from "../onnx/tensor.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { initialState } from "../optim/state.ts";
-import { type Objective, trainingStep } from "../optim/training-step.ts";
+import { type Objective, type TrainingStepOptions, trainingStep } from "../optim/training-step.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { compileForTest } from "./numeric.ts";
 import type { Float } from "./problems.ts";
@@ -38,10 +38,14 @@ export interface Sample {
 export const networkKinds = ["mlp", "mlp with BatchNorm", "cnn with BatchNorm and Dropout"] as const;
 export type NetworkKind = (typeof networkKinds)[number];
 
-/** A network of random widths and random parameters with cross entropy; BatchNorm `bn0` sees the input itself. */
-export function randomSample(kind: NetworkKind, type: Float, random: Random): Sample {
+/**
+ * A network of random widths and random parameters with cross entropy; BatchNorm `bn0` sees the input itself.
+ * From the same stream comes the same network, whatever batch size is asked for (default: a random one).
+ */
+export function randomSample(kind: NetworkKind, type: Float, random: Random, batch?: number): Sample {
   const size = (least: number, most: number) => least + random.integer(most - least + 1);
-  const [channels, hidden, classes, batchSize] = [size(1, 3), size(3, 8), size(2, 5), size(4, 9)];
+  const [channels, hidden, classes, anySize] = [size(1, 3), size(3, 8), size(2, 5), size(4, 9)];
+  const batchSize = batch ?? anySize;
   const isConvolutional = kind === "cnn with BatchNorm and Dropout";
   const inputShape = isConvolutional ? [channels, size(4, 6), size(4, 6)] : [size(3, 7)];
   const layers: Record<NetworkKind, () => Layer> = {
@@ -121,9 +125,13 @@ export interface StepSettings {
 }
 
 /** A training step in an engine of its own, its state at zero: run it as often as needed, then close it. */
-export async function openStep({ objective, start, type }: Sample, optimizer: Optimizer) {
-  const { engine, close } = await compileForTest(trainingStep(objective, optimizer));
-  await engine.write({ ...start, ...initialState(objective, optimizer, start) });
+export async function openStep(
+  { objective, start, type }: Sample,
+  optimizer: Optimizer,
+  options: TrainingStepOptions = {},
+) {
+  const { engine, close } = await compileForTest(trainingStep(objective, optimizer, options));
+  await engine.write({ ...start, ...initialState(objective, optimizer, start, options) });
   return {
     run: async (batch: Tensors, { learningRate, rhoMax = 0, rhoMin = 0 }: StepSettings) => {
       const scalar = (value: number) => tensorData([value], [], type);

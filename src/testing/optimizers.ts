@@ -2,7 +2,7 @@ import { adam, adamw, lion, rmsprop } from "../optim/adam.ts";
 import { bilateralSam } from "../optim/bilateral-sam.ts";
 import { reuse } from "../optim/cheaper.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import { asam, gsam, sam } from "../optim/sam.ts";
+import { asam, gsam, momentumSam, sam } from "../optim/sam.ts";
 import { sgd } from "../optim/sgd.ts";
 
 // Every base update and every direction, for tests of what holds for all of them.
@@ -27,5 +27,30 @@ export const methods: Record<string, (base: Optimizer) => Optimizer> = {
   "bilateral-sam adaptive": (base) => bilateralSam(base, { adaptive: true }),
   "bilateral-sam two-pass": (base) => bilateralSam(base, { variant: "two-pass" }),
   "bilateral-sam reuse": (base) => reuse(bilateralSam(base), 4),
+  "bilateral-sam reused step": (base) => alone("reused", reuse(bilateralSam(base), 4)),
   "bilateral-sam released": (base) => bilateralSam(base, { variant: "released" }),
+  "momentum-sam": (base) => momentumSam(base),
 };
+
+/** One kind of an optimizer's steps as an optimizer of its own. */
+function alone(kind: string, optimizer: Optimizer): Optimizer {
+  return { ...optimizer, steps: { [kind]: optimizer.steps[kind] }, stepAt: () => kind };
+}
+
+export interface Pair {
+  method: string;
+  base: string;
+  /** The base's place in its list, to let cases take turns. */
+  turn: number;
+  optimizer: () => Optimizer;
+  plain: () => Optimizer;
+}
+
+/** Every method over every base it goes over: momentum-SAM needs a momentum. */
+export const pairs: readonly Pair[] = Object.entries(methods).flatMap(([method, withBase]) =>
+  Object.entries(bases).flatMap(([name, base], turn) =>
+    method === "momentum-sam" && name === "sgd plain"
+      ? []
+      : [{ method, base: name, turn, optimizer: () => withBase(base()), plain: base }],
+  ),
+);

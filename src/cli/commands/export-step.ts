@@ -10,6 +10,7 @@ import { exportStep, type StepDescription, writeExportedStep } from "../../tasks
 import { createOptimizer, optimizerLabel } from "../../tasks/optimizers.ts";
 import { makeFolder } from "../../train/run-folder.ts";
 import { addImportFlags, type ImportFlags, importOptions } from "../import-options.ts";
+import { size } from "../model-text.ts";
 import { addOptimizerFlags } from "../optimizer-options.ts";
 import { addStepFlags, applyFlags, type SettingFlags } from "../options.ts";
 import { printJson } from "../output.ts";
@@ -80,7 +81,7 @@ function summaryOf({ steps, optimizer, batchSize }: StepDescription, files: read
   ];
   const width = Math.max(...files.map((file) => file.length));
   return files
-    .map((file, index) => `${file.padEnd(width)}  ${bytes(statSync(file).size).padStart(8)}  ${about[index]}`)
+    .map((file, index) => `${file.padEnd(width)}  ${size(statSync(file).size).padStart(9)}  ${about[index]}`)
     .join("\n");
 }
 
@@ -92,9 +93,4 @@ function keptIn(inputs: StepDescription["steps"][number]["inputs"]): string {
     `${count("state").length} of state`,
     `${count("buffer").length} buffers`,
   ].join(", ");
-}
-
-function bytes(size: number): string {
-  const [unit, name] = size < 2 ** 20 ? [2 ** 10, "KiB"] : [2 ** 20, "MiB"];
-  return `${(size / unit).toFixed(1)} ${name}`;
 }

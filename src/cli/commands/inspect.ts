@@ -1,0 +1,49 @@
+import { statSync } from "node:fs";
+import { Command } from "commander";
+import { inspectModel } from "../../tasks/inspect.ts";
+import { addImportFlags, type ImportFlags, importOptions } from "../import-options.ts";
+import { modelText } from "../model-text.ts";
+import { printJson } from "../output.ts";
+import { numberOption } from "../settings.ts";
+
+const examples = `
+Examples:
+  $ lowland inspect model.onnx
+  $ lowland inspect detector.onnx --dimension height=64 --dimension width=64 --all
+  $ lowland inspect model.onnx --frozen 'backbone.*'
+  $ lowland inspect model.onnx --json | jq .totals`;
+
+interface Flags extends ImportFlags {
+  batchSize?: number;
+  all?: boolean;
+  json?: boolean;
+}
+
+/** `lowland inspect`: what is in an ONNX file, and what of it can be trained. */
+export function inspectCommand(): Command {
+  const command = new Command("inspect")
+    .description("list an ONNX model: what goes in and out, operators, parameters, cost, what can be trained")
+    .argument("<model>", "an ONNX file")
+    .option("--all", "show long lists whole")
+    .option("--batch-size <n>", "examples in the batch that cost is counted for (default: 1)", numberOption);
+  return addImportFlags(command)
+    .option("--json", "print everything as JSON and nothing else on standard output")
+    .addHelpText("after", examples)
+    .action(async (path: string, { batchSize, all = false, json, ...flags }: Flags) => {
+      const model = await inspectModel(path, { ...importOptions(flags), batchSize });
+      if (json) {
+        printJson({ file: path, ...model });
+        return;
+      }
+      const { columns = 80, isTTY } = process.stdout;
+      const color = isTTY === true && process.env.NO_COLOR === undefined;
+      const text = modelText(model, {
+        file: path,
+        bytes: statSync(path).size,
+        width: isTTY ? columns : 80,
+        color,
+        all,
+      });
+      process.stdout.write(`${text}\n`);
+    });
+}
