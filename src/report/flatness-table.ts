@@ -129,7 +129,7 @@ function sharpnessNote({ sharpness = [], randomSharpness = [] }: FlatnessRecord)
 
 function layerTable(layers: NonNullable<FlatnessRecord["layerSharpness"]>): [string[], string[][]] {
   const head = [
-    "MaxS by layer, 1 step",
+    "MaxS by layer",
     "size",
     ...layers[0].sharpness.map(({ radius, rho }) => `${radius} ρ ${rho}`),
   ];

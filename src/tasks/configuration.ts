@@ -73,6 +73,8 @@ const settings = {
       z.strictObject({ name: z.literal("stochastic"), from: fraction.default(0.75) }),
     ])
     .optional(),
+  /** Keep the weights of every epoch, for the trajectory in `lowland landscape`. */
+  keepWeights: z.boolean().optional(),
   onNonFinite: z.enum(["stop", "skip"]).default("stop"),
   seed: z.number().int().default(1),
   threads: count.default(() => availableParallelism()),

@@ -105,6 +105,8 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
     onStart?.({ totalSteps, finishedSteps, stepsPerEpoch, batchSize });
 
+    if (configuration.keepWeights && !last) await folder?.keepWeights(0, networkTensors(model, initial));
+
     let failure: NonFiniteError | undefined;
     const finished = await trainingLoop({
       engine,
@@ -136,6 +138,8 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
         epochs.push(record);
         last = { epoch: record, seconds: (last?.seconds ?? 0) + seconds, tensors: await engine.read() };
         folder?.append(record);
+        // Before the checkpoint: what is resumed has the weights of all epochs before.
+        if (configuration.keepWeights) await folder?.keepWeights(epoch.epoch, networkTensors(model, last.tensors));
         await folder?.saveCheckpoint(last);
         onEpoch?.(record);
       },
