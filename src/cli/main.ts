@@ -9,6 +9,7 @@ import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
 import { flatnessCommand } from "./commands/flatness.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { landscapeCommand } from "./commands/landscape.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
 import { interruptedExitCode } from "./interrupt.ts";
@@ -25,9 +26,10 @@ for (const command of [
   trainCommand(),
   compareCommand(),
   evaluateCommand(),
+  flatnessCommand(),
+  landscapeCommand(),
   inspectCommand(),
   exportStepCommand(),
-  flatnessCommand(),
   optimizersCommand(),
   demoCommand(),
 ]) {

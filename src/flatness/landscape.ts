@@ -123,7 +123,9 @@ export interface PrincipalPlane {
  * 2018, section 7.2), by the small Gram matrix of the differences. Throws `UserError` for fewer than two that differ.
  */
 export function principalPlane(differences: readonly Float64Array[]): PrincipalPlane {
-  const { values, vectors } = symmetricEigen(differences.length, (i, j) => dot(differences[i], differences[j]));
+  const { values, vectors } = symmetricEigen(differences.length, (i, j) =>
+    dot(differences[i], differences[j]),
+  );
   const total = values.reduce((sum, value) => sum + Math.max(0, value), 0);
   if (!(values.length >= 2 && values[1] > 1e-12 * total)) {
     throw new UserError(

@@ -1,8 +1,8 @@
 import { unflatten } from "../flatness/parameter-vector.ts";
+import type { LossSurface, Surface } from "../flatness/surface.ts";
 import { loadModel } from "../import/load.ts";
 import { compile } from "../lower/compile.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
-import type { LossSurface, Surface } from "../flatness/surface.ts";
 
 /**
  * Measures BatchNorm's running statistics anew for any weights of a model: the mean of the statistics of the full batches
@@ -14,7 +14,12 @@ export class BatchStatistics {
   private readonly batches: LossSurface["batches"];
   private readonly input: string;
 
-  private constructor(engine: Engine, names: readonly string[], input: string, batches: LossSurface["batches"]) {
+  private constructor(
+    engine: Engine,
+    names: readonly string[],
+    input: string,
+    batches: LossSurface["batches"],
+  ) {
     this.engine = engine;
     this.names = names;
     this.input = input;

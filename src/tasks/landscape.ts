@@ -145,18 +145,20 @@ async function eigenvectorDirections(
   count: number,
   measure: Measure,
 ): Promise<Directions> {
+  let vectors: Float64Array[] = [];
   const { result, tensors } = await measure({
     label: "eigenvectors",
     settings: { count, seed },
     compute: async (own) => {
       const found = await spectrum(surface, { ...own, largest: count, vectors: true, seed });
-      return { values: found.largest, vectors: found.vectors?.largest ?? [] };
+      vectors = found.vectors!.largest;
+      return { values: found.largest };
     },
-    tensors: ({ vectors }) =>
+    tensors: () =>
       Object.fromEntries(
-        vectors.map((data, index) => [
+        vectors.map((vector, index) => [
           String(index),
-          { type: "float64", shape: [data.length], data: data.slice() },
+          { type: "float64", shape: [vector.length], data: vector.slice() },
         ]),
       ),
   });
@@ -177,7 +179,9 @@ async function trajectoryPlane(
   anew: (own: { signal?: AbortSignal }) => TensorsAt | undefined,
 ): Promise<Pick<LandscapeRecord, "axes" | "grid" | "trajectory">> {
   if (run === undefined) {
-    throw new UserError("a trajectory is that of a run; name a run folder that was trained with --keep-weights");
+    throw new UserError(
+      "a trajectory is that of a run; name a run folder that was trained with --keep-weights",
+    );
   }
   const kept = await readEpochWeights(run);
   const differences = kept.map(({ tensors }) => {

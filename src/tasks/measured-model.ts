@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
 import type { MeasuredModel } from "../flatness/results.ts";
 import type { LossSurface } from "../flatness/surface.ts";
-import { loadModel, type TrainableModel } from "../import/load.ts";
+import { loadModel } from "../import/load.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { type ClassificationSurfaceOptions, importedSurface } from "./classification-surface.ts";
 import { parseRun, type RunConfiguration } from "./configuration.ts";
@@ -21,14 +21,13 @@ export interface MeasuredOptions extends Omit<ClassificationSurfaceOptions, "ima
 
 /** A classifier to measure the flatness of, on a stated subset of data. */
 export interface ModelToMeasure {
-  model: TrainableModel;
-  /** The images the surface is of. */
-  dataset: ImageDataset;
   surface: LossSurface;
   /** What results say of themselves. */
   identity: Pick<MeasuredModel, "name" | "model" | "description" | "fingerprints">;
   /** Where results go, unless another folder is named. */
   folder: string;
+  /** The run folder, of a run. */
+  run?: string;
 }
 
 /**
@@ -56,8 +55,6 @@ export async function openModel(
   const surface = importedSurface(model, dataset, { ...options, ...loss, images, name: path });
   const label = run && optimizerLabel(run.configuration.optimizer as Parameters<typeof optimizerLabel>[0]);
   return {
-    model,
-    dataset,
     surface: { ...surface, description: { ...surface.description, set } },
     identity: {
       name: label ? `${found.name}: ${label}` : found.name,
@@ -68,12 +65,18 @@ export async function openModel(
         examples: surface.batches.reduce((sum, { size }) => sum + size, 0),
       },
       fingerprints: {
-        model: fingerprint(await readFile(path), ...arraysOf(model.tensors)),
+        model: await modelFingerprint(path, model.tensors),
         data: fingerprintOf(dataset, images),
       },
     },
+    run: run?.folder,
     folder: run ? run.folder : `${path.replace(/\.onnx$/, "")}.flatness`,
   };
+}
+
+/** SHA-256 of a model's file and of its weights, which may be in files beside it. */
+export async function modelFingerprint(path: string, tensors: Tensors): Promise<string> {
+  return fingerprint(await readFile(path), ...arraysOf(tensors));
 }
 
 /** Where a command keeps the parts of its results. */

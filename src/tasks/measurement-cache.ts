@@ -15,8 +15,8 @@ export interface Part<T extends object> {
   /** Everything that decides the result, besides model and data. */
   settings: object;
   compute: (options: LongComputation) => Promise<T>;
-  /** What of the result is to be kept as tensors beside the JSON, such as eigenvectors. */
-  tensors?: (result: T) => Tensors;
+  /** After it was computed: what is to be kept as tensors beside the JSON, such as eigenvectors. */
+  tensors?: () => Tensors;
 }
 
 /** What came of a part. */
@@ -104,7 +104,7 @@ export class MeasurementCache {
       throw error;
     }
     const taken = seconds();
-    if (tensorsOf) await replaceFile(files.tensors, writeSafetensors(tensorsOf(computed)));
+    if (tensorsOf) await replaceFile(files.tensors, writeSafetensors(tensorsOf()));
     const content = { key, seconds: taken, result: computed };
     await writeJson(files.result, content);
     await rm(files.state, { force: true });

@@ -139,7 +139,8 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
         last = { epoch: record, seconds: (last?.seconds ?? 0) + seconds, tensors: await engine.read() };
         folder?.append(record);
         // Before the checkpoint: what is resumed has the weights of all epochs before.
-        if (configuration.keepWeights) await folder?.keepWeights(epoch.epoch, networkTensors(model, last.tensors));
+        if (configuration.keepWeights)
+          await folder?.keepWeights(epoch.epoch, networkTensors(model, last.tensors));
         await folder?.saveCheckpoint(last);
         onEpoch?.(record);
       },

@@ -129,7 +129,9 @@ export class RunFolder {
  */
 export async function readEpochWeights(path: string): Promise<{ epoch: number; tensors: Tensors }[]> {
   const folder = join(path, epochWeights);
-  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".safetensors")).sort();
+  const names = (await readdir(folder).catch(() => []))
+    .filter((name) => name.endsWith(".safetensors"))
+    .sort();
   if (names.length === 0) {
     throw new UserError(
       `${path} holds no weights of its epochs; train with --keep-weights to have its trajectory`,
