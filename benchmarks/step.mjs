@@ -55,16 +55,19 @@ for (const { engine } of variants) await engine.close();
 
 /** An engine that has a step's program, weights and state; `run` trains it by one step on one batch. */
 async function prepare(dist, method) {
-  const load = (path) => import(pathToFileURL(resolve(dist, path)).href);
-  const { buildModel, initialTensors } = await load("nn/module.js");
-  const { createModel } = await load("nn/models.js");
-  const { softmaxCrossEntropy } = await load("ops/losses.js");
-  const { trainingStep, stateNames } = await load("optim/training-step.js");
-  const { compile } = await load("lower/compile.js");
-  const { OnnxRuntimeEngine } = await load("runtime/onnxruntime.js");
-  const { sgd } = await load("optim/sgd.js");
-  const { sam } = await load("optim/sam.js");
-  const { bilateralSam } = await load("optim/bilateral-sam.js");
+  const {
+    bilateralSam,
+    buildModel,
+    compile,
+    createModel,
+    initialState,
+    initialTensors,
+    openEngine,
+    ops,
+    sam,
+    sgd,
+    trainingStep,
+  } = await import(pathToFileURL(resolve(dist, "index.js")).href);
 
   const directions = { sgd: (base) => base, sam, "bilateral-sam": bilateralSam };
   const optimizer = directions[method](sgd({ momentum: 0.9, weightDecay: 1e-3 }));
@@ -74,23 +77,18 @@ async function prepare(dist, method) {
     training: true,
   });
   const target = model.graph.input("target", "int32", [batch]);
-  const loss = softmaxCrossEntropy(model.logits, target, { labelSmoothing: 0.1 });
+  const loss = ops.softmaxCrossEntropy(model.logits, target, { labelSmoothing: 0.1 });
   const parameters = new Map(model.parameters.map(({ name }) => [name, model.graph.inputs.get(name)]));
-  const step = trainingStep({ loss, parameters, buffers: model.bufferUpdates }, optimizer);
+  const objective = { loss, parameters, buffers: model.bufferUpdates };
 
-  const engine = new OnnxRuntimeEngine({ threads: Number(options.threads) });
-  await engine.load("step", compile(step));
+  const engine = openEngine({ threads: Number(options.threads) });
+  await engine.load("step", compile(trainingStep(objective, optimizer)));
   const start = initialTensors(model, 1);
-  for (const { name, shape } of model.parameters) {
-    for (const state of stateNames(optimizer, name)) {
-      start[state] = { type: "float32", shape, data: new Float32Array(start[name].data.length) };
-    }
-  }
-  await engine.write(start);
+  await engine.write({ ...start, ...initialState(objective, optimizer, start) });
   const pixels = Float32Array.from({ length: batch * channels * height * width }, (_, i) => Math.sin(i * i));
   const scalar = (value) => ({ type: "float32", shape: [], data: Float32Array.of(value) });
   const feeds = () => ({
-    input: { type: "float32", shape: [batch, channels, height, width], data: pixels },
+    input: { type: "float32", shape: [batch, channels, height, width], data: pixels.slice() },
     target: { type: "int32", shape: [batch], data: Int32Array.from({ length: batch }, (_, i) => i % 10) },
     learning_rate: scalar(0.01),
     rho_max: scalar(0.05),

@@ -98,6 +98,8 @@ export {
 export { type SgdOptions, sgd } from "./optim/sgd.ts";
 export { initialState } from "./optim/state.ts";
 export { type Objective, type TrainingStepOptions, trainingStep } from "./optim/training-step.ts";
+// Pictures of what the laboratory measured.
+export { type WrittenFigures, writeMeasurementFigures } from "./report/figures/write.ts";
 export type { Engine, RunOptions, Tensors } from "./runtime/engine.ts";
 export { type EngineOptions, openEngine } from "./runtime/remote.ts";
 export {

@@ -5,6 +5,7 @@ import { add, addAll, mul } from "../ops/arithmetic.ts";
 import { zeros } from "../ops/movement.ts";
 import { operatorRule } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
+import { noGradient } from "./refusal.ts";
 
 /**
  * Derivatives of a scalar for some values of its graph, by reverse accumulation: nodes are visited from the loss
@@ -13,7 +14,7 @@ import { reduceSum } from "../ops/reduction.ts";
  * rules themselves, so it can be differentiated again.
  *
  * Returns one value per entry of `wrt`, of its shape; zeros where the loss does not depend on it.
- * Throws when the loss is not a scalar.
+ * Throws when the loss is not a scalar, and when an operator without a gradient stands on a path.
  */
 export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
   if (loss.shape.length !== 0) {
@@ -34,8 +35,9 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
     const wanted = inputs.map((input) => input !== undefined && active.has(input));
     const incoming = outputs.map((output) => found.get(output));
     if (!wanted.includes(true) || incoming.every((value) => value === undefined)) continue;
-    const rule = operatorRule(node.operator).gradient;
+    const { gradient: rule, refused = [] } = operatorRule(node.operator);
     if (rule === "zero") continue;
+    if (rule === "none" || refused.some((index) => wanted[index])) throw noGradient(node, loss, wrt);
     const results = loss.graph.scoped(node.scope, () =>
       rule({ inputs, outputs, attributes, gradient: incoming[0]!, gradients: incoming, wanted }),
     );

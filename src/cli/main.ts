@@ -7,6 +7,8 @@ import { compareCommand } from "./commands/compare.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
+import { figuresCommand } from "./commands/figures.ts";
+import { finetuneCommand } from "./commands/finetune.ts";
 import { flatnessCommand } from "./commands/flatness.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { landscapeCommand } from "./commands/landscape.ts";
@@ -29,7 +31,9 @@ for (const command of [
   flatnessCommand(),
   landscapeCommand(),
   inspectCommand(),
+  finetuneCommand(),
   exportStepCommand(),
+  figuresCommand(),
   optimizersCommand(),
   demoCommand(),
 ]) {

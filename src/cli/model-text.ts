@@ -57,10 +57,16 @@ function tensorLines(tensors: readonly TensorDescription[], width: number): stri
 }
 
 function operatorLines({ operators }: ModelDescription, { all, width }: ModelTextOptions): string[] {
-  const words = { yes: "yes", zero: "zero", constant: "not needed", none: "✗ none" } as const;
+  const words = {
+    yes: "yes",
+    zero: "zero",
+    constant: "not needed",
+    forward: "✗ forward only",
+    none: "✗ none",
+  } as const;
   const rows = operators.map(({ name, count: times, gradient }) => [name, thousands(times), words[gradient]]);
   // What stands in the way is shown wherever it is in the list.
-  const important = (index: number) => operators[index].gradient === "none";
+  const important = (index: number) => ["forward", "none"].includes(operators[index].gradient);
   return listed([["", "count", "gradient"], ...rows], ["left", "right", "left"], {
     all,
     width,

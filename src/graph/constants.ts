@@ -23,6 +23,8 @@ export function tensorData(values: ArrayLike<number>, shape: Shape, type: DataTy
     case "bool":
     case "uint8":
       return { type, shape, data: Uint8Array.from(values) };
+    case "int8":
+      return { type, shape, data: Int8Array.from(values) };
     default:
       throw new Error(`constants of type ${type} are not built from numbers`);
   }

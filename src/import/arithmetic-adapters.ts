@@ -1,11 +1,11 @@
 import { elementCount, type Value } from "../graph/graph.ts";
-import { add, addAll, mul, neg, sub } from "../ops/arithmetic.ts";
-import { cast, clip, gelu, hardSwish, relu, tanh } from "../ops/elementwise.ts";
+import { add, addAll, mul } from "../ops/arithmetic.ts";
+import { cast } from "../ops/elementwise.ts";
 import { matMul } from "../ops/linear.ts";
 import { reshape } from "../ops/movement.ts";
 import { apply, floatAttribute, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
-import { reduceMean } from "../ops/reduction.ts";
-import { type Adapter, type ImportedNode, stringAttribute } from "./adapter.ts";
+import { layerNormStatistics } from "../ops/statistics-normalization.ts";
+import type { Adapter, ImportedNode } from "./adapter.ts";
 
 /** Many inputs, two at a time. */
 const pairwise: Adapter = (node) => {
@@ -58,6 +58,16 @@ const reduction: Adapter = (node) => {
   return node.build([x, axes], { keepdims: int(intAttribute(node.attributes, "keepdims", 1)) });
 };
 
+/** Mean and 1/deviation are made beside it where they are asked for. */
+const layerNormalization: Adapter = (node) => {
+  const [y] = node.build();
+  if (node.outputCount === 1) return [y];
+  const axis = intAttribute(node.attributes, "axis", -1);
+  const epsilon = floatAttribute(node.attributes, "epsilon", 1e-5);
+  const { mean, inverseDeviation } = layerNormStatistics(node.input(0), axis, epsilon);
+  return [y, mean, inverseDeviation];
+};
+
 export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
   Max: pairwise,
   Min: pairwise,
@@ -66,6 +76,7 @@ export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
   Pow: (node) => node.build([node.input(0), cast(node.input(1), node.input(0).type)]),
   Softmax: softmax,
   LogSoftmax: softmax,
+  LayerNormalization: layerNormalization,
   Identity: (node) => [node.input(0)],
   CastLike: (node) => [cast(node.input(0), node.input(1).type)],
   Sum: (node) => [node.inputs.map((_, index) => node.input(index)).reduce((sum, value) => add(sum, value))],
@@ -76,30 +87,4 @@ export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
       reduction,
     ]),
   ),
-};
-
-/** Operators made of others, for those that src/ops has no rule of their own for. */
-export const decompositions: Readonly<Record<string, Adapter>> = {
-  HardSigmoid: (node) => {
-    const slope = floatAttribute(node.attributes, "alpha", 0.2);
-    return [clip(add(mul(node.input(0), slope), floatAttribute(node.attributes, "beta", 0.5)), 0, 1)];
-  },
-  HardSwish: (node) => [hardSwish(node.input(0))],
-  Gelu: (node) => {
-    const x = node.input(0);
-    if (stringAttribute(node.attributes, "approximate", "none") === "none") return [gelu(x)];
-    const cubic = add(x, mul(mul(mul(x, x), x), 0.044715));
-    return [mul(mul(x, 0.5), add(tanh(mul(cubic, Math.sqrt(2 / Math.PI))), 1))];
-  },
-  PRelu: (node) => [sub(relu(node.input(0)), mul(node.input(1), relu(neg(node.input(0)))))],
-  LayerNormalization: (node) => {
-    const x = node.input(0);
-    const [first] = normalizeAxes("LayerNormalization", x, [intAttribute(node.attributes, "axis", -1)]);
-    const axes = x.shape.flatMap((_, axis) => (axis >= first ? [axis] : []));
-    const centered = sub(x, reduceMean(x, axes, true));
-    const variance = reduceMean(mul(centered, centered), axes, true);
-    const deviation = apply("Sqrt", [add(variance, floatAttribute(node.attributes, "epsilon", 1e-5))])[0];
-    const scaled = mul(apply("Div", [centered, deviation])[0], node.input(1));
-    return [node.inputs[2] ? add(scaled, node.inputs[2]) : scaled];
-  },
 };

@@ -8,6 +8,8 @@ export interface DimensionOptions {
   dimensions?: Readonly<Record<string, number>>;
   /** Size of the first axis of every input whose size the file leaves open and `dimensions` does not give. */
   batchSize?: number;
+  /** Take `batchSize` even where the file states the size of an input's first axis. */
+  anyBatch?: boolean;
 }
 
 /**
@@ -16,7 +18,7 @@ export interface DimensionOptions {
  */
 export function inputType(
   info: ValueInfoProto,
-  { dimensions = {}, batchSize }: DimensionOptions,
+  { dimensions = {}, batchSize, anyBatch = false }: DimensionOptions,
 ): TensorType {
   const subject = `input "${info.name}"`;
   if (info.type?.value.case !== "tensorType") {
@@ -26,7 +28,8 @@ export function inputType(
   if (!shape) throw new UserError(`${subject}: the file states no shape; export the model with one`);
   const sizes = shape.dim.map(({ value }, axis) => {
     const stated = value.case === "dimValue" ? Number(value.value) : undefined;
-    if (stated !== undefined && stated >= 1) return stated;
+    const isFree = anyBatch && axis === 0 && batchSize !== undefined;
+    if (stated !== undefined && stated >= 1 && !isFree) return stated;
     const name = value.case === "dimParam" ? value.value : "";
     const size = Object.hasOwn(dimensions, name) ? dimensions[name] : axis === 0 ? batchSize : undefined;
     if (size === undefined) {

@@ -127,12 +127,6 @@ const evaluators: Readonly<Record<string, Evaluator>> = {
   ReduceProd: reducing((values) => values.reduce((product, value) => product * value, 1)),
   ReduceMax: reducing((values) => values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)),
   ReduceMin: reducing((values) => values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY)),
-  Range: ([start, limit, delta]) => {
-    const count = Math.max(0, Math.ceil((limit.data[0] - start.data[0]) / delta.data[0]));
-    if (!(count <= largest)) return undefined;
-    const data = Array.from({ length: count }, (_, index) => start.data[0] + index * delta.data[0]);
-    return [{ type: start.type, shape: [count], data }];
-  },
   Concat: (inputs, attributes) => {
     const axis = plain(intAttribute(attributes, "axis", 0), inputs[0].shape.length);
     const shape = inputs[0].shape.map((size, index) =>

@@ -5,16 +5,17 @@ import { type AttributeValue, readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, ModelProto, NodeProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { expand } from "../ops/movement.ts";
-import { operatorNames, operatorRule } from "../ops/operator.ts";
+import { differentiabilityOf } from "../ops/operator.ts";
 import "../ops/index.ts";
 import { type Adapter, ImportedNode, type TrainingMode, type TrainingParts } from "./adapter.ts";
-import { arithmeticAdapters, decompositions } from "./arithmetic-adapters.ts";
+import { arithmeticAdapters } from "./arithmetic-adapters.ts";
 import { type DimensionOptions, inputType } from "./dimensions.ts";
 import { fold } from "./fold.ts";
 import { movementAdapters } from "./movement-adapters.ts";
 import { modernized } from "./older-forms.ts";
 import { nodeLabel, nodesInOrder } from "./order.ts";
 import { pathThrough } from "./path.ts";
+import { quantizationAdapters } from "./quantization-adapters.ts";
 import { guessRoles } from "./roles.ts";
 import { trainingAdapters } from "./training-adapters.ts";
 import { isStoredWeight, readWeights } from "./weights.ts";
@@ -52,6 +53,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
   ...movementAdapters,
   ...windowAdapters,
   ...trainingAdapters,
+  ...quantizationAdapters,
 };
 
 /**
@@ -159,17 +161,9 @@ function buildNode(node: NodeProto, building: Building): readonly Value[] {
   });
   const newest = modernized(imported);
   const adapter = adapters[newest.operator];
-  const hasRule = domain === "" && isKnown(newest.operator);
-  if (domain === "" && !hasRule && decompositions[newest.operator])
-    return decompositions[newest.operator](newest);
+  const hasRule = domain === "" && differentiabilityOf(newest.operator) !== undefined;
   if (domain !== "" || !(hasRule || adapterBuildsAll(newest.operator))) throw unknownOperator(node, building);
   return adapter ? adapter(newest) : newest.build();
-}
-
-/** MaxUnpool is one that only `src/lower` builds, in a form of its own. */
-function isKnown(operator: string): boolean {
-  if (operator === "MaxUnpool" || !operatorNames().includes(operator)) return false;
-  return (operatorRule(operator).domain ?? "") === "";
 }
 
 /** Operators that become others, and so need no rule of their own. */

@@ -1,9 +1,9 @@
 import { elementCount, type Value } from "../graph/graph.ts";
 import { concat, expand, reshape } from "../ops/movement.ts";
-import { broadcastShape, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
+import { broadcastShape, int, intAttribute, normalizeAxes, stringAttribute } from "../ops/operator.ts";
 import { pad } from "../ops/padding.ts";
 import { reverse, slice } from "../ops/slicing.ts";
-import { type Adapter, stringAttribute } from "./adapter.ts";
+import type { Adapter } from "./adapter.ts";
 import { reshaped, withOnes } from "./fold.ts";
 
 // Operators that only move numbers, in the form that src/ops builds: axes counted from the front, sizes filled in.

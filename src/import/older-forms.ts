@@ -65,6 +65,7 @@ export function modernized(node: ImportedNode): ImportedNode {
     const attributes = { ...node.attributes, coordinate_transformation_mode: { string: "asymmetric" } };
     return node.with({ inputs: [node.inputs[0], undefined, node.inputs[1]], attributes });
   }
+  if (node.operator === "Scatter") return node.with({ operator: "ScatterElements" });
   const present = (moved[node.operator] ?? []).filter(
     ([attribute, input]) => node.attributes[attribute] !== undefined && node.inputs[input] === undefined,
   );

@@ -2,9 +2,9 @@ import type { Shape, Value } from "../graph/graph.ts";
 import { add } from "../ops/arithmetic.ts";
 import { conv } from "../ops/convolution.ts";
 import { reshape } from "../ops/movement.ts";
-import { int, intAttribute, ints, intsAttribute } from "../ops/operator.ts";
+import { int, intAttribute, ints, intsAttribute, stringAttribute } from "../ops/operator.ts";
 import { pad } from "../ops/padding.ts";
-import { type Adapter, type ImportedNode, stringAttribute, without } from "./adapter.ts";
+import { type Adapter, type ImportedNode, without } from "./adapter.ts";
 
 // Convolutions and pools: `auto_pad` and `ceil_mode` become explicit padding, as all sizes are known.
 

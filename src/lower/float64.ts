@@ -3,12 +3,13 @@ import type { Node, Value } from "../graph/graph.ts";
 import { add, addAll, mul, pow, sub } from "../ops/arithmetic.ts";
 import { equal } from "../ops/comparison.ts";
 import { type Convolution, convolutionOf, readConvolution } from "../ops/convolution.ts";
+import { plainDet } from "../ops/determinant.ts";
 import { abs, cast } from "../ops/elementwise.ts";
 import { matMul, transposeLast } from "../ops/linear.ts";
 import { concat, expand, reshape } from "../ops/movement.ts";
 import { apply, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
 import { pad } from "../ops/padding.ts";
-import { inverseCounts, readPool } from "../ops/pooling.ts";
+import { inverseCounts, plainMaxUnpool, readPool } from "../ops/pooling.ts";
 import { reduceMax, reduceMean, reduceSum } from "../ops/reduction.ts";
 import { plainResize } from "../ops/resize.ts";
 import { insertZeros, slice } from "../ops/slicing.ts";
@@ -59,6 +60,8 @@ export const float64Rules: Record<string, LoweringRule> = {
       (inputs, { attributes }) => [plainNormalization(operator, inputs, attributes)],
     ]),
   ),
+  Det: ([x]) => [plainDet(x)],
+  MaxUnpool: ([x, places], { outputs }) => [plainMaxUnpool(x, places, outputs[0].shape)],
   LRN: ([x], { attributes }) => [plainLrn(x, attributes)],
   Resize: (inputs, { attributes }) => [plainResize(inputs, attributes)],
   GlobalMaxPool: ([x]) => [reduceMax(x, x.shape.map((_, axis) => axis).slice(2), true)],

@@ -1,21 +1,8 @@
 import { constantNumbers, int64Vector } from "../graph/constants.ts";
-import { elementCount, type Node, type Value } from "../graph/graph.ts";
-import { gatherElements } from "../ops/indexing.ts";
+import type { Node, Value } from "../graph/graph.ts";
 import { reshape } from "../ops/movement.ts";
-import { apply, defineOperator, ints } from "../ops/operator.ts";
+import { apply, ints } from "../ops/operator.ts";
 import { readPool } from "../ops/pooling.ts";
-
-// Zeros of a given shape, with each number of the first input at the place the second names, counted in the
-// flattened result. Places must not repeat.
-defineOperator("MaxUnpool", {
-  since: 11,
-  infer: ([x, , shape]) => [{ type: x!.type, shape: constantNumbers(shape)! }],
-  gradient: ({ inputs: [x, places], gradient }) => {
-    const count = [elementCount(x.shape)];
-    const flat = reshape(gradient, [elementCount(gradient.shape)]);
-    return [reshape(gatherElements(flat, reshape(places, count), 0), x.shape), undefined, undefined];
-  },
-});
 
 /**
  * The gradient of a MaxPool is scattered to where each maximum stood. Where windows do not overlap no place is named

@@ -16,8 +16,8 @@ export interface ParameterInfo {
 export interface BufferInfo {
   name: string;
   shape: Shape;
-  /** What every element starts as. */
-  initial: number;
+  /** What every element starts as, or each of them. */
+  initial: number | ArrayLike<number>;
 }
 
 /** Builds its part of the network: from an input to an output, asking `scope` for what it needs. */
@@ -48,7 +48,7 @@ export class Scope {
   }
 
   /** State of the layer that is not trained, such as running statistics. */
-  buffer(name: string, shape: Shape, initial: number): Value {
+  buffer(name: string, shape: Shape, initial: BufferInfo["initial"]): Value {
     return this.model.buffer({ name: this.full(name), shape, initial });
   }
 
@@ -135,7 +135,11 @@ export function initialTensors(
     ]),
     ...model.buffers.map(({ name, shape, initial }) => [
       name,
-      tensorData(new Float64Array(elementCount(shape)).fill(initial), shape, type),
+      tensorData(
+        typeof initial === "number" ? new Float64Array(elementCount(shape)).fill(initial) : initial,
+        shape,
+        type,
+      ),
     ]),
   ]);
 }

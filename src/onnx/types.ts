@@ -36,6 +36,11 @@ export function dataTypeName(number: number, subject: string): DataType {
   return name;
 }
 
+/** Whether numbers of a type are real ones, which can be differentiated. */
+export function isFloat(type: DataType): boolean {
+  return type === "float32" || type === "float64" || type === "float16" || type === "bfloat16";
+}
+
 /**
  * Of every data type: its number in a file, its bits as stored, the array it becomes here (none: strings), the typed
  * list of TensorProto that may hold it instead of raw_data, and how many numbers make an element where that is not 1.

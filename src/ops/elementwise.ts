@@ -1,5 +1,5 @@
 import type { Attributes, TensorType, Value } from "../graph/graph.ts";
-import { type DataType, dataTypeName, dataTypeNumber } from "../onnx/types.ts";
+import { type DataType, dataTypeName, dataTypeNumber, isFloat } from "../onnx/types.ts";
 import { add, div, mul, neg, reciprocal, sub } from "./arithmetic.ts";
 import { and, greater, greaterOrEqual, less, lessOrEqual, where } from "./comparison.ts";
 import {
@@ -161,10 +161,6 @@ export function clip(x: Value, low: number, high: number): Value {
 export function cast(x: Value, type: DataType): Value {
   if (x.type === type) return x;
   return apply("Cast", [x], { to: int(dataTypeNumber(type)) })[0];
-}
-
-function isFloat(type: DataType): boolean {
-  return type === "float32" || type === "float64" || type === "float16" || type === "bfloat16";
 }
 
 function sameAsInput([x]: readonly (Value | undefined)[]): TensorType[] {

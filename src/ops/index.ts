@@ -45,6 +45,7 @@ export {
 } from "./elementwise.ts";
 export { gather, gatherElements, oneHot, scatterAdd, topK } from "./indexing.ts";
 export { cumulativeSum, depthToSpace, spaceToDepth, split, tile, triangle } from "./layout.ts";
+export { type LikelihoodOptions, negativeLogLikelihood } from "./likelihood.ts";
 export { gemm, linear, matMul, transposeLast } from "./linear.ts";
 export { type CrossEntropyOptions, type LabelSmoothingKind, softmaxCrossEntropy } from "./losses.ts";
 export { concat, expand, flatten, reshape, transpose, zeros } from "./movement.ts";
@@ -66,7 +67,20 @@ export {
   reduceSum,
   reduceSumSquare,
 } from "./reduction.ts";
+
+import "./deformable-convolution.ts";
+import "./attention.ts";
+import "./generators.ts";
+import "./integers.ts";
+import "./selection.ts";
+import "./recurrent.ts";
+
+export { det } from "./determinant.ts";
+
+export { affineGrid, gridSample } from "./grid-sample.ts";
+export type { Interpolation } from "./interpolation.ts";
 export { type ResizeOptions, resize } from "./resize.ts";
+export { type RoiAlignOptions, roiAlign } from "./roi-align.ts";
 export { insertZeros, reverse, type SliceRange, slice } from "./slicing.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
 export { groupNorm, instanceNorm, layerNorm, rmsNorm } from "./statistics-normalization.ts";

@@ -91,7 +91,7 @@ defineOperator("Gather", {
     if (axis === 0) {
       const rows = reshape(gradient, [taken, ...after]);
       return [
-        scatterNd(zeros(x.graph, x.shape, x.type), reshape(indices, [taken, 1]), rows, "add"),
+        scatterNd(zeros(x.graph, x.shape, x.type), cast(reshape(indices, [taken, 1]), "int64"), rows, "add"),
         undefined,
       ];
     }
@@ -236,6 +236,35 @@ export function topK(x: Value, k: number, axis = -1, largest = true): { values: 
   const attributes = { axis: int(axis), largest: int(largest ? 1 : 0) };
   const [values, indices] = apply("TopK", [x, int64Vector(x.graph, [k])], attributes);
   return { values, indices };
+}
+
+// Each sequence's first `length` elements turned around in time: its own inverse, and so its own gradient.
+defineOperator("ReverseSequence", {
+  since: 10,
+  infer: ([x, lengths], attributes) => {
+    const batch = intAttribute(attributes, "batch_axis", 1);
+    if (lengths!.type !== "int64" || !sameShape(lengths!.shape, [x!.shape[batch]])) {
+      throw operatorError(
+        "ReverseSequence",
+        x!,
+        `lengths are ${describe(lengths!)}; ${describe(x!)} wants int64 [${x!.shape[batch]}], one for each of axis ${batch}`,
+      );
+    }
+    return [x!];
+  },
+  gradient: ({ inputs: [, lengths], attributes, gradient }) => [
+    apply("ReverseSequence", [gradient, lengths], attributes)[0],
+    undefined,
+  ],
+});
+
+/** The first `lengths` (int64, one for each of the batch) elements along the time axis in the opposite order; one axis is 0, the other 1. */
+export function reverseSequence(
+  x: Value,
+  lengths: Value,
+  { timeAxis = 0, batchAxis = 1 }: { timeAxis?: number; batchAxis?: number } = {},
+): Value {
+  return apply("ReverseSequence", [x, lengths], { time_axis: int(timeAxis), batch_axis: int(batchAxis) })[0];
 }
 
 /** indices with the coordinates of the first `batch` axes put before each point. */

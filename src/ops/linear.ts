@@ -18,16 +18,7 @@ defineOperator("MatMul", {
   infer: ([a, b]): TensorType[] => {
     const [left, right] = [a!, b!];
     const type = requireSameType("MatMul", [left, right]);
-    const [rows, columns] = [asRows(left.shape), asColumns(right.shape)];
-    if (left.shape.length < 1 || right.shape.length < 1 || rows.at(-1) !== columns.at(-2)) {
-      throw operatorError("MatMul", left, `cannot multiply ${describe(left)} by ${describe(right)}`);
-    }
-    const batch = broadcastShape(
-      "MatMul",
-      { ...left, shape: rows.slice(0, -2) },
-      { ...right, shape: columns.slice(0, -2) },
-    );
-    return [{ type, shape: [...batch, ...left.shape.slice(-2, -1), ...right.shape.slice(-2).slice(1)] }];
+    return [{ type, shape: productShape("MatMul", left, right) }];
   },
   gradient: ({ inputs: [a, b], gradient, wanted }) => {
     const [rows, columns] = [reshape(a, asRows(a.shape)), reshape(b, asColumns(b.shape))];
@@ -43,6 +34,20 @@ defineOperator("MatMul", {
     ];
   },
 });
+
+/** The shape of a matrix product. Throws where the two do not fit. */
+export function productShape(operator: string, left: Value, right: Value): Shape {
+  const [rows, columns] = [asRows(left.shape), asColumns(right.shape)];
+  if (left.shape.length < 1 || right.shape.length < 1 || rows.at(-1) !== columns.at(-2)) {
+    throw operatorError(operator, left, `cannot multiply ${describe(left)} by ${describe(right)}`);
+  }
+  const batch = broadcastShape(
+    operator,
+    { ...left, shape: rows.slice(0, -2) },
+    { ...right, shape: columns.slice(0, -2) },
+  );
+  return [...batch, ...left.shape.slice(-2, -1), ...right.shape.slice(-2).slice(1)];
+}
 
 const asRows = (shape: Shape): Shape => (shape.length === 1 ? [1, ...shape] : shape);
 const asColumns = (shape: Shape): Shape => (shape.length === 1 ? [...shape, 1] : shape);

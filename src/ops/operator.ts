@@ -35,17 +35,72 @@ export interface OperatorRule {
   readonly infer: (inputs: readonly (Value | undefined)[], attributes: Attributes) => readonly TensorType[];
   /**
    * dL/d(each input), built from operators that have gradient rules themselves; undefined where there is none.
-   * `"zero"` is for operators that are constant almost everywhere (comparisons, signs, indices).
+   * `"zero"` is for operators that are constant almost everywhere (comparisons, signs, indices), `"none"` for those that
+   * are not differentiated here: a loss behind one that a parameter leads to is refused.
    */
-  readonly gradient: "zero" | ((context: GradientContext) => readonly (Value | undefined)[]);
+  readonly gradient: "zero" | "none" | ((context: GradientContext) => readonly (Value | undefined)[]);
+  /** The inputs that a loss behind is refused for, as with `"none"`, if a parameter leads to them. */
+  readonly refused?: readonly number[];
+}
+
+/** An operator of ONNX that is built from others here, and has their gradients. No node of it is ever in a graph. */
+export interface Composition {
+  /** The opset that has the newest of the forms that are understood. */
+  readonly since: number;
+  /** `"zero"` where the outputs are constants or indices. Otherwise the gradient is that of what it is built from. */
+  readonly gradient?: "zero";
+  /** The outputs, or the first of them that `outputCount` asks for. Throws `UserError` on inputs that do not fit. */
+  readonly build: (
+    inputs: readonly (Value | undefined)[],
+    attributes: Attributes,
+    outputCount: number,
+  ) => readonly Value[];
 }
 
 const rules = new Map<string, OperatorRule>();
+const compositions = new Map<string, Composition>();
 
 /** Enters an operator into the registry: its shape rule and its gradient rule, side by side. */
 export function defineOperator(operator: string, rule: OperatorRule): void {
-  if (rules.has(operator)) throw new Error(`operator ${operator} is defined twice`);
+  requireNew(operator);
   rules.set(operator, rule);
+}
+
+/** Enters an operator that is built from others. */
+export function composeOperator(operator: string, composition: Composition): void {
+  requireNew(operator);
+  compositions.set(operator, composition);
+}
+
+function requireNew(operator: string): void {
+  if (rules.has(operator) || compositions.has(operator)) {
+    throw new Error(`operator ${operator} is defined twice`);
+  }
+}
+
+/** The opset that has the newest form of an operator that is understood; undefined for operators of `training`. */
+export function opsetOf(operator: string): number | undefined {
+  const composition = compositions.get(operator);
+  if (composition) return composition.since;
+  const { since, domain } = operatorRule(operator);
+  return domain === "training" ? undefined : since;
+}
+
+/**
+ * What comes back through an operator of ONNX: a gradient, nothing because it is constant almost everywhere, or nothing
+ * because it is not differentiated here. Undefined where it is not known.
+ */
+export function differentiabilityOf(operator: string): "yes" | "zero" | "none" | undefined {
+  const composition = compositions.get(operator);
+  if (composition) return composition.gradient ?? "yes";
+  const rule = rules.get(operator);
+  if (!rule || rule.domain === "training") return undefined;
+  return typeof rule.gradient === "string" ? rule.gradient : "yes";
+}
+
+/** How an operator is built from others, if it is. */
+export function compositionOf(operator: string): Composition | undefined {
+  return compositions.get(operator);
 }
 
 export function operatorRule(operator: string): OperatorRule {
@@ -57,15 +112,21 @@ export function operatorRule(operator: string): OperatorRule {
 
 /** All operators in alphabetical order. */
 export function operatorNames(): string[] {
-  return [...rules.keys()].sort();
+  return [...rules.keys(), ...compositions.keys()].sort();
 }
 
-/** Adds an operator to the graph of its inputs, its output types found by its shape rule. */
+/**
+ * Adds an operator to the graph of its inputs, its output types found by its shape rule; one that is made of others
+ * becomes those, with as many outputs as are asked for.
+ */
 export function apply(
   operator: string,
   inputs: readonly (Value | undefined)[],
   attributes: Attributes = {},
+  outputCount = 1,
 ): readonly Value[] {
+  const composition = compositions.get(operator);
+  if (composition) return composition.build(inputs, attributes, outputCount);
   const rule = operatorRule(operator);
   const graph = inputs.find((input) => input !== undefined)!.graph;
   const outputs = rule.infer(inputs, attributes);
@@ -170,7 +231,25 @@ export function floatAttribute(attributes: Attributes, name: string, fallback: n
   return value && "float" in value ? value.float : fallback;
 }
 
+export function floatsAttribute(
+  attributes: Attributes,
+  name: string,
+  fallback: readonly number[],
+): readonly number[] {
+  const value = attributes[name];
+  return value && "floats" in value ? value.floats : fallback;
+}
+
 export function stringAttribute(attributes: Attributes, name: string, fallback: string): string {
   const value = attributes[name];
   return value && "string" in value ? value.string : fallback;
+}
+
+export function stringsAttribute(
+  attributes: Attributes,
+  name: string,
+  fallback: readonly string[],
+): readonly string[] {
+  const value = attributes[name];
+  return value && "strings" in value ? value.strings : fallback;
 }

@@ -5,7 +5,9 @@ import { scatterAdd } from "./indexing.ts";
 import { expand, reshape, zeros } from "./movement.ts";
 import {
   apply,
+  composeOperator,
   defineOperator,
+  intsAttribute,
   normalizeAxes,
   operatorError,
   requireConstant,
@@ -72,6 +74,28 @@ export function pad(
   const settings: Attributes = mode === "constant" ? {} : { mode: { string: mode } };
   return apply("Pad", [x, int64Vector(x.graph, amounts), undefined], settings)[0];
 }
+
+// Each axis cut or padded to a size on both ends; where that does not go evenly, one more element at the end is padded, or
+// one fewer at the front cut.
+composeOperator("CenterCropPad", {
+  since: 18,
+  build: ([x, shape], attributes) => {
+    const sizes = requireConstant("CenterCropPad", x!, shape, "sizes");
+    const axes = intsAttribute(
+      attributes,
+      "axes",
+      x!.shape.map((_, axis) => axis),
+    ).map((axis) => normalizeAxes("CenterCropPad", x!, [axis])[0]);
+    const before = x!.shape.map(() => 0);
+    const after = x!.shape.map(() => 0);
+    for (const [index, axis] of axes.entries()) {
+      const added = sizes[index] - x!.shape[axis];
+      before[axis] = Math.trunc(added / 2);
+      after[axis] = added - before[axis];
+    }
+    return [pad(x!, before, after)];
+  },
+});
 
 /** Each axis of the padded gradient added up to where its elements came from. */
 function foldBack(gradient: Value, shape: Shape, before: readonly number[], mode: PadMode): Value {

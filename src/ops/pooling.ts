@@ -1,5 +1,13 @@
 import { tensorData } from "../graph/constants.ts";
-import { type Attributes, elementCount, type Shape, type TensorType, type Value } from "../graph/graph.ts";
+import {
+  type Attributes,
+  describe,
+  elementCount,
+  type Shape,
+  sameShape,
+  type TensorType,
+  type Value,
+} from "../graph/graph.ts";
 import { div, mul, pow } from "./arithmetic.ts";
 import { equal } from "./comparison.ts";
 import {
@@ -10,10 +18,20 @@ import {
   requireWindow,
 } from "./convolution.ts";
 import { abs, cast, sign } from "./elementwise.ts";
-import { scatterAdd } from "./indexing.ts";
+import { gatherElements, scatterAdd } from "./indexing.ts";
 import { expand, reshape, zeros } from "./movement.ts";
-import { apply, defineOperator, int, intAttribute, ints, intsAttribute, operatorError } from "./operator.ts";
-import { reduceSum } from "./reduction.ts";
+import {
+  apply,
+  composeOperator,
+  defineOperator,
+  int,
+  intAttribute,
+  ints,
+  intsAttribute,
+  operatorError,
+  requireConstant,
+} from "./operator.ts";
+import { reduceL1, reduceL2, reduceSum } from "./reduction.ts";
 
 export interface PoolOptions {
   /** Default: the kernel, as in PyTorch. */
@@ -114,6 +132,58 @@ defineOperator("LpPool", {
     return [mul(spread, mul(pow(abs(x), p - 1), sign(x)))];
   },
 });
+
+composeOperator("GlobalLpPool", {
+  since: 2,
+  build: ([x], attributes) => {
+    const p = intAttribute(attributes, "p", 2);
+    const axes = x!.shape.map((_, axis) => axis).slice(2);
+    if (p === 1) return [reduceL1(x!, axes, true)];
+    if (p === 2) return [reduceL2(x!, axes, true)];
+    return [pow(reduceSum(pow(abs(x!), p), axes, true), 1 / p)];
+  },
+});
+
+// Zeros, with each number of x at the place that `places` names, counted in the flattened result. Where a place is named
+// twice it is not defined which number it has.
+defineOperator("MaxUnpool", {
+  since: 11,
+  infer: ([x, places, shape], attributes) => {
+    if (!sameShape(x!.shape, places!.shape) || places!.type !== "int64") {
+      throw operatorError(
+        "MaxUnpool",
+        x!,
+        `places ${describe(places!)} do not go with ${describe(x!)}; int64 of the same shape is wanted`,
+      );
+    }
+    const asked = shape && requireConstant("MaxUnpool", x!, shape, "output_shape");
+    return [{ type: x!.type, shape: asked ?? unpooledShape(x!, attributes) }];
+  },
+  gradient: ({ inputs: [x, places], gradient }) => {
+    const count = [elementCount(x.shape)];
+    const flat = reshape(gradient, [elementCount(gradient.shape)]);
+    return [reshape(gatherElements(flat, reshape(places, count), 0), x.shape), undefined, undefined];
+  },
+});
+
+/** What MaxUnpool computes, without its kernel. */
+export function plainMaxUnpool(x: Value, places: Value, shape: Shape): Value {
+  const count = [elementCount(x.shape)];
+  const origin = zeros(x.graph, [elementCount(shape)], x.type);
+  return reshape(scatterAdd(origin, reshape(places, count), reshape(x, count), 0), shape);
+}
+
+function unpooledShape(x: Value, attributes: Attributes): number[] {
+  const size = x.shape.slice(2);
+  const { strides, pads } = completeConvolution({}, size.length);
+  const kernel = intsAttribute(attributes, "kernel_shape", []);
+  const steps = intsAttribute(attributes, "strides", strides);
+  const cut = intsAttribute(attributes, "pads", pads);
+  const spread = size.map(
+    (length, axis) => (length - 1) * steps[axis] + kernel[axis] - cut[axis] - cut[axis + size.length],
+  );
+  return [...x.shape.slice(0, 2), ...spread];
+}
 
 /** What each window's number gives to all that the window sees, added up. */
 function spreadWindows(gradient: Value, x: Value, attributes: Attributes): Value {

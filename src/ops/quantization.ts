@@ -18,7 +18,7 @@ defineOperator("QuantizeLinear", {
     requireScale("QuantizeLinear", x!, scale!, attributes);
     return [{ type: zero?.type ?? "uint8", shape: x!.shape }];
   },
-  gradient: "zero",
+  gradient: "none",
 });
 
 defineOperator("DequantizeLinear", {
@@ -33,6 +33,7 @@ defineOperator("DequantizeLinear", {
     const centered = zero ? sub(whole, reshape(cast(zero, scale.type), wide)) : whole;
     return [undefined, reshape(sumToShape(mul(gradient, centered), wide), scale.shape), undefined];
   },
+  refused: [0],
 });
 
 // d/d(scale) of (q − zero)·scale with q let through: (q − zero) − x/scale within range, q − zero outside (Esser et al.

@@ -7,13 +7,15 @@ import {
   type TensorType,
   type Value,
 } from "../graph/graph.ts";
-import { add, mul, pow, reciprocal, square, sub, sumToShape } from "./arithmetic.ts";
+import { add, div, mul, pow, reciprocal, square, sub, sumToShape } from "./arithmetic.ts";
+import { greater, where } from "./comparison.ts";
 import { sqrt } from "./elementwise.ts";
 import { matMul, transposeLast } from "./linear.ts";
 import { reshape } from "./movement.ts";
 import {
   apply,
   broadcastShape,
+  composeOperator,
   defineOperator,
   float,
   floatAttribute,
@@ -25,7 +27,7 @@ import {
   operatorError,
   requireSameType,
 } from "./operator.ts";
-import { reduceMean } from "./reduction.ts";
+import { reduceL1, reduceL2, reduceMean } from "./reduction.ts";
 
 // Normalisation of each example by its own statistics.
 //
@@ -185,6 +187,18 @@ defineOperator("MeanVarianceNormalization", {
   gradient: gradientOf("MeanVarianceNormalization"),
 });
 
+// x over its p-norm along an axis; where that is 0 x stays 0.
+composeOperator("LpNormalization", {
+  since: 22,
+  build: ([x], attributes) => {
+    const [axis] = normalizeAxes("LpNormalization", x!, [intAttribute(attributes, "axis", -1)]);
+    const p = intAttribute(attributes, "p", 2);
+    if (p !== 1 && p !== 2) throw operatorError("LpNormalization", x!, `p is ${p}; it has to be 1 or 2`);
+    const norm = (p === 1 ? reduceL1 : reduceL2)(x!, [axis], true);
+    return [div(x!, where(greater(norm, 0), norm, 1))];
+  },
+});
+
 // y = x·s^(−β) with s = bias + α/size·Bx², B the 0-1 matrix that sums over neighbouring channels. So
 //   dx = dy·s^(−β) − 2αβ/size·x·Bᵀ(dy·x·s^(−β − 1)). Krizhevsky, Sutskever & Hinton 2012.
 defineOperator("LRN", {
@@ -227,6 +241,13 @@ function readLrn(x: Value, attributes: Attributes) {
 /** Normalises over the axes from `axis` on, then scales and shifts by tensors that stretch to x: PyTorch's `layer_norm`. */
 export function layerNorm(x: Value, scale: Value, bias?: Value, axis = -1, epsilon = 1e-5): Value {
   return apply("LayerNormalization", [x, scale, bias], { axis: int(axis), epsilon: float(epsilon) })[0];
+}
+
+/** Mean and 1/√(variance + ε) that `layerNorm` takes, with size 1 in place of the axes from `axis` on. */
+export function layerNormStatistics(x: Value, axis = -1, epsilon = 1e-5) {
+  const axes = lastAxes("LayerNormalization", x, { axis: int(axis) });
+  const { inverse } = standardize({ x, axes, epsilon, centered: true });
+  return { mean: reduceMean(x, axes, true), inverseDeviation: inverse };
 }
 
 /** x over the root of its mean square over the axes from `axis` on, times a scale; needs opset 23. */

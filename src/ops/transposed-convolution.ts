@@ -1,4 +1,12 @@
-import { type Attributes, describe, sameShape, type TensorType, type Value } from "../graph/graph.ts";
+import { tensorData } from "../graph/constants.ts";
+import {
+  type Attributes,
+  describe,
+  elementCount,
+  sameShape,
+  type TensorType,
+  type Value,
+} from "../graph/graph.ts";
 import {
   allButChannels,
   type Convolution,
@@ -7,15 +15,19 @@ import {
   conv,
   convolutionAttributes,
   convWeightGradient,
+  outputSize,
   readConvolution,
   requireWindow,
 } from "./convolution.ts";
+import { expand, reshape } from "./movement.ts";
 import {
   apply,
+  composeOperator,
   defineOperator,
   ints,
   intsAttribute,
   operatorError,
+  requireConstant,
   requireSameType,
   stringAttribute,
 } from "./operator.ts";
@@ -102,6 +114,49 @@ export function convTranspose(
     kernel_shape: ints(weight.shape.slice(2)),
     ...(outputPadding ? { output_padding: ints(outputPadding) } : {}),
   })[0];
+}
+
+// Blocks put back where they were cut out, and added up where they overlap: a transposed convolution of each channel's
+// block places with the kernel that has a single one at each place.
+composeOperator("Col2Im", {
+  since: 18,
+  build: ([x, imageShape, blockShape], attributes) => {
+    const image = requireConstant("Col2Im", x!, imageShape, "image_shape");
+    const block = requireConstant("Col2Im", x!, blockShape, "block_shape");
+    return [columnsToImage(x!, image, block, attributes)];
+  },
+});
+
+function columnsToImage(
+  x: Value,
+  image: readonly number[],
+  block: readonly number[],
+  attributes: Attributes,
+) {
+  const [count, rows] = x.shape;
+  const taps = elementCount(block);
+  const window = readConvolution(attributes, image.length);
+  const size = outputSize(image, block, window);
+  if (x.shape.length !== 3 || rows % taps !== 0 || elementCount(size) !== x.shape[2]) {
+    throw operatorError(
+      "Col2Im",
+      x,
+      `${describe(x)} does not hold blocks of [${block.join(", ")}] of an image [${image.join(", ")}]; [N, C·${taps}, ${elementCount(size)}] is wanted`,
+    );
+  }
+  const channels = rows / taps;
+  const one = Array.from({ length: taps * taps }, (_, index) =>
+    Number(Math.floor(index / taps) === index % taps),
+  );
+  const kernel = x.graph.constant(tensorData(one, [1, taps, 1, ...block], x.type));
+  const weight = reshape(expand(kernel, [channels, taps, 1, ...block]), [rows, 1, ...block]);
+  const settings: Convolution = { ...window, group: channels };
+  const natural = { ...convolutionAttributes(settings), kernel_shape: ints(block) };
+  const blocks = reshape(x, [count, rows, ...size]);
+  const reached = readTransposed(blocks, weight, natural).size;
+  const missing = image.map((length, axis) => length - reached[axis]);
+  const attributesOf = { ...natural, output_padding: ints(missing) };
+  return apply("ConvTranspose", [blocks, weight], attributesOf)[0];
 }
 
 /**

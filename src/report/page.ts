@@ -1,7 +1,7 @@
 /** The page's HTML. Every string from outside passes `escapeHtml` or `inlineJson`. */
-import { createHash } from "node:crypto";
 import { type ChartSection, chartSections, type Panel } from "./charts.ts";
 import { columnsOf, sharpnessBasis, sharpnessNote, statusNote } from "./columns.ts";
+import { contentPolicy } from "./content-policy.ts";
 import { reportData } from "./data.ts";
 import { describe } from "./description.ts";
 import { escapeHtml, inlineJson, inlineScript } from "./escape.ts";
@@ -72,12 +72,6 @@ ${scripts.map((script) => `<script>${script}</script>`).join("\n")}
 </body>
 </html>
 `;
-}
-
-/** Nothing may be loaded, and only the two scripts of this page may run. */
-function contentPolicy(scripts: string[]): string {
-  const hashes = scripts.map((script) => `'sha256-${createHash("sha256").update(script).digest("base64")}'`);
-  return `default-src 'none'; script-src ${hashes.join(" ")}; style-src 'unsafe-inline'; img-src data: blob:`;
 }
 
 function resultsTable(runs: Run[]): string {

@@ -5,6 +5,7 @@ import { parse } from "../common/schema.ts";
 import { datasetNames } from "../data/dataset.ts";
 import { modelNames } from "../nn/models.ts";
 import { parameterKinds, perturbChoices } from "../optim/parameter-groups.ts";
+import { normalizations } from "./image-input.ts";
 import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 
 // A run as one document. The schema is complete: parsing fills every default in, so that the document written to
@@ -25,7 +26,29 @@ const parameterGroup = z.strictObject({
   frozen: z.boolean().optional(),
 });
 
-const settings = {
+const names = z.union([z.string(), z.array(z.string())]);
+
+/** A network that comes as an ONNX file. */
+const importedModel = z.strictObject({
+  file: z.string(),
+  /** Give the last linear layer so many classes, drawn anew. Left out: as many as the data have, where they differ. */
+  classes: count.min(2).optional(),
+  /** That layer's node, where it is not found. */
+  head: z.string().optional(),
+  /** The output with the logits, where there are several. */
+  output: z.string().optional(),
+  /** Names of the parameters that train, and of those that do not. */
+  trainable: names.optional(),
+  frozen: names.optional(),
+  batchNormalization: z.enum(["batch", "frozen"]).default("batch"),
+  dropout: z.boolean().default(true),
+  /** Sizes of axes that the file leaves open; of the image's, the data's own when left out. */
+  dimensions: z.record(z.string(), count).default({}),
+  normalization: z.enum(normalizations).default("dataset"),
+});
+
+/** A run's settings without what makes runs of one study differ: the optimizer and the seed. */
+export const sharedSettings = {
   data: z.enum(datasetNames).default("fashion-mnist"),
   /** Number of training images, drawn by the seed; all when left out. */
   limit: count.optional(),
@@ -39,7 +62,7 @@ const settings = {
       cutout: z.strictObject({ size: count, probability: fraction.default(0.5) }).optional(),
     })
     .default({}),
-  model: z.enum(modelNames).default("mlp"),
+  model: z.union([z.enum(modelNames), importedModel]).default("mlp"),
   /** A safetensors file to start from, instead of drawing the weights; `except`: names that are drawn all the same. */
   weights: z
     .union([
@@ -47,7 +70,6 @@ const settings = {
       z.strictObject({ file: z.string(), except: z.union([z.string(), z.array(z.string())]).default([]) }),
     ])
     .optional(),
-  optimizer: optimizerSettings.prefault({ method: "bilateral-sam" }),
   learningRate: positive.default(0.05),
   schedule: scheduleSettings.default({ name: "cosine" }),
   epochs: count.default(20),
@@ -76,10 +98,18 @@ const settings = {
   /** Keep the weights of every epoch, for the trajectory in `lowland landscape`. */
   keepWeights: z.boolean().optional(),
   onNonFinite: z.enum(["stop", "skip"]).default("stop"),
-  seed: z.number().int().default(1),
   threads: count.default(() => availableParallelism()),
   /** The one-step sharpness measured after every epoch, on the first images of the training set. */
   sharpness: z.strictObject({ rho: positive.default(0.05), images: count.default(1000) }).prefault({}),
+};
+
+/** A seed decides initial weights, subset, label noise, order and augmentation. */
+export const seedSetting = z.number().int();
+
+const settings = {
+  ...sharedSettings,
+  optimizer: optimizerSettings.prefault({ method: "bilateral-sam" }),
+  seed: seedSetting.default(1),
 };
 
 /** Names of runs, which become folders. */
@@ -99,6 +129,7 @@ const comparisonSchema = z.strictObject({
 });
 
 export type RunConfiguration = z.infer<typeof runSchema>;
+export type ImportedModelSettings = z.infer<typeof importedModel>;
 /** What a person writes: every setting may be left out. */
 export type RunSettings = z.input<typeof runSchema>;
 export type ComparisonSettings = z.input<typeof comparisonSchema>;

@@ -239,11 +239,7 @@ function withoutGradient(
   const nodes = nodesOf(logits.values());
   const reached = new Set<Value>(logits.values());
   for (const node of nodes.toReversed()) {
-    if (
-      operatorRule(node.operator).gradient === "zero" ||
-      !node.outputs.some((output) => reached.has(output))
-    )
-      continue;
+    if (!comesBack(node.operator) || !node.outputs.some((output) => reached.has(output))) continue;
     for (const input of node.inputs) if (input) reached.add(input);
   }
   const found = new Map<string, Blocker>();
@@ -255,7 +251,7 @@ function withoutGradient(
     const wall = nodes.find((node) => {
       if (!node.inputs.some((input) => input && behind.has(input))) return false;
       for (const output of node.outputs) behind.add(output);
-      return operatorRule(node.operator).gradient === "zero";
+      return !comesBack(node.operator);
     });
     const key = wall ? `${wall.scope} ${wall.operator}` : "";
     const blocker = ofNode.get(key) ?? {
@@ -271,6 +267,10 @@ function withoutGradient(
     found.set(name, blocker);
   }
   return found;
+}
+
+function comesBack(operator: string): boolean {
+  return typeof operatorRule(operator).gradient !== "string";
 }
 
 function nodeNames({ node }: GraphProto): Map<string, string> {

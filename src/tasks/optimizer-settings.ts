@@ -54,6 +54,8 @@ const base = z
   )
   .prefault({ name: "sgd" });
 
+export { base as baseSettings };
+
 const radius = z.union([
   nonNegative,
   z.strictObject({ name: z.literal("constant"), value: nonNegative }),

@@ -81,6 +81,22 @@ export class RunFolder {
     return new RunFolder(path);
   }
 
+  /**
+   * The summary of the run in a folder, when there is one and it went as far as it can. Throws `UserError` when what is
+   * there is damaged or has another configuration.
+   */
+  static async ended(
+    path: string,
+    configuration: RunRecord["configuration"],
+  ): Promise<RunSummary | undefined> {
+    if (!(await exists(join(path, names.run)))) return undefined;
+    const earlier = await readJson<RunRecord>(join(path, names.run));
+    requireSameConfiguration(path, earlier.configuration ?? {}, configuration);
+    if (!(await exists(join(path, names.summary)))) return undefined;
+    const summary = await readJson<RunSummary>(join(path, names.summary));
+    return summary.status === "interrupted" ? undefined : summary;
+  }
+
   /** Adds a line to `metrics.jsonl`; lines are written in groups. */
   append(record: MetricsRecord): void {
     this.lines.push(JSON.stringify(record));

@@ -51,7 +51,8 @@ export function optimizersCommand(): Command {
     .addHelpText("after", examples)
     .action(async (flags: Flags) => {
       // The schema checks the numbers and fills in every optimizer's defaults.
-      const { model, batchSize } = parseRun({ model: flags.model, batchSize: flags.batchSize });
+      const { batchSize } = parseRun({ model: flags.model, batchSize: flags.batchSize });
+      const { model } = flags;
       const optimizers = shown.map((optimizer) => parseRun({ optimizer }).optimizer);
       const signal = interruptSignal();
       const shape = { channels: 1, height: 28, width: 28, classes: 10 };

@@ -1,0 +1,64 @@
+import type { Attributes, Shape, TensorType, Value } from "../graph/graph.ts";
+import { inferBroadcast } from "./arithmetic.ts";
+import { outputSize, plainPads, readConvolution } from "./convolution.ts";
+import { productShape } from "./linear.ts";
+import { defineOperator } from "./operator.ts";
+
+// Bits of integers, which have no gradient because nothing that trains is an integer; and arithmetic of quantised
+// numbers, whose results depend on parameters through rounding: a loss behind those is refused.
+
+for (const operator of ["BitwiseAnd", "BitwiseOr", "BitwiseXor"]) {
+  defineOperator(operator, { since: 18, infer: inferBroadcast(operator), gradient: "zero" });
+}
+defineOperator("BitwiseNot", { since: 18, infer: ([x]) => [x!], gradient: "zero" });
+defineOperator("BitShift", { since: 11, infer: inferBroadcast("BitShift"), gradient: "zero" });
+
+// y, its scale and its zero point, of the range that x has.
+defineOperator("DynamicQuantizeLinear", {
+  since: 11,
+  infer: ([x]): TensorType[] => [
+    { type: "uint8", shape: x!.shape },
+    { type: "float32", shape: [] },
+    { type: "uint8", shape: [] },
+  ],
+  gradient: "none",
+});
+
+defineOperator("MatMulInteger", {
+  since: 10,
+  infer: ([a, b]): TensorType[] => [{ type: "int32", shape: productShape("MatMulInteger", a!, b!) }],
+  gradient: "none",
+});
+
+// a, its scale and zero point, b, its own, and those of the result.
+defineOperator("QLinearMatMul", {
+  since: 10,
+  infer: ([a, , , b, , , , zero]): TensorType[] => [
+    { type: zero!.type, shape: productShape("QLinearMatMul", a!, b!) },
+  ],
+  gradient: "none",
+});
+
+defineOperator("ConvInteger", {
+  since: 10,
+  infer: ([x, weight], attributes): TensorType[] => [
+    { type: "int32", shape: convolvedShape(x!, weight!, attributes) },
+  ],
+  gradient: "none",
+});
+
+// x, its scale and zero point, the weight, its own, those of the result, and a bias.
+defineOperator("QLinearConv", {
+  since: 10,
+  infer: ([x, , , weight, , , , zero], attributes): TensorType[] => [
+    { type: zero!.type, shape: convolvedShape(x!, weight!, attributes) },
+  ],
+  gradient: "none",
+});
+
+function convolvedShape(x: Value, weight: Value, attributes: Attributes): Shape {
+  const [size, kernel] = [x.shape.slice(2), weight.shape.slice(2)];
+  const window = readConvolution(attributes, size.length);
+  const pads = plainPads(attributes, size, kernel, window);
+  return [x.shape[0], weight.shape[0], ...outputSize(size, kernel, { ...window, pads })];
+}

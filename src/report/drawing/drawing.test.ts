@@ -1,0 +1,286 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { Script } from "node:vm";
+import fc from "fast-check";
+import type { BarChart, Chart, LineChart, PlaneChart } from "./chart.ts";
+import { colourScale } from "./colour-scale.ts";
+import { drawingTheme, schemes } from "./colours.ts";
+import { contourLines } from "./contours.ts";
+import { figureScripts, renderFigurePage } from "./figure-page.ts";
+import { writePictures } from "./pictures.ts";
+import { svgToPng } from "./png.ts";
+import { firstView, surfaceSvg } from "./surface-svg.ts";
+import { chartSvg, surfacePicture } from "./svg.ts";
+import { chartCsv } from "./table.ts";
+import { textWidth, wrapped } from "./text-width.ts";
+
+const root = mkdtempSync(join(tmpdir(), "lowland-drawing-"));
+after(() => rmSync(root, { recursive: true, force: true }));
+
+const lines: LineChart = {
+  kind: "lines",
+  id: "spectrum",
+  title: "The largest eigenvalues",
+  note: "Of the first 1,000 test images.",
+  alternative: "Eigenvalues by rank.",
+  x: { name: "rank", whole: true },
+  y: { name: "eigenvalue λ, logarithmic", logarithmic: true },
+  lines: [
+    {
+      name: "sgd",
+      style: 0,
+      points: [
+        [1, 60],
+        [2, 20],
+        [3, 9],
+      ],
+      band: [
+        [1, 50, 70],
+        [2, 10, 30],
+        [3, 8, 10],
+      ],
+    },
+    {
+      name: "sam, ρ 0.1",
+      style: 1,
+      points: [
+        [1, 30],
+        [2, 10],
+        [3, -1],
+      ],
+    },
+  ],
+  references: [{ value: 15, label: "half" }],
+};
+
+const bars: BarChart = {
+  kind: "bars",
+  id: "sharpness",
+  title: "Sharpness",
+  alternative: "Bars.",
+  categories: ["MaxS", "MinS"],
+  y: { name: "loss (nats)" },
+  series: [
+    { name: "one step", style: 0, bars: [{ value: 0.02, low: 0.01, high: 0.03 }, { value: 0.01 }] },
+    { name: "many steps", style: 1, bars: [{ value: 0.04 }, undefined] },
+  ],
+};
+
+const axis = Array.from({ length: 21 }, (_, index) => -1 + index / 10);
+const bowl = (value: (x: number, y: number) => number | null): PlaneChart => ({
+  kind: "plane",
+  id: "plane",
+  title: "Loss around the weights",
+  alternative: "A bowl.",
+  x: { name: "direction 1" },
+  y: { name: "direction 2" },
+  value: { name: "loss (nats)" },
+  xs: axis,
+  ys: axis,
+  values: axis.flatMap((x) => axis.map((y) => value(x, y))),
+  marks: [{ name: "the weights", style: 1, at: [0, 0] }],
+  paths: [
+    {
+      name: "training",
+      style: 2,
+      points: [
+        [0.9, 0.5],
+        [0.2, 0.1],
+        [0, 0],
+      ],
+    },
+  ],
+});
+const plane = bowl((x, y) => 1 + x * x + 2 * y * y);
+
+describe("pictures", () => {
+  test("name their axes, lines and title, in light and dark", () => {
+    const named: [Chart, string[]][] = [
+      [
+        lines,
+        [
+          "The largest eigenvalues",
+          "Of the first 1,000 test images.",
+          "rank",
+          "eigenvalue λ, logarithmic",
+          "sgd",
+          "sam, ρ 0.1",
+          "half",
+        ],
+      ],
+      [bars, ["Sharpness", "MaxS", "MinS", "loss (nats)", "one step", "many steps"]],
+      [
+        plane,
+        ["Loss around the weights", "direction 1", "direction 2", "loss (nats)", "the weights", "training"],
+      ],
+    ];
+    for (const scheme of schemes) {
+      const { page, lines: styles } = drawingTheme(scheme);
+      for (const [chart, texts] of named) {
+        const svg = chartSvg(chart, scheme);
+        for (const text of texts) assert.ok(svg.includes(`>${text}</text>`), `${chart.id} lacks "${text}"`);
+        assert.ok(svg.includes(page) && svg.includes(styles[chart === plane ? 2 : 0].colour));
+      }
+    }
+  });
+
+  test("are PNG files of twice their size, with the fonts that come along", async () => {
+    const png = await svgToPng(chartSvg(bars, "light", { width: 300, height: 200 }));
+    const bytes = Buffer.from(png);
+    assert.equal(bytes.subarray(1, 4).toString(), "PNG");
+    assert.deepEqual([bytes.readUInt32BE(16), bytes.readUInt32BE(20)], [600, 400]);
+    const wordless = await svgToPng(
+      chartSvg(bars, "light", { width: 300, height: 200 }).replaceAll(/<text[\s\S]*?<\/text>/g, ""),
+    );
+    assert.ok(png.length > 1.2 * wordless.length, "no text was drawn");
+  });
+
+  test("of a plane are two: from above, and as a surface", async () => {
+    const paths = await writePictures(root, [plane]);
+    const names = ["plane.light", "plane-surface.light", "plane.dark", "plane-surface.dark"];
+    assert.deepEqual(
+      paths,
+      names.flatMap((name) => [`${name}.svg`, `${name}.png`]).map((name) => join(root, name)),
+    );
+    assert.ok(readFileSync(paths[2], "utf8").startsWith("<svg"));
+  });
+
+  test("have legends above the plot, whatever the names and the width", () => {
+    const name = fc.stringMatching(/^[a-z][a-z0-9 ().,]{2,30}[a-z]$/).filter((text) => !text.includes("  "));
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(name, { minLength: 1, maxLength: 7 }),
+        fc.integer({ min: 340, max: 1000 }),
+        (names, width) => {
+          const chart: LineChart = {
+            ...lines,
+            note: undefined,
+            references: [],
+            lines: names.map((text, style) => ({
+              name: text,
+              style,
+              points: [
+                [1, 2],
+                [2, 3],
+              ],
+            })),
+          };
+          const svg = chartSvg(chart, "light", { width, height: 440 });
+          const heightOf = (text: string) => {
+            const escaped = text.replaceAll(/[.()]/g, "\\$&");
+            const found = new RegExp(`<text[^>]*translate\\(\\S+ (\\S+)\\)[^>]*>${escaped}</text>`).exec(svg);
+            assert.ok(found, `"${text}" is not in the picture`);
+            return Number(found[1]);
+          };
+          const nameOfAxis = heightOf("eigenvalue λ, logarithmic");
+          for (const text of names) assert.ok(heightOf(text) <= nameOfAxis - 12, `${text} is over the plot`);
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+});
+
+test("contours of a bowl are ellipses of their levels, without the border", () => {
+  const found = contourLines(plane);
+  assert.ok(found.length >= 8);
+  for (const { level, lines: drawn } of found) {
+    for (const [x, y] of drawn.flat()) {
+      assert.ok(Math.abs(1 + x * x + 2 * y * y - level) < 0.03, `(${x}, ${y}) is not at ${level}`);
+    }
+  }
+  assert.deepEqual(contourLines(bowl(() => 3)), []);
+  assert.deepEqual(contourLines(bowl(() => null)), []);
+});
+
+test("colours go from low to high, on logarithmic scales too", () => {
+  const { scale: colours } = drawingTheme("light");
+  for (const logarithmic of [false, true]) {
+    const scale = colourScale(
+      { values: [1, null, 10, 100, Number.POSITIVE_INFINITY], value: { name: "loss", logarithmic } },
+      colours,
+    );
+    assert.deepEqual([scale.low, scale.high, scale.share(1), scale.share(100)], [1, 100, 0, 1]);
+    assert.equal(scale.share(10), logarithmic ? 0.5 : 9 / 99);
+    assert.deepEqual([scale.colour(1), scale.colour(1e6)], ["rgb(68,1,84)", "rgb(253,231,37)"]);
+    assert.ok(scale.ticks.every((tick) => tick >= 1 && tick <= 100) && scale.ticks.length >= 3);
+  }
+});
+
+test("a surface has a facet for each four neighbours that have values, the nearest drawn last", () => {
+  const place = { width: 600, height: 400, top: 0, fontFamily: "sans-serif" };
+  const theme = drawingTheme("light");
+  const facets = (chart: PlaneChart, view = firstView) =>
+    [...surfaceSvg(chart, theme, view, place).matchAll(/data-value="(\d+)"/g)].map(([, at]) => Number(at));
+  assert.equal(facets(plane).length, 400);
+  assert.equal(facets(bowl((x, y) => (x === 0 && y === 0 ? null : 1))).length, 396);
+  // Turned by nothing, y goes away from the reader.
+  const order = facets(
+    bowl(() => 1),
+    { azimuth: 0, elevation: 30 },
+  ).map((at) => at % 21);
+  assert.deepEqual(
+    order,
+    [...order].sort((a, b) => b - a),
+  );
+  assert.ok(surfacePicture(plane, "dark").includes("Loss around the weights"));
+});
+
+test("data comes as CSV, with what needs quotes in quotes", () => {
+  assert.deepEqual(chartCsv(lines).split("\r\n").slice(0, 3), [
+    'line,rank,"eigenvalue λ, logarithmic",low,high',
+    "sgd,1,60,50,70",
+    "sgd,2,20,10,30",
+  ]);
+  assert.equal(chartCsv(bars).split("\r\n")[2], "MaxS,many steps,0.04,,");
+  assert.equal(chartCsv(plane).split("\r\n").length, 1 + 441 + 3 + 1 + 1);
+});
+
+test("text is as wide as DejaVu Sans sets it, and lines hold what fits", () => {
+  assert.equal(textWidth("mm", 100), 194);
+  for (const line of wrapped("some words that do not fit into one line of this width", 120, 12)) {
+    assert.ok(textWidth(line, 12) <= 120, line);
+  }
+});
+
+describe("the page", () => {
+  test("loads nothing, runs only its own scripts, and holds the charts' data", async () => {
+    const title = 'A <b>"title"</b> & more';
+    const page = renderFigurePage(
+      {
+        title,
+        lead: "</script><script>",
+        figures: [{ id: "one", title: "One", text: ["Words."], charts: [lines, bars, plane] }],
+      },
+      await figureScripts(),
+    );
+    const scripts = [...page.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, code]) => code);
+    assert.equal(scripts.length, 2);
+    for (const code of scripts) {
+      new Script(code);
+      assert.ok(page.includes(`sha256-${createHash("sha256").update(code).digest("base64")}`));
+    }
+    assert.match(page, /default-src 'none'/);
+    assert.doesNotMatch(
+      page.slice(page.indexOf("<body>"), page.indexOf('<script type="application/json"')),
+      /<b>|<script>|src=|href=/,
+    );
+    const data = JSON.parse(/id="figure-data">([\s\S]*?)<\/script>/.exec(page)![1]);
+    assert.deepEqual(data.charts, JSON.parse(JSON.stringify([lines, bars, plane])));
+    assert.deepEqual(Object.keys(data.contours), ["plane"]);
+  });
+
+  test("has drawing code whose files do not share a name, as one script holds them", async () => {
+    const [, code] = await figureScripts();
+    const names = [...code.matchAll(/^(?:function|const|let) (\w+)/gm)].map(([, name]) => name);
+    assert.deepEqual(
+      names.filter((name, index) => names.indexOf(name) !== index),
+      [],
+    );
+    assert.ok(names.includes("chartOption") && names.includes("surfaceSvg"));
+  });
+});

@@ -1,0 +1,47 @@
+import { join } from "node:path";
+import type { FlatnessRecord, LandscapeRecord } from "../../flatness/index.ts";
+import { type Figure, writeFigurePage } from "../drawing/figure-page.ts";
+import { writePictures } from "../drawing/pictures.ts";
+import { fixed, percent, significant } from "../numbers.ts";
+import { flatnessFigures } from "./flatness.ts";
+import { landscapeFigures } from "./landscape.ts";
+import { measuredNote } from "./measured.ts";
+
+/** Where the pictures of a measurement are. */
+export interface WrittenFigures {
+  /** The interactive page. */
+  page: string;
+  /** The SVG and PNG files, in light and dark. */
+  pictures: string[];
+}
+
+/**
+ * Draws what `flatness.json` or `landscape.json` holds: `flatness.html` (or `landscape.html`) in the folder, and a
+ * picture of each chart as SVG and PNG, light and dark, in its folder `pictures`.
+ * Throws `UserError` when the folder cannot be written to.
+ */
+export async function writeMeasurementFigures(
+  folder: string,
+  record: FlatnessRecord | LandscapeRecord,
+): Promise<WrittenFigures> {
+  const figures = record.type === "flatness" ? flatnessFigures(record) : landscapeFigures(record);
+  const title =
+    record.type === "flatness" ? `Flatness of ${record.name}` : `Loss landscape of ${record.name}`;
+  const lead = `${measuredNote(record)} ${fixed(record.parameters, 0)} parameters; loss ${significant(record.loss, 4)}, accuracy ${percent(record.accuracy)} %.`;
+  return writeFigures(folder, record.type, { title, lead, figures, data: record });
+}
+
+/** Writes a page `<name>.html` and the pictures of its charts. */
+async function writeFigures(
+  folder: string,
+  name: string,
+  content: { title: string; lead: string; figures: readonly Figure[]; data?: unknown },
+): Promise<WrittenFigures> {
+  const pictures = await writePictures(
+    join(folder, "pictures"),
+    content.figures.flatMap(({ charts }) => charts),
+  );
+  const page = join(folder, `${name}.html`);
+  await writeFigurePage(page, content);
+  return { page, pictures };
+}
