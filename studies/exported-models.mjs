@@ -1,3 +1,7 @@
+// Models exported by PyTorch (fixtures/import/exports.py), imported and differentiated, beside PyTorch's own numbers:
+// node studies/exported-models.mjs [PART OF A NAME …]
+//
+// Without arguments it runs all of them and writes docs/results/exported-models.md.
 import { build, install } from "../scripts/project.mjs";
 
 install();
