@@ -3,8 +3,8 @@ import { evaluationBatches, trainingBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { sharpnessGraph, sharpnessRecord } from "../flatness/sharpness.ts";
 import { scalarData } from "../graph/constants.ts";
-import { Graph } from "../graph/graph.ts";
-import { copyInto } from "../graph/walk.ts";
+import { elementCount, Graph } from "../graph/graph.ts";
+import { copyInto, nodesOf } from "../graph/walk.ts";
 import { compile } from "../lower/compile.ts";
 import { buildModel, drawRandomInputs, type Layer, type Model } from "../nn/module.ts";
 import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/losses.ts";
@@ -57,8 +57,20 @@ export function* trainingFeeds(
   }
 }
 
-/** Images that are evaluated at a time, at most: enough to be fast, few enough for large networks to fit in memory. */
-const evaluationBatchSize = 250;
+/** Images that are evaluated at a time, at most, and the bytes that all results of all layers may have then. */
+const evaluationBatch = { images: 250, bytes: 2 ** 30 };
+
+/**
+ * How many images to evaluate at a time: as many as there are up to 250, or for a large network, whose gradient keeps
+ * the results of all layers, an equal part of 250 that fits in memory.
+ */
+export function evaluationBatchSize({ layer, inputShape }: Classifier, available: number): number {
+  const most = Math.min(evaluationBatch.images, available);
+  const { logits } = buildModel(layer, { inputShape, batchSize: most, training: false });
+  const results = nodesOf([logits]).flatMap((node) => node.outputs);
+  const bytes = results.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
+  return Math.max(1, Math.floor(most / Math.ceil(bytes / evaluationBatch.bytes)));
+}
 
 /** Measures a classifier whose parameters are stored in an engine, on data sets of its image shape. */
 export class ClassifierEvaluation {
@@ -75,7 +87,7 @@ export class ClassifierEvaluation {
   }
 
   static async prepare(engine: Engine, classifier: Classifier, dataset: ImageDataset, program: string) {
-    const batchSize = Math.min(evaluationBatchSize, dataset.count);
+    const batchSize = evaluationBatchSize(classifier, dataset.count);
     const model = buildModel(classifier.layer, {
       inputShape: classifier.inputShape,
       batchSize,
@@ -128,7 +140,7 @@ export class SharpnessMeasurement {
     dataset: ImageDataset,
     { rho, images, ...loss }: { rho: number; images: number } & CrossEntropyOptions,
   ) {
-    const batchSize = Math.min(images, dataset.count, evaluationBatchSize);
+    const batchSize = evaluationBatchSize(classifier, Math.min(images, dataset.count));
     const parts = Math.floor(Math.min(images, dataset.count) / batchSize);
     const { objective } = classificationObjective(classifier, { batchSize, training: false, ...loss });
     await engine.load("sharpness", compile(sharpnessGraph(objective, { parts })));

@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createModel } from "../nn/models.ts";
+import { evaluationBatchSize } from "./classification.ts";
+
+const classifier = (name: string) => ({
+  layer: createModel(name, { channels: 3, height: 32, width: 32, classes: 10 }),
+  inputShape: [3, 32, 32],
+});
+
+test("a small network is evaluated on 250 images at a time, or on all there are", () => {
+  assert.equal(evaluationBatchSize(classifier("cnn"), 10_000), 250);
+  assert.equal(evaluationBatchSize(classifier("cnn"), 64), 64);
+});
+
+test("a large one on an equal part of 250, whose results fit in a gigabyte", () => {
+  // 31.9 MiB of results an image are 7.8 GiB of 250, so an eighth.
+  assert.equal(evaluationBatchSize(classifier("wide-resnet-28-10"), 10_000), 31);
+  assert.equal(evaluationBatchSize(classifier("wide-resnet-28-10"), 20), 20);
+});
