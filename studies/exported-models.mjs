@@ -2,7 +2,9 @@
 // node studies/exported-models.mjs [PART OF A NAME …]
 //
 // Without arguments it runs all of them and writes docs/results/exported-models.md.
-import { build, install } from "../scripts/project.mjs";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build, install, root } from "../scripts/project.mjs";
 
 install();
 build();

@@ -103,6 +103,11 @@ function maskedSoftmax(scores: Value, allowed: Value): Value {
 function readMask(q: Value, queries: number, keys: number, settings: AttentionSettings) {
   const { mask, past, lengths, attributes } = settings;
   const { graph } = q;
+  for (const side of ["left_window_size", "right_window_size"]) {
+    // −1 is no window.
+    if (intAttribute(attributes, side, -1) < 0) continue;
+    throw operatorError("Attention", q, `${side}, which opset 25 brought, is not known here`);
+  }
   const count = (from: number, to: number, shape: readonly number[]) =>
     graph.constant(
       tensorData(
