@@ -12,7 +12,7 @@
 //     cmd_tools.generate_data(argparse.Namespace(output='DIR'))"
 //
 // and are in DIR/node (--title says of which version). Writes docs/results/node-tests.md; --list prints every test that
-// does not match, --only PART runs those with this in their names.
+// does not match, --save keeps the smallest of each operator for npm test, --only PART runs those with this in their names.
 import { spawn } from "node:child_process";
 import { readdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -27,6 +27,7 @@ const { values, positionals: folders } = parseArgs({
     list: { type: "boolean" },
     only: { type: "string" },
     title: { type: "string" },
+    save: { type: "boolean" },
     worker: { type: "boolean" },
   },
 });
@@ -64,6 +65,7 @@ for (const { folder, outcome, message } of results.filter(
   console.log(`${basename(folder)}\t${outcome}\t${message}`);
 const count = results.filter(({ outcome }) => outcome === "match").length;
 console.log(`${count} of ${results.length} match`);
+if (values.save) await saveSample();
 if (!values.only) writeFileSync(join(root, "docs", "results", "node-tests.md"), page());
 
 async function runRest(rest) {
@@ -78,6 +80,29 @@ async function runRest(rest) {
     shown = Date.now();
     process.stderr.write(`${results.length} of ${tests.length}\n`);
   }
+}
+
+/** The smallest test of every operator, for npm test, as base64. */
+async function saveSample() {
+  const { readNodeTest } = await import("../dist/testing/node-tests.js");
+  const { readModel } = await import("../dist/onnx/model.js");
+  const smallest = new Map();
+  for (const { folder, outcome } of results) {
+    if (outcome !== "match") continue;
+    const test = readNodeTest(folder);
+    const { node } = readModel(test.model).graph;
+    const size = [test.model, ...test.inputs, ...test.outputs].reduce((sum, { length }) => sum + length, 0);
+    const known = smallest.get(node[0].opType);
+    if (node.length === 1 && size < 8192 && !(known?.size <= size))
+      smallest.set(node[0].opType, { size, test });
+  }
+  const text = (bytes) => Buffer.from(bytes).toString("base64");
+  const lines = [...smallest.values()]
+    .map(({ test: { name, model, inputs, outputs } }) =>
+      JSON.stringify({ name, model: text(model), inputs: inputs.map(text), outputs: outputs.map(text) }),
+    )
+    .sort();
+  writeFileSync(join(root, "fixtures", "import", "node-tests.json"), `[\n${lines.join(",\n")}\n]\n`);
 }
 
 /** Why a test that does not match does not, in a few words. */
