@@ -2,7 +2,6 @@ import { readFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/dataset.ts";
-import { modelNames } from "../nn/models.ts";
 import { perturbChoices } from "../optim/parameter-groups.ts";
 import { parseRun, type RunConfiguration } from "../tasks/configuration.ts";
 import { networkName } from "../tasks/network.ts";
@@ -14,7 +13,7 @@ import {
   type OptimizerFlags,
   withBase,
 } from "./optimizer-options.ts";
-import { choices, defined, isObject, merged, numberOption, type Settings } from "./settings.ts";
+import { choices, defined, isObject, merged, modelHelp, numberOption, type Settings } from "./settings.ts";
 
 // The flags that commands share, and how they override a configuration document.
 
@@ -88,7 +87,7 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
 export function addModelFlags(command: Command, defaults?: RunConfiguration): Command {
   const by = defaults === undefined ? "" : ` (default: ${networkName(defaults.model)})`;
   return command
-    .option("--model <name>", `network: ${choices(modelNames)}${by}`)
+    .option("--model <name>", `${modelHelp}${by}`)
     .option(
       "--weights <file>",
       "safetensors file to start from, by PyTorch's names (default: weights drawn by the seed)",

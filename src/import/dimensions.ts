@@ -2,6 +2,7 @@ import { UserError } from "../common/errors.ts";
 import type { TensorType } from "../graph/graph.ts";
 import type { ValueInfoProto } from "../onnx/onnx_pb.ts";
 import { dataTypeName } from "../onnx/types.ts";
+import { wideType } from "./half-precision.ts";
 
 export interface DimensionOptions {
   /** Sizes of symbolic dimensions by name, e.g. `{ sequence: 128 }`. */
@@ -47,5 +48,5 @@ export function inputType(
     }
     return size;
   });
-  return { type: dataTypeName(elemType, subject), shape: sizes };
+  return { type: wideType(dataTypeName(elemType, subject)), shape: sizes };
 }

@@ -1,8 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Shape } from "../graph/graph.ts";
-import { uniformByFanIn } from "../nn/initializers.ts";
+import { initialTensor, uniformByFanIn } from "../nn/initializers.ts";
 import { readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from "../onnx/onnx_pb.ts";
 import { writeTensor } from "../onnx/tensor.ts";
@@ -71,14 +70,15 @@ export function replaceHead(
   const graph = model.graph!;
   const head = locate(graph, output, name);
   const tensors = new Map(storedTensors(graph).map((place) => [place.name, place]));
-  const draw = uniformByFanIn(head.inputs);
+  const initializer = uniformByFanIn(head.inputs);
   const renew = (place: StoredTensor, shape: Shape) => {
-    const values = draw(elementCount(shape), randomStream(seed, `initialisation of ${place.name}`));
     const type = dataTypeName(place.tensor.dataType, place.name);
     if (type !== "float32" && type !== "float64") {
       throw new UserError(`${head.label}: its weights are ${type}; only float32 heads are made anew`);
     }
-    place.replace(writeTensor(place.tensor.name, tensorData(values, shape, type)));
+    const random = randomStream(seed, `initialisation of ${place.name}`);
+    const drawn = initialTensor(initializer, shape, random, type);
+    place.replace(writeTensor(place.tensor.name, drawn));
     for (const info of graph.input) if (info.name === place.name) setShape(info, shape);
   };
   const shape = head.stored.tensor.dims.map(Number);

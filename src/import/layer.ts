@@ -1,6 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import type { Shape, Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
+import { startingFrom } from "../nn/initializers.ts";
 import type { Layer } from "../nn/module.ts";
 import type { TrainableModel } from "./load.ts";
 import { classLogits } from "./logits.ts";
@@ -54,7 +55,7 @@ export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {
       const own =
         kind === "buffer"
           ? scope.buffer(parameter, shape, values)
-          : scope.parameter(parameter, shape, kind, () => Float64Array.from(values));
+          : scope.parameter(parameter, shape, kind, startingFrom(values));
       bindings.set(value, own);
     }
     for (const random of network.randomInputs) {

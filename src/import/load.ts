@@ -13,6 +13,7 @@ import type { DimensionOptions } from "./dimensions.ts";
 import { readExternalData } from "./external-data.ts";
 import { fromOnnx, type ImportedGraph } from "./from-onnx.ts";
 import { logitsOf } from "./logits.ts";
+import { restoreNames } from "./pytorch-names.ts";
 import { guessRoles, type TensorRole } from "./roles.ts";
 import { isFloatingPoint, readWeights, withWeights } from "./weights.ts";
 
@@ -100,6 +101,7 @@ export class TrainableModel {
     this.options = options;
     this.mode = { batchNormalization, dropout };
     separateAliases(proto.graph!);
+    restoreNames(proto.graph!);
     this.weights = readWeights(proto.graph!);
     const roles = guessRoles(proto.graph!, this.weights);
     const floats = [...this.weights].filter(([, tensor]) => isFloatingPoint(tensor));

@@ -4,7 +4,7 @@ import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
 import type { ParameterKind } from "../optim/parameter-groups.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import type { Initializer } from "./initializers.ts";
+import { type Initializer, initialTensor } from "./initializers.ts";
 
 export interface ParameterInfo {
   name: string;
@@ -123,15 +123,11 @@ export function initialTensors(
   model: Pick<Model, "parameters" | "buffers" | "input">,
   seed: number,
 ): Tensors {
-  const { type } = model.input;
+  const type = model.input.type === "float64" ? "float64" : "float32";
   return Object.fromEntries([
     ...model.parameters.map(({ name, shape, initializer }) => [
       name,
-      tensorData(
-        initializer(elementCount(shape), randomStream(seed, `initialisation of ${name}`)),
-        shape,
-        type,
-      ),
+      initialTensor(initializer, shape, randomStream(seed, `initialisation of ${name}`), type),
     ]),
     ...model.buffers.map(({ name, shape, initial }) => [
       name,

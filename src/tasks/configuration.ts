@@ -3,7 +3,7 @@ import { z } from "zod";
 import { UserError } from "../common/errors.ts";
 import { parse } from "../common/schema.ts";
 import { datasetNames } from "../data/dataset.ts";
-import { modelNames } from "../nn/models.ts";
+import { modelText } from "../nn/models.ts";
 import { parameterKinds, perturbChoices } from "../optim/parameter-groups.ts";
 import { normalizations } from "./image-input.ts";
 import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
@@ -62,7 +62,21 @@ export const sharedSettings = {
       cutout: z.strictObject({ size: count, probability: fraction.default(0.5) }).optional(),
     })
     .default({}),
-  model: z.union([z.enum(modelNames), importedModel]).default("mlp"),
+  model: z
+    .union([
+      // Kept in one spelling: options that are at their defaults are left out.
+      z.string().transform((text, context): string => {
+        try {
+          return modelText(text);
+        } catch (error) {
+          if (!(error instanceof UserError)) throw error;
+          context.addIssue({ code: "custom", message: error.message });
+          return z.NEVER;
+        }
+      }),
+      importedModel,
+    ])
+    .default("mlp"),
   /** A safetensors file to start from, instead of drawing the weights; `except`: names that are drawn all the same. */
   weights: z
     .union([
