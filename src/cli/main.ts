@@ -9,7 +9,9 @@ import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
 import { figuresCommand } from "./commands/figures.ts";
 import { finetuneCommand } from "./commands/finetune.ts";
+import { flatnessCommand } from "./commands/flatness.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { landscapeCommand } from "./commands/landscape.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
 import { interruptedExitCode } from "./interrupt.ts";
@@ -26,6 +28,8 @@ for (const command of [
   trainCommand(),
   compareCommand(),
   evaluateCommand(),
+  flatnessCommand(),
+  landscapeCommand(),
   inspectCommand(),
   finetuneCommand(),
   exportStepCommand(),
