@@ -126,7 +126,7 @@ function layerSharpnessCharts(record: FlatnessRecord): BarChart[] {
   });
 }
 
-function spectrumCharts(record: FlatnessRecord): LineChart[] {
+export function spectrumCharts(record: FlatnessRecord): LineChart[] {
   const ends = [
     ["largest", "largest"],
     ["smallest", "smallest"],
@@ -167,7 +167,7 @@ function layerSpectrumCharts(record: FlatnessRecord): LineChart[] {
 }
 
 /** Eigenvalues by rank; logarithmic where all are positive. */
-function spectrumChart(
+export function spectrumChart(
   id: string,
   title: string,
   lines: Line[],
