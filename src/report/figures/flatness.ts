@@ -126,7 +126,7 @@ function layerSharpnessCharts(record: FlatnessRecord): BarChart[] {
   });
 }
 
-export function spectrumCharts(record: FlatnessRecord): LineChart[] {
+function spectrumCharts(record: FlatnessRecord): LineChart[] {
   const ends = [
     ["largest", "largest"],
     ["smallest", "smallest"],
