@@ -10,14 +10,16 @@ const echo = 200;
  * A signal that Ctrl-C (or a polite kill) aborts, so that what was finished is kept; pressed once more it ends the
  * process at once.
  */
-export function interruptSignal(): AbortSignal {
+export function interruptSignal(
+  message = "Stopping after this step; finished epochs are kept (Ctrl-C again: at once).",
+): AbortSignal {
   const controller = new AbortController();
   let first = 0;
   const onSignal = (name: NodeJS.Signals) => {
     const now = performance.now();
     if (!controller.signal.aborted) {
       first = now;
-      say("Stopping after this step; finished epochs are kept (Ctrl-C again: at once).");
+      say(message);
       controller.abort();
     } else if (now - first > echo) {
       restoreTerminal();

@@ -8,7 +8,9 @@ import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
 import { figuresCommand } from "./commands/figures.ts";
+import { flatnessCommand } from "./commands/flatness.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { landscapeCommand } from "./commands/landscape.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
 import { trainCommand } from "./commands/train.ts";
 import { interruptedExitCode } from "./interrupt.ts";
@@ -25,6 +27,8 @@ for (const command of [
   trainCommand(),
   compareCommand(),
   evaluateCommand(),
+  flatnessCommand(),
+  landscapeCommand(),
   inspectCommand(),
   exportStepCommand(),
   figuresCommand(),

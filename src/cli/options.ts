@@ -35,6 +35,7 @@ export interface SettingFlags extends OptimizerFlags, BaseFlags {
   labelSmoothingKind?: string;
   seed?: number;
   threads?: number;
+  keepWeights?: boolean;
   onNonFinite?: string;
   clipNorm?: number;
   microBatches?: number;
@@ -84,6 +85,7 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
     .option("--epochs <n>", `passes over the training images${by(epochs)}`, numberOption)
     .option("--seed <n>", `decides initial weights, order, noise and augmentation${by(seed)}`, numberOption)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
+    .option("--keep-weights", "keep the weights of every epoch, for lowland landscape --along trajectory")
     .option(
       "--on-non-finite <policy>",
       `what to do about an infinite or undefined loss: stop or skip${by(onNonFinite)}`,
@@ -198,6 +200,7 @@ const settingNames = [
   "labelSmoothingKind",
   "seed",
   "threads",
+  "keepWeights",
   "onNonFinite",
   "clipNorm",
   "microBatches",

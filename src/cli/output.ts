@@ -19,12 +19,14 @@ export function freshFolder(name: string): string {
 export async function present(folder: string, { json }: { json?: boolean }): Promise<void> {
   const report = await writeReport(folder);
   if (json) return;
-  const { columns = 100, isTTY } = process.stdout;
-  const color = isTTY === true && process.env.NO_COLOR === undefined;
-  process.stdout.write(
-    `\n${comparisonTable(await readComparison(folder), { color, width: isTTY ? columns : 100 })}\n\n`,
-  );
+  process.stdout.write(`\n${comparisonTable(await readComparison(folder), outputStyle())}\n\n`);
   process.stdout.write(`Report: ${report}\n`);
+}
+
+/** How tables are to look on standard output. */
+export function outputStyle(): { color: boolean; width: number } {
+  const { columns = 100, isTTY } = process.stdout;
+  return { color: isTTY === true && process.env.NO_COLOR === undefined, width: isTTY ? columns : 100 };
 }
 
 /** How a run ended, in one line. */

@@ -1,4 +1,5 @@
 import { MultiBar, type Options, type Params } from "cli-progress";
+import type { PartHooks } from "../tasks/measurement-cache.ts";
 import type { RunHooks } from "../tasks/run.ts";
 
 // What a person sees while runs go on: a live bar on a terminal, a line now and then elsewhere. All of it goes to
@@ -43,7 +44,6 @@ interface Shown {
 /** Shows the progress of one run after another. */
 export class ProgressDisplay {
   private readonly totalWork: number;
-  private readonly live = process.stderr.isTTY === true;
   private readonly started = performance.now();
   /** Gradient evaluations up to where training is, and those of them that were computed since `started`. */
   private work = 0;
@@ -60,7 +60,7 @@ export class ProgressDisplay {
     let [totalSteps, stepsPerEpoch, batchSize] = [1, 1, 1];
     let [firstStep, started, lastShown] = [0, 0, 0];
     let accuracy = "";
-    const bar = this.open(label);
+    const bar = openBar(label);
     return {
       onStart: (run) => {
         ({ totalSteps, stepsPerEpoch, batchSize } = run);
@@ -111,29 +111,62 @@ export class ProgressDisplay {
     restoreTerminal();
   }
 
-  private open(label: string) {
-    if (!this.live) return undefined;
-    display = new MultiBar({
-      format: fittingLine(),
-      stream: process.stderr,
-      hideCursor: true,
-      clearOnComplete: true,
-      // Also after a line has passed or the window's size has changed.
-      forceRedraw: true,
-      emptyOnZero: true,
-      fps: 8,
-    });
-    process.once("exit", restoreTerminal);
-    const shown: Shown = { label, loss: "", accuracy: "", speed: "", left: "", all: "" };
-    // Without steps as long as they are not known.
-    return display.create(0, 0, shown);
-  }
-
   private allLeft(now: number): string {
     if (now - this.started < 1000 * settlingTime) return "";
     const left = ((this.totalWork - this.work) * (now - this.started)) / this.workHere / 1000;
     return this.totalWork > 0 ? `all ${duration(left)}` : "";
   }
+}
+
+/** A bar on the terminal, if there is one. */
+function openBar(label: string) {
+  if (process.stderr.isTTY !== true) return undefined;
+  display = new MultiBar({
+    format: fittingLine(),
+    stream: process.stderr,
+    hideCursor: true,
+    clearOnComplete: true,
+    // Also after a line has passed or the window's size has changed.
+    forceRedraw: true,
+    emptyOnZero: true,
+    fps: 8,
+  });
+  process.once("exit", restoreTerminal);
+  // Without steps as long as they are not known.
+  return display.create(0, 0, { ...nothingShown, label });
+}
+
+const nothingShown: Shown = { label: "", loss: "", accuracy: "", speed: "", left: "", all: "" };
+
+/** Shows the parts of a measurement one after another: a bar for each, and a line when it is done. */
+export function followParts(): PartHooks & { close: () => void; found: () => number } {
+  let bar: ReturnType<typeof openBar>;
+  let [current, lastShown, found] = ["", 0, 0];
+  return {
+    onPart: (label, resumed) => {
+      current = label;
+      lastShown = performance.now();
+      if (resumed) say(`${label}: going on from where it was stopped`);
+      bar = openBar(label);
+    },
+    onProgress: ({ done, total, secondsLeft }) => {
+      const now = performance.now();
+      if (now - lastShown < 1000 * (bar ? barInterval : lineInterval)) return;
+      lastShown = now;
+      const left = `${duration(secondsLeft)} left`;
+      if (bar) {
+        bar.setTotal(total);
+        bar.update(done, { ...nothingShown, label: current, left });
+      } else say(`${current}: ${done}/${total}, ${left}`);
+    },
+    onPartEnd: (label, seconds) => {
+      restoreTerminal();
+      if (seconds === 0) found++;
+      else say(`✓ ${label}, ${duration(seconds)}`);
+    },
+    close: restoreTerminal,
+    found: () => found,
+  };
 }
 
 /** Removes the bar. Also called when the process ends in the middle: it hides the cursor. */

@@ -132,8 +132,8 @@ export async function eigenpairs(
   }
 }
 
-/** How many eigenvalues are wanted, after checking that there are so many. */
-function checkCounts(largest: number, smallest: number, length: number): number {
+/** How many eigenvalues are wanted. Throws `UserError` when there are not so many. */
+export function checkCounts(largest: number, smallest: number, length: number): number {
   for (const [name, count] of Object.entries({ largest, smallest })) {
     requireWhole(`the number of ${name} eigenvalues`, count, 0);
     if (count > length) {

@@ -11,6 +11,9 @@ export {
   type Landscape,
   type LandscapeOptions,
   landscape,
+  type PrincipalPlane,
+  principalPlane,
+  type TensorsAt,
 } from "./landscape.ts";
 export { layersOf, type ParameterLayout } from "./parameter-vector.ts";
 export type { LongComputation, Progress, SavedState } from "./progress.ts";

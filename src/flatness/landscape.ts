@@ -2,12 +2,13 @@ import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import { addScaled, norm, scale } from "./dense.ts";
+import { addCombination, addScaled, dot, norm, scale } from "./dense.ts";
 import { flatten } from "./parameter-vector.ts";
 import { type LongComputation, progressReporter, requireSameSettings, requireWhole } from "./progress.ts";
 import { filtersOf } from "./radius.ts";
 import { intervalOverBatches } from "./statistics.ts";
 import type { LossValue, Surface } from "./surface.ts";
+import { symmetricEigen } from "./symmetric-eigen.ts";
 
 /** Loss and metrics on a line or plane: at w + a·d₁ (+ b·d₂). */
 export interface Landscape {
@@ -27,7 +28,11 @@ export interface LandscapeOptions extends LongComputation {
   directions: readonly Float64Array[];
   /** Where along each. */
   coordinates: readonly (readonly number[])[];
+  /** At a point, what takes the place of the surface's tensors that are no parameters, such as running statistics. */
+  tensorsAt?: TensorsAt;
 }
+
+export type TensorsAt = (weights: Float64Array, coordinates: readonly number[]) => Promise<Tensors>;
 
 /**
  * Evaluates the mean loss over the surface's data subset on a grid. Directions may be random and filter-normalised
@@ -47,31 +52,40 @@ export async function landscape(surface: Surface, options: LandscapeOptions): Pr
       `a direction has ${direction.length} numbers, but there are ${surface.layout.length} parameters`,
     );
   }
-  return evaluateGrid(surface, options, (point) => {
+  return evaluateGrid(surface, options, async (point) => {
     const weights = surface.weights.slice();
     for (const [axis, at] of point.entries()) addScaled(weights, at, directions[axis]);
-    return surface.evaluate(weights, { signal: options.signal });
+    const tensors = await options.tensorsAt?.(weights, point);
+    return surface.evaluate(weights, { signal: options.signal, tensors });
   });
 }
 
 /**
  * The line from the surface's weights (0) to those of another model (1). Whatever else the other model has tensors for,
- * such as BatchNorm's running statistics, is interpolated too; that is not what the mixed network's activations have,
- * so with BatchNorm a surface in batch mode shows more (Frankle et al. 2020).
+ * such as BatchNorm's running statistics, is interpolated too unless `tensorsAt` says otherwise. Mixed statistics are
+ * not those of the mixed network, so with BatchNorm the loss between is higher than with statistics measured anew
+ * (Frankle et al. 2020, arXiv 1912.05671).
  */
 export async function interpolation(
   surface: Surface,
   other: Tensors,
-  { coordinates, ...options }: LongComputation & { coordinates: readonly number[] },
+  {
+    coordinates,
+    tensorsAt,
+    ...options
+  }: LongComputation & { coordinates: readonly number[]; tensorsAt?: TensorsAt },
 ): Promise<Landscape> {
   const direction = flatten(surface.layout, other);
   addScaled(direction, -1, surface.weights);
   const pairs = Object.entries(surface.otherTensors).filter(([name]) => other[name]);
-  return evaluateGrid(surface, { ...options, coordinates: [coordinates] }, ([at]) => {
-    const weights = surface.weights.slice();
-    addScaled(weights, at, direction);
-    const tensors = Object.fromEntries(pairs.map(([name, own]) => [name, mixed(own, other[name], at)]));
-    return surface.evaluate(weights, { signal: options.signal, tensors });
+  return landscape(surface, {
+    ...options,
+    directions: [direction],
+    coordinates: [coordinates],
+    tensorsAt:
+      tensorsAt ??
+      (async (_, [at]) =>
+        Object.fromEntries(pairs.map(([name, own]) => [name, mixed(own, other[name], at)]))),
   });
 }
 
@@ -92,6 +106,42 @@ export function filterNormalizedDirection(
     scale(filter, norm(weights.subarray(start, end)) / norm(filter));
   }
   return direction;
+}
+
+/** The plane that a set of points lies nearest to: their principal components. */
+export interface PrincipalPlane {
+  /** Orthonormal, through the origin. */
+  directions: Float64Array[];
+  /** Of each point, its coordinates along the directions. */
+  coordinates: number[][];
+  /** Share of the points' variance (about the origin) along each direction. */
+  explained: number[];
+}
+
+/**
+ * The first principal components of points given by their differences from the weights, which stay the origin (Li et al.
+ * 2018, section 7.2), by the small Gram matrix of the differences. Throws `UserError` for fewer than two that differ.
+ */
+export function principalPlane(differences: readonly Float64Array[]): PrincipalPlane {
+  const { values, vectors } = symmetricEigen(differences.length, (i, j) =>
+    dot(differences[i], differences[j]),
+  );
+  const total = values.reduce((sum, value) => sum + Math.max(0, value), 0);
+  if (!(values.length >= 2 && values[1] > 1e-12 * total)) {
+    throw new UserError(
+      "the weights of the trajectory lie on one line, so there is no plane through them; keep the weights of more epochs",
+    );
+  }
+  const directions = [0, 1].map((k) => {
+    const direction = new Float64Array(differences[0].length);
+    addCombination(direction, 1 / Math.sqrt(values[k]), differences, vectors[k]);
+    return direction;
+  });
+  return {
+    directions,
+    coordinates: differences.map((difference) => directions.map((direction) => dot(difference, direction))),
+    explained: [0, 1].map((k) => values[k] / total),
+  };
 }
 
 /** So many evenly spaced numbers, both ends among them. */

@@ -48,6 +48,62 @@ export function progressReporter(
   };
 }
 
+/**
+ * Several long computations one after the other as one, with one state. Their results are kept in it as JSON, so they
+ * have to be plain data of finite numbers.
+ */
+export async function inTurn<T extends object>(
+  computations: readonly ((options: LongComputation) => Promise<T>)[],
+  { signal, onProgress, state }: LongComputation,
+): Promise<T[]> {
+  const settings = { computation: "in turn", count: computations.length };
+  const results: T[] = [];
+  let doneBefore = 0;
+  let inner: SavedState | undefined;
+  if (state) {
+    requireSameSettings(state, settings);
+    results.push(...(JSON.parse(String(state.settings.results)) as T[]));
+    doneBefore = Number(state.settings.done);
+    inner = { settings: JSON.parse(String(state.settings.inner)), tensors: state.tensors };
+  }
+  const started = performance.now();
+  // As far as the current one is done when this one's state was saved, it costs no time now.
+  let doneHere = 0;
+  for (const compute of computations.slice(results.length)) {
+    let doneNow = Number(inner?.settings.partsDone ?? 0);
+    const result = await compute({
+      signal,
+      state: inner,
+      onProgress: async ({ done, total, save }) => {
+        doneHere += done - doneNow;
+        doneNow = done;
+        const remaining = computations.length - results.length - 1;
+        const all =
+          doneBefore + total + remaining * Math.max(total, doneBefore / Math.max(1, results.length));
+        const seconds = (performance.now() - started) / 1000;
+        await onProgress?.({
+          done: doneBefore + done,
+          total: Math.round(all),
+          seconds,
+          secondsLeft: (seconds / Math.max(1, doneHere)) * (all - doneBefore - done),
+          save: () => {
+            const saved = save();
+            const own = JSON.stringify({ ...saved.settings, partsDone: done });
+            return {
+              settings: { ...settings, done: doneBefore, results: JSON.stringify(results), inner: own },
+              tensors: saved.tensors,
+            };
+          },
+        });
+      },
+    });
+    results.push(result);
+    doneBefore += doneNow;
+    inner = undefined;
+  }
+  return results;
+}
+
 /** Throws `UserError` when a state was saved by a computation with other settings. */
 export function requireSameSettings(state: SavedState, settings: SavedState["settings"]): void {
   for (const [name, value] of Object.entries(settings)) {

@@ -1,7 +1,7 @@
 import { type EigenpairOptions, type Eigenpairs, eigenpairs } from "./eigenpairs.ts";
 import type { LinearOperator } from "./krylov.ts";
 import { layersOf } from "./parameter-vector.ts";
-import type { LongComputation } from "./progress.ts";
+import { inTurn, type LongComputation } from "./progress.ts";
 import type { Surface } from "./surface.ts";
 
 /**
@@ -43,35 +43,29 @@ export async function spectrum(
 
 /**
  * The spectrum of each layer's block of the curvature: the same loss as a function of that layer's parameters alone.
- * `largest` and `smallest` are cut down to the size of a layer. `onLayer` is called with each result; layers it gave
- * before can be left out of `layers` when going on after an interruption.
+ * `largest` and `smallest` are cut down to the size of a layer.
  */
 export async function layerSpectra(
   surface: Surface,
   {
     layers = [...layersOf(surface.layout).keys()],
-    onLayer,
+    signal,
+    onProgress,
+    state,
     ...options
-  }: Omit<EigenpairOptions, "state"> &
-    CurvatureOptions & {
-      layers?: readonly string[];
-      onLayer?: (layer: string, spectrum: Spectrum) => void | Promise<void>;
-    } = {},
+  }: Omit<EigenpairOptions, "vectors"> & CurvatureOptions & { layers?: readonly string[] } = {},
 ): Promise<Map<string, Spectrum>> {
   const names = layersOf(surface.layout);
-  const spectra = new Map<string, Spectrum>();
-  for (const layer of layers) {
-    const block = surface.restrictedTo(names.get(layer) ?? [layer]);
-    const fitting = (count: number | undefined) => count && Math.min(count, block.layout.length);
-    const found = await spectrum(block, {
-      ...options,
-      largest: fitting(options.largest),
-      smallest: fitting(options.smallest),
-    });
-    spectra.set(layer, found);
-    await onLayer?.(layer, found);
-  }
-  return spectra;
+  const found = await inTurn(
+    layers.map((layer) => {
+      const block = surface.restrictedTo(names.get(layer) ?? [layer]);
+      const fitting = (count: number | undefined) => count && Math.min(count, block.layout.length);
+      const counts = { largest: fitting(options.largest), smallest: fitting(options.smallest) };
+      return (own: LongComputation) => spectrum(block, { ...options, ...counts, ...own });
+    }),
+    { signal, onProgress, state },
+  );
+  return new Map(layers.map((layer, index) => [layer, found[index]]));
 }
 
 /** Multiplication by the curvature, for the algorithms that know nothing else of it. */

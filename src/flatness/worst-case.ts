@@ -3,6 +3,7 @@ import { randomStream } from "../common/random.ts";
 import { addScaled, norm, scale } from "./dense.ts";
 import { layersOf } from "./parameter-vector.ts";
 import {
+  inTurn,
   type LongComputation,
   progressReporter,
   requirePositive,
@@ -178,16 +179,19 @@ export async function layerSharpness(
   surface: Surface,
   {
     layers = [...layersOf(surface.layout).keys()],
+    signal,
+    onProgress,
+    state,
     ...options
-  }: Omit<WorstCaseOptions, "state"> & { layers?: readonly string[] },
+  }: WorstCaseOptions & { layers?: readonly string[] },
 ): Promise<Map<string, WorstCaseSharpness>> {
   const names = layersOf(surface.layout);
-  const found = new Map<string, WorstCaseSharpness>();
-  for (const layer of layers) {
-    const block = surface.restrictedTo(names.get(layer) ?? [layer]);
-    found.set(layer, await worstCaseSharpness(block, options));
-  }
-  return found;
+  const blocks = layers.map((layer) => surface.restrictedTo(names.get(layer) ?? [layer]));
+  const found = await inTurn(
+    blocks.map((block) => (own) => worstCaseSharpness(block, { ...options, ...own })),
+    { signal, onProgress, state },
+  );
+  return new Map(layers.map((layer, index) => [layer, found[index]]));
 }
 
 export interface BatchSharpness {
@@ -204,17 +208,20 @@ export interface BatchSharpness {
  */
 export async function batchSharpness(
   surface: Surface,
-  { confidence = 0.95, ...options }: Omit<WorstCaseOptions, "state">,
+  { signal, onProgress, state, ...options }: WorstCaseOptions,
 ): Promise<BatchSharpness> {
   if (surface.batchCount < 2) {
     throw new UserError(
       `an interval over batches needs at least 2 of them, but the ${surface.examples} examples are one batch; choose a smaller batch size`,
     );
   }
-  const batches: WorstCaseSharpness[] = [];
-  for (let index = 0; index < surface.batchCount; index++) {
-    batches.push(await worstCaseSharpness(surface.onBatches([index]), options));
-  }
+  const { confidence = 0.95 } = options;
+  const batches = await inTurn(
+    surface.shares.map((_, index) => (own: LongComputation) => {
+      return worstCaseSharpness(surface.onBatches([index]), { ...options, ...own });
+    }),
+    { signal, onProgress, state },
+  );
   const intervals = (kind: "oneStep" | "multiStep") => {
     const of = (name: keyof SharpnessValues) =>
       confidenceInterval(

@@ -9,6 +9,8 @@ export interface TrainingMode {
   batchNormalization: "batch" | "frozen";
   /** Whether Dropout drops. */
   dropout: boolean;
+  /** Share of the batch's statistics in the next running ones, in place of what each node of the file says. */
+  batchNormMomentum?: number;
 }
 
 /** What a graph in training mode has beside its outputs. */

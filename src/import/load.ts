@@ -95,10 +95,10 @@ export class TrainableModel {
   private readonly mode: TrainingMode;
 
   constructor(proto: ModelProto, options: LoadModelOptions) {
-    const { batchNormalization = "batch", dropout = true } = options;
+    const { batchNormalization = "batch", dropout = true, batchNormMomentum } = options;
     this.proto = proto;
     this.options = options;
-    this.mode = { batchNormalization, dropout };
+    this.mode = { batchNormalization, dropout, batchNormMomentum };
     separateAliases(proto.graph!);
     this.weights = readWeights(proto.graph!);
     const roles = guessRoles(proto.graph!, this.weights);

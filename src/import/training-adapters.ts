@@ -26,7 +26,7 @@ const batchNormalization: Adapter = (node) => {
   }
   const statistics = batchNormTraining(x, scale, bias, epsilon);
   // ONNX's momentum is the share of the old statistics.
-  const share = 1 - floatAttribute(node.attributes, "momentum", 0.9);
+  const share = training.mode.batchNormMomentum ?? 1 - floatAttribute(node.attributes, "momentum", 0.9);
   const next = nextRunningStatistics(x, statistics, { mean, variance }, share);
   for (const [running, value] of [
     [mean, next.mean],

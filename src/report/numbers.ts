@@ -42,3 +42,15 @@ export function decimalsFor(values: number[]): number {
   if (magnitudes.length === 0) return 2;
   return Math.min(5, Math.max(2, 1 - Math.floor(Math.log10(Math.min(...magnitudes)))));
 }
+
+/**
+ * A value and its error to two digits of the error: "0.0123 ± 0.0011", "312 ± 12", "3.2e-6 ± 4e-7". Without an error
+ * three digits of the value.
+ */
+export function withError(value: Maybe, error: Maybe): string {
+  if (!isNumber(value)) return "–";
+  if (!isNumber(error) || error === 0) return significant(value);
+  const decimals = Math.max(0, 1 - Math.floor(Math.log10(error)));
+  if (decimals > 7) return `${significant(value, 2)} ± ${significant(error, 1)}`;
+  return `${fixed(value, decimals)} ± ${fixed(error, decimals)}`;
+}

@@ -2,6 +2,7 @@
 import Table from "cli-table3";
 import picocolors from "picocolors";
 import { type Column, columnsOf, sharpnessBasis, sharpnessNote, statusNote } from "./columns.ts";
+import { noLines, wrapped } from "./plain-table.ts";
 import type { Comparison } from "./read.ts";
 
 export interface TableOptions {
@@ -84,34 +85,4 @@ function headingLines(column: Column, compact: boolean): string[] {
 
 function sum(numbers: number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
-}
-
-const noLines = Object.fromEntries(
-  [
-    "top",
-    "mid",
-    "bottom",
-    "top-mid",
-    "top-left",
-    "top-right",
-    "bottom-mid",
-    "bottom-left",
-    "bottom-right",
-    "left",
-    "left-mid",
-    "mid-mid",
-    "right",
-    "right-mid",
-    "middle",
-  ].map((name) => [name, ""]),
-);
-
-function wrapped(text: string, width: number): string[] {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1)!;
-    if (line !== "" && line.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
-  }
-  return lines;
 }

@@ -73,6 +73,8 @@ export const sharedSettings = {
       z.strictObject({ name: z.literal("stochastic"), from: fraction.default(0.75) }),
     ])
     .optional(),
+  /** Keep the weights of every epoch, for the trajectory in `lowland landscape`. */
+  keepWeights: z.boolean().optional(),
   onNonFinite: z.enum(["stop", "skip"]).default("stop"),
   threads: count.default(() => availableParallelism()),
   /** The one-step sharpness measured after every epoch, on the first images of the training set. */

@@ -1,7 +1,6 @@
 import { UserError } from "../common/errors.ts";
-import { randomStream } from "../common/random.ts";
 import { trainingBatches } from "../data/batches.ts";
-import { type DatasetPair, type ImageDataset, subset, withLabelNoise } from "../data/dataset.ts";
+import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
 import { compile } from "../lower/compile.ts";
 import { createModel } from "../nn/models.ts";
 import { type Layer, type Model, parameterCount } from "../nn/module.ts";
@@ -29,6 +28,7 @@ import {
 import type { RunConfiguration } from "./configuration.ts";
 import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
 import { createOptimizer, createSchedule, optimizerLabel } from "./optimizers.ts";
+import { trainingImages } from "./training-images.ts";
 
 /** What a run is told besides its configuration. */
 export interface RunHooks {
@@ -105,6 +105,8 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
     onStart?.({ totalSteps, finishedSteps, stepsPerEpoch, batchSize });
 
+    if (configuration.keepWeights && !last) await folder?.keepWeights(0, networkTensors(model, initial));
+
     let failure: NonFiniteError | undefined;
     const finished = await trainingLoop({
       engine,
@@ -136,6 +138,9 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
         epochs.push(record);
         last = { epoch: record, seconds: (last?.seconds ?? 0) + seconds, tensors: await engine.read() };
         folder?.append(record);
+        // Before the checkpoint: what is resumed has the weights of all epochs before.
+        if (configuration.keepWeights)
+          await folder?.keepWeights(epoch.epoch, networkTensors(model, last.tensors));
         await folder?.saveCheckpoint(last);
         onEpoch?.(record);
       },
@@ -198,10 +203,8 @@ interface Setup {
 
 /** The data, network and optimizer that a request comes to. */
 function prepare({ configuration, data, layer, optimizer }: RunRequest): Setup {
-  const { seed, limit, labelNoise, batchSize, labelSmoothing, labelSmoothingKind } = configuration;
-  const drawn = limit === undefined ? data.train : subset(data.train, limit, randomStream(seed, "subset"));
-  const noisy =
-    labelNoise > 0 ? withLabelNoise(drawn, labelNoise, randomStream(seed, "label noise")) : undefined;
+  const { batchSize, labelSmoothing, labelSmoothingKind } = configuration;
+  const { dataset: train, noise } = trainingImages(data.train, configuration);
   const { channels, height, width, classNames } = data.train;
   const shape = { channels, height, width, classes: classNames.length };
   const classifier: Classifier = {
@@ -221,12 +224,12 @@ function prepare({ configuration, data, layer, optimizer }: RunRequest): Setup {
     labelSmoothingKind,
   });
   return {
-    train: noisy?.dataset ?? drawn,
+    train,
     test: data.test,
-    wrong: noisy && noisy.wrongCount > 0 ? noisy.wrong : undefined,
+    wrong: noise && noise.wrongCount > 0 ? noise.wrong : undefined,
     classifier,
     optimizer: optimizer ?? createOptimizer(configuration.optimizer),
-    stepsPerEpoch: Math.floor(drawn.count / batchSize),
+    stepsPerEpoch: Math.floor(train.count / batchSize),
     objective,
     model,
     options: {

@@ -1,5 +1,5 @@
 import { appendFileSync } from "node:fs";
-import { mkdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../common/errors.ts";
@@ -18,6 +18,9 @@ const names = {
   averagedModel: "model-average.onnx",
   report: "report.html",
 } as const;
+
+/** The folder in it with the weights of each epoch, where they are kept. */
+const epochWeights = "weights";
 
 /** What to do about a run that is already in the folder. */
 export type ExistingRun = "refuse" | "overwrite" | "resume";
@@ -73,6 +76,7 @@ export class RunFolder {
       }
     }
     for (const name of Object.keys(names) as (keyof typeof names)[]) await rm(file(name), { force: true });
+    await rm(join(path, epochWeights), { recursive: true, force: true });
     await writeJson(file("run"), record);
     return new RunFolder(path);
   }
@@ -114,6 +118,14 @@ export class RunFolder {
     await replaceFile(join(this.path, names.checkpoint), writeSafetensors(tensors, metadata));
   }
 
+  /** Keeps the weights of the end of an epoch; 0 is before the first. */
+  async keepWeights(epoch: number, tensors: Tensors): Promise<void> {
+    const folder = join(this.path, epochWeights);
+    await mkdir(folder, { recursive: true });
+    const name = `epoch-${String(epoch).padStart(4, "0")}.safetensors`;
+    await replaceFile(join(folder, name), writeSafetensors(tensors, { epoch: String(epoch), format: "pt" }));
+  }
+
   /** Writes the end of the run: the network as an ONNX file and its weights as a safetensors file. */
   async finish(
     summary: RunSummary,
@@ -125,6 +137,29 @@ export class RunFolder {
     await replaceFile(join(this.path, names.model), model);
     await writeJson(join(this.path, names.summary), summary);
   }
+}
+
+/**
+ * The weights that a run has kept of its epochs, in their order.
+ * Throws `UserError` when there are none.
+ */
+export async function readEpochWeights(path: string): Promise<{ epoch: number; tensors: Tensors }[]> {
+  const folder = join(path, epochWeights);
+  const names = (await readdir(folder).catch(() => []))
+    .filter((name) => name.endsWith(".safetensors"))
+    .sort();
+  if (names.length === 0) {
+    throw new UserError(
+      `${path} holds no weights of its epochs; train with --keep-weights to have its trajectory`,
+    );
+  }
+  const kept = [];
+  for (const name of names) {
+    const file = join(folder, name);
+    const { tensors, metadata } = readSafetensors(await readFile(file), file);
+    kept.push({ epoch: Number(metadata.epoch), tensors });
+  }
+  return kept;
 }
 
 /** Makes a folder to write results to. Throws `UserError` with the reason when that cannot be done. */

@@ -1,10 +1,9 @@
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { datasetNames } from "../../data/dataset.ts";
 import { evaluateModel } from "../../tasks/evaluate.ts";
-import type { RunRecord } from "../../train/records.ts";
+import { datasetOf, findModel } from "../../tasks/trained-model.ts";
 import { loadWithProgress } from "../data.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
@@ -33,12 +32,9 @@ export function evaluateCommand(): Command {
     .option("--json", "print the result as JSON and nothing else on standard output")
     .addHelpText("after", examples)
     .action(async (place: string, flags: EvaluateFlags) => {
-      const { path, data: own } = await locate(place);
-      const name = flags.data ?? own;
-      if (name === undefined)
-        throw new UserError(
-          `${path} does not say for which data set it is; name one of ${datasetNames.join(", ")} with --data`,
-        );
+      const found = await findModel(place);
+      const { path } = found;
+      const name = datasetOf(found, flags.data);
       const model = await readFile(path).catch((error: Error) => {
         throw new UserError(`the model ${path} cannot be read (${error.message})`);
       });
@@ -52,16 +48,4 @@ export function evaluateCommand(): Command {
         say(`${Math.round(result.imagesPerSecond).toLocaleString("en")} images/s`);
       }
     });
-}
-
-async function locate(place: string): Promise<{ path: string; data?: string }> {
-  const found = await stat(place).catch(() => undefined);
-  if (!found) throw new UserError(`${place} is not there; name a run folder or an ONNX file`);
-  if (!found.isDirectory()) return { path: place };
-  const record: RunRecord | undefined = await readFile(join(place, "run.json"), "utf8").then(
-    JSON.parse,
-    () => undefined,
-  );
-  if (!record) throw new UserError(`${place} is not a run folder: it holds no run.json`);
-  return { path: join(place, "model.onnx"), data: String(record.configuration.data) };
 }

@@ -8,6 +8,7 @@ import { collectResults, type FiguresResults } from "../../report/figures/paper-
 import { figuresTable } from "../../report/figures/paper-table.ts";
 import { type WrittenFigures, writeFigures } from "../../report/figures/write.ts";
 import { openFigures, type PlacedRun, trainFigures } from "../../tasks/figure-runs.ts";
+import { type MeasuredSpectrum, measureTestSpectrum, runsWithSpectra } from "../../tasks/figure-spectra.ts";
 import { type FiguresConfiguration, parseFigures } from "../../tasks/figures-configuration.ts";
 import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../tasks/optimizers.ts";
 import { readJson, writeJson } from "../../train/run-folder.ts";
@@ -15,7 +16,7 @@ import { loadWithProgress } from "../data.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { readConfiguration } from "../options.ts";
 import { outcomeLine, printJson } from "../output.ts";
-import { ProgressDisplay, say } from "../progress.ts";
+import { followParts, ProgressDisplay, say } from "../progress.ts";
 import { defined, numberOption, type Settings } from "../settings.ts";
 
 const examples = `
@@ -67,14 +68,24 @@ async function makeFigures(flags: FiguresFlags): Promise<number> {
   const data = await loadWithProgress(configuration.data, { ...flags, signal });
   const runs = await openFigures(configuration, data, out);
   const finished = await train(configuration, runs, data, out, signal);
-  if (!finished) {
+  const spectra = finished
+    ? await measureSpectra(configuration, runs, data, signal).catch(unlessAborted(signal))
+    : undefined;
+  if (!spectra) {
     say("The same command goes on from here.");
     return interruptedExitCode;
   }
-  const results = await collectResults(configuration, runs);
+  const results = await collectResults(configuration, runs, spectra);
   await writeJson(join(out, "results.json"), results);
   await draw(results, out, flags);
   return results.runs.some(({ status }) => status === "diverged") ? 1 : 0;
+}
+
+/** Nothing for the error of an aborted computation; throws every other. */
+function unlessAborted(signal: AbortSignal) {
+  return (error: unknown): undefined => {
+    if (!signal.aborted) throw error;
+  };
 }
 
 function withFlags(document: Settings, { threads, seeds }: FiguresFlags): Settings {
@@ -108,6 +119,36 @@ async function train(
     });
   } finally {
     progress.close();
+  }
+}
+
+/** Measures what figure 5 lacks, with the time left for all of it. Throws the signal's reason after Ctrl-C. */
+async function measureSpectra(
+  configuration: FiguresConfiguration,
+  runs: readonly PlacedRun[],
+  data: DatasetPair,
+  signal: AbortSignal,
+): Promise<Map<string, MeasuredSpectrum>> {
+  const measured = await runsWithSpectra(runs);
+  const spectra = new Map<string, MeasuredSpectrum>();
+  const parts = followParts();
+  try {
+    for (const [index, run] of measured.entries()) {
+      const others = measured.length - index - 1;
+      const spectrum = await measureTestSpectrum(run, data, configuration, {
+        ...parts,
+        signal,
+        onProgress: (progress) => {
+          const { seconds, secondsLeft } = progress;
+          // Those to come are taken to need as long as this one.
+          parts.onProgress?.({ ...progress, secondsLeft: secondsLeft + others * (seconds + secondsLeft) });
+        },
+      });
+      spectra.set(run.folder, spectrum);
+    }
+    return spectra;
+  } finally {
+    parts.close();
   }
 }
 

@@ -42,13 +42,14 @@ export function constantGroups(
 ): Group[] {
   // The styles that the methods leave: a run looks the same in all figures.
   const styles = [4, 0, 1, 2, 5, 6, 7, 8];
-  return constantRhoMin.map((rhoMin, index) => ({
-    name: `ρmin ${rhoMin}`,
-    style: styles[index % styles.length],
-    runs: runs
+  return constantRhoMin.flatMap((rhoMin, index) => {
+    const own = runs
       .filter(({ role }) => role.kind === "constant-rho-min" && role.rhoMin === rhoMin)
-      .filter(takesBoth),
-  }));
+      .filter(takesBoth);
+    return own.length > 0
+      ? [{ name: `ρmin ${rhoMin}`, style: styles[index % styles.length], runs: own }]
+      : [];
+  });
 }
 
 /** Whether a run has come to steps with g and g⁻. */

@@ -1,4 +1,4 @@
-import type { BarChart, Chart, LineChart } from "../drawing/chart.ts";
+import type { BarChart, Chart, Line, LineChart } from "../drawing/chart.ts";
 import type { Figure } from "../drawing/figure-page.ts";
 import { fixed, isNumber, percent, significant } from "../numbers.ts";
 import { spectrumChart } from "./flatness.ts";
@@ -35,27 +35,22 @@ function conflictFigure({ configuration, runs }: FiguresResults): Figure {
   const scheduled = scheduledGroup(configuration, runs);
   const shares = (group: Group, key: "share" | "firstThird" | "lastThird" = "share") =>
     conflictsOf(group).map((conflict) => conflict[key]);
-  const line = (name: string, style: number, key: "share" | "firstThird" | "lastThird") =>
-    meanLine(
+  const line = (name: string, style: number, key: "share" | "firstThird" | "lastThird"): Line => {
+    const summaries = constants.map((group) => ({ x: rhoMinOf(group), ...summary(shares(group, key)) }));
+    return {
       name,
       style,
-      seedsOf(runs).map((seed) =>
-        constants.flatMap(({ runs: own }) => {
-          const run = own.find((one) => one.seed === seed);
-          return run?.conflict && run.role.kind === "constant-rho-min"
-            ? [[run.role.rhoMin, run.conflict[key]] as const]
-            : [];
-        }),
-      ),
-    );
-  const scheduledShares = shares(scheduled);
+      points: summaries.map(({ x, mean }) => [x, mean]),
+      band: summaries.map(({ x, low, high }) => [x, low, high]),
+    };
+  };
   const ratio = (group: Group) =>
     conflictsOf(group)[0]?.radius.map(({ learningRate, rhoMin }) => [learningRate, rhoMin] as const) ?? [];
   const against: LineChart = {
     kind: "lines",
     id: "figure-2-conflict",
     title: "Gradient conflict against ρmin",
-    note: `Bilateral SAM with a constant ρmin. ${bandNote(runs)}`,
+    note: `Bilateral SAM with a constant ρmin. ${bandNote(runs)}${missingNote(constants, runs)}`,
     alternative: sentences(constants, (group) => plusMinus(summary(shares(group)), percentText)),
     x: { name: "ρmin, constant over training", min: 0 },
     y: { name: "steps with cos(g, g⁻) < 0, % of all", percent: true, min: 0 },
@@ -64,10 +59,6 @@ function conflictFigure({ configuration, runs }: FiguresResults): Figure {
       line("first third of training", 1, "firstThird"),
       line("last third of training", 2, "lastThird"),
     ],
-    references:
-      scheduledShares.length > 0
-        ? [{ value: summary(scheduledShares).mean, label: `${scheduled.name}, all steps` }]
-        : [],
   };
   const beside: LineChart = {
     kind: "lines",
@@ -77,7 +68,7 @@ function conflictFigure({ configuration, runs }: FiguresResults): Figure {
     alternative: "ρmin follows the learning rate in proportion, or is constant.",
     x: { name: "learning rate η", min: 0 },
     y: { name: "ρmin", min: 0 },
-    lines: [scheduled, ...constants].map((group) => ({
+    lines: withRuns([scheduled, ...constants]).map((group) => ({
       name: group.name,
       style: group.style,
       points: ratio(group),
@@ -94,8 +85,12 @@ function conflictFigure({ configuration, runs }: FiguresResults): Figure {
   };
 }
 
+function rhoMinOf({ runs: [{ role }] }: Group): number {
+  return role.kind === "constant-rho-min" ? role.rhoMin : Number.NaN;
+}
+
 function cosineFigure({ configuration, runs }: FiguresResults): Figure {
-  const groups = [scheduledGroup(configuration, runs), ...constantGroups(configuration, runs)];
+  const groups = withRuns([scheduledGroup(configuration, runs), ...constantGroups(configuration, runs)]);
   const lastCosines = (group: Group) =>
     conflictsOf(group).flatMap(({ cosine }) => cosine.slice(-1).map((bin) => bin.cosine));
   const text = sentences(groups, (group) =>
@@ -110,7 +105,7 @@ function cosineFigure({ configuration, runs }: FiguresResults): Figure {
         kind: "lines",
         id: "figure-3-cosine",
         title: "cos(g, g⁻) during training",
-        note: `Medians over bins of consecutive steps. ${bandNote(runs)}`,
+        note: `Medians over bins of consecutive steps. ${bandNote(runs)}${missingNote(groups, runs)}`,
         alternative: `At the end: ${text}`,
         x: { name: "optimizer step", whole: true, min: 0 },
         y: { name: "cos(g, g⁻)", max: 1 },
@@ -186,7 +181,7 @@ function spectrumFigure({ configuration, runs }: FiguresResults): Figure {
       group.runs.map(({ spectrum }) => spectrum!.largest.map((value, index) => [index + 1, value] as const)),
     ),
   );
-  const note = `Of the loss as trained on, over the first ${fixed(spectra[0]?.examples, 0)} test images, BatchNorm in evaluation mode. ${bandNote(runs)}${open > 0 ? ` ${open} of ${spectra.length} spectra are not converged.` : ""}`;
+  const note = `Of the loss as trained on, over the first ${fixed(spectra[0]?.examples, 0)} test images, BatchNorm in evaluation mode. ${bandNote(runs)}${missingNote(groups, runs)}${open > 0 ? ` ${open} of ${spectra.length} spectra are not converged.` : ""}`;
   const words = (name: string, pick: (largest: number[]) => number) =>
     `${name}, mean ± standard deviation over seeds: ${sentences(groups, (group) => plusMinus(summary(group.runs.map(({ spectrum }) => pick(spectrum!.largest))), (value) => significant(value)))}`;
   return {
@@ -247,12 +242,24 @@ function bandNote(runs: readonly FigureRunResult[]): string {
   return `Lines: means over seeds ${seeds.join(", ")}; bands: from the lowest to the highest.`;
 }
 
+/** Which of the lines are over fewer seeds than the others; "" when none is. */
+function missingNote(groups: readonly Group[], runs: readonly FigureRunResult[]): string {
+  const all = seedsOf(runs).length;
+  const fewer = groups.filter((group) => group.runs.length < all);
+  if (fewer.length === 0) return "";
+  return ` Not all seeds are there yet: ${fewer.map((group) => `${group.name}, ${group.runs.length} of ${all}`).join("; ")}.`;
+}
+
 /** `name: value; …` of the groups that have runs. */
 function sentences(groups: readonly Group[], value: (group: Group) => string): string {
   return `${groups
     .filter(({ runs }) => runs.length > 0)
     .map((group) => `${group.name}: ${value(group)}`)
     .join("; ")}.`;
+}
+
+function withRuns(groups: Group[]): Group[] {
+  return groups.filter(({ runs }) => runs.length > 0);
 }
 
 function percentText(share: number): string {

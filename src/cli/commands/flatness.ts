@@ -1,0 +1,165 @@
+import { join } from "node:path";
+import { Command } from "commander";
+import { UserError } from "../../common/errors.ts";
+import { radii } from "../../flatness/radius.ts";
+import { curvatures } from "../../flatness/spectrum.ts";
+import { flatnessTables } from "../../report/flatness-table.ts";
+import {
+  type FlatnessMeasure,
+  type FlatnessOptions,
+  flatnessMeasures,
+  measureFlatness,
+} from "../../tasks/flatness.ts";
+import { cacheFolder } from "../../tasks/measured-model.ts";
+import { MeasurementCache } from "../../tasks/measurement-cache.ts";
+import { makeFolder, writeJson } from "../../train/run-folder.ts";
+import { interruptSignal } from "../interrupt.ts";
+import {
+  addMeasuringFlags,
+  type MeasuringFlags,
+  numberList,
+  openNamedModel,
+  withSurface,
+} from "../measuring-options.ts";
+import { outputStyle, printJson } from "../output.ts";
+import { followParts, say } from "../progress.ts";
+import { numberOption } from "../settings.ts";
+
+const defaultMeasures: readonly FlatnessMeasure[] = ["sharpness", "layer-sharpness", "spectrum", "trace"];
+const defaultSubset = 1000;
+
+const examples = `
+What is measured: sharpness (one-step, multi-step and in random directions), layer-sharpness, batch-sharpness (of each
+batch's own loss), spectrum (largest and smallest eigenvalues), trace, density, layer-spectra.
+Not in the default because they take longer: batch-sharpness, density, layer-spectra, and --curvature gauss-newton.
+
+Examples:
+  $ lowland flatness runs/noisy-labels/sam-0.1
+  $ lowland flatness runs/noisy-labels/sam-0.1 --measure spectrum --top 50 --bottom 0 --subset 2000
+  $ lowland flatness classifier.onnx --data fashion-mnist --measure all --json > flatness.json
+  $ lowland flatness runs/mine --train --measure sharpness --rho 0.05,0.1 --rho-adaptive 1 --steps 50
+
+A command that was stopped goes on where it was when it is given again.`;
+
+interface FlatnessFlags extends MeasuringFlags {
+  measure: FlatnessMeasure[];
+  rho: number[];
+  rhoAdaptive: number[];
+  rhoFilter: number[];
+  steps: number;
+  directions: number;
+  confidence: number;
+  curvature: FlatnessOptions["curvatures"];
+  top?: number;
+  bottom?: number;
+  layerTop: number;
+  tolerance: number;
+  maxProducts?: number;
+  verify?: boolean;
+  traceProducts: number;
+  densityProbes: number;
+  densitySteps: number;
+}
+
+/** `lowland flatness`: how flat the loss is around a model's weights. */
+export function flatnessCommand(): Command {
+  const command = new Command("flatness")
+    .description("measure how flat the loss is around a model's weights: sharpness and curvature")
+    .argument("<run or model>", "a run folder, or an ONNX file of a classifier")
+    .option(
+      "--measure <names>",
+      `what to measure: all, or of ${flatnessMeasures.join(", ")}, separated by commas`,
+      chosen("--measure", flatnessMeasures),
+      [...defaultMeasures],
+    );
+  addMeasuringFlags(command, { subset: defaultSubset })
+    .option("--rho <list>", "radii ‖ε‖ ≤ ρ", numberList, [0.05])
+    .option("--rho-adaptive <list>", "radii ‖ε/|w|‖ ≤ ρ (scale-invariant)", numberList, [0.5])
+    .option("--rho-filter <list>", "radii in units of each filter's norm", numberList, [0.05])
+    .option("--steps <n>", "of projected ascent and descent after the one step", numberOption, 10)
+    .option("--directions <n>", "random directions", numberOption, 20)
+    .option("--confidence <p>", "of the intervals", numberOption, 0.95)
+    .option(
+      "--curvature <names>",
+      `of which matrix: all, or of ${curvatures.join(", ")}`,
+      chosen("--curvature", curvatures),
+      ["hessian"],
+    )
+    .option("--top <k>", "largest eigenvalues (default: 50)", numberOption)
+    .option("--bottom <k>", "smallest eigenvalues (default: 50)", numberOption)
+    .option("--layer-top <k>", "largest eigenvalues of each layer", numberOption, 5)
+    .option("--tolerance <t>", "residual of an eigenpair, relative to the largest |λ|", numberOption, 1e-4)
+    .option("--max-products <n>", "products with the matrix at most, for eigenvalues", numberOption)
+    .option("--verify", "look once more for equal eigenvalues, from a second start vector")
+    .option("--trace-products <n>", "products with the matrix for the trace", numberOption, 60)
+    .option("--density-probes <n>", "start vectors for the density", numberOption, 5)
+    .option("--density-steps <n>", "Lanczos steps of each of them", numberOption, 50)
+    .addHelpText("after", examples);
+  return command.action(async (place: string, flags: FlatnessFlags) => {
+    const signal = interruptSignal(
+      "Stopping after this batch; the same command goes on from here (Ctrl-C again: at once).",
+    );
+    const options = optionsOf(flags);
+    const model = await openNamedModel(place, flags, { subset: defaultSubset, signal });
+    const folder = flags.out ?? model.folder;
+    const cache = new MeasurementCache(cacheFolder(folder), {
+      fingerprints: model.identity.fingerprints,
+      description: model.identity.description,
+    });
+    if (flags.overwrite) await cache.clear();
+    const parts = followParts();
+    try {
+      const record = await withSurface(model, flags, (surface) =>
+        measureFlatness(model, surface, cache, options, { ...parts, signal }),
+      );
+      await makeFolder(folder);
+      const file = join(folder, "flatness.json");
+      await writeJson(file, record);
+      if (parts.found() > 0) say(`${parts.found()} parts were measured before (--overwrite: anew).`);
+      if (!record.determinism.deterministic) {
+        say(
+          `Warning: the same data gave another loss or gradient the second time (by up to ${record.determinism.largestDifference}).`,
+        );
+      }
+      if (flags.json) printJson(record);
+      else process.stdout.write(`\n${flatnessTables(record, outputStyle())}\n\nData: ${file}\n`);
+    } finally {
+      parts.close();
+    }
+  });
+}
+
+function optionsOf(flags: FlatnessFlags): FlatnessOptions {
+  const { measure, rho, rhoAdaptive, rhoFilter, curvature, top, bottom, layerTop, verify = false } = flags;
+  const radiiGiven = { plain: rho, adaptive: rhoAdaptive, filter: rhoFilter };
+  const isSharpness = measure.some((name) => name.endsWith("sharpness"));
+  if (isSharpness && radii.every((radius) => radiiGiven[radius].length === 0)) {
+    throw new UserError("there is no radius to measure the sharpness at; give one with --rho");
+  }
+  if (!(flags.confidence > 0 && flags.confidence < 1)) {
+    throw new UserError(`--confidence is ${flags.confidence}; choose a number between 0 and 1`);
+  }
+  return {
+    ...flags,
+    measures: measure,
+    rho: radiiGiven,
+    curvatures: curvature,
+    largest: top,
+    smallest: bottom,
+    layerEigenvalues: layerTop,
+    verify,
+  };
+}
+
+/** Names separated by commas, or all of them. */
+function chosen<T extends string>(option: string, names: readonly T[]) {
+  return (text: string): T[] => {
+    if (text === "all") return [...names];
+    const given = text.split(",").map((name) => name.trim());
+    const unknown = given.find((name) => !(names as readonly string[]).includes(name));
+    if (unknown !== undefined) {
+      throw new UserError(`${option}: there is no "${unknown}"; choose from all, ${names.join(", ")}`);
+    }
+    return names.filter((name) => given.includes(name));
+  };
+}

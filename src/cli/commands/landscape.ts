@@ -1,0 +1,153 @@
+import { join } from "node:path";
+import { Command, Option } from "commander";
+import { UserError } from "../../common/errors.ts";
+import { replaceFile } from "../../common/files.ts";
+import type { LandscapeRecord } from "../../flatness/results.ts";
+import { loadModel } from "../../import/load.ts";
+import { landscapeCsv, trajectoryCsv } from "../../report/landscape-csv.ts";
+import { landscapeTable } from "../../report/landscape-table.ts";
+import { openEngine } from "../../runtime/remote.ts";
+import { BatchStatistics } from "../../tasks/batch-statistics.ts";
+import { type LandscapeRequest, landscapeDirections, measureLandscape } from "../../tasks/landscape.ts";
+import { cacheFolder, type ModelToMeasure, modelFingerprint } from "../../tasks/measured-model.ts";
+import { MeasurementCache } from "../../tasks/measurement-cache.ts";
+import { findModel } from "../../tasks/trained-model.ts";
+import { makeFolder, writeJson } from "../../train/run-folder.ts";
+import { interruptSignal } from "../interrupt.ts";
+import { addMeasuringFlags, type MeasuringFlags, openNamedModel, withSurface } from "../measuring-options.ts";
+import { outputStyle, printJson } from "../output.ts";
+import { followParts, say } from "../progress.ts";
+import { numberOption } from "../settings.ts";
+
+const defaultSubset = 500;
+const defaultPoints = { line: 61, plane: 25 };
+/** In units of each filter's norm, and in ‖ε‖. */
+const defaultRange = { random: 1, eigenvectors: 0.5, trajectory: 0 };
+
+const examples = `
+Directions: random and filter-normalised (at 1 each filter is moved by its own norm), the eigenvectors of the largest
+eigenvalues of the Hessian (in ‖ε‖), or the principal components of a run's trajectory. With --to there is one line, from
+this model (0) to another (1).
+
+The loss is that of a subset of the images; its error, of the difference to the loss at the weights, stands at every
+point. A plane of 25 × 25 points on 500 images takes cnn a minute or two on two cores.
+
+Examples:
+  $ lowland landscape runs/mine
+  $ lowland landscape runs/mine --line --along eigenvectors --subset 2000
+  $ lowland landscape runs/sgd --to runs/sam --reestimate
+  $ lowland landscape runs/kept --along trajectory --batch-norm batch --train
+
+A command that was stopped goes on where it was when it is given again.`;
+
+interface LandscapeFlags extends MeasuringFlags {
+  line?: boolean;
+  plane?: boolean;
+  along: LandscapeRequest["along"];
+  to?: string;
+  points?: number;
+  range?: number;
+  reestimate?: boolean;
+}
+
+/** `lowland landscape`: the loss on lines and planes through a model's weights. */
+export function landscapeCommand(): Command {
+  const command = new Command("landscape")
+    .description("see the loss on a line or a plane through a model's weights")
+    .argument("<run or model>", "a run folder, or an ONNX file of a classifier")
+    .addOption(new Option("--plane", "two directions (default)").conflicts("line"))
+    .addOption(new Option("--line", "one direction"))
+    .addOption(
+      new Option("--along <directions>", "which directions")
+        .choices(landscapeDirections)
+        .default("random" satisfies LandscapeRequest["along"]),
+    )
+    .addOption(
+      new Option("--to <run or model>", "the line to another model of the same network").conflicts([
+        "plane",
+        "along",
+      ]),
+    )
+    .option(
+      "--points <n>",
+      `along each axis (default: ${defaultPoints.plane} on a plane, ${defaultPoints.line} on a line)`,
+      numberOption,
+    )
+    .option(
+      "--range <r>",
+      `how far to go on both sides (default: ${defaultRange.random} for random directions, ${defaultRange.eigenvectors} for eigenvectors)`,
+      numberOption,
+    )
+    .option(
+      "--reestimate",
+      "measure BatchNorm's statistics anew at every point (with --to: as a second line); about twice the time",
+    );
+  addMeasuringFlags(command, { subset: defaultSubset }).addHelpText("after", examples);
+  return command.action(async (place: string, flags: LandscapeFlags) => {
+    const signal = interruptSignal(
+      "Stopping after this batch; the same command goes on from here (Ctrl-C again: at once).",
+    );
+    const model = await openNamedModel(place, flags, { subset: defaultSubset, signal });
+    const folder = flags.out ?? model.folder;
+    const cache = new MeasurementCache(cacheFolder(folder), {
+      fingerprints: model.identity.fingerprints,
+      description: model.identity.description,
+    });
+    if (flags.overwrite) await cache.clear();
+    const parts = followParts();
+    const statisticsEngine = openEngine({ threads: 1 });
+    try {
+      const request = await requestOf(model, flags);
+      if (flags.reestimate) {
+        request.statistics = await BatchStatistics.prepare(
+          statisticsEngine,
+          model.identity.model,
+          model.surface,
+        );
+        if (!request.statistics) {
+          throw new UserError(
+            `${model.identity.model} has no BatchNorm to measure anew; leave --reestimate out`,
+          );
+        }
+      }
+      const record = await withSurface(model, flags, (surface) =>
+        measureLandscape(model, surface, cache, request, { ...parts, signal }),
+      );
+      const files = await writeLandscape(folder, record);
+      if (parts.found() > 0) say(`${parts.found()} parts were measured before (--overwrite: anew).`);
+      if (flags.json) printJson(record);
+      else process.stdout.write(`\n${landscapeTable(record, outputStyle())}\n\nData: ${files.join(", ")}\n`);
+    } finally {
+      parts.close();
+      await statisticsEngine.close();
+    }
+  });
+}
+
+async function requestOf(model: ModelToMeasure, flags: LandscapeFlags): Promise<LandscapeRequest> {
+  const { line, along, seed, to } = flags;
+  const kind = line || to !== undefined ? "line" : "plane";
+  const { points = defaultPoints[kind], range = defaultRange[along] } = flags;
+  if (!(Number.isInteger(points) && points >= 2)) {
+    throw new UserError(`--points is ${points}; choose a whole number of at least 2`);
+  }
+  if (!(range > 0) && along !== "trajectory")
+    throw new UserError(`--range is ${range}; choose a number above 0`);
+  const request: LandscapeRequest = { kind, along, points, range, seed, run: model.run };
+  if (to === undefined) return request;
+  const { path } = await findModel(to);
+  const { tensors } = await loadModel(path);
+  return { ...request, to: { name: to, tensors, fingerprint: await modelFingerprint(path, tensors) } };
+}
+
+async function writeLandscape(folder: string, record: LandscapeRecord): Promise<string[]> {
+  await makeFolder(folder);
+  const files = [join(folder, "landscape.json"), join(folder, "landscape.csv")];
+  await writeJson(files[0], record);
+  await replaceFile(files[1], landscapeCsv(record));
+  if (record.trajectory) {
+    files.push(join(folder, "trajectory.csv"));
+    await replaceFile(files[2], trajectoryCsv(record));
+  }
+  return files;
+}

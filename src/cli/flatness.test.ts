@@ -1,0 +1,262 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
+import type { FlatnessRecord } from "../flatness/results.ts";
+import { tensorData } from "../graph/constants.ts";
+import { Graph } from "../graph/graph.ts";
+import { compile } from "../lower/compile.ts";
+import { matMul } from "../ops/linear.ts";
+import { flatten } from "../ops/movement.ts";
+import { lowland, readJsonFile, startLowland, temporaryFolder } from "../testing/cli.ts";
+
+// `lowland flatness` as a person uses it: on a run, on a file, stopped and begun again, and given what does not fit.
+
+const folder = temporaryFolder();
+const run = (...args: string[]) => lowland(args, { cwd: folder });
+
+before(async () => {
+  const settings = [
+    "--data",
+    "digits",
+    "--model",
+    "mlp",
+    "--epochs",
+    "8",
+    "--limit",
+    "512",
+    "--threads",
+    "1",
+  ];
+  const { code, stderr } = await run("train", ...settings, "--label-smoothing", "0.2", "--out", "run");
+  assert.equal(code, 0, stderr);
+});
+
+/** The record without what depends on the clock or the place. */
+function timeless(record: FlatnessRecord) {
+  const { createdAt: _, seconds: __, ...rest } = record;
+  return rest;
+}
+
+const quick = [
+  "--subset",
+  "100",
+  "--batch-size",
+  "30",
+  "--steps",
+  "2",
+  "--directions",
+  "3",
+  "--threads",
+  "2",
+];
+
+test("of a run: every measurement, with its errors, as JSON and as a table of 80 columns", async () => {
+  const args = [...quick, "--measure", "all", "--curvature", "all", "--rho", "0.01,0.1", "--top", "3"];
+  const more = ["--bottom", "2", "--layer-top", "1", "--trace-products", "9", "--density-steps", "5"];
+  const { code, stdout, stderr } = await run("flatness", "run", ...args, ...more, "--json");
+  assert.equal(code, 0, stderr);
+  const record: FlatnessRecord = JSON.parse(stdout);
+  assert.deepEqual(record, readJsonFile(folder, "run", "flatness.json"));
+  const { data, set, examples, batchSize, labelSmoothing } = record.description;
+  assert.deepEqual([data, set, examples, batchSize, labelSmoothing], ["digits", "test", 100, 30, 0.2]);
+  assert.equal(record.parameters, 64 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10);
+  assert.ok(record.determinism.deterministic && record.accuracy > 0.2 && record.loss > 0);
+  const balls = [
+    ["plain", 0.01],
+    ["plain", 0.1],
+    ["adaptive", 0.5],
+    ["filter", 0.05],
+  ];
+  assert.deepEqual(
+    record.sharpness!.map(({ radius, rho }) => [radius, rho]),
+    balls,
+  );
+  for (const { oneStep, multiStep, intervals } of record.sharpness!) {
+    assert.ok(multiStep.maxSharpness >= oneStep.maxSharpness);
+    const { mean, low, high, count } = intervals!.multiStep.maxSharpness;
+    assert.ok(Math.abs(mean - multiStep.maxSharpness) < 1e-6 && low < mean && mean < high && count === 4);
+  }
+  assert.equal(record.randomSharpness!.length, 4);
+  assert.equal(record.batchSharpness![0].batches.length, 4);
+  assert.deepEqual(
+    record.layerSharpness!.map(({ layer, sharpness }) => [layer, sharpness.length]),
+    [
+      ["fc1", 4],
+      ["fc2", 4],
+      ["fc3", 4],
+    ],
+  );
+  for (const { spectrum, trace, density, layers } of Object.values(record.curvature)) {
+    assert.ok(spectrum!.converged && spectrum!.largest.length === 3 && spectrum!.smallest.length === 2);
+    assert.ok(trace!.standardError > 0 && Math.abs(density!.integral - 1) < 1e-6);
+    assert.equal(layers!.length, 3);
+    assert.ok(
+      layers!.every((layer) => layer.spectrum.largest[0].value <= spectrum!.largest[0].value * 1.001),
+    );
+  }
+
+  const again = await run("flatness", "run", ...args, ...more);
+  assert.match(again.stderr, /parts were measured before/);
+  assert.doesNotMatch(again.stderr, /✓/, "nothing is computed again");
+  assert.deepEqual(timeless(readJsonFile(folder, "run", "flatness.json")), timeless(record));
+  for (const words of [
+    "MaxS",
+    "BilS",
+    "random",
+    "MaxS by layer",
+    "fc2",
+    "Hessian",
+    "Gauss–Newton",
+    "trace:",
+  ]) {
+    assert.ok(again.stdout.includes(words), words);
+  }
+  assert.match(again.stdout, /On the first 100 test images of digits in batches of 30/);
+  const tooLong = again.stdout.split("\n").filter((line) => line.length > 100);
+  assert.deepEqual(tooLong, []);
+});
+
+test("the images a run trained on, another loss and BatchNorm by batch are another measurement", async () => {
+  const args = [...quick, "--measure", "sharpness", "--json"];
+  const { stdout } = await run("flatness", "run", ...args, "--out", "other");
+  const trained = await run(
+    "flatness",
+    "run",
+    ...args,
+    "--train",
+    "--label-smoothing",
+    "0",
+    "--out",
+    "other",
+  );
+  const [test, train]: FlatnessRecord[] = [JSON.parse(stdout), JSON.parse(trained.stdout)];
+  assert.deepEqual([train.description.set, train.description.labelSmoothing], ["train", 0]);
+  assert.notEqual(train.fingerprints.data, test.fingerprints.data);
+  assert.equal(train.fingerprints.model, test.fingerprints.model);
+  assert.ok(train.loss < test.loss);
+});
+
+test("killed in the middle, the command goes on to the same bits", async () => {
+  const model = ["flatness", "run/model.onnx", "--data", "digits", "--subset", "350", "--batch-size", "25"];
+  const slow = [...model, "--measure", "spectrum", "--top", "20", "--bottom", "5", "--json"];
+  const whole = await run(...slow, "--out", "whole");
+  assert.equal(whole.code, 0, whole.stderr);
+
+  const { child, ended } = startLowland([...slow, "--out", "killed"], { cwd: folder });
+  const kept = join(folder, "killed", "measurements");
+  const hasState = () => existsSync(kept) && readdirSync(kept).some((name) => /eigen.*\.state$/.test(name));
+  while (!hasState() && child.exitCode === null) await wait(5);
+  child.kill("SIGKILL");
+  assert.equal((await ended).signal, "SIGKILL");
+  assert.ok(!existsSync(join(folder, "killed", "flatness.json")));
+
+  const resumed = await run(...slow, "--out", "killed", "--threads", "1");
+  assert.equal(resumed.code, 0, resumed.stderr);
+  assert.match(resumed.stderr, /Hessian eigenvalues: going on from where it was stopped/);
+  assert.deepEqual(timeless(JSON.parse(resumed.stdout)), timeless(JSON.parse(whole.stdout)));
+  assert.deepEqual(
+    readdirSync(kept).filter((name) => name.endsWith(".state")),
+    [],
+  );
+});
+
+test("Ctrl-C stops after the batch and says how to go on", async () => {
+  const args = ["flatness", "run", "--measure", "spectrum", "--tolerance", "1e-9", "--out", "stopped"];
+  const { child, ended } = startLowland(args, { cwd: folder });
+  const kept = join(folder, "stopped", "measurements");
+  while (!existsSync(kept) && child.exitCode === null) await wait(5);
+  await wait(300);
+  child.kill("SIGINT");
+  const { code, stderr, stdout } = await ended;
+  assert.deepEqual([code, stdout], [130, ""]);
+  assert.match(stderr, /Stopping after this batch; the same command goes on from here/);
+  assert.doesNotMatch(stderr, /should not have/);
+});
+
+/** An ONNX classifier of digits with so many classes, all weights the same. */
+function classifier(name: string, classes: number, weight: number, size = 8): string {
+  const graph = new Graph();
+  const image = graph.input("input", "float32", [5, 1, size, size]);
+  const values = new Float32Array(size ** 2 * classes).fill(weight);
+  const logits = matMul(flatten(image), graph.constant(tensorData(values, [size ** 2, classes], "float32")));
+  graph.output("logits", logits);
+  writeFileSync(join(folder, name), compile(graph));
+  return name;
+}
+
+test("a file made for one batch size is measured in batches of that size", async () => {
+  classifier("fixed.onnx", 10, 0.01);
+  const { code, stdout, stderr } = await run(
+    ...["flatness", "fixed.onnx", "--data", "digits", "--subset", "23", "--measure", "sharpness", "--json"],
+  );
+  assert.equal(code, 0, stderr);
+  const { description, parameters }: FlatnessRecord = JSON.parse(stdout);
+  assert.deepEqual([description.examples, description.batchSize, parameters], [20, 5, 640]);
+  assert.ok(existsSync(join(folder, "fixed.flatness", "flatness.json")));
+});
+
+describe("what does not fit is told in one sentence", { concurrency: 2 }, () => {
+  const onDigits = (file: string, ...more: string[]) => ["flatness", file, "--data", "digits", ...more];
+  const cases: Record<string, [() => string[], RegExp]> = {
+    "a model without the loss's target shape": [
+      () => onDigits(classifier("seven.onnx", 7, 0.01)),
+      /^seven\.onnx gives \[5, 7\] for 5 images; the cross entropy of the 10 classes of digits wants \[5, 10\]$/,
+    ],
+    "a model of other images": [
+      () => onDigits(classifier("large.onnx", 10, 0.01, 28)),
+      /^large\.onnx takes float32 \[5, 1, 28, 28\] as "input"; images of digits are float32 \[batch, 1, 8, 8\]$/,
+    ],
+    "a subset of zero": [
+      () => ["flatness", "run", "--subset", "0"],
+      /^a subset of 0 images was asked for, but digits has 360; choose from 1 to 360$/,
+    ],
+    "a subset larger than the data": [
+      () => ["flatness", "run", "--subset", "361"],
+      /^a subset of 361 images was asked for, but digits has 360; choose from 1 to 360$/,
+    ],
+    "fewer images than a file's batch": [
+      () => onDigits(classifier("five.onnx", 10, 0.01), "--subset", "4"),
+      /^five\.onnx is made for batches of 5 images, but the subset has 4; choose a subset of at least 5$/,
+    ],
+    "more eigenvalues than parameters": [
+      () => onDigits(classifier("small.onnx", 10, 0.01), "--top", "641"),
+      /^641 largest eigenvalues were asked for, but there are only 640 parameters; choose at most 640$/,
+    ],
+    "a diverged model": [
+      () => onDigits(classifier("diverged.onnx", 10, Number.NaN)),
+      /^parameter "[^"]+" holds NaN: the model has diverged; measure a checkpoint from before$/,
+    ],
+    "a model whose loss overflows": [
+      () => onDigits(classifier("huge.onnx", 10, 1e38)),
+      /^the loss is not finite: the model has diverged at these weights, so there is no flatness to measure/,
+    ],
+    "a measure that is not there": [
+      () => ["flatness", "run", "--measure", "sharpness,width"],
+      /^--measure: there is no "width"; choose from all, sharpness, layer-sharpness, batch-sharpness, spectrum, trace, density, layer-spectra$/,
+    ],
+    "one batch, and an interval over batches": [
+      () => ["flatness", "run", "--subset", "30", "--batch-size", "30", "--measure", "batch-sharpness"],
+      /^an interval over batches needs at least 2 of them, but the 30 examples are one batch; choose a smaller batch size$/,
+    ],
+    "a file and no data": [
+      () => ["flatness", "run/model.onnx"],
+      /^run\/model\.onnx does not say for which data set it is; name one of fashion-mnist, digits with --data$/,
+    ],
+    "a radius of zero": [
+      () => ["flatness", "run", "--subset", "30", "--rho", "0", "--measure", "sharpness"],
+      /^the radius ρ is 0; choose a number above 0$/,
+    ],
+  };
+  for (const [name, [args, expected]] of Object.entries(cases)) {
+    test(name, async () => {
+      const { code, stdout, stderr } = await run(...args());
+      const mistake = stderr.trimEnd().split("\n").at(-1)!;
+      assert.match(mistake, /^lowland: /, stderr);
+      assert.match(mistake.slice("lowland: ".length), expected);
+      assert.doesNotMatch(stderr, /should not have|\bat .*:\d+:\d+/, "no stack trace");
+      assert.deepEqual([code, stdout], [2, ""]);
+    });
+  }
+});

@@ -1,0 +1,109 @@
+import { availableParallelism } from "node:os";
+import { type Command, Option } from "commander";
+import { UserError } from "../common/errors.ts";
+import { datasetNames } from "../data/dataset.ts";
+import { openSurface, type Surface } from "../flatness/surface.ts";
+import { openEngine } from "../runtime/remote.ts";
+import { type ModelToMeasure, openModel } from "../tasks/measured-model.ts";
+import { datasetOf, findModel } from "../tasks/trained-model.ts";
+import { loadWithProgress } from "./data.ts";
+import { choices, numberOption } from "./settings.ts";
+
+// What `flatness` and `landscape` have in common: which model, on which data, and where the results go.
+
+export interface MeasuringFlags {
+  data?: string;
+  dataDir?: string;
+  train?: boolean;
+  test?: boolean;
+  subset?: number;
+  batchSize: number;
+  batchNorm: "evaluation" | "batch";
+  labelSmoothing?: number;
+  seed: number;
+  threads?: number;
+  memory: number;
+  out?: string;
+  overwrite?: boolean;
+  json?: boolean;
+}
+
+export function addMeasuringFlags(command: Command, { subset }: { subset: number }): Command {
+  return command
+    .option("--data <name>", `data set: ${choices(datasetNames)} (default: the run's)`)
+    .option("--data-dir <folder>", "folder with the data set's files")
+    .addOption(new Option("--test", "measure on test images (default)").conflicts("train"))
+    .option("--train", "measure on training images: of a run those it trained on, with their labels")
+    .option(
+      "--subset <n>",
+      `measure on the first n images (default: ${subset}, or all if fewer)`,
+      numberOption,
+    )
+    .option("--batch-size <n>", "images in one batch; intervals are over batches", numberOption, 125)
+    .addOption(
+      new Option("--batch-norm <mode>", "evaluation: by running statistics; batch: by those of each batch")
+        .choices(["evaluation", "batch"])
+        .default("evaluation"),
+    )
+    .option(
+      "--label-smoothing <s>",
+      "of the cross entropy that is measured (default: as the run was trained; 0 for a file)",
+      numberOption,
+    )
+    .option("--seed <n>", "decides random vectors and directions", numberOption, 1)
+    .option("--threads <n>", "batches at a time (default: one per core)", numberOption)
+    .option("--memory <GB>", "for what is kept between products with the curvature", numberOption, 2)
+    .option(
+      "--out <folder>",
+      "folder for the results (default: the run's, or model.flatness beside the file)",
+    )
+    .option("--overwrite", "measure everything anew instead of using what the folder holds")
+    .option("--json", "print the results as JSON and nothing else on standard output");
+}
+
+/** The model and data that the flags name. */
+export async function openNamedModel(
+  place: string,
+  flags: MeasuringFlags,
+  { subset, signal }: { subset: number; signal?: AbortSignal },
+): Promise<ModelToMeasure> {
+  const found = await findModel(place);
+  const data = await loadWithProgress(datasetOf(found, flags.data), { dataDir: flags.dataDir, signal });
+  const { batchSize, batchNorm, labelSmoothing } = flags;
+  return openModel(found, data, {
+    set: flags.train ? "train" : "test",
+    subset: flags.subset ?? { atMost: subset },
+    batchSize,
+    batchNorm,
+    labelSmoothing,
+  });
+}
+
+/** Opens the surface on an engine per thread, and closes the engines however `body` ends. */
+export async function withSurface<T>(
+  { surface }: ModelToMeasure,
+  { threads = availableParallelism(), memory }: MeasuringFlags,
+  body: (surface: Surface) => Promise<T>,
+): Promise<T> {
+  for (const [name, value] of Object.entries({ threads, memory })) {
+    if (!(value > 0) || (name === "threads" && !Number.isInteger(value))) {
+      throw new UserError(`--${name} is ${value}; choose a number above 0`);
+    }
+  }
+  const engines = Array.from({ length: Math.min(threads, surface.batches.length) }, () =>
+    openEngine({ threads: 1 }),
+  );
+  try {
+    return await body(await openSurface(engines, surface, { memory: 1e9 * memory }));
+  } finally {
+    for (const engine of engines) await engine.close();
+  }
+}
+
+/** `0.05,0.1` as numbers. */
+export function numberList(text: string): number[] {
+  return text
+    .split(",")
+    .filter((part) => part.trim() !== "")
+    .map(numberOption);
+}

@@ -1,0 +1,118 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
+import type { MeasuredModel } from "../flatness/results.ts";
+import type { LossSurface } from "../flatness/surface.ts";
+import { loadModel } from "../import/load.ts";
+import type { Tensors } from "../runtime/engine.ts";
+import { type ClassificationSurfaceOptions, importedSurface } from "./classification-surface.ts";
+import { parseRun, type RunConfiguration } from "./configuration.ts";
+import { optimizerLabel } from "./optimizers.ts";
+import type { TrainedModel } from "./trained-model.ts";
+import { trainingImages } from "./training-images.ts";
+
+export interface MeasuredOptions extends Omit<ClassificationSurfaceOptions, "images"> {
+  /** Of a run: the images it trained on, with the labels it trained on. Default `"test"`. */
+  set?: "test" | "train";
+  /** How many images, from the front; at most this many unless it was asked for expressly. */
+  subset: number | { atMost: number };
+}
+
+/** A classifier to measure the flatness of, on a stated subset of data. */
+export interface ModelToMeasure {
+  surface: LossSurface;
+  /** What results say of themselves. */
+  identity: Pick<MeasuredModel, "name" | "model" | "description" | "fingerprints">;
+  /** Where results go, unless another folder is named. */
+  folder: string;
+  /** The run folder, of a run. */
+  run?: string;
+}
+
+/**
+ * Opens a run's model or an ONNX file as a loss surface. The loss is the cross entropy that a run was trained with
+ * (its label smoothing) unless another is asked for; of a file it is the plain one.
+ *
+ * Throws `UserError` for a file that cannot be read as a classifier of these images, and for a subset that is empty or
+ * larger than the data.
+ */
+export async function openModel(
+  found: TrainedModel,
+  data: DatasetPair,
+  { set = "test", subset, ...options }: MeasuredOptions,
+): Promise<ModelToMeasure> {
+  const { path, run } = found;
+  const trained = run && trainedAs(run.configuration);
+  const dataset =
+    set === "test" ? data.test : trained ? trainingImages(data.train, trained).dataset : data.train;
+  const images = typeof subset === "number" ? subset : Math.min(subset.atMost, dataset.count);
+  const loss = {
+    labelSmoothing: options.labelSmoothing ?? trained?.labelSmoothing ?? 0,
+    labelSmoothingKind: options.labelSmoothingKind ?? trained?.labelSmoothingKind ?? "uniform",
+  };
+  const model = await loadModel(path, { batchNormalization: "batch", dropout: false });
+  const surface = importedSurface(model, dataset, { ...options, ...loss, images, name: path });
+  const label = run && optimizerLabel(run.configuration.optimizer as Parameters<typeof optimizerLabel>[0]);
+  return {
+    surface: { ...surface, description: { ...surface.description, set } },
+    identity: {
+      name: label ? `${found.name}: ${label}` : found.name,
+      model: path,
+      description: {
+        ...surface.description,
+        set,
+        examples: surface.batches.reduce((sum, { size }) => sum + size, 0),
+      },
+      fingerprints: {
+        model: await modelFingerprint(path, model.tensors),
+        data: fingerprintOf(dataset, images),
+      },
+    },
+    run: run?.folder,
+    folder: run ? run.folder : `${path.replace(/\.onnx$/, "")}.flatness`,
+  };
+}
+
+/** SHA-256 of a model's file and of its weights, which may be in files beside it. */
+export async function modelFingerprint(path: string, tensors: Tensors): Promise<string> {
+  return fingerprint(await readFile(path), ...arraysOf(tensors));
+}
+
+/** Where a command keeps the parts of its results. */
+export function cacheFolder(folder: string): string {
+  return join(folder, "measurements");
+}
+
+/** What of a run's configuration decides its training images and its loss. The run may hold settings that only code can make. */
+function trainedAs(configuration: Record<string, unknown>): RunConfiguration {
+  const names = ["seed", "limit", "labelNoise", "labelSmoothing", "labelSmoothingKind"];
+  return parseRun(
+    Object.fromEntries(
+      names.filter((name) => name in configuration).map((name) => [name, configuration[name]]),
+    ),
+  );
+}
+
+function fingerprintOf(dataset: ImageDataset, images: number): string {
+  const { channels, height, width, labels, maximum, mean, deviation } = dataset;
+  const form = JSON.stringify({ images, channels, height, width, maximum, mean, deviation });
+  return fingerprint(
+    Buffer.from(form),
+    dataset.images.subarray(0, images * channels * height * width),
+    labels.subarray(0, images),
+  );
+}
+
+function arraysOf(tensors: Tensors): Uint8Array[] {
+  return Object.values(tensors).map(({ data }) => {
+    const { buffer, byteOffset, byteLength } = data as Float32Array;
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  });
+}
+
+function fingerprint(...parts: readonly Uint8Array[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
+}

@@ -1,0 +1,43 @@
+import { readFile, stat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { UserError } from "../common/errors.ts";
+import { datasetNames } from "../data/dataset.ts";
+import type { RunRecord } from "../train/records.ts";
+
+/** What a person names to be looked at: a run folder, or an ONNX file. */
+export interface TrainedModel {
+  /** Of a run its folder's name, of a file its name. */
+  name: string;
+  /** The ONNX file. */
+  path: string;
+  /** The run it is of; absent for a file. */
+  run?: RunRecord & { folder: string };
+}
+
+/** Finds a run's model, or the file. Throws `UserError` when there is neither. */
+export async function findModel(place: string): Promise<TrainedModel> {
+  const found = await stat(place).catch(() => undefined);
+  if (!found) throw new UserError(`${place} is not there; name a run folder or an ONNX file`);
+  if (!found.isDirectory()) return { name: basename(place), path: place };
+  const record: RunRecord | undefined = await readFile(join(place, "run.json"), "utf8").then(
+    JSON.parse,
+    () => undefined,
+  );
+  if (!record) throw new UserError(`${place} is not a run folder: it holds no run.json`);
+  const path = join(place, "model.onnx");
+  if (!(await stat(path).catch(() => undefined))) {
+    throw new UserError(
+      `${place} holds no model.onnx: the run has not finished its first epoch; go on with it with lowland train --resume`,
+    );
+  }
+  return { name: basename(resolve(place)), path, run: { ...record, folder: place } };
+}
+
+/** The data set to look at a model with: the one named, or the run's. Throws `UserError` when there is neither. */
+export function datasetOf({ path, run }: TrainedModel, named: string | undefined): string {
+  const name = named ?? run?.configuration.data;
+  if (name !== undefined) return String(name);
+  throw new UserError(
+    `${path} does not say for which data set it is; name one of ${datasetNames.join(", ")} with --data`,
+  );
+}
