@@ -21,7 +21,9 @@ export {
 } from "./import/load.ts";
 export { compile } from "./lower/compile.ts";
 // Networks: layers by PyTorch's names, and models made of them.
+export { filledWith, type Initializer, kaimingNormal, normal, uniform } from "./nn/initializers.ts";
 export {
+  adaptiveAveragePool,
   averagePool,
   type BatchNormOptions,
   batchNorm,
@@ -31,15 +33,33 @@ export {
   flatten,
   gelu,
   globalAveragePool,
+  type InitializerOptions,
   linear,
   maxPool,
+  padChannels,
   relu,
+  relu6,
   residual,
+  residualSum,
   sequential,
+  sigmoid,
   silu,
+  squeezeExcitation,
+  stochasticDepth,
   tanh,
 } from "./nn/layers.ts";
-export { cnn, createModel, lenet5, type ModelShape, mlp, modelNames, resnet20 } from "./nn/models.ts";
+export {
+  type EfficientnetOptions,
+  efficientnetB0,
+  type MobilenetOptions,
+  mobilenetV2,
+} from "./nn/models/mobile.ts";
+export { type PyramidnetOptions, pyramidnet } from "./nn/models/pyramidnet.ts";
+export { imagenetResnet, type ResnetDepth, resnet, resnet20 } from "./nn/models/resnet.ts";
+export { cnn, lenet5, mlp } from "./nn/models/small.ts";
+export { smallVgg16Bn, type VggOptions, vgg16Bn } from "./nn/models/vgg.ts";
+export { type WideResnetOptions, wideResnet } from "./nn/models/wide-resnet.ts";
+export { createModel, type ModelShape, modelNames } from "./nn/models.ts";
 export {
   type BufferInfo,
   type BuildOptions,

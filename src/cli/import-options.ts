@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { LoadModelOptions } from "../import/load.ts";
+import type { Settings } from "./settings.ts";
 
 // The flags about a model that comes as a file.
 
@@ -41,6 +42,13 @@ export function addImportFlags(command: Command): Command {
 export function importOptions(flags: ImportFlags): LoadModelOptions {
   const { dimension: dimensions, trainable, frozen, batchNorm: batchNormalization, dropout } = flags;
   return { dimensions, trainable, frozen, batchNormalization, dropout };
+}
+
+/** The same as settings of a run's model. */
+export function importSettings(flags: ImportFlags): Settings {
+  // commander sets the flag without --no-dropout too, which is no reason to override a document.
+  const dropout = flags.dropout === false ? false : undefined;
+  return { ...importOptions(flags), dropout, output: flags.output };
 }
 
 function collect(pattern: string, earlier: string[] = []): string[] {

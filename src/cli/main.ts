@@ -8,6 +8,7 @@ import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
 import { figuresCommand } from "./commands/figures.ts";
+import { finetuneCommand } from "./commands/finetune.ts";
 import { flatnessCommand } from "./commands/flatness.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { landscapeCommand } from "./commands/landscape.ts";
@@ -30,6 +31,7 @@ for (const command of [
   flatnessCommand(),
   landscapeCommand(),
   inspectCommand(),
+  finetuneCommand(),
   exportStepCommand(),
   figuresCommand(),
   optimizersCommand(),

@@ -79,7 +79,15 @@ cases("a name that does not exist is told with the choices", {
   },
   model: {
     args: [...digits, "--model", "vgg"],
-    expected: /^model: there is no "vgg"; choose one of mlp, lenet5, cnn, resnet20$/,
+    expected: /^model: there is no model "vgg"; choose one of mlp, lenet5, cnn, resnet20, resnet18, /,
+  },
+  "option of a model": {
+    args: [...digits, "--model", "wide-resnet-28-10:depth=3"],
+    expected: /^model: wide-resnet-28-10 has no option "depth"; it has units, width, dropout$/,
+  },
+  image: {
+    args: ["optimizers", "--image", "28x28"],
+    expected: /^--image is 28x28; it has to be channels, height and width, as 3x32x32$/,
   },
   "data set": {
     args: ["train", "--data", "mnist"],

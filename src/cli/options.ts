@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/dataset.ts";
-import { modelNames } from "../nn/models.ts";
 import { perturbChoices } from "../optim/parameter-groups.ts";
 import { parseRun, type RunConfiguration } from "../tasks/configuration.ts";
+import { networkName } from "../tasks/network.ts";
 import type { ExistingRun } from "../train/run-folder.ts";
 import {
   addBaseFlags,
@@ -13,7 +13,7 @@ import {
   type OptimizerFlags,
   withBase,
 } from "./optimizer-options.ts";
-import { choices, defined, isObject, merged, numberOption, type Settings } from "./settings.ts";
+import { choices, defined, isObject, merged, modelHelp, numberOption, type Settings } from "./settings.ts";
 
 // The flags that commands share, and how they override a configuration document.
 
@@ -41,6 +41,7 @@ export interface SettingFlags extends OptimizerFlags, BaseFlags {
   microBatches?: number;
   perturbationPer?: string;
   perturb?: string;
+  learningRateFactor?: { names: string; learningRate: number }[];
 }
 
 export interface OutputFlags {
@@ -55,7 +56,7 @@ export interface OutputFlags {
 /** `defaults` are shown in the help, for a command whose settings start from them. */
 export function addSettingFlags(command: Command, defaults?: RunConfiguration): Command {
   const by = (value: unknown) => (defaults === undefined ? "" : ` (default: ${value})`);
-  const { data, labelNoise, model, learningRate, epochs, seed, onNonFinite } = defaults ?? parseRun({});
+  const { data, labelNoise, learningRate, epochs, seed, onNonFinite } = defaults ?? parseRun({});
   command
     .option("--data <name>", `data set: ${choices(datasetNames)}${by(data)}`)
     .option("--limit <n>", `train on so many images, drawn by the seed${by("all")}`, numberOption)
@@ -68,15 +69,6 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
     .option("--no-flip", "do not flip training images")
     .option("--crop <pixels>", "pad training images by so many pixels and crop at random", numberOption)
     .option("--cutout <size>", "blank a square of this size in half of the training images", numberOption)
-    .option("--model <name>", `network: ${choices(modelNames)}${by(model)}`)
-    .option(
-      "--weights <file>",
-      "safetensors file to start from, by PyTorch's names (default: weights drawn by the seed)",
-    )
-    .option(
-      "--weights-except <names>",
-      "names that are drawn all the same, with * for any characters and commas between, as fc.*",
-    )
     .option(
       "--learning-rate <η>",
       `peak of the learning rate, which falls to 0 by cosine${by(learningRate)}`,
@@ -91,6 +83,21 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
       `what to do about an infinite or undefined loss: stop or skip${by(onNonFinite)}`,
     );
   return addStepFlags(command, defaults);
+}
+
+/** The flags for a network that is built by its name. */
+export function addModelFlags(command: Command, defaults?: RunConfiguration): Command {
+  const by = defaults === undefined ? "" : ` (default: ${networkName(defaults.model)})`;
+  return command
+    .option("--model <name>", `${modelHelp}${by}`)
+    .option(
+      "--weights <file>",
+      "safetensors file to start from, by PyTorch's names (default: weights drawn by the seed)",
+    )
+    .option(
+      "--weights-except <names>",
+      "names that are drawn all the same, with * for any characters and commas between, as fc.*",
+    );
 }
 
 /** The flags that say what one training step is, beside the optimizer. */
@@ -112,6 +119,11 @@ export function addStepFlags(
       `pytorch: its cross entropy; kl: KL divergence, the mass on the other classes${by("pytorch")}`,
       smoothingKind,
     )
+    .option(
+      "--learning-rate-factor <pattern=factor>",
+      "another learning rate for some parameters, e.g. 'backbone.*=0.1'; may be repeated",
+      rateFactor,
+    )
     .option("--perturb <which>", `parameters to perturb: ${choices(perturbChoices)}${by("all")}`)
     .option("--clip-norm <c>", "shorten longer update directions to this norm", numberOption)
     .option("--micro-batches <m>", `equal parts to compute a mini-batch in${by(1)}`, numberOption)
@@ -119,6 +131,15 @@ export function addStepFlags(
       "--perturbation-per <what>",
       `what a perturbation is computed from: batch or micro-batch${by("batch")}`,
     );
+}
+
+function rateFactor(text: string, earlier: SettingFlags["learningRateFactor"] = []) {
+  const [, names, factor] = /^(.+)=([^=]+)$/.exec(text) ?? [];
+  const learningRate = Number(factor);
+  if (names === undefined || Number.isNaN(learningRate)) {
+    throw new InvalidArgumentError("It has to be a pattern and a factor, as in backbone.*=0.1.");
+  }
+  return [...earlier, { names, learningRate }];
 }
 
 /** PyTorch's convention goes by its name too. */
@@ -155,8 +176,10 @@ export async function readConfiguration(path: string): Promise<Settings> {
 
 /** The document with the flags' settings in place of its own. */
 export function applyFlags(document: Settings, flags: SettingFlags): Settings {
-  const { flip, crop, cutout, perturb, momentum, nesterov, weightDecay, ...plain } = flags;
+  const { flip, crop, cutout, perturb, learningRateFactor, momentum, nesterov, weightDecay, ...plain } =
+    flags;
   const weights = defined({ file: flags.weights, except: flags.weightsExcept?.split(",") });
+  const parameters = defined({ perturb, groups: learningRateFactor });
   const augmentation = defined({ flip, crop, cutout: cutout === undefined ? undefined : { size: cutout } });
   const settings: Settings = {
     ...document,
@@ -165,7 +188,7 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
       ? { augmentation: merged(document.augmentation, augmentation) }
       : {}),
     ...(Object.keys(weights).length > 0 && { weights: merged(fileSettings(document.weights), weights) }),
-    ...(perturb !== undefined && { parameters: merged(document.parameters, { perturb }) }),
+    ...(Object.keys(parameters).length > 0 && { parameters: merged(document.parameters, parameters) }),
   };
   const base = { momentum, nesterov, weightDecay };
   if (Array.isArray(document.runs)) {

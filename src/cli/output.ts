@@ -8,7 +8,8 @@ import { duration, say } from "./progress.ts";
 
 /** A folder below runs/ that is not there yet: the name itself, or with a number behind. */
 export function freshFolder(name: string): string {
-  const folder = join("runs", name);
+  // A network with options has signs in its name that not every file system allows.
+  const folder = join("runs", name.replace(/[^\w.-]+/g, "-"));
   for (let number = 2; ; number++) {
     const candidate = number === 2 ? folder : `${folder}-${number - 1}`;
     if (!existsSync(candidate)) return candidate;

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "commander";
+import { modelNames, modelOptionTexts } from "../nn/models.ts";
 
 // Small things about flags and settings that are not checked yet.
 
@@ -6,6 +7,9 @@ import { InvalidArgumentError } from "commander";
 export type Settings = Record<string, unknown>;
 
 export const choices = (names: readonly string[]) => `one of ${names.join(", ")}`;
+
+/** What `--model` takes. */
+export const modelHelp = `network: ${choices(modelNames)}; options stand after a colon, as in wide-resnet-28-10:units=5 (${modelOptionTexts().join("; ")})`;
 
 /** Settings with others over them. What is no object of settings stays as it is, for the schema to say so. */
 export function merged(settings: unknown, over: Settings): unknown {

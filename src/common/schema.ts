@@ -37,6 +37,9 @@ function explain(issue: Issue, schema: z.core.$ZodType, document: unknown): stri
       const wanted = `it has to be ${typeNames[issue.expected] ?? `of type ${issue.expected}`}`;
       return given === undefined ? `${what} is missing; ${wanted}` : `${what} is ${got}; ${wanted}`;
     }
+    // What a schema's own check has to say is complete.
+    case "custom":
+      return `${what}: ${issue.message}`;
     default:
       return `${what} is ${got}: ${issue.message}`;
   }

@@ -1,6 +1,6 @@
 import { gradients, hessianVectorProduct, innerProduct } from "../autodiff/gradients.ts";
 import { UserError } from "../common/errors.ts";
-import { describe, type Graph, type Value } from "../graph/graph.ts";
+import { describe, Graph, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 
 /** The mean loss of one batch as a graph, with what else is to be known of it. */
@@ -31,27 +31,30 @@ export function measurementGraph(model: LossModel, kind: ProgramKind, names: rea
     throw new UserError(`the loss has to be a scalar, the mean over the batch; got ${describe(loss)}`);
   }
   const wrt = names.map((name) => parameters.get(name)!);
-  const outputs = (suffix: string, values: readonly Value[]) => {
-    for (const [index, name] of names.entries()) graph.output(`${name}${suffix}`, values[index]);
-  };
+  const withSuffix = (suffix: string, values: readonly Value[]) =>
+    names.map((name, index): [string, Value] => [`${name}${suffix}`, values[index]]);
   const vector = () =>
     wrt.map(({ type, shape }, index) => graph.input(`${names[index]}${suffixes.vector}`, type, shape));
   switch (kind) {
     case "loss":
-      graph.output("loss", loss);
-      for (const [name, value] of metrics) graph.output(name, value);
-      break;
+      return graphOf([["loss", loss], ...metrics]);
     case "gradient":
-      graph.output("loss", loss);
-      outputs(suffixes.gradient, gradients(loss, wrt));
-      break;
+      return graphOf([["loss", loss], ...withSuffix(suffixes.gradient, gradients(loss, wrt))]);
     case "hessian":
-      outputs(suffixes.product, hessianVectorProduct(loss, wrt, vector()));
-      break;
+      return graphOf(withSuffix(suffixes.product, hessianVectorProduct(loss, wrt, vector())));
     case "gauss-newton":
-      outputs(suffixes.product, gaussNewtonVectorProduct(model, wrt, vector()));
-      break;
+      return graphOf(withSuffix(suffixes.product, gaussNewtonVectorProduct(model, wrt, vector())));
   }
+}
+
+/** A graph with these outputs and no others: the model's own may have its logits as an output. */
+function graphOf(outputs: readonly (readonly [string, Value])[]): Graph {
+  const graph = new Graph();
+  const copies = copyInto(
+    graph,
+    outputs.map(([, value]) => value),
+  );
+  for (const [index, [name]] of outputs.entries()) graph.output(name, copies[index]);
   return graph;
 }
 

@@ -13,7 +13,13 @@ import {
   singleBatch,
   usingSurface,
 } from "../testing/surfaces.ts";
-import { evenlySpaced, filterNormalizedDirection, interpolation, landscape } from "./landscape.ts";
+import {
+  evenlySpaced,
+  filterNormalizedDirection,
+  interpolation,
+  landscape,
+  principalPlane,
+} from "./landscape.ts";
 import type { SavedState } from "./progress.ts";
 import { spectrum } from "./spectrum.ts";
 import { confidenceInterval } from "./statistics.ts";
@@ -92,6 +98,37 @@ test("between two models, weights and running statistics are interpolated, and m
       new UserError('parameter "w" has no numbers; the model wants 2'),
     );
   });
+});
+
+test("points in a plane are found in it, with the shares of their variance", () => {
+  // 3, −1, 0 along u and 1, 2, 0 along v: u and v are orthonormal and not along the axes.
+  const [u, v] = [
+    [2 / 3, 2 / 3, 1 / 3],
+    [-2 / 3, 1 / 3, 2 / 3],
+  ];
+  const points = [
+    [3, 1],
+    [-1, 2],
+    [0, 0],
+  ].map(([a, b]) => Float64Array.from(u, (x, i) => a * x + b * v[i]));
+  const { directions, coordinates, explained } = principalPlane(points);
+  for (const [index, point] of points.entries()) {
+    const [a, b] = coordinates[index];
+    const back = directions[0].map((x, i) => a * x + b * directions[1][i]);
+    assertClose(back, point, 1e-12);
+  }
+  const inner = (a: Float64Array, b: Float64Array) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+  assertClose([inner(directions[0], directions[0]), inner(directions[1], directions[1])], [1, 1], 1e-12);
+  assert.ok(Math.abs(inner(directions[0], directions[1])) < 1e-12);
+  // The Gram matrix [[10, −1], [−1, 5]] has the eigenvalues (15 ± √29)/2.
+  const [first, second] = [(15 + Math.sqrt(29)) / 30, (15 - Math.sqrt(29)) / 30];
+  assertClose(explained, [first, second], 1e-12);
+  assert.throws(
+    () => principalPlane([Float64Array.of(1, 1), Float64Array.of(2, 2)]),
+    new UserError(
+      "the weights of the trajectory lie on one line, so there is no plane through them; keep the weights of more epochs",
+    ),
+  );
 });
 
 test("the error is that of the rise above the weights, from batch to batch", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { randomStream } from "../common/random.ts";
 import { compile } from "../lower/compile.ts";
-import { createModel, modelNames } from "../nn/models.ts";
+import { createModel } from "../nn/models.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
 import { readModel } from "../onnx/model.ts";
 import { readTensor } from "../onnx/tensor.ts";
@@ -258,7 +258,14 @@ describe("weights and batch", () => {
     assert.deepEqual(numbers(outputs.weight), [2, 3]);
   });
 
-  for (const name of modelNames) {
+  for (const name of [
+    "mlp",
+    "lenet5",
+    "cnn",
+    "resnet20",
+    "mobilenet-v2:width=0.25",
+    "efficientnet-b0:width=0.25",
+  ]) {
     test(`${name} with a symbolic batch gives each image the logits it gets in a batch of one`, async () => {
       const shape = { channels: 2, height: 13, width: 12, classes: 4 };
       const [inputShape, count] = [[2, 13, 12], 3];

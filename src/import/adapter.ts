@@ -5,12 +5,15 @@ import { apply } from "../ops/operator.ts";
 
 /** How a graph made for inference is to be trained. */
 export interface TrainingMode {
-  /** `"batch"`: normalise by the batch's statistics and update the running ones. `"frozen"`: as in inference. */
+  /**
+   * `"batch"`: normalise by the batch's statistics and update the running ones, where scale or shift train; layers
+   * whose scale and shift are frozen stay as in inference. `"frozen"`: all are as in inference.
+   */
   batchNormalization: "batch" | "frozen";
   /** Whether Dropout drops. */
   dropout: boolean;
-  /** Share of the batch's statistics in the next running ones, in place of what each node of the file says. */
-  batchNormMomentum?: number;
+  /** The share of the new statistics in the running ones, in place of what the file says. */
+  statisticsMomentum?: number;
 }
 
 /** What a graph in training mode has beside its outputs. */

@@ -1,62 +1,86 @@
 import { elementCount, type Value } from "../graph/graph.ts";
-import { add, addAll, mul } from "../ops/arithmetic.ts";
-import { cast } from "../ops/elementwise.ts";
-import { matMul } from "../ops/linear.ts";
-import { reshape } from "../ops/movement.ts";
-import { apply, floatAttribute, int, intAttribute, normalizeAxes } from "../ops/operator.ts";
+import type { DataType } from "../onnx/tensor.ts";
+import { dataTypeName, dataTypes } from "../onnx/types.ts";
+import { add, mul } from "../ops/arithmetic.ts";
+import { less, where } from "../ops/comparison.ts";
+import { cast, sign } from "../ops/elementwise.ts";
+import { reshape, transpose } from "../ops/movement.ts";
+import { floatAttribute, int, intAttribute, normalizeAxes, stringAttribute } from "../ops/operator.ts";
+import { slice } from "../ops/slicing.ts";
 import { layerNormStatistics } from "../ops/statistics-normalization.ts";
 import type { Adapter, ImportedNode } from "./adapter.ts";
 
-/** Many inputs, two at a time. */
-const pairwise: Adapter = (node) => {
-  const values = node.inputs.map((_, index) => node.input(index));
-  return [values.reduce((result, value) => apply(node.operator, [result, value])[0])];
-};
-
-const clipBetween: Adapter = (node) => {
-  const x = node.input(0);
-  const open = x.type === "float32" || x.type === "float64";
-  const bound = (index: number, fallback: number) => {
-    const value = node.inputs[index];
-    if (value) return reshape(value, []);
-    return open ? node.graph.scalar(fallback, x.type) : undefined;
-  };
-  return node.build([x, bound(1, Number.NEGATIVE_INFINITY), bound(2, Number.POSITIVE_INFINITY)], {});
-};
-
-/** Vectors become matrices of one row or one column, which the product then loses. */
-const product: Adapter = (node) => {
-  const [a, b] = [node.input(0), node.input(1)];
-  const left = a.shape.length === 1 ? reshape(a, [1, ...a.shape]) : a;
-  const right = b.shape.length === 1 ? reshape(b, [...b.shape, 1]) : b;
-  const y = matMul(left, right);
-  const rows = a.shape.length === 1 ? [] : [y.shape.at(-2)!];
-  const columns = b.shape.length === 1 ? [] : [y.shape.at(-1)!];
-  return [reshape(y, [...y.shape.slice(0, -2), ...rows, ...columns])];
-};
-
 /** Before opset 13 the axes from `axis` on were taken together; its default was 1 instead of −1. */
 const softmax: Adapter = (node) => {
+  if (node.opset >= 13) return node.build();
   const x = node.input(0);
-  if (node.opset >= 13) return alongAxis(node, x, intAttribute(node.attributes, "axis", -1));
   const [axis] = normalizeAxes(node.operator, x, [intAttribute(node.attributes, "axis", 1)]);
-  if (elementCount(x.shape.slice(axis + 1)) === 1) return alongAxis(node, x, axis);
+  if (elementCount(x.shape.slice(axis + 1)) === 1) return node.build([x], { axis: int(axis) });
   const rows = elementCount(x.shape.slice(0, axis));
-  const [y] = alongAxis(node, reshape(x, [rows, elementCount(x.shape) / rows]), 1);
+  const [y] = node.build([reshape(x, [rows, elementCount(x.shape) / rows])], { axis: int(1) });
   return [reshape(y, x.shape)];
 };
 
-function alongAxis(node: ImportedNode, x: Value, axis: number): readonly Value[] {
-  return node.build([x], { axis: int(normalizeAxes(node.operator, x, [axis])[0]) });
+/** ONNX Runtime wants bounds without axes. */
+const clipBetween: Adapter = (node) => {
+  const [x, ...bounds] = node.inputs;
+  return node.build([x, ...bounds.map((bound) => bound && reshape(bound, []))], {});
+};
+
+/** Before opset 18 the number of equal parts is that of the outputs. */
+const splitParts: Adapter = (node) => {
+  if (node.inputs[1] || node.attributes.num_outputs) return node.build();
+  return node.build([node.input(0)], { ...node.attributes, num_outputs: int(node.outputCount) });
+};
+
+/** The type a Cast asks for, if it is one that graphs here compute in. */
+function computedType(node: ImportedNode): DataType {
+  const type = dataTypeName(intAttribute(node.attributes, "to", 0), "Cast");
+  const { bits } = dataTypes[type];
+  if (bits >= 8 && !type.startsWith("float8") && !type.startsWith("complex")) return type;
+  throw node.error(`${type} is not computed with here`);
 }
 
-const reduction: Adapter = (node) => {
-  const x = node.input(0);
-  const given = node.numbers(1, "axes") ?? [];
-  if (given.length === 0 && intAttribute(node.attributes, "noop_with_empty_axes", 0) === 1) return [x];
-  const axes = given.length > 0 ? node.sizes(normalizeAxes(node.operator, x, given)) : undefined;
-  return node.build([x, axes], { keepdims: int(intAttribute(node.attributes, "keepdims", 1)) });
+/** Whole numbers by ONNX's kernel; without fmod the result has the divisor's sign, for fractions too since opset 28. */
+const remainder: Adapter = (node) => {
+  const [a, b] = [node.input(0), node.input(1)];
+  const fractions = a.type === "float32" || a.type === "float64";
+  if (!fractions || intAttribute(node.attributes, "fmod", 0) === 1) return node.build();
+  const [rest] = node.build([a, b], { fmod: int(1) });
+  return [where(less(mul(sign(rest), sign(b)), 0), add(rest, b), rest)];
 };
+
+/** A letter that stands twice in an operand means its diagonal. */
+const einsumOfDiagonals: Adapter = (node) => {
+  const equation = stringAttribute(node.attributes, "equation", "").replaceAll(" ", "");
+  const [left, ...right] = equation.split("->");
+  const parts = left.split(",").map((term, index) => withDiagonals(node.input(index), term));
+  const written = [parts.map(({ term }) => term).join(","), ...right].join("->");
+  return node.build(
+    parts.map(({ x }) => x),
+    { equation: { string: written } },
+  );
+};
+
+function withDiagonals(x: Value, term: string): { x: Value; term: string } {
+  const twice = [...term].find((letter, at) => letter !== "." && term.indexOf(letter) < at);
+  if (twice === undefined) return { x, term };
+  // Letters behind the dots are counted from the end.
+  const axisOf = (at: number) =>
+    term.includes("...") && at > term.indexOf("...") ? x.shape.length - (term.length - at) : at;
+  const [from, to] = [term.indexOf(twice), term.lastIndexOf(twice)];
+  const [first, second] = [axisOf(from), axisOf(to)];
+  const size = x.shape[first];
+  const others = x.shape.flatMap((_, axis) => (axis === first || axis === second ? [] : [axis]));
+  const square = transpose(x, [...others, first, second]);
+  const kept = others.map((axis) => x.shape[axis]);
+  const flat = reshape(square, [...kept, size * size]);
+  const diagonal = slice(flat, { axes: [kept.length], starts: [0], ends: [size * size], steps: [size + 1] });
+  const order = x.shape.flatMap((_, axis) =>
+    axis === second ? [] : [axis === first ? kept.length : others.indexOf(axis)],
+  );
+  return withDiagonals(transpose(diagonal, order), term.slice(0, to) + term.slice(to + 1));
+}
 
 /** Mean and 1/deviation are made beside it where they are asked for. */
 const layerNormalization: Adapter = (node) => {
@@ -69,22 +93,15 @@ const layerNormalization: Adapter = (node) => {
 };
 
 export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
-  Max: pairwise,
-  Min: pairwise,
   Clip: clipBetween,
-  MatMul: product,
+  Split: splitParts,
+  Mod: remainder,
+  Einsum: einsumOfDiagonals,
+  Cast: (node) => [cast(node.input(0), computedType(node))],
   Pow: (node) => node.build([node.input(0), cast(node.input(1), node.input(0).type)]),
   Softmax: softmax,
   LogSoftmax: softmax,
   LayerNormalization: layerNormalization,
   Identity: (node) => [node.input(0)],
   CastLike: (node) => [cast(node.input(0), node.input(1).type)],
-  Sum: (node) => [node.inputs.map((_, index) => node.input(index)).reduce((sum, value) => add(sum, value))],
-  Mean: (node) => [mul(addAll(node.inputs.map((_, index) => node.input(index))), 1 / node.inputs.length)],
-  ...Object.fromEntries(
-    ["L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare"].map((kind) => [
-      `Reduce${kind}`,
-      reduction,
-    ]),
-  ),
 };

@@ -2,12 +2,15 @@ import { UserError } from "../common/errors.ts";
 import type { TensorType } from "../graph/graph.ts";
 import type { ValueInfoProto } from "../onnx/onnx_pb.ts";
 import { dataTypeName } from "../onnx/types.ts";
+import { wideType } from "./half-precision.ts";
 
 export interface DimensionOptions {
   /** Sizes of symbolic dimensions by name, e.g. `{ sequence: 128 }`. */
   dimensions?: Readonly<Record<string, number>>;
   /** Size of the first axis of every input whose size the file leaves open and `dimensions` does not give. */
   batchSize?: number;
+  /** Take `batchSize` even where the file states the size of an input's first axis. */
+  anyBatch?: boolean;
 }
 
 /**
@@ -16,7 +19,7 @@ export interface DimensionOptions {
  */
 export function inputType(
   info: ValueInfoProto,
-  { dimensions = {}, batchSize }: DimensionOptions,
+  { dimensions = {}, batchSize, anyBatch = false }: DimensionOptions,
 ): TensorType {
   const subject = `input "${info.name}"`;
   if (info.type?.value.case !== "tensorType") {
@@ -26,7 +29,8 @@ export function inputType(
   if (!shape) throw new UserError(`${subject}: the file states no shape; export the model with one`);
   const sizes = shape.dim.map(({ value }, axis) => {
     const stated = value.case === "dimValue" ? Number(value.value) : undefined;
-    if (stated !== undefined && stated >= 1) return stated;
+    const isFree = anyBatch && axis === 0 && batchSize !== undefined;
+    if (stated !== undefined && stated >= 1 && !isFree) return stated;
     const name = value.case === "dimParam" ? value.value : "";
     const size = Object.hasOwn(dimensions, name) ? dimensions[name] : axis === 0 ? batchSize : undefined;
     if (size === undefined) {
@@ -44,5 +48,5 @@ export function inputType(
     }
     return size;
   });
-  return { type: dataTypeName(elemType, subject), shape: sizes };
+  return { type: wideType(dataTypeName(elemType, subject)), shape: sizes };
 }

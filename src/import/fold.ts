@@ -210,7 +210,7 @@ const evaluators: Readonly<Record<string, Evaluator>> = {
 };
 
 /** The shape that Reshape's input asks for: 0 copies a size, −1 is what remains. Undefined if it does not fit. */
-export function reshaped(shape: Shape, target: readonly number[], allowZero = false): number[] | undefined {
+function reshaped(shape: Shape, target: readonly number[], allowZero = false): number[] | undefined {
   const sizes = target.map((size, axis) => (size === 0 && !allowZero ? shape[axis] : size));
   const known = elementCount(sizes.filter((size) => size !== -1));
   const filled = sizes.map((size) => (size === -1 ? elementCount(shape) / known : size));
@@ -221,7 +221,7 @@ export function reshaped(shape: Shape, target: readonly number[], allowZero = fa
 }
 
 /** A shape with axes of size 1 put in so that they are at the given places of the result. */
-export function withOnes(shape: Shape, axes: readonly number[]): number[] | undefined {
+function withOnes(shape: Shape, axes: readonly number[]): number[] | undefined {
   const rank = shape.length + axes.length;
   const places = new Set(axes.map((axis) => plain(axis, rank)));
   if (places.size !== axes.length || [...places].some((axis) => !(axis >= 0 && axis < rank)))

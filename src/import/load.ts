@@ -13,6 +13,7 @@ import type { DimensionOptions } from "./dimensions.ts";
 import { readExternalData } from "./external-data.ts";
 import { fromOnnx, type ImportedGraph } from "./from-onnx.ts";
 import { logitsOf } from "./logits.ts";
+import { restoreNames } from "./pytorch-names.ts";
 import { guessRoles, type TensorRole } from "./roles.ts";
 import { isFloatingPoint, readWeights, withWeights } from "./weights.ts";
 
@@ -95,11 +96,12 @@ export class TrainableModel {
   private readonly mode: TrainingMode;
 
   constructor(proto: ModelProto, options: LoadModelOptions) {
-    const { batchNormalization = "batch", dropout = true, batchNormMomentum } = options;
+    const { batchNormalization = "batch", dropout = true } = options;
     this.proto = proto;
     this.options = options;
-    this.mode = { batchNormalization, dropout, batchNormMomentum };
+    this.mode = { batchNormalization, dropout };
     separateAliases(proto.graph!);
+    restoreNames(proto.graph!);
     this.weights = readWeights(proto.graph!);
     const roles = guessRoles(proto.graph!, this.weights);
     const floats = [...this.weights].filter(([, tensor]) => isFloatingPoint(tensor));
@@ -123,6 +125,18 @@ export class TrainableModel {
       .map((parameter) => ({ ...parameter, kind: kindOf(parameter.role) }));
   }
 
+  /** Everything a graph of the model has as an input of its own, with its numbers in the file. */
+  get kept(): { name: string; shape: Shape; kind: ParameterKind | "buffer"; values: ArrayLike<number> }[] {
+    return this.parameters
+      .filter(({ name }) => this.isStored(name))
+      .map(({ name, shape, role, trainable }) => ({
+        name,
+        shape,
+        kind: trainable ? kindOf(role) : "buffer",
+        values: this.weights.get(name)!.data as ArrayLike<number>,
+      }));
+  }
+
   /** What a run starts from: the trained parameters and, unless they are frozen, the running statistics. */
   get tensors(): Tensors {
     return Object.fromEntries([...this.weights].filter(([name]) => this.isStored(name)));
@@ -133,13 +147,18 @@ export class TrainableModel {
    * other weights constants.
    * @throws UserError naming the node that stands in the way
    */
-  build({ training, ...sizes }: { training: boolean } & DimensionOptions): ImportedNetwork {
+  build({
+    training,
+    statisticsMomentum,
+    ...sizes
+  }: { training: boolean } & Pick<TrainingMode, "statisticsMomentum"> & DimensionOptions): ImportedNetwork {
     const { initializers, ...network } = fromOnnx(this.proto, {
       batchSize: sizes.batchSize ?? this.options.batchSize,
+      anyBatch: sizes.anyBatch ?? this.options.anyBatch,
       dimensions: { ...this.options.dimensions, ...sizes.dimensions },
       weights: this.weights,
       isInput: (name) => this.isStored(name),
-      training: training ? this.mode : undefined,
+      training: training ? { ...this.mode, statisticsMomentum } : undefined,
     });
     const names = this.trainable.map(({ name }) => name).filter((name) => initializers.has(name));
     return {

@@ -3,7 +3,7 @@ import { intAttribute } from "../ops/operator.ts";
 import type { ImportedNode } from "./adapter.ts";
 import { without } from "./adapter.ts";
 
-// What operators took as attributes before they took it as inputs, in one table. Opsets 9 to 24.
+// What operators took as attributes before they took it as inputs, in one table. Opsets 6 and later.
 
 /** The input an attribute became, and what it holds: int64 numbers, or one number of the first input's type. */
 type Moved = readonly [attribute: string, input: number, kind: "ints" | "number"];
@@ -57,13 +57,19 @@ export function modernized(node: ImportedNode): ImportedNode {
     }
     return node.with({ attributes: without(node.attributes, "broadcast", "axis") });
   }
-  if (node.operator === "Upsample") {
-    const attributes = { ...node.attributes, coordinate_transformation_mode: { string: "asymmetric" } };
-    return node.with({ operator: "Resize", inputs: [node.inputs[0], undefined, node.inputs[1]], attributes });
-  }
-  if (node.operator === "Resize" && node.opset < 11) {
-    const attributes = { ...node.attributes, coordinate_transformation_mode: { string: "asymmetric" } };
-    return node.with({ inputs: [node.inputs[0], undefined, node.inputs[1]], attributes });
+  if (node.operator === "Upsample" || (node.operator === "Resize" && node.opset < 11)) {
+    const attributes = {
+      ...without(node.attributes, "scales"),
+      coordinate_transformation_mode: { string: "asymmetric" },
+      nearest_mode: { string: "floor" },
+    };
+    // Opset 7 had the scales as an attribute.
+    const stated = node.attributes.scales;
+    const scales =
+      stated && "floats" in stated
+        ? node.graph.constant(tensorData(stated.floats, [stated.floats.length], "float32"))
+        : node.inputs[1];
+    return node.with({ operator: "Resize", inputs: [node.inputs[0], undefined, scales], attributes });
   }
   if (node.operator === "Scatter") return node.with({ operator: "ScatterElements" });
   const present = (moved[node.operator] ?? []).filter(

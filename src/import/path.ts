@@ -14,7 +14,11 @@ export function pathThrough(
   );
   const readers = new Map<string, NodeProto[]>();
   for (const reader of graph.node) {
-    for (const input of reader.input) readers.set(input, [...(readers.get(input) ?? []), reader]);
+    for (const input of reader.input) {
+      const list = readers.get(input);
+      if (list) list.push(reader);
+      else readers.set(input, [reader]);
+    }
   }
   const outputs = new Set(graph.output.map(({ name }) => name));
   const before = search(

@@ -35,6 +35,7 @@ const transparent = new Set([
   "Unsqueeze",
   "Flatten",
   "Cast",
+  "CastLike",
   "Expand",
   "DequantizeLinear",
 ]);
@@ -67,6 +68,7 @@ export function guessRoles(
   return roles;
 
   function roleIn(node: NodeProto, index: number, name: string, shape: Shape): TensorRole {
+    if (isInGroupNormalization(node)) return "constant";
     const stated = rolesByInput[node.opType]?.[index];
     if (stated) return stated;
     if (elementCount(shape) <= 1) return "constant";
@@ -77,6 +79,12 @@ export function guessRoles(
     const other = makers.get(node.input.find((input) => input !== name) ?? "");
     if (other?.opType === "Mul" && other.input.some((input) => tensors.has(input))) return "norm-bias";
     return wide ? "weight" : "bias";
+  }
+
+  /** PyTorch exports group normalisation as one of instances, in another shape and with ones and zeros. */
+  function isInGroupNormalization({ opType, input, output }: NodeProto): boolean {
+    if (opType !== "InstanceNormalization" || makers.get(input[0])?.opType !== "Reshape") return false;
+    return (readers.get(output[0]) ?? []).every(([reader]) => reader.opType === "Reshape");
   }
 }
 

@@ -1,7 +1,7 @@
 import { differentiabilityOf } from "../ops/operator.ts";
 import "../ops/index.ts";
-import { movementAdapters } from "./movement-adapters.ts";
-import { trainingAdapters } from "./training-adapters.ts";
+import { adapters } from "./adapters.ts";
+import { isSequenceOperator } from "./sequences.ts";
 
 /**
  * How far an operator of a file can be trained through.
@@ -16,14 +16,14 @@ export type OperatorSupport = "yes" | "zero" | "constant" | "forward" | "none";
 /** Operators that are computed while the graph is built. */
 const constants = new Set(["Constant", "ConstantOfShape", "Shape", "Size", "If"]);
 
-/** Operators that become others, and so need no rule of their own. */
-const replaced = new Set(["Identity", "CastLike", "Sum", "Mean", "Upsample"]);
+/** Operators of older opsets that become others. */
+const replaced = new Set(["Upsample", "Scatter"]);
 
 export function operatorSupport(operator: string, domain = ""): OperatorSupport {
   if (domain !== "" && domain !== "ai.onnx") return "none";
   if (constants.has(operator)) return "constant";
+  if (isSequenceOperator(operator)) return "yes";
   const known = differentiabilityOf(operator);
   if (known) return known === "none" ? "forward" : known;
-  const built = [movementAdapters, trainingAdapters].some((table) => Object.hasOwn(table, operator));
-  return built || replaced.has(operator) ? "yes" : "none";
+  return Object.hasOwn(adapters, operator) || replaced.has(operator) ? "yes" : "none";
 }

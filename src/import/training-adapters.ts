@@ -13,21 +13,22 @@ import type { Adapter } from "./adapter.ts";
 const batchNormalization: Adapter = (node) => {
   const [x, scale, bias, mean, variance] = [0, 1, 2, 3, 4].map((index) => node.input(index));
   const epsilon = floatAttribute(node.attributes, "epsilon", 1e-5);
+  // ONNX's momentum is the share of the old statistics.
+  const share = 1 - floatAttribute(node.attributes, "momentum", 0.9);
   const { training } = node;
-  if (training?.mode.batchNormalization !== "batch") {
-    if (!training && intAttribute(node.attributes, "training_mode", 0) === 1) {
-      const batch = batchNormTraining(x, scale, bias, epsilon);
-      // ONNX's momentum is the share of the old statistics, and its variance the population one.
-      const kept = floatAttribute(node.attributes, "momentum", 0.9);
-      const blend = (old: Value, value: Value) => add(mul(old, kept), mul(value, 1 - kept));
-      return [batch.y, blend(mean, batch.mean), blend(variance, batch.variance)];
+  const trains = [scale, bias].some(({ origin }) => origin.kind !== "constant");
+  if (training?.mode.batchNormalization !== "batch" || !trains) {
+    if (training || intAttribute(node.attributes, "training_mode", 0) === 0) {
+      return [batchNormInference(x, scale, bias, mean, variance, epsilon)];
     }
-    return [batchNormInference(x, scale, bias, mean, variance, epsilon)];
+    // As ONNX defines it, where the variance is the population's.
+    const batch = batchNormTraining(x, scale, bias, epsilon);
+    const blend = (old: Value, next: Value) => add(mul(old, 1 - share), mul(next, share));
+    return [batch.y, blend(mean, batch.mean), blend(variance, batch.variance)];
   }
   const statistics = batchNormTraining(x, scale, bias, epsilon);
-  // ONNX's momentum is the share of the old statistics.
-  const share = training.mode.batchNormMomentum ?? 1 - floatAttribute(node.attributes, "momentum", 0.9);
-  const next = nextRunningStatistics(x, statistics, { mean, variance }, share);
+  const moved = training.mode.statisticsMomentum ?? share;
+  const next = nextRunningStatistics(x, statistics, { mean, variance }, moved);
   for (const [running, value] of [
     [mean, next.mean],
     [variance, next.variance],
@@ -42,12 +43,10 @@ const batchNormalization: Adapter = (node) => {
 const dropout: Adapter = (node) => {
   const x = node.input(0);
   const { training, graph } = node;
-  const share = node.numbers(1, "ratios")?.[0] ?? 0.5;
-  if (!training?.mode.dropout || share === 0) {
-    return [x, expand(graph.constant({ type: "bool", shape: [], data: new Uint8Array([1]) }), x.shape)];
-  }
+  const share = training?.mode.dropout ? (node.numbers(1, "ratios")?.[0] ?? 0.5) : 0;
   if (!(share >= 0 && share < 1))
     throw new UserError(`Dropout: the ratio is ${share}; it has to be at least 0 and below 1`);
+  if (!training || share === 0) return [x, expand(graph.scalar(1, "bool"), x.shape)];
   const uniform = graph.input(`${node.name}.uniform`, x.type, x.shape);
   training.randomInputs.push(uniform);
   return [dropNumbers(x, uniform, share), greaterOrEqual(uniform, share)];

@@ -10,10 +10,11 @@ import {
 } from "../onnx/onnx_pb.ts";
 import { readTensor, type TensorData, writeTensor } from "../onnx/tensor.ts";
 import { dataTypeName } from "../onnx/types.ts";
+import { narrowed, widened } from "./half-precision.ts";
 
 /**
  * The tensors that a file stores, by name: its initializers, and the floating-point tensors of its Constant nodes under
- * their outputs' names, where some exporters put all weights.
+ * their outputs' names, where some exporters put all weights. Half precision becomes float32.
  * @throws UserError naming a tensor that is stored twice or cannot be read
  */
 export function readWeights(graph: GraphProto): Map<string, TensorData> {
@@ -23,12 +24,12 @@ export function readWeights(graph: GraphProto): Map<string, TensorData> {
   }
   for (const proto of storedTensors(graph)) {
     if (tensors.has(proto.name)) throw new UserError(`tensor "${proto.name}" is stored twice`);
-    tensors.set(proto.name, readTensor(proto.tensor, `tensor "${proto.name}"`));
+    tensors.set(proto.name, widened(readTensor(proto.tensor, `tensor "${proto.name}"`)));
   }
   return tensors;
 }
 
-/** A copy of a model with other numbers in some of the tensors it stores; everything else stays as it is. */
+/** A copy of a model with other numbers in some of the tensors it stores; everything else stays as it is, types too. */
 export function withWeights(model: ModelProto, tensors: ReadonlyMap<string, TensorData>): ModelProto {
   const copy = clone(ModelProtoSchema, model);
   const places = new Map(storedTensors(copy.graph!).map((place) => [place.name, place]));
@@ -36,10 +37,11 @@ export function withWeights(model: ModelProto, tensors: ReadonlyMap<string, Tens
     const place = places.get(name);
     if (!place) throw new UserError(`the model stores no tensor "${name}"`);
     const stored = { type: dataTypeName(place.tensor.dataType, name), shape: place.tensor.dims.map(Number) };
-    if (stored.type !== tensor.type || !sameShape(stored.shape, tensor.shape)) {
+    const next = narrowed(tensor, stored.type);
+    if (stored.type !== next.type || !sameShape(stored.shape, tensor.shape)) {
       throw new UserError(`tensor "${name}": the model stores ${describe(stored)}, got ${describe(tensor)}`);
     }
-    place.replace(writeTensor(place.tensor.name, tensor));
+    place.replace(writeTensor(place.tensor.name, next));
   }
   return copy;
 }

@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { greaterOrEqual } from "../ops/comparison.ts";
@@ -7,25 +8,39 @@ import * as elementwise from "../ops/elementwise.ts";
 import * as ops from "../ops/linear.ts";
 import * as movement from "../ops/movement.ts";
 import { batchNormInference, batchNormTraining } from "../ops/normalization.ts";
+import { pad } from "../ops/padding.ts";
 import * as pooling from "../ops/pooling.ts";
-import { filledWith, uniformByFanIn } from "./initializers.ts";
+import { filledWith, type Initializer, uniformByFanIn } from "./initializers.ts";
 import type { Layer } from "./module.ts";
 
 // Layers by PyTorch's names, with its parameter names, defaults and initialisation. Each is a function that returns
 // a layer: settings first, graph later.
 
+/** What a layer's parameters start from, where that is not PyTorch's default for the layer. */
+export interface InitializerOptions {
+  initializer?: Initializer;
+  biasInitializer?: Initializer;
+}
+
 /** Fully connected: [N, inputs] to [N, outputs]. */
-export function linear(inputs: number, outputs: number, { bias = true }: { bias?: boolean } = {}): Layer {
-  const initializer = uniformByFanIn(inputs);
+export function linear(
+  inputs: number,
+  outputs: number,
+  {
+    bias = true,
+    initializer = uniformByFanIn(inputs),
+    biasInitializer = uniformByFanIn(inputs),
+  }: InitializerOptions & { bias?: boolean } = {},
+): Layer {
   return (x, scope) =>
     ops.linear(
       x,
       scope.parameter("weight", [outputs, inputs], "weight", initializer),
-      bias ? scope.parameter("bias", [outputs], "bias", initializer) : undefined,
+      bias ? scope.parameter("bias", [outputs], "bias", biasInitializer) : undefined,
     );
 }
 
-export interface Conv2dOptions {
+export interface Conv2dOptions extends InitializerOptions {
   stride?: number;
   padding?: number;
   dilation?: number;
@@ -38,20 +53,21 @@ export function conv2d(
   inputs: number,
   outputs: number,
   kernel: number,
-  { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true }: Conv2dOptions = {},
+  { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, ...initializers }: Conv2dOptions = {},
 ): Layer {
   if (inputs % groups !== 0 || outputs % groups !== 0) {
     throw new UserError(
       `conv2d: ${inputs} input and ${outputs} output channels do not divide into ${groups} groups`,
     );
   }
-  const initializer = uniformByFanIn((inputs / groups) * kernel * kernel);
+  const fanIn = (inputs / groups) * kernel * kernel;
+  const { initializer = uniformByFanIn(fanIn), biasInitializer = uniformByFanIn(fanIn) } = initializers;
   const shape = [outputs, inputs / groups, kernel, kernel];
   return (x, scope) =>
     convolution.conv(
       x,
       scope.parameter("weight", shape, "weight", initializer),
-      bias ? scope.parameter("bias", [outputs], "bias", initializer) : undefined,
+      bias ? scope.parameter("bias", [outputs], "bias", biasInitializer) : undefined,
       {
         strides: [stride, stride],
         pads: [padding, padding, padding, padding],
@@ -111,6 +127,9 @@ export function nextRunningStatistics(
 }
 
 export const relu = (): Layer => elementwise.relu;
+/** Clipped to [0, 6]. */
+export const relu6 = (): Layer => (x) => elementwise.clip(x, 0, 6);
+export const sigmoid = (): Layer => elementwise.sigmoid;
 export const tanh = (): Layer => elementwise.tanh;
 export const gelu = (): Layer => elementwise.gelu;
 export const silu = (): Layer => elementwise.silu;
@@ -124,13 +143,41 @@ export function maxPool(
   return (x) => pooling.maxPool(x, [kernel, kernel], { strides: [stride, stride], pads });
 }
 
-/** Mean over square windows; `stride` is the kernel when left out. */
+/** Mean over square windows; `stride` is the kernel when left out, and with `ceilMode` a last window may be cut off. */
 export function averagePool(
   kernel: number,
-  { stride = kernel, padding = 0 }: { stride?: number; padding?: number } = {},
+  {
+    stride = kernel,
+    padding = 0,
+    ceilMode = false,
+  }: { stride?: number; padding?: number; ceilMode?: boolean } = {},
 ): Layer {
   const pads = [padding, padding, padding, padding];
-  return (x) => pooling.averagePool(x, [kernel, kernel], { strides: [stride, stride], pads });
+  return (x) => pooling.averagePool(x, [kernel, kernel], { strides: [stride, stride], pads, ceilMode });
+}
+
+/**
+ * Mean over size × size windows that cover an image of any height and width: [N, C, H, W] to [N, C, size, size].
+ * Window i of n goes from ⌊i·H/n⌋ to ⌈(i + 1)·H/n⌉, as PyTorch's `AdaptiveAvgPool2d`: windows overlap where n does not
+ * divide H, and repeat pixels where it is larger.
+ */
+export function adaptiveAveragePool(size: number): Layer {
+  return (x) => {
+    // One matrix per axis, since the means are over products of ranges.
+    const [rows, columns] = x.shape
+      .slice(2)
+      .map((length) => tensorData(windowMeans(length, size), [size, length], x.type));
+    const overColumns = ops.matMul(x, movement.transpose(x.graph.constant(columns), [1, 0]));
+    return ops.matMul(x.graph.constant(rows), overColumns);
+  };
+}
+
+/** The matrix [size, length] that takes the mean of each of `size` windows over `length` numbers. */
+function windowMeans(length: number, size: number): number[] {
+  return Array.from({ length: size }, (_, index) => {
+    const [first, end] = [Math.floor((index * length) / size), Math.ceil(((index + 1) * length) / size)];
+    return Array.from({ length }, (_number, at) => (at >= first && at < end ? 1 / (end - first) : 0));
+  }).flat();
 }
 
 /**
@@ -142,6 +189,21 @@ export function dropout(p = 0.5): Layer {
   return (x, scope) => {
     if (!scope.training || p === 0) return x;
     return dropNumbers(x, scope.random("uniform", x.shape), p);
+  };
+}
+
+/**
+ * Stochastic depth (Huang et al. 2016) as torchvision's, by rows: in training each image of the batch is left out with
+ * probability p, and the others are divided by 1 − p; in inference nothing happens. Put it after the layers that a
+ * shortcut goes around. All passes of a step leave out the same images.
+ */
+export function stochasticDepth(p: number): Layer {
+  if (!(p >= 0 && p < 1))
+    throw new UserError(`stochasticDepth: p is ${p}; it has to be at least 0 and below 1`);
+  return (x, scope) => {
+    if (!scope.training || p === 0) return x;
+    const [images, ...rest] = x.shape;
+    return dropNumbers(x, scope.random("uniform", [images, ...rest.map(() => 1)]), p);
   };
 }
 
@@ -163,7 +225,37 @@ export function sequential(layers: Readonly<Record<string, Layer>> | readonly La
   return (x, scope) => parts.reduce((value, [name, layer]) => scope.within(name, layer, value), x);
 }
 
-/** `main(x) + shortcut(x)`, then ReLU. The parts of `main` and `shortcut` keep their own names. */
-export function residual(main: Layer, shortcut: Layer): Layer {
-  return (x, scope) => elementwise.relu(add(main(x, scope), shortcut(x, scope)));
+/** `main(x) + shortcut(x)`. The parts of `main` and `shortcut` keep their own names. */
+export function residualSum(main: Layer, shortcut: Layer = (x) => x): Layer {
+  return (x, scope) => add(main(x, scope), shortcut(x, scope));
+}
+
+/** `main(x) + shortcut(x)`, then ReLU. */
+export function residual(main: Layer, shortcut?: Layer): Layer {
+  const added = residualSum(main, shortcut);
+  return (x, scope) => elementwise.relu(added(x, scope));
+}
+
+/**
+ * Squeeze and excitation (Hu et al. 2018): each channel of [N, C, H, W] is multiplied by a number that two layers,
+ * `fc1` and `fc2`, make of the means of all channels. Names and activations as torchvision's.
+ */
+export function squeezeExcitation(
+  channels: number,
+  squeezed: number,
+  { activation = relu(), ...initializers }: InitializerOptions & { activation?: Layer } = {},
+): Layer {
+  const scale = sequential({
+    avgpool: pooling.globalAveragePool,
+    fc1: conv2d(channels, squeezed, 1, initializers),
+    activation,
+    fc2: conv2d(squeezed, channels, 1, initializers),
+    scale_activation: sigmoid(),
+  });
+  return (x, scope) => mul(scale(x, scope), x);
+}
+
+/** [N, C, H, W] with channels of zeros before and after. */
+export function padChannels(before: number, after: number): Layer {
+  return (x) => pad(x, [0, before, 0, 0], [0, after, 0, 0]);
 }

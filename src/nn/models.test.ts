@@ -4,19 +4,22 @@ import { UserError } from "../common/errors.ts";
 import { elementCount } from "../graph/graph.ts";
 import { assertSameTensors, numbers } from "../testing/networks.ts";
 import { linear, sequential } from "./layers.ts";
-import { createModel, type ModelName, type ModelShape, modelNames } from "./models.ts";
+import { createModel, type ModelShape, modelNames, modelText } from "./models.ts";
 import { buildModel, initialTensors, type Layer, parameterCount } from "./module.ts";
 
 const build = (layer: Layer, { channels, height, width }: Omit<ModelShape, "classes">, training = true) =>
   buildModel(layer, { inputShape: [channels, height, width], batchSize: 3, training });
 
+/** Those that start from PyTorch's defaults for their layers; of the others `zoo.test.ts` says what they start from. */
+const plain = ["mlp", "lenet5", "cnn", "resnet20"];
 const images = { channels: 1, height: 28, width: 28, classes: 10 };
 const colour = { channels: 3, height: 32, width: 32, classes: 10 };
+const imageNet = { channels: 3, height: 224, width: 224, classes: 1000 };
 
 describe("parameters", () => {
   // Counted from the definitions. 61,706 for LeNet-5 and 0.27 million for ResNet-20 (269,722) are published numbers.
   const linearOf = (inputs: number, outputs: number) => inputs * outputs + outputs;
-  const counts: [ModelName, ModelShape, number][] = [
+  const counts: [string, ModelShape, number][] = [
     ["mlp", images, linearOf(784, 256) + linearOf(256, 128) + linearOf(128, 10)],
     ["mlp", images, 235_146],
     ["lenet5", images, 61_706],
@@ -28,6 +31,22 @@ describe("parameters", () => {
     ["cnn", images, 70_330],
     ["cnn", { ...colour, classes: 100 }, 70_330 + 9 * 2 * 16 + 65 * 90],
     ["resnet20", colour, 269_722],
+    ["resnet18", colour, 11_173_962],
+    ["wide-resnet-28-10", colour, 36_479_194],
+    ["wide-resnet-28-10:units=5", colour, 46_160_474],
+    ["pyramidnet-110", colour, 28_485_477],
+    ["vgg16-bn", colour, 134_309_962],
+    ["mobilenet-v2", colour, 2_236_682],
+    ["efficientnet-b0", colour, 4_020_358],
+    // torchvision's numbers for ImageNet.
+    ["resnet18-imagenet", imageNet, 11_689_512],
+    ["resnet34-imagenet", imageNet, 21_797_672],
+    ["resnet50-imagenet", imageNet, 25_557_032],
+    ["vgg16-bn", imageNet, 138_365_992],
+    ["mobilenet-v2", imageNet, 3_504_872],
+    ["efficientnet-b0", imageNet, 5_288_548],
+    ["efficientnet-b0:depth=1.1", imageNet, 7_794_184],
+    ["mobilenet-v2:width=0.5", imageNet, 1_968_680],
   ];
   for (const [name, shape, expected] of counts) {
     test(`${name} for ${shape.channels} channels and ${shape.classes} classes has ${expected}`, () => {
@@ -62,7 +81,9 @@ describe("parameters", () => {
 describe("shapes", () => {
   for (const name of modelNames) {
     test(`${name}: logits for every kind of image, in both modes the same tensors`, () => {
-      for (const shape of [images, colour, { channels: 2, height: 12, width: 17, classes: 7 }]) {
+      const sizes = name.startsWith("vgg") ? [33, 47] : [12, 17];
+      const odd = { channels: 2, height: sizes[0], width: sizes[1], classes: 7 };
+      for (const shape of name.startsWith("vgg") ? [colour, odd] : [images, colour, odd]) {
         const layer = createModel(name, shape);
         const [training, inference] = [build(layer, shape, true), build(layer, shape, false)];
         assert.deepEqual(training.logits.shape, [3, shape.classes]);
@@ -84,8 +105,40 @@ describe("shapes", () => {
       () => createModel("resnet19", images),
       (error) =>
         error instanceof UserError &&
-        error.message === 'there is no model "resnet19"; choose one of mlp, lenet5, cnn, resnet20',
+        error.message.startsWith(
+          'there is no model "resnet19"; choose one of mlp, lenet5, cnn, resnet20, resnet18,',
+        ),
     );
+  });
+
+  test("options that are at their defaults are left out of the text, the others stand in the table's order", () => {
+    assert.equal(modelText("pyramidnet-110"), "pyramidnet-110");
+    assert.equal(modelText("pyramidnet-110:units=9,alpha=48"), "pyramidnet-110:alpha=48,units=9");
+    assert.equal(modelText("pyramidnet-110:units=18,alpha=4.8e1"), "pyramidnet-110:alpha=48");
+  });
+
+  test("an option that is not there or makes no sense is told with what would", () => {
+    for (const [settings, expected] of [
+      ["resnet20:units=3", /^resnet20 has no option "units"; it has none$/],
+      ["pyramidnet-110:alfa=3", /^pyramidnet-110 has no option "alfa"; it has alpha, units$/],
+      [
+        "wide-resnet-28-10:units=2.5",
+        /^wide-resnet-28-10: units is 2\.5; it has to be a whole number, at least 1$/,
+      ],
+      ["wide-resnet-28-10:units", /^wide-resnet-28-10: units is ; it has to be/],
+      ["vgg16-bn:dropout=1", /^vgg16-bn: dropout is 1; it has to be at least 0 and less than 1$/],
+      ["mobilenet-v2:width=many", /^mobilenet-v2: width is many; it has to be at least 0\.05$/],
+      ["mobilenet-v2:constructor=1", /no option "constructor"/],
+    ] as const) {
+      const refused = (error: Error) => error instanceof UserError && expected.test(error.message);
+      assert.throws(() => createModel(settings, colour), refused, String(expected));
+    }
+  });
+
+  test("vgg refuses images that its five poolings leave nothing of", () => {
+    for (const name of ["vgg16-bn", "vgg16-bn-small"]) {
+      assert.throws(() => createModel(name, images), /needs images of at least 32×32, got 28×28/);
+    }
   });
 
   test("lenet5 refuses images that its two poolings leave nothing of", () => {
@@ -106,7 +159,7 @@ describe("shapes", () => {
 });
 
 describe("initialisation", () => {
-  for (const name of modelNames) {
+  for (const name of plain) {
     test(`${name}: uniform on ±1/√fanIn, BatchNorm the identity (PyTorch's defaults)`, () => {
       const model = build(createModel(name, images), images);
       const start = initialTensors(model, 5);

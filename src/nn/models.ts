@@ -1,126 +1,135 @@
 import { UserError } from "../common/errors.ts";
-import { pad } from "../ops/padding.ts";
-import { slice } from "../ops/slicing.ts";
-import {
-  batchNorm,
-  conv2d,
-  flatten,
-  globalAveragePool,
-  linear,
-  maxPool,
-  relu,
-  residual,
-  sequential,
-} from "./layers.ts";
+import { efficientnetB0, mobilenetV2 } from "./models/mobile.ts";
+import { pyramidnet } from "./models/pyramidnet.ts";
+import { imagenetResnet, resnet, resnet20 } from "./models/resnet.ts";
+import type { ModelShape } from "./models/shape.ts";
+import { cnn, lenet5, mlp } from "./models/small.ts";
+import { smallVgg16Bn, vgg16Bn } from "./models/vgg.ts";
+import { wideResnet } from "./models/wide-resnet.ts";
 import type { Layer } from "./module.ts";
 
-/** What a network is made for. */
-export interface ModelShape {
-  channels: number;
-  height: number;
-  width: number;
-  classes: number;
+// The networks by name. A name may carry options: `wide-resnet-28-10:units=5`.
+
+/** A number that a network can be built with. */
+interface ModelOption {
+  default: number;
+  min: number;
+  /** Not reached itself. */
+  below?: number;
+  whole?: boolean;
 }
 
-const models = { mlp, lenet5, cnn, resnet20 };
+interface ModelEntry<Options extends string = string> {
+  options: Record<Options, ModelOption>;
+  build: (shape: ModelShape, options: Record<Options, number>) => Layer;
+}
+
+/** An entry of the table, whose options are checked against those its network takes. */
+function model<Options extends string>(
+  options: Record<Options, ModelOption>,
+  build: ModelEntry<Options>["build"],
+): ModelEntry {
+  return { options, build };
+}
+
+const plain = (build: (shape: ModelShape) => Layer) => model({}, build);
+const dropout = (probability: number): ModelOption => ({ default: probability, min: 0, below: 1 });
+const whole = (number: number): ModelOption => ({ default: number, min: 1, whole: true });
+const factor: ModelOption = { default: 1, min: 0.05 };
+
+export type { ModelShape } from "./models/shape.ts";
+
+const models = {
+  mlp: plain(mlp),
+  lenet5: plain(lenet5),
+  cnn: plain(cnn),
+  resnet20: plain(resnet20),
+  resnet18: plain((shape) => resnet(shape, 18)),
+  resnet34: plain((shape) => resnet(shape, 34)),
+  resnet50: plain((shape) => resnet(shape, 50)),
+  "wide-resnet-28-10": model({ units: whole(4), width: whole(10), dropout: dropout(0) }, wideResnet),
+  "pyramidnet-110": model({ alpha: { default: 270, min: 0 }, units: whole(18) }, pyramidnet),
+  "vgg16-bn": model({ width: factor, dropout: dropout(0.5) }, vgg16Bn),
+  "vgg16-bn-small": model({ width: factor }, smallVgg16Bn),
+  "mobilenet-v2": model({ width: factor, dropout: dropout(0.2) }, mobilenetV2),
+  "efficientnet-b0": model(
+    { width: factor, depth: factor, dropout: dropout(0.2), stochasticDepth: dropout(0.2) },
+    efficientnetB0,
+  ),
+  "resnet18-imagenet": plain((shape) => imagenetResnet(shape, 18)),
+  "resnet34-imagenet": plain((shape) => imagenetResnet(shape, 34)),
+  "resnet50-imagenet": plain((shape) => imagenetResnet(shape, 50)),
+} satisfies Record<string, ModelEntry>;
 
 export type ModelName = keyof typeof models;
 
 export const modelNames = Object.keys(models) as ModelName[];
 
-/** A network by name. Throws `UserError` listing the choices for a name that is not there. */
-export function createModel(name: string, shape: ModelShape): Layer {
+/**
+ * A network by name, with options after a colon: `createModel("pyramidnet-110:alpha=48,units=9", shape)`.
+ * Throws `UserError` listing the choices for a name or option that is not there.
+ */
+export function createModel(text: string, shape: ModelShape): Layer {
+  const { entry, given } = readText(text);
+  const defaults = Object.entries(entry.options).map(([option, info]) => [option, info.default]);
+  return entry.build(shape, { ...Object.fromEntries(defaults), ...given });
+}
+
+/**
+ * A network's name and options in their one spelling: the name, and after a colon the options that are not at their
+ * defaults.
+ * Throws `UserError` as `createModel` does.
+ */
+export function modelText(text: string): string {
+  const { name, entry, given } = readText(text);
+  const options = Object.keys(entry.options)
+    .filter((option) => given[option] !== undefined && given[option] !== entry.options[option].default)
+    .map((option) => `${option}=${given[option]}`);
+  return options.length > 0 ? `${name}:${options.join(",")}` : name;
+}
+
+/** The networks that have options, each with those and their defaults, for a help text. */
+export function modelOptionTexts(): string[] {
+  return modelNames.flatMap((name) => {
+    const options = Object.entries<ModelOption>(models[name].options);
+    return options.length === 0
+      ? []
+      : [`${name} has ${options.map(([option, info]) => `${option} ${info.default}`).join(", ")}`];
+  });
+}
+
+function readText(text: string) {
+  const { name, ...given } = splitText(text);
   if (!(modelNames as string[]).includes(name)) {
     throw new UserError(`there is no model "${name}"; choose one of ${modelNames.join(", ")}`);
   }
-  return models[name as ModelName](shape);
-}
-
-/** Two hidden layers of 256 and 128, ReLU. */
-export function mlp({ channels, height, width, classes }: ModelShape): Layer {
-  return sequential({
-    flatten: flatten(),
-    fc1: linear(channels * height * width, 256),
-    relu1: relu(),
-    fc2: linear(256, 128),
-    relu2: relu(),
-    fc3: linear(128, classes),
-  });
-}
-
-/** LeNet-5 (LeCun et al. 1998) as it is built today: ReLU and max pooling; needs images of 12×12 or more. */
-export function lenet5({ channels, height, width, classes }: ModelShape): Layer {
-  const [rows, columns] = [height, width].map((size) => Math.floor((Math.floor(size / 2) - 4) / 2));
-  if (rows < 1 || columns < 1) {
-    throw new UserError(`lenet5 needs images of at least 12×12, got ${height}×${width}; choose mlp or cnn`);
-  }
-  return sequential({
-    conv1: conv2d(channels, 6, 5, { padding: 2 }),
-    relu1: relu(),
-    pool1: maxPool(2),
-    conv2: conv2d(6, 16, 5),
-    relu2: relu(),
-    pool2: maxPool(2),
-    flatten: flatten(),
-    fc1: linear(16 * rows * columns, 120),
-    relu3: relu(),
-    fc2: linear(120, 84),
-    relu4: relu(),
-    fc3: linear(84, classes),
-  });
-}
-
-/** Five 3×3 convolutions (16-32-32-64-64, strides 1-2-1-2-1) with BatchNorm and ReLU, global average pool, linear. */
-export function cnn({ channels, classes }: ModelShape): Layer {
-  const widths = [16, 32, 32, 64, 64];
-  const strides = [1, 2, 1, 2, 1];
-  const blocks = widths.flatMap((width, index): [string, Layer][] => [
-    [
-      `conv${index + 1}`,
-      conv2d(widths[index - 1] ?? channels, width, 3, { stride: strides[index], padding: 1, bias: false }),
-    ],
-    [`bn${index + 1}`, batchNorm(width)],
-    [`relu${index + 1}`, relu()],
+  const entry: ModelEntry = models[name as ModelName];
+  const numbers = Object.entries(given).map(([option, value]) => [
+    option,
+    readOption(name, entry, option, value),
   ]);
-  return sequential({ ...Object.fromEntries(blocks), pool: globalAveragePool(), fc: linear(64, classes) });
+  return { name, entry, given: Object.fromEntries(numbers) as Record<string, number> };
 }
 
-/** The CIFAR residual network of 20 layers (He et al. 2016, section 4.2), shortcuts without parameters. */
-export function resnet20({ channels, classes }: ModelShape): Layer {
-  const stage = (inputs: number, outputs: number) =>
-    sequential([basicBlock(inputs, outputs), basicBlock(outputs, outputs), basicBlock(outputs, outputs)]);
-  return sequential({
-    conv1: conv2d(channels, 16, 3, { padding: 1, bias: false }),
-    bn1: batchNorm(16),
-    relu: relu(),
-    layer1: stage(16, 16),
-    layer2: stage(16, 32),
-    layer3: stage(32, 64),
-    pool: globalAveragePool(),
-    linear: linear(64, classes),
-  });
+/** `name:option=value,option=value`, values still texts. */
+function splitText(text: string): { name: string; [option: string]: string } {
+  const [name, ...rest] = text.split(":");
+  const options = rest.join(":");
+  const pairs = options === "" ? [] : options.split(",").map((pair) => pair.split("="));
+  return { ...Object.fromEntries(pairs.map(([option, ...value]) => [option, value.join("=")])), name };
 }
 
-/** Two 3×3 convolutions and a shortcut; where the width doubles, the first has stride 2. */
-function basicBlock(inputs: number, outputs: number): Layer {
-  const stride = inputs === outputs ? 1 : 2;
-  return residual(
-    sequential({
-      conv1: conv2d(inputs, outputs, 3, { stride, padding: 1, bias: false }),
-      bn1: batchNorm(outputs),
-      relu: relu(),
-      conv2: conv2d(outputs, outputs, 3, { padding: 1, bias: false }),
-      bn2: batchNorm(outputs),
-    }),
-    inputs === outputs ? (x) => x : subsampled(outputs - inputs),
+function readOption(name: string, { options }: ModelEntry, option: string, value: string): number {
+  const known = Object.keys(options);
+  if (!Object.hasOwn(options, option)) {
+    const choices = known.length > 0 ? `it has ${known.join(", ")}` : "it has none";
+    throw new UserError(`${name} has no option "${option}"; ${choices}`);
+  }
+  const { min, below = Number.POSITIVE_INFINITY, whole: integer = false } = options[option];
+  const number = value.trim() === "" ? Number.NaN : Number(value);
+  if (number >= min && number < below && (!integer || Number.isInteger(number))) return number;
+  const upper = Number.isFinite(below) ? ` and less than ${below}` : "";
+  throw new UserError(
+    `${name}: ${option} is ${value}; it has to be ${integer ? "a whole number, " : ""}at least ${min}${upper}`,
   );
-}
-
-/** Every second pixel, with channels of zeros added in equal parts before and after ("option A"). */
-function subsampled(added: number): Layer {
-  return (x) => {
-    const thinned = slice(x, { axes: [2, 3], starts: [0, 0], ends: x.shape.slice(2), steps: [2, 2] });
-    const before = Math.floor(added / 2);
-    return pad(thinned, [0, before, 0, 0], [0, added - before, 0, 0]);
-  };
 }

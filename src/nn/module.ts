@@ -4,7 +4,7 @@ import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
 import type { ParameterKind } from "../optim/parameter-groups.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import type { Initializer } from "./initializers.ts";
+import { type Initializer, initialTensor } from "./initializers.ts";
 
 export interface ParameterInfo {
   name: string;
@@ -16,8 +16,8 @@ export interface ParameterInfo {
 export interface BufferInfo {
   name: string;
   shape: Shape;
-  /** What every element starts as. */
-  initial: number;
+  /** What every element starts as, or each of them. */
+  initial: number | ArrayLike<number>;
 }
 
 /** Builds its part of the network: from an input to an output, asking `scope` for what it needs. */
@@ -48,7 +48,7 @@ export class Scope {
   }
 
   /** State of the layer that is not trained, such as running statistics. */
-  buffer(name: string, shape: Shape, initial: number): Value {
+  buffer(name: string, shape: Shape, initial: BufferInfo["initial"]): Value {
     return this.model.buffer({ name: this.full(name), shape, initial });
   }
 
@@ -123,19 +123,19 @@ export function initialTensors(
   model: Pick<Model, "parameters" | "buffers" | "input">,
   seed: number,
 ): Tensors {
-  const { type } = model.input;
+  const type = model.input.type === "float64" ? "float64" : "float32";
   return Object.fromEntries([
     ...model.parameters.map(({ name, shape, initializer }) => [
       name,
-      tensorData(
-        initializer(elementCount(shape), randomStream(seed, `initialisation of ${name}`)),
-        shape,
-        type,
-      ),
+      initialTensor(initializer, shape, randomStream(seed, `initialisation of ${name}`), type),
     ]),
     ...model.buffers.map(({ name, shape, initial }) => [
       name,
-      tensorData(new Float64Array(elementCount(shape)).fill(initial), shape, type),
+      tensorData(
+        typeof initial === "number" ? new Float64Array(elementCount(shape)).fill(initial) : initial,
+        shape,
+        type,
+      ),
     ]),
   ]);
 }

@@ -190,7 +190,8 @@ export function requireConstant(
   name: string,
 ): readonly number[] {
   const numbers = constantNumbers(value);
-  if (!numbers) throw operatorError(operator, x, `its ${name} have to be known before the graph runs`);
+  if (!numbers)
+    throw operatorError(operator, x, `its ${name} are computed while running; they have to be known before`);
   return numbers;
 }
 

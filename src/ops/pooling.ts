@@ -56,7 +56,10 @@ defineOperator("MaxPool", {
       { type: "int64", shape },
     ];
   },
-  gradient: ({ inputs: [x], outputs: [, indices], gradient }) => {
+  gradient: ({ inputs: [x], attributes, gradient }) => {
+    // With `storage_order` the places are counted column by column: then they are asked for again.
+    const { storage_order: _, ...rowByRow } = attributes;
+    const [, indices] = apply("MaxPool", [x], rowByRow);
     const count = [elementCount(gradient.shape)];
     const origin = zeros(x.graph, [elementCount(x.shape)], x.type);
     return [reshape(scatterAdd(origin, reshape(indices, count), reshape(gradient, count), 0), x.shape)];

@@ -33,9 +33,13 @@ export class BatchStatistics {
     { batches }: LossSurface,
   ): Promise<BatchStatistics | undefined> {
     // With momentum 1 the running statistics after a pass are the batch's own.
-    const model = await loadModel(path, { dropout: false, batchNormMomentum: 1 });
+    const model = await loadModel(path, { dropout: false });
     const [{ size }] = batches;
-    const { graph, inputs, bufferUpdates } = model.build({ training: true, batchSize: size });
+    const { graph, inputs, bufferUpdates } = model.build({
+      training: true,
+      batchSize: size,
+      statisticsMomentum: 1,
+    });
     if (bufferUpdates.size === 0) return undefined;
     for (const [name, value] of bufferUpdates) graph.output(`batch.${name}`, value);
     await engine.load("statistics", compile(graph));

@@ -20,6 +20,10 @@ export interface Classifier {
   layer: Layer;
   /** [C, H, W] */
   inputShape: readonly number[];
+  /** How it is written with trained numbers. Default: built for inference. */
+  write?: (tensors: Tensors) => Uint8Array;
+  /** What a person should know of how it is used, once it was built. */
+  notes?: readonly string[];
 }
 
 /** The loss of one batch as the classifier is trained on it: in training mode or, to look at its flatness, inference. */
@@ -145,9 +149,11 @@ export class SharpnessMeasurement {
 
 /**
  * The trained network as an ONNX file for inference: input `input` [batch, C, H, W], output `logits`
- * [batch, classes], no softmax, BatchNorm with its running statistics, weights inside under their own names.
+ * [batch, classes], no softmax, BatchNorm with its running statistics, weights inside under their own names. A network
+ * that came as a file is that file with its new weights.
  */
-export function inferenceModel({ layer, inputShape }: Classifier, tensors: Tensors): Uint8Array {
+export function inferenceModel({ layer, inputShape, write }: Classifier, tensors: Tensors): Uint8Array {
+  if (write) return write(tensors);
   const build = (batchSize: number) => {
     const { graph, logits } = buildModel(layer, { inputShape, batchSize, training: false });
     graph.output("logits", logits);

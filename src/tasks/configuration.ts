@@ -3,8 +3,9 @@ import { z } from "zod";
 import { UserError } from "../common/errors.ts";
 import { parse } from "../common/schema.ts";
 import { datasetNames } from "../data/dataset.ts";
-import { modelNames } from "../nn/models.ts";
+import { modelText } from "../nn/models.ts";
 import { parameterKinds, perturbChoices } from "../optim/parameter-groups.ts";
+import { normalizations } from "./image-input.ts";
 import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 
 // A run as one document. The schema is complete: parsing fills every default in, so that the document written to
@@ -25,6 +26,27 @@ const parameterGroup = z.strictObject({
   frozen: z.boolean().optional(),
 });
 
+const names = z.union([z.string(), z.array(z.string())]);
+
+/** A network that comes as an ONNX file. */
+const importedModel = z.strictObject({
+  file: z.string(),
+  /** Give the last linear layer so many classes, drawn anew. Left out: as many as the data have, where they differ. */
+  classes: count.min(2).optional(),
+  /** That layer's node, where it is not found. */
+  head: z.string().optional(),
+  /** The output with the logits, where there are several. */
+  output: z.string().optional(),
+  /** Names of the parameters that train, and of those that do not. */
+  trainable: names.optional(),
+  frozen: names.optional(),
+  batchNormalization: z.enum(["batch", "frozen"]).default("batch"),
+  dropout: z.boolean().default(true),
+  /** Sizes of axes that the file leaves open; of the image's, the data's own when left out. */
+  dimensions: z.record(z.string(), count).default({}),
+  normalization: z.enum(normalizations).default("dataset"),
+});
+
 /** A run's settings without what makes runs of one study differ: the optimizer and the seed. */
 export const sharedSettings = {
   data: z.enum(datasetNames).default("fashion-mnist"),
@@ -40,7 +62,21 @@ export const sharedSettings = {
       cutout: z.strictObject({ size: count, probability: fraction.default(0.5) }).optional(),
     })
     .default({}),
-  model: z.enum(modelNames).default("mlp"),
+  model: z
+    .union([
+      // Kept in one spelling: options that are at their defaults are left out.
+      z.string().transform((text, context): string => {
+        try {
+          return modelText(text);
+        } catch (error) {
+          if (!(error instanceof UserError)) throw error;
+          context.addIssue({ code: "custom", message: error.message });
+          return z.NEVER;
+        }
+      }),
+      importedModel,
+    ])
+    .default("mlp"),
   /** A safetensors file to start from, instead of drawing the weights; `except`: names that are drawn all the same. */
   weights: z
     .union([
@@ -107,6 +143,7 @@ const comparisonSchema = z.strictObject({
 });
 
 export type RunConfiguration = z.infer<typeof runSchema>;
+export type ImportedModelSettings = z.infer<typeof importedModel>;
 /** What a person writes: every setting may be left out. */
 export type RunSettings = z.input<typeof runSchema>;
 export type ComparisonSettings = z.input<typeof comparisonSchema>;

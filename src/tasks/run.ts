@@ -2,7 +2,6 @@ import { UserError } from "../common/errors.ts";
 import { trainingBatches } from "../data/batches.ts";
 import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
 import { compile } from "../lower/compile.ts";
-import { createModel } from "../nn/models.ts";
 import { type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { resolveGroups } from "../optim/parameter-groups.ts";
@@ -27,6 +26,7 @@ import {
 } from "./classification.ts";
 import type { RunConfiguration } from "./configuration.ts";
 import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
+import { networkOf } from "./network.ts";
 import { createOptimizer, createSchedule, optimizerLabel } from "./optimizers.ts";
 import { trainingImages } from "./training-images.ts";
 
@@ -44,6 +44,8 @@ export interface RunHooks {
   }) => void;
   onStep?: (record: StepRecord) => void;
   onEpoch?: (record: EpochRecord) => void;
+  /** Gets what a person should know of how a network is used that came as a file, a sentence at a time. */
+  onNote?: (note: string) => void;
   /** Ends the run after the step that is running; what was finished is kept. */
   signal?: AbortSignal;
 }
@@ -78,10 +80,11 @@ export interface RunResult {
 
 /** Trains an image classifier: from a checked configuration and data to metrics, a summary and an ONNX model. */
 export async function runClassification(request: RunRequest): Promise<RunResult> {
-  const { configuration, signal, onStart, onStep, onEpoch } = request;
+  const { configuration, signal, onNote, onStart, onStep, onEpoch } = request;
   const { batchSize, microBatches, seed, augmentation, epochs: totalEpochs } = configuration;
-  const setup = prepare(request);
+  const setup = await prepare(request);
   const { train, optimizer, model, stepsPerEpoch } = setup;
+  for (const note of setup.classifier.notes ?? []) onNote?.(note);
   const batchesOf = (epoch: number) => ({ batchSize, seed, epoch, augmentation });
   // Settings that do not fit the data are found before anything is written.
   trainingBatches(train, batchesOf(1));
@@ -202,15 +205,13 @@ interface Setup {
 }
 
 /** The data, network and optimizer that a request comes to. */
-function prepare({ configuration, data, layer, optimizer }: RunRequest): Setup {
+async function prepare({ configuration, data, layer, optimizer }: RunRequest): Promise<Setup> {
   const { batchSize, labelSmoothing, labelSmoothingKind } = configuration;
   const { dataset: train, noise } = trainingImages(data.train, configuration);
-  const { channels, height, width, classNames } = data.train;
-  const shape = { channels, height, width, classes: classNames.length };
-  const classifier: Classifier = {
-    layer: layer ?? createModel(configuration.model, shape),
-    inputShape: [channels, height, width],
-  };
+  const { channels, height, width } = data.train;
+  const classifier: Classifier = layer
+    ? { layer, inputShape: [channels, height, width] }
+    : await networkOf(configuration, data.train);
   const { parameters, clipNorm, microBatches, perturbationPer, averaging } = configuration;
   if (batchSize % microBatches !== 0) {
     throw new UserError(

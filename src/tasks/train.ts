@@ -15,7 +15,10 @@ export interface TrainOptions
   data?: RunSettings["data"] | DatasetPair;
   /** A folder that holds the named data set's files. */
   dataDirectory?: string;
-  /** A network by name, or a layer of your own from [N, C, H, W] to [N, classes]. Default: `mlp`. */
+  /**
+   * A network by name, an ONNX file of anybody's as `{ file: "model.onnx", … }`, or a layer of your own from
+   * [N, C, H, W] to [N, classes]. Default: `mlp`.
+   */
   model?: RunSettings["model"] | Layer;
   /**
    * What to start from, by PyTorch's names: a safetensors file, or tensors. The names that fit `except` are drawn by
@@ -56,6 +59,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     log,
     out,
     existing,
+    onNote,
     onStart,
     onStep,
     onEpoch,
@@ -68,7 +72,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
   const configuration = parseRun({
     ...rest,
     ...(typeof data === "string" && { data }),
-    ...(typeof model === "string" && { model }),
+    ...(typeof model !== "function" && model !== undefined && { model }),
     ...(weights && !ownWeights && { weights }),
     ...(optimizer && !ownOptimizer && { optimizer }),
   });
@@ -82,6 +86,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     weights: ownWeights,
     out,
     existing,
+    onNote,
     onStart,
     onStep,
     onEpoch,

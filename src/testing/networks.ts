@@ -13,7 +13,7 @@ import {
   sequential,
   tanh,
 } from "../nn/layers.ts";
-import { buildModel, drawRandomInputs, type Layer } from "../nn/module.ts";
+import { buildModel, drawRandomInputs, initialTensors, type Layer } from "../nn/module.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -90,10 +90,7 @@ export function randomSample(kind: NetworkKind, type: Float, random: Random, bat
     },
     start: Object.fromEntries([
       ...model.parameters.map(({ name, shape }) => [name, normal(shape, 0.5)]),
-      ...model.buffers.map(({ name, shape, initial }) => [
-        name,
-        tensorData(new Float64Array(elementCount(shape)).fill(initial), shape, type),
-      ]),
+      ...Object.entries(initialTensors({ ...model, parameters: [] }, 0)),
     ]),
     batch: () => ({
       input: normal([batchSize, ...inputShape]),

@@ -9,6 +9,7 @@ import type { RunSummary } from "../../train/records.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import {
+  addModelFlags,
   addOutputFlags,
   addSettingFlags,
   applyFlags,
@@ -32,7 +33,7 @@ export function compareCommand(): Command {
   const command = new Command("compare").description(
     "train one network with several optimizers and compare them",
   );
-  addSettingFlags(addOutputFlags(command))
+  addModelFlags(addSettingFlags(addOutputFlags(command)))
     .option("--only <names>", "only these runs, separated by commas")
     .addHelpText("after", examples);
   return command.action(async (flags: SettingFlags & OutputFlags & { only?: string }) => {

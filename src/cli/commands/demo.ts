@@ -2,9 +2,11 @@ import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { type DatasetPair, DatasetUnavailable } from "../../data/dataset.ts";
 import { parseComparison } from "../../tasks/configuration.ts";
+import { networkName } from "../../tasks/network.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptSignal } from "../interrupt.ts";
 import {
+  addModelFlags,
   addOutputFlags,
   addSettingFlags,
   applyFlags,
@@ -30,7 +32,7 @@ Examples:
 /** `lowland demo` (npm start): one network trained five ways, from nothing to a report. */
 export function demoCommand(): Command {
   const command = new Command("demo").description("train one network five ways on Fashion-MNIST and compare");
-  addSettingFlags(addOutputFlags(command))
+  addModelFlags(addSettingFlags(addOutputFlags(command)))
     .option("--clean", "clean labels and a small convolutional network")
     .option("--only <names>", "only these runs, separated by commas")
     .addHelpText("after", examples);
@@ -52,7 +54,7 @@ export function demoCommand(): Command {
     const noise =
       shared.labelNoise > 0 ? `, ${Number((100 * shared.labelNoise).toPrecision(3))} % noisy labels` : "";
     say(
-      `${runs.length} runs of ${shared.epochs} epochs: ${shared.model} on ${images.toLocaleString("en")} ${used} images${noise}`,
+      `${runs.length} runs of ${shared.epochs} epochs: ${networkName(shared.model)} on ${images.toLocaleString("en")} ${used} images${noise}`,
     );
     const out = flags.out ?? freshFolder(name);
     process.exitCode = await compareAndPresent({ runs, data, out, flags, signal });

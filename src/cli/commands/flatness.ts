@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { radii } from "../../flatness/radius.ts";
 import { curvatures } from "../../flatness/spectrum.ts";
+import { writeMeasurementFigures } from "../../report/figures/write.ts";
 import { flatnessTables } from "../../report/flatness-table.ts";
 import {
   type FlatnessMeasure,
@@ -121,8 +122,13 @@ export function flatnessCommand(): Command {
           `Warning: the same data gave another loss or gradient the second time (by up to ${record.determinism.largestDifference}).`,
         );
       }
+      const { page } = await writeMeasurementFigures(folder, record);
       if (flags.json) printJson(record);
-      else process.stdout.write(`\n${flatnessTables(record, outputStyle())}\n\nData: ${file}\n`);
+      else {
+        process.stdout.write(
+          `\n${flatnessTables(record, outputStyle())}\n\nData: ${file}\nPictures: ${page}\n`,
+        );
+      }
     } finally {
       parts.close();
     }

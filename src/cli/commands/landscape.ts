@@ -4,6 +4,7 @@ import { UserError } from "../../common/errors.ts";
 import { replaceFile } from "../../common/files.ts";
 import type { LandscapeRecord } from "../../flatness/results.ts";
 import { loadModel } from "../../import/load.ts";
+import { writeMeasurementFigures } from "../../report/figures/write.ts";
 import { landscapeCsv, trajectoryCsv } from "../../report/landscape-csv.ts";
 import { landscapeTable } from "../../report/landscape-table.ts";
 import { openEngine } from "../../runtime/remote.ts";
@@ -115,8 +116,13 @@ export function landscapeCommand(): Command {
       );
       const files = await writeLandscape(folder, record);
       if (parts.found() > 0) say(`${parts.found()} parts were measured before (--overwrite: anew).`);
+      const { page } = await writeMeasurementFigures(folder, record);
       if (flags.json) printJson(record);
-      else process.stdout.write(`\n${landscapeTable(record, outputStyle())}\n\nData: ${files.join(", ")}\n`);
+      else {
+        process.stdout.write(
+          `\n${landscapeTable(record, outputStyle())}\n\nData: ${files.join(", ")}\nPictures: ${page}\n`,
+        );
+      }
     } finally {
       parts.close();
       await statisticsEngine.close();

@@ -1,17 +1,18 @@
 import Table from "cli-table3";
 import { Command } from "commander";
-import { modelNames } from "../../nn/models.ts";
+import { UserError } from "../../common/errors.ts";
 import { parseRun } from "../../tasks/configuration.ts";
 import { measureStepCosts, type StepCost } from "../../tasks/step-cost.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
-import { choices, numberOption } from "../settings.ts";
+import { modelHelp, numberOption } from "../settings.ts";
 
 const examples = `
 Examples:
   $ lowland optimizers
-  $ lowland optimizers --model cnn --batch-size 64 --json`;
+  $ lowland optimizers --model cnn --batch-size 64 --json
+  $ lowland optimizers --model resnet18 --image 3x32x32 --batch-size 16`;
 
 /** What the table shows: every method over SGD, every base update, and the cheaper forms. */
 const shown = [
@@ -35,6 +36,7 @@ const shown = [
 
 interface Flags {
   model: string;
+  image: string;
   batchSize: number;
   threads?: number;
   json?: boolean;
@@ -44,17 +46,20 @@ interface Flags {
 export function optimizersCommand(): Command {
   return new Command("optimizers")
     .description("list the optimizers with what a step of each costs on this machine")
-    .option("--model <name>", `network to time: ${choices(modelNames)}`, "mlp")
+    .option("--model <name>", modelHelp, "mlp")
+    .option("--image <shape>", "channels, height and width of the images", "1x28x28")
     .option("--batch-size <n>", "images in one step", numberOption, 128)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
     .option("--json", "print the table as JSON and nothing else on standard output")
     .addHelpText("after", examples)
     .action(async (flags: Flags) => {
       // The schema checks the numbers and fills in every optimizer's defaults.
-      const { model, batchSize } = parseRun({ model: flags.model, batchSize: flags.batchSize });
+      const { batchSize } = parseRun({ model: flags.model, batchSize: flags.batchSize });
+      const { model } = flags;
       const optimizers = shown.map((optimizer) => parseRun({ optimizer }).optimizer);
       const signal = interruptSignal();
-      const shape = { channels: 1, height: 28, width: 28, classes: 10 };
+      const [channels, height, width] = imageShape(flags.image);
+      const shape = { channels, height, width, classes: 10 };
       let told = performance.now();
       const costs = await measureStepCosts({
         model,
@@ -75,10 +80,16 @@ export function optimizersCommand(): Command {
         printJson(costs);
       } else {
         process.stdout.write(
-          `${tableOf(costs)}\n\nA step of ${model} on ${batchSize} images of 1×28×28: median of alternating rounds.\n`,
+          `${tableOf(costs)}\n\nA step of ${model} on ${batchSize} images of ${channels}×${height}×${width}: median of alternating rounds.\n`,
         );
       }
     });
+}
+
+function imageShape(text: string): number[] {
+  const sizes = text.split(/[x×]/).map(Number);
+  if (sizes.length === 3 && sizes.every((size) => Number.isInteger(size) && size > 0)) return sizes;
+  throw new UserError(`--image is ${text}; it has to be channels, height and width, as 3x32x32`);
 }
 
 function tableOf(costs: readonly StepCost[]): string {

@@ -1,23 +1,17 @@
-import { basename } from "node:path";
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
-import { parseRun, type RunConfiguration } from "../../tasks/configuration.ts";
-import { createOptimizer, optimizerLabel } from "../../tasks/optimizers.ts";
-import { runClassification } from "../../tasks/run.ts";
-import { loadWithProgress } from "../data.ts";
-import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
+import { parseRun } from "../../tasks/configuration.ts";
 import { addOptimizerFlags } from "../optimizer-options.ts";
 import {
+  addModelFlags,
   addOutputFlags,
   addSettingFlags,
   applyFlags,
-  existingRun,
   type OutputFlags,
   readConfiguration,
   type SettingFlags,
 } from "../options.ts";
-import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "../output.ts";
-import { ProgressDisplay, say } from "../progress.ts";
+import { trainAndPresent } from "../train-run.ts";
 
 const examples = `
 Examples:
@@ -29,7 +23,11 @@ Examples:
 /** `lowland train`: one run. */
 export function trainCommand(): Command {
   const command = new Command("train").description("train one network and write its run folder");
-  addOptimizerFlags(addSettingFlags(addOutputFlags(command), parseRun({}))).addHelpText("after", examples);
+  const defaults = parseRun({});
+  addOptimizerFlags(addModelFlags(addSettingFlags(addOutputFlags(command), defaults), defaults)).addHelpText(
+    "after",
+    examples,
+  );
   return command.action(async (flags: SettingFlags & OutputFlags) => {
     const document = flags.config ? await readConfiguration(flags.config) : {};
     if ("runs" in document) {
@@ -40,35 +38,4 @@ export function trainCommand(): Command {
     const configuration = parseRun(applyFlags(document, flags));
     process.exitCode = await trainAndPresent(configuration, flags);
   });
-}
-
-async function trainAndPresent(configuration: RunConfiguration, flags: OutputFlags): Promise<number> {
-  const signal = interruptSignal();
-  const data = await loadWithProgress(configuration.data, { ...flags, signal });
-  const optimizer = createOptimizer(configuration.optimizer);
-  const label = optimizerLabel(optimizer.config);
-  const out =
-    flags.out ?? freshFolder(`${configuration.data}-${configuration.model}-${optimizer.config.method}`);
-  const progress = new ProgressDisplay({ totalWork: 0 });
-  try {
-    const result = await runClassification({
-      name: basename(out),
-      configuration,
-      data,
-      out,
-      existing: existingRun(flags),
-      signal,
-      ...progress.follow(label, 1),
-    });
-    progress.done(outcomeLine(label, result));
-    if (result.summary) await present(out, flags);
-    else if (!result.failure) say(`Nothing to report; the steps so far are in ${out}`);
-    if (flags.json) printJson(result.summary ?? null);
-    if (result.failure) return 1;
-    const finished = result.summary?.status === "finished";
-    if (!finished) sayHowToResume(out);
-    return finished ? 0 : interruptedExitCode;
-  } finally {
-    progress.close();
-  }
 }

@@ -1,0 +1,47 @@
+import { basename } from "node:path";
+import type { RunConfiguration } from "../tasks/configuration.ts";
+import { networkName } from "../tasks/network.ts";
+import { createOptimizer, optimizerLabel } from "../tasks/optimizers.ts";
+import { runClassification } from "../tasks/run.ts";
+import { loadWithProgress } from "./data.ts";
+import { interruptedExitCode, interruptSignal } from "./interrupt.ts";
+import { existingRun, type OutputFlags } from "./options.ts";
+import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "./output.ts";
+import { ProgressDisplay, say } from "./progress.ts";
+
+/** Trains one run with its progress shown, presents it, and returns the exit code. */
+export async function trainAndPresent(configuration: RunConfiguration, flags: OutputFlags): Promise<number> {
+  const signal = interruptSignal();
+  const data = await loadWithProgress(configuration.data, { ...flags, signal });
+  const optimizer = createOptimizer(configuration.optimizer);
+  const label = optimizerLabel(optimizer.config);
+  const network = networkName(configuration.model).replace(/\.onnx$/, "");
+  const out =
+    flags.out ??
+    freshFolder(
+      [configuration.data, network, optimizer.config.method].join("-").replaceAll(/[^\w.-]+/g, "-"),
+    );
+  const progress = new ProgressDisplay({ totalWork: 0 });
+  try {
+    const result = await runClassification({
+      name: basename(out),
+      configuration,
+      data,
+      out,
+      existing: existingRun(flags),
+      signal,
+      onNote: say,
+      ...progress.follow(label, 1),
+    });
+    progress.done(outcomeLine(label, result));
+    if (result.summary) await present(out, flags);
+    else if (!result.failure) say(`Nothing to report; the steps so far are in ${out}`);
+    if (flags.json) printJson(result.summary ?? null);
+    if (result.failure) return 1;
+    const finished = result.summary?.status === "finished";
+    if (!finished) sayHowToResume(out);
+    return finished ? 0 : interruptedExitCode;
+  } finally {
+    progress.close();
+  }
+}

@@ -1,0 +1,135 @@
+import { UserError } from "../common/errors.ts";
+import { constantNumbers } from "../graph/constants.ts";
+import type { Graph, Value } from "../graph/graph.ts";
+import { type AttributeValue, readAttributes } from "../onnx/attributes.ts";
+import type { GraphProto, NodeProto } from "../onnx/onnx_pb.ts";
+import { readTensor } from "../onnx/tensor.ts";
+import { differentiabilityOf, opsetOf } from "../ops/operator.ts";
+import "../ops/index.ts";
+import { ImportedNode, type TrainingParts } from "./adapter.ts";
+import { adapters } from "./adapters.ts";
+import { fold } from "./fold.ts";
+import { widened, widenedAttributes } from "./half-precision.ts";
+import { knownValue } from "./known-values.ts";
+import { modernized } from "./older-forms.ts";
+import { neededNodes, nodeLabel, nodesInOrder } from "./order.ts";
+import { pathThrough } from "./path.ts";
+import { buildSequence, type Entry, isSequence } from "./sequences.ts";
+import { operatorSupport } from "./support.ts";
+
+/** What the nodes of a file are built into. */
+export interface Building {
+  graph: Graph;
+  opset: number;
+  /** What is there by name: tensors, and sequences of them. Each node's outputs are added. */
+  values: Map<string, Entry>;
+  training: TrainingParts | undefined;
+  proto: GraphProto;
+  /** The inputs of the graph that are weights. */
+  trained: ReadonlySet<string>;
+}
+
+/**
+ * Builds what the given outputs need of some nodes, whatever order they have.
+ * @throws UserError naming the node that stands in the way
+ */
+export function buildNodes(
+  { node: nodes, output: outputs }: Pick<GraphProto, "node" | "output">,
+  building: Building,
+): void {
+  const order = nodesInOrder(nodes, building.values);
+  const names = outputs.map(({ name }) => name);
+  for (const node of neededNodes(order, names)) {
+    const built = building.graph.scoped(node.name || node.output[0], () =>
+      naming(node, () => buildNode(node, building)),
+    );
+    for (const [index, name] of node.output.entries())
+      if (name && built[index]) building.values.set(name, built[index]);
+  }
+}
+
+function buildNode(node: NodeProto, building: Building): readonly Entry[] {
+  const { graph, opset, values, training } = building;
+  const entries = node.input.map((name) => {
+    const entry = values.get(name);
+    if (name !== "" && !entry) {
+      throw new UserError(
+        `reads "${name}", an output that is not made here; only the first outputs of its node are`,
+      );
+    }
+    return entry;
+  });
+  const operator = node.opType;
+  const domain = node.domain === "ai.onnx" ? "" : node.domain;
+  const attributes = widenedAttributes(readAttributes(node.attribute));
+  const imported = new ImportedNode({
+    graph,
+    operator,
+    opset,
+    inputs: entries.map((entry) => (isSequence(entry) ? undefined : entry)),
+    attributes,
+    outputCount: node.output.findLastIndex((name) => name !== "") + 1,
+    name: node.output[0],
+    training,
+  });
+  const { inputs } = imported;
+  if (domain === "") {
+    const entry = buildSequence(imported, entries);
+    if (entry) return [entry];
+    const sequence = entries.findIndex(isSequence);
+    if (sequence >= 0)
+      throw new UserError(`its input ${sequence} is a sequence of tensors, which is not read here`);
+    if (operator === "If") return buildBranch(inputs[0], attributes, building);
+    const known = knownValue(graph, operator, inputs, attributes) ?? fold(operator, inputs, attributes);
+    if (known) return known;
+  }
+  const newest = modernized(imported);
+  const adapter = adapters[newest.operator];
+  if (operatorSupport(newest.operator, domain) === "none") throw unknownOperator(node, building);
+  if (opset < 6 && !(differentiabilityOf(newest.operator) && opsetOf(newest.operator)! <= opset)) {
+    throw new UserError(`its form of opset ${opset} is not read; export the model with opset 6 or later`);
+  }
+  return adapter ? adapter(newest) : newest.build();
+}
+
+/** The branch of an If that is taken, in its place. */
+function buildBranch(
+  condition: Value | undefined,
+  attributes: Readonly<Record<string, AttributeValue>>,
+  building: Building,
+): readonly Entry[] {
+  const known = constantNumbers(condition);
+  if (!known) throw new UserError("its condition is computed while running; it has to be known before");
+  const branch = attributes[known[0] !== 0 ? "then_branch" : "else_branch"];
+  if (!(branch && "graph" in branch)) throw new UserError("it has no graph for this case");
+  const { graph: proto } = branch;
+  const values = new Map(building.values);
+  for (const tensor of proto.initializer)
+    values.set(tensor.name, building.graph.constant(widened(readTensor(tensor))));
+  buildNodes(proto, { ...building, values });
+  return proto.output.map(({ name }) => {
+    const value = values.get(name);
+    if (!value) throw new UserError(`its output "${name}" is not made here`);
+    return value;
+  });
+}
+
+function unknownOperator(node: NodeProto, { proto, trained }: Building): UserError {
+  const operator = node.domain === "" ? node.opType : `${node.domain}.${node.opType}`;
+  const path = pathThrough(proto, node, trained);
+  const where = path ? `; it stands between a parameter and an output: ${path}` : "";
+  return new UserError(`operator ${operator} has no rule here${where}; export the model without it`);
+}
+
+/** Errors from inside name the node, in the file's words. */
+function naming<T>(node: NodeProto, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    // A rule that reads an input which is not there fails in its own way.
+    if (error instanceof TypeError)
+      throw new UserError(`${nodeLabel(node)}: an input or attribute is missing or of the wrong kind`);
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`${nodeLabel(node)}: ${error.message}`);
+  }
+}

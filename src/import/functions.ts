@@ -1,0 +1,102 @@
+import { clone, create } from "@bufbuild/protobuf";
+import { UserError } from "../common/errors.ts";
+import {
+  type AttributeProto,
+  AttributeProtoSchema,
+  type FunctionProto,
+  type GraphProto,
+  GraphProtoSchema,
+  type ModelProto,
+  type NodeProto,
+  NodeProtoSchema,
+} from "../onnx/onnx_pb.ts";
+import { nodeLabel } from "./order.ts";
+
+/** A file whose functions call one another can grow without bound when they are written out. */
+const mostNodes = 1_000_000;
+
+/**
+ * The graph of a model in which the calls of its own functions are replaced by what the functions do. A node of a
+ * function goes by the name of the call and its own; so do the tensors in between. Without functions it is the model's
+ * own graph.
+ * @throws UserError for a function that calls itself, or calls without an end
+ */
+export function withoutFunctions(model: ModelProto): GraphProto {
+  const graph = model.graph!;
+  if (model.functions.length === 0) return graph;
+  const functions = new Map(model.functions.map((one) => [keyOf(one.domain, one.name, one.overload), one]));
+  const nodes: NodeProto[] = [];
+  for (const node of graph.node) write(node, []);
+  return create(GraphProtoSchema, { ...graph, node: nodes });
+
+  function write(node: NodeProto, callers: readonly FunctionProto[]): void {
+    const called = functions.get(keyOf(node.domain, node.opType, node.overload));
+    if (!called) {
+      if (nodes.push(node) <= mostNodes) return;
+      throw new UserError(`the model's functions, written out, are more than ${mostNodes} nodes`);
+    }
+    if (callers.includes(called)) throw new UserError(`${nodeLabel(node)}: the function calls itself`);
+    for (const inner of bodyOf(called, node)) write(inner, [...callers, called]);
+  }
+}
+
+function keyOf(domain: string, name: string, overload: string): string {
+  return [domain, name, overload].join("\n");
+}
+
+/** The nodes of a function for one call of it. */
+function bodyOf(called: FunctionProto, call: NodeProto): NodeProto[] {
+  const scope = call.name || call.output.find((name) => name !== "") || called.name;
+  const names = new Map<string, string>();
+  for (const [index, name] of called.input.entries()) names.set(name, call.input[index] ?? "");
+  for (const [index, name] of called.output.entries()) {
+    if (call.output[index] && !names.has(name)) names.set(name, call.output[index]);
+  }
+  const rename = (name: string): string => {
+    if (name === "") return "";
+    const known = names.get(name);
+    if (known !== undefined) return known;
+    names.set(name, `${scope}/${name}`);
+    return `${scope}/${name}`;
+  };
+  const given = new Map<string, AttributeProto>();
+  for (const attribute of [...called.attributeProto, ...call.attribute]) given.set(attribute.name, attribute);
+  const nodes = called.node.map((node) => instantiate(node, rename, given, scope));
+  // An output that is one of the inputs is a copy of it.
+  for (const [index, output] of called.output.entries()) {
+    if (!call.output[index] || !called.input.includes(output)) continue;
+    const source = call.input[called.input.indexOf(output)];
+    nodes.push(
+      create(NodeProtoSchema, { opType: "Identity", input: [source], output: [call.output[index]] }),
+    );
+  }
+  return nodes;
+}
+
+/** A node of a function, or of a subgraph in one, with the names and attributes of a call. */
+function instantiate(
+  node: NodeProto,
+  rename: (name: string) => string,
+  given: ReadonlyMap<string, AttributeProto>,
+  scope: string,
+): NodeProto {
+  const copy = clone(NodeProtoSchema, node);
+  copy.name = node.name && `${scope}/${node.name}`;
+  copy.input = node.input.map(rename);
+  copy.output = node.output.map(rename);
+  copy.attribute = copy.attribute.flatMap((attribute) => {
+    if (attribute.refAttrName === "") return [attribute];
+    const value = given.get(attribute.refAttrName);
+    if (!value) return [];
+    const bound = clone(AttributeProtoSchema, value);
+    bound.name = attribute.name;
+    return [bound];
+  });
+  for (const { g } of copy.attribute) {
+    if (!g) continue;
+    for (const { name } of g.input) rename(name);
+    for (const info of [...g.input, ...g.output, ...g.initializer]) info.name = rename(info.name);
+    g.node = g.node.map((inner) => instantiate(inner, rename, given, scope));
+  }
+  return copy;
+}

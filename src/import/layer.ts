@@ -1,0 +1,76 @@
+import { UserError } from "../common/errors.ts";
+import type { Shape, Value } from "../graph/graph.ts";
+import { copyInto } from "../graph/walk.ts";
+import { startingFrom } from "../nn/initializers.ts";
+import type { Layer } from "../nn/module.ts";
+import type { TrainableModel } from "./load.ts";
+import { classLogits } from "./logits.ts";
+
+export interface ModelLayerOptions {
+  /** Which output holds the logits. Default: the model's only one. */
+  output?: string;
+  /** Sizes of the model's symbolic dimensions. */
+  dimensions?: Readonly<Record<string, number>>;
+  /** Makes of the layer's input what the model takes, of the given shape. Default: it has to be of that shape. */
+  adapt?: (x: Value, shape: Shape) => Value;
+}
+
+/**
+ * An ONNX classifier as a layer from its input to its logits [batch, classes], for networks and runs that take layers.
+ * Its parameters and running statistics have their names in the file and start from its numbers.
+ *
+ * ```ts
+ * const model = await loadModel("classifier.onnx");
+ * await train({ data: "digits", model: modelLayer(model) });
+ * ```
+ * The layer throws `UserError` when the model cannot be built for the batch and images it is given.
+ */
+export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {}): Layer {
+  const { output, dimensions, adapt = (x) => x } = options;
+  return (x, scope) => {
+    const [batchSize] = x.shape;
+    const network = model.build({
+      training: scope.training,
+      batchSize,
+      anyBatch: true,
+      dimensions,
+      statisticsMomentum: scope.batchNormMomentum,
+    });
+    if (network.inputs.size !== 1) {
+      throw new UserError(
+        `the model has the inputs ${[...network.inputs.keys()].join(", ")}; a classifier of images has one`,
+      );
+    }
+    const [[name, input]] = network.inputs;
+    const adapted = adapt(x, input.shape);
+    if (adapted.type !== input.type || adapted.shape.join() !== input.shape.join()) {
+      throw new UserError(
+        `input "${name}" is ${input.type} [${input.shape.join(", ")}], but it is given ${adapted.type} [${adapted.shape.join(", ")}]`,
+      );
+    }
+    const bindings = new Map<Value, Value>([[input, adapted]]);
+    for (const { name: parameter, shape, kind, values } of model.kept) {
+      const value = network.graph.inputs.get(parameter);
+      if (!value) continue;
+      const own =
+        kind === "buffer"
+          ? scope.buffer(parameter, shape, values)
+          : scope.parameter(parameter, shape, kind, startingFrom(values));
+      bindings.set(value, own);
+    }
+    for (const random of network.randomInputs) {
+      const { origin, shape } = random;
+      bindings.set(random, scope.random(origin.kind === "input" ? origin.name : "", shape));
+    }
+    const { name: outputName, logits } = classLogits(network, output);
+    if (logits.shape[0] !== batchSize) {
+      throw new UserError(
+        `output "${outputName}" has ${logits.shape[0]} rows for a batch of ${batchSize}: the model is made for a batch of its own; export it with a dynamic batch`,
+      );
+    }
+    const updates = [...network.bufferUpdates];
+    const [copy, ...next] = copyInto(x.graph, [logits, ...updates.map(([, value]) => value)], bindings);
+    for (const [index, [buffer]] of updates.entries()) scope.updateBuffer(buffer, next[index]);
+    return copy;
+  };
+}

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { tensorData } from "../graph/constants.ts";
+import { int } from "../ops/operator.ts";
+import { numbers } from "../testing/networks.ts";
+import { bothWays, type NodeText, onnxModel } from "../testing/onnx-models.ts";
+import { fromOnnx } from "./from-onnx.ts";
+
+// Sequences of tensors, against ONNX Runtime on the file as it stands.
+
+const x = tensorData(
+  Array.from({ length: 10 }, (_, index) => index),
+  [2, 5],
+  "float32",
+);
+const whole = (...values: number[]) =>
+  tensorData(values, values.length === 1 ? [] : [values.length], "int64");
+const weights = { one: whole(1), two: whole(2), last: whole(-1), sizes: whole(1, 4) };
+const split: NodeText = ["SplitToSequence", ["x", "two"], ["s"], { axis: int(1) }];
+
+const cases: Record<string, NodeText[]> = {
+  "parts of two": [split, ["SequenceAt", ["s", "last"], ["y"]]],
+  "parts of given sizes": [
+    ["SplitToSequence", ["x", "sizes"], ["s"], { axis: int(-1) }],
+    ["SequenceAt", ["s", "one"], ["y"]],
+  ],
+  "single rows without their axis": [
+    ["SplitToSequence", ["x"], ["s"], { axis: int(0), keepdims: int(0) }],
+    ["SequenceAt", ["s", "one"], ["y"]],
+  ],
+  "put together again": [
+    split,
+    ["Identity", ["s"], ["t"]],
+    ["SequenceInsert", ["t", "x", "one"], ["u"]],
+    ["SequenceInsert", ["u", "x"], ["v"]],
+    ["SequenceErase", ["v", "last"], ["w"]],
+    ["ConcatFromSequence", ["w"], ["y"], { axis: int(1) }],
+  ],
+  stacked: [
+    ["SequenceConstruct", ["x", "x"], ["s"]],
+    ["ConcatFromSequence", ["s"], ["y"], { axis: int(-1), new_axis: int(1) }],
+  ],
+  "their length": [split, ["SequenceLength", ["s"], ["y"]]],
+};
+
+for (const [name, nodes] of Object.entries(cases)) {
+  test(`sequences: ${name}`, async () => {
+    const model = onnxModel({ inputs: { x: [2, 5] }, weights, nodes, outputs: ["y"] });
+    const { original, imported } = await bothWays(model, { x });
+    assert.deepEqual(imported.y.shape, original.y.shape);
+    assert.deepEqual(numbers(imported.y), numbers(original.y));
+  });
+}
+
+test("what cannot be known of a sequence is refused", () => {
+  const refuse = (nodes: NodeText[], sentence: RegExp) =>
+    assert.throws(
+      () => fromOnnx(onnxModel({ inputs: { x: [2, 5] }, weights, nodes, outputs: ["y"] })),
+      sentence,
+    );
+  refuse([split, ["Relu", ["s"], ["y"]]], /\(Relu\): its input 0 is a sequence of tensors/);
+  refuse([split, ["Identity", ["s"], ["y"]]], /output "y" is a sequence of tensors/);
+  refuse([["SequenceAt", ["x", "one"], ["y"]]], /its first input is no sequence/);
+  refuse(
+    [
+      ["SplitToSequence", ["x", "two"], ["s"]],
+      ["SequenceAt", ["s", "two"], ["y"]],
+    ],
+    /its position is 2, and the sequence has no such entry/,
+  );
+});

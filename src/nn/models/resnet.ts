@@ -1,0 +1,181 @@
+import { slice } from "../../ops/slicing.ts";
+import { kaimingNormal } from "../initializers.ts";
+import {
+  batchNorm,
+  type Conv2dOptions,
+  conv2d,
+  globalAveragePool,
+  linear,
+  maxPool,
+  padChannels,
+  relu,
+  residual,
+  sequential,
+} from "../layers.ts";
+import type { Layer } from "../module.ts";
+import type { ModelShape } from "./shape.ts";
+
+// Residual networks (He et al. 2016, arXiv 1512.03385), in three spellings of PyTorch's world.
+
+/** Units of the stages. */
+const depths = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3] } as const;
+
+/** How many layers a residual network has. */
+export type ResnetDepth = keyof typeof depths;
+
+/**
+ * The residual network with a stem for small images, a 3×3 convolution and no pooling. Names and structure of
+ * kuangliu/pytorch-cifar (`ResNet18`, …), which starts from PyTorch's defaults.
+ */
+export function resnet({ channels, classes }: ModelShape, depth: ResnetDepth = 18): Layer {
+  return sequential({
+    conv1: conv2d(channels, 64, 3, { padding: 1, bias: false }),
+    bn1: batchNorm(64),
+    relu: relu(),
+    ...stages(depth, { projection: "shortcut" }),
+    pool: globalAveragePool(),
+    linear: linear(512 * expansion(depth), classes),
+  });
+}
+
+/**
+ * The residual network for images of ImageNet's size, as torchvision's `resnet18`, …: a 7×7 convolution of stride 2
+ * and a max pool first. Weights of convolutions start normal by fan-out.
+ */
+export function imagenetResnet({ channels, classes }: ModelShape, depth: ResnetDepth = 18): Layer {
+  const initializer = kaimingNormal("fan-out");
+  return sequential({
+    conv1: conv2d(channels, 64, 7, { stride: 2, padding: 3, bias: false, initializer }),
+    bn1: batchNorm(64),
+    relu: relu(),
+    maxpool: maxPool(3, { stride: 2, padding: 1 }),
+    ...stages(depth, { projection: "downsample", initializer }),
+    avgpool: globalAveragePool(),
+    fc: linear(512 * expansion(depth), classes),
+  });
+}
+
+/**
+ * The residual network of 20 layers for CIFAR (section 4.2 of the paper), shortcuts without parameters ("option A").
+ */
+export function resnet20({ channels, classes }: ModelShape): Layer {
+  const stage = (inputs: number, outputs: number) =>
+    sequential([inputs, outputs, outputs].map((from) => unprojectedBlock(from, outputs)));
+  return sequential({
+    conv1: conv2d(channels, 16, 3, { padding: 1, bias: false }),
+    bn1: batchNorm(16),
+    relu: relu(),
+    layer1: stage(16, 16),
+    layer2: stage(16, 32),
+    layer3: stage(32, 64),
+    pool: globalAveragePool(),
+    linear: linear(64, classes),
+  });
+}
+
+interface Spelling extends Pick<Conv2dOptions, "initializer"> {
+  /** What the convolution beside a block is called. */
+  projection: string;
+}
+
+/** From 50 layers on, blocks end four times as wide as they are inside. */
+function expansion(depth: ResnetDepth): number {
+  return depth < 50 ? 1 : 4;
+}
+
+function stages(depth: ResnetDepth, spelling: Spelling): Record<string, Layer> {
+  const block = depth < 50 ? basicBlock : bottleneck;
+  let inputs = 64;
+  const layers = depths[depth].map((units, stage) => {
+    const width = 64 * 2 ** stage;
+    const blocks = Array.from({ length: units }, (_, unit) => {
+      const made = block(inputs, width, unit === 0 && stage > 0 ? 2 : 1, spelling);
+      inputs = width * expansion(depth);
+      return made;
+    });
+    return [`layer${stage + 1}`, sequential(blocks)] as const;
+  });
+  return Object.fromEntries(layers);
+}
+
+/** Two 3×3 convolutions, the first with the stride. */
+function basicBlock(
+  inputs: number,
+  width: number,
+  stride: number,
+  { projection, initializer }: Spelling,
+): Layer {
+  return residual(
+    sequential({
+      ...convolution(1, inputs, width, 3, { stride, initializer }),
+      relu: relu(),
+      ...convolution(2, width, width, 3, { initializer }),
+    }),
+    shortcut(inputs, width, stride, { projection, initializer }),
+  );
+}
+
+/** 1×1, 3×3 with the stride, and 1×1 to four times the width. */
+function bottleneck(
+  inputs: number,
+  width: number,
+  stride: number,
+  { projection, initializer }: Spelling,
+): Layer {
+  return residual(
+    sequential({
+      ...convolution(1, inputs, width, 1, { initializer }),
+      relu1: relu(),
+      ...convolution(2, width, width, 3, { stride, initializer }),
+      relu2: relu(),
+      ...convolution(3, width, 4 * width, 1, { initializer }),
+    }),
+    shortcut(inputs, 4 * width, stride, { projection, initializer }),
+  );
+}
+
+/** A convolution that keeps the size but for its stride, and its BatchNorm: `conv1` and `bn1`, …. */
+function convolution(
+  number: number,
+  inputs: number,
+  outputs: number,
+  kernel: number,
+  options: Conv2dOptions,
+): Record<string, Layer> {
+  return {
+    [`conv${number}`]: conv2d(inputs, outputs, kernel, {
+      padding: (kernel - 1) / 2,
+      bias: false,
+      ...options,
+    }),
+    [`bn${number}`]: batchNorm(outputs),
+  };
+}
+
+/** A 1×1 convolution where the shape changes, else the input itself. */
+function shortcut(inputs: number, outputs: number, stride: number, { projection, initializer }: Spelling) {
+  if (stride === 1 && inputs === outputs) return undefined;
+  const layers = [conv2d(inputs, outputs, 1, { stride, bias: false, initializer }), batchNorm(outputs)];
+  return sequential({ [projection]: sequential(layers) });
+}
+
+/** Two 3×3 convolutions and a shortcut; where the width doubles, the first has stride 2. */
+function unprojectedBlock(inputs: number, outputs: number): Layer {
+  const stride = inputs === outputs ? 1 : 2;
+  return residual(
+    sequential({
+      ...convolution(1, inputs, outputs, 3, { stride }),
+      relu: relu(),
+      ...convolution(2, outputs, outputs, 3, {}),
+    }),
+    stride === 1 ? undefined : subsampled(outputs - inputs),
+  );
+}
+
+/** Every second pixel, with channels of zeros added in equal parts before and after. */
+function subsampled(added: number): Layer {
+  const before = Math.floor(added / 2);
+  const padded = padChannels(before, added - before);
+  return (x, scope) =>
+    padded(slice(x, { axes: [2, 3], starts: [0, 0], ends: x.shape.slice(2), steps: [2, 2] }), scope);
+}

@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { evaluationBatches } from "../data/batches.ts";
+import { type DatasetPair, loadDataset } from "../data/dataset.ts";
+import { loadModel } from "../import/load.ts";
+import { createModel } from "../nn/models.ts";
+import { buildModel, initialTensors } from "../nn/module.ts";
+import { readModel } from "../onnx/model.ts";
+import { temporaryFolder } from "../testing/cli.ts";
+import { assertClose } from "../testing/numeric.ts";
+import { runModel } from "../testing/onnx-models.ts";
+import type { EpochRecord, StepRecord } from "../train/records.ts";
+import { inferenceModel } from "./classification.ts";
+import { type TrainOptions, train } from "./train.ts";
+
+// Runs whose network is an ONNX file.
+
+const folder = temporaryFolder();
+const shape = { channels: 1, height: 8, width: 8, classes: 10 };
+const inputShape = [1, 8, 8];
+const quick = {
+  data: "digits",
+  limit: 256,
+  batchSize: 64,
+  epochs: 2,
+  threads: 1,
+  learningRate: 0.02,
+} as const;
+
+/** An untrained network as somebody's file. */
+function fileOf(name: "cnn" | "mlp", classes: number, seed: number): string {
+  const layer = createModel(name, { ...shape, classes });
+  const model = buildModel(layer, { inputShape, batchSize: 1, training: false });
+  const path = join(folder, `${name}-${classes}.onnx`);
+  if (!existsSync(path))
+    writeFileSync(path, inferenceModel({ layer, inputShape }, initialTensors(model, seed)));
+  return path;
+}
+
+async function recorded(options: TrainOptions) {
+  const [steps, epochs, notes]: [StepRecord[], EpochRecord[], string[]] = [[], [], []];
+  const result = await train({
+    ...quick,
+    ...options,
+    onStep: (record) => steps.push(record),
+    onEpoch: (record) => epochs.push(record),
+    onNote: (note) => notes.push(note),
+  });
+  return { ...result, steps, epochs, notes };
+}
+
+let digits: DatasetPair;
+before(async () => {
+  digits = await loadDataset("digits");
+});
+
+for (const name of ["mlp", "cnn"] as const) {
+  test(`${name} read from a file trains as the same network built by name`, async () => {
+    const built = await recorded({ model: name, seed: 5 });
+    const read = await recorded({ model: { file: fileOf(name, 10, 5) }, seed: 5 });
+    assert.deepEqual(read.notes, ["images 1×8×8, normalised by mean 0.3053 and deviation 0.3761 (dataset)"]);
+    for (const key of ["loss", "lossMax", "lossMin", "gradNorm", "scale"] as const) {
+      const numbers = ({ steps }: { steps: StepRecord[] }) => steps.map((step) => step[key]!);
+      assertClose(numbers(read), numbers(built), 1e-3, key);
+    }
+    assertClose([read.summary!.testLoss], [built.summary!.testLoss], 1e-3, "test loss");
+    assertClose(
+      [read.summary!.sharpness!.maxSharpness],
+      [built.summary!.sharpness!.maxSharpness],
+      1e-2,
+      "MaxS, which needs inference mode",
+    );
+    for (const [key, { data }] of Object.entries(built.tensors)) {
+      assertClose(read.tensors[key].data as Float32Array, data as Float32Array, 1e-3, key);
+    }
+  });
+}
+
+test("the file that is written has the names that came in, and the accuracy of the summary in a bare session", async () => {
+  const file = fileOf("cnn", 10, 5);
+  const { model, summary } = await recorded({ model: { file }, epochs: 3 });
+  const { graph } = readModel(model);
+  assert.deepEqual(
+    graph!.input.map(({ name }) => name),
+    ["input"],
+  );
+  assert.deepEqual(
+    graph!.output.map(({ name }) => name),
+    ["logits"],
+  );
+  const { count, channels, height, width, labels } = digits.test;
+  const [{ input }] = evaluationBatches(digits.test, { batchSize: count });
+  const { logits } = await runModel(model, {
+    input: { type: "float32", shape: [count, channels, height, width], data: input },
+  });
+  const rows = logits.data as Float32Array;
+  const right = Array.from(labels).filter((label, index) => {
+    const row = Array.from(rows.subarray(index * 10, index * 10 + 10));
+    return row.indexOf(Math.max(...row)) === label;
+  });
+  assert.equal(right.length / count, summary!.testAccuracy);
+});
+
+test("a head of other classes starts anew, under its own names, and is said", async () => {
+  const { model, notes, summary } = await recorded({ model: { file: fileOf("cnn", 4, 5) } });
+  assert.match(notes[0], /^node "fc\/\w+" \(\w+\), 64 → 4 classes, starts anew with 10$/);
+  assert.equal(summary!.status, "finished");
+  const loaded = await loadModel(model);
+  assert.deepEqual(loaded.parameters.find(({ name }) => name === "fc.weight")?.shape, [10, 64]);
+});
+
+test("frozen parameters and the statistics of frozen layers keep every bit; the rest trains", async () => {
+  const file = fileOf("cnn", 10, 5);
+  const before = await loadModel(file);
+  const { model, summary } = await recorded({ model: { file, frozen: ["conv*", "bn*"] }, epochs: 1 });
+  const after = await loadModel(model);
+  for (const { name } of before.parameters) {
+    const same = JSON.stringify(before.tensors[name]?.data) === JSON.stringify(after.tensors[name]?.data);
+    assert.equal(same, !name.startsWith("fc."), name);
+  }
+  assert.equal(summary!.parameters, 650);
+});
+
+test("layer-wise learning rates: a factor of 0 leaves a layer where it was", async () => {
+  const file = fileOf("mlp", 10, 5);
+  const groups = [{ names: "fc1.*", learningRate: 0 }];
+  const { tensors } = await recorded({ model: { file }, epochs: 1, parameters: { groups } });
+  const start = (await loadModel(file)).tensors;
+  assert.deepEqual(tensors["fc1.weight"].data, start["fc1.weight"].data);
+  assert.notDeepEqual(tensors["fc2.weight"].data, start["fc2.weight"].data);
+});
+
+test("a run that was stopped goes on to the same model", async () => {
+  const file = fileOf("cnn", 4, 5);
+  const whole = await recorded({ model: { file } });
+  const stop = new AbortController();
+  const out = join(folder, "resumed");
+  await train({ ...quick, model: { file }, out, signal: stop.signal, onEpoch: () => stop.abort() });
+  const resumed = await recorded({ model: { file }, out, existing: "resume" });
+  assert.ok(Buffer.from(resumed.model).equals(Buffer.from(whole.model)));
+});
+
+test("averaged weights get statistics of their own", async () => {
+  const file = fileOf("cnn", 10, 5);
+  const averaging = { name: "exponential", decay: 0.5 } as const;
+  const built = await recorded({ model: "cnn", seed: 5, averaging });
+  const read = await recorded({ model: { file }, seed: 5, averaging });
+  assertClose([read.summary!.averaged!.testLoss], [built.summary!.averaged!.testLoss], 1e-3, "averaged");
+});
+
+describe("mistakes are told in one sentence", () => {
+  const cases: [string, () => TrainOptions["model"], RegExp][] = [
+    [
+      "too few classes",
+      () => ({ file: fileOf("cnn", 10, 5), classes: 4 }),
+      /^classes is 4; digits has 10, so it has to be at least that$/,
+    ],
+    ["no such file", () => ({ file: "gone.onnx" }), /^there is no file gone\.onnx$/],
+    [
+      "a pattern that fits nothing",
+      () => ({ file: fileOf("cnn", 10, 5), frozen: "backbone.*" }),
+      /^frozen: "backbone\.\*" fits no parameter/,
+    ],
+    [
+      "no such head",
+      () => ({ file: fileOf("cnn", 10, 5), head: "classifier" }),
+      /^head: the model has no node "classifier"$/,
+    ],
+    ["everything frozen", () => ({ file: fileOf("cnn", 10, 5), frozen: "*" }), /^all parameters are frozen/],
+  ];
+  for (const [name, model, sentence] of cases) {
+    test(name, () => assert.rejects(recorded({ model: model() }), { name: "UserError", message: sentence }));
+  }
+});
