@@ -1,3 +1,4 @@
+import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import type { DataType } from "../onnx/tensor.ts";
 import { dataTypeName, dataTypes } from "../onnx/types.ts";
@@ -31,6 +32,21 @@ const clipBetween: Adapter = (node) => {
 const splitParts: Adapter = (node) => {
   if (node.inputs[1] || node.attributes.num_outputs) return node.build();
   return node.build([node.input(0)], { ...node.attributes, num_outputs: int(node.outputCount) });
+};
+
+/** Before opset 11 the nearest element was the one before where an axis grows, and the one behind where it shrinks. */
+const resize: Adapter = (node) => {
+  const scales = node.opset < 11 ? (node.numbers(2, "scales") ?? []) : [];
+  const nearest = stringAttribute(node.attributes, "mode", "nearest") === "nearest";
+  if (!nearest || !scales.some((scale) => scale < 1)) return node.build();
+  const step = (x: Value | undefined, kept: (scale: number) => boolean, rounding: string) => {
+    const some = scales.map((scale) => (kept(scale) ? scale : 1));
+    const factors = node.graph.constant(tensorData(some, [some.length], "float32"));
+    const attributes = { ...node.attributes, nearest_mode: { string: rounding } };
+    return node.build([x, undefined, factors], attributes)[0];
+  };
+  const shrunk = step(node.input(0), (scale) => scale < 1, "ceil");
+  return scales.some((scale) => scale > 1) ? [step(shrunk, (scale) => scale > 1, "floor")] : [shrunk];
 };
 
 /** The type a Cast asks for, if it is one that graphs here compute in. */
@@ -95,6 +111,7 @@ const layerNormalization: Adapter = (node) => {
 export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
   Clip: clipBetween,
   Split: splitParts,
+  Resize: resize,
   Mod: remainder,
   Einsum: einsumOfDiagonals,
   Cast: (node) => [cast(node.input(0), computedType(node))],

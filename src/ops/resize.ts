@@ -1,5 +1,6 @@
 import { int64Vector, tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, elementCount, type TensorType, type Value } from "../graph/graph.ts";
+import { add } from "./arithmetic.ts";
 import { matMul, transposeLast } from "./linear.ts";
 import { reshape } from "./movement.ts";
 import {
@@ -19,22 +20,22 @@ import {
 
 defineOperator("Resize", {
   since: 13,
-  sinceOf: (attributes) =>
-    attributes.axes ? 18 : transformOf(attributes) === "half_pixel_symmetric" ? 19 : 13,
+  sinceOf: (attributes) => {
+    if (transformOf(attributes) === "half_pixel_symmetric") return 19;
+    const newer = ["axes", "antialias", "keep_aspect_ratio_policy"];
+    return newer.some((name) => attributes[name] !== undefined) ? 18 : 13;
+  },
   infer: (inputs, attributes): TensorType[] => {
     const [x] = inputs;
     for (const [name, supported, fallback] of [
       ["mode", ["nearest", "linear", "cubic"], "nearest"],
       ["coordinate_transformation_mode", Object.keys(transforms), "half_pixel"],
-      ["keep_aspect_ratio_policy", ["stretch"], "stretch"],
+      ["keep_aspect_ratio_policy", ["stretch", "not_larger", "not_smaller"], "stretch"],
     ] as const) {
       const value = stringAttribute(attributes, name, fallback);
       if (!supported.some((one) => one === value)) {
         throw operatorError("Resize", x!, `${name} ${value} is not known here, ${supported.join(", ")} are`);
       }
-    }
-    if (intAttribute(attributes, "antialias", 0) === 1) {
-      throw operatorError("Resize", x!, "antialias is not known here");
     }
     return [{ type: x!.type, shape: readSizes(inputs, attributes).map(({ size }) => size) }];
   },
@@ -43,9 +44,24 @@ defineOperator("Resize", {
   ],
 });
 
-/** A Resize node's result as matrix products. */
+/** A Resize node's result as matrix products; places outside a crop have the number that the node gives them. */
 export function plainResize(inputs: readonly Value[], attributes: Attributes): Value {
-  return alongAxes(inputs[0], inputs, attributes, (matrix) => matrix);
+  const inside = alongAxes(inputs[0], inputs, attributes, (matrix) => matrix);
+  const value = floatAttribute(attributes, "extrapolation_value", 0);
+  if (transformOf(attributes) !== "tf_crop_and_resize" || value === 0) return inside;
+  const [x] = inputs;
+  const stretches = readSizes(inputs, attributes);
+  const covered = stretches.reduce<number[]>(
+    (all, stretch, axis) => {
+      const here = Array.from({ length: stretch.size }, (_, place) =>
+        Number(!isOutside(place, x.shape[axis], stretch, attributes)),
+      );
+      return all.flatMap((before) => here.map((covers) => before * covers));
+    },
+    [1],
+  );
+  const filling = covered.map((covers) => (covers ? 0 : value));
+  return add(inside, x.graph.constant(tensorData(filling, inside.shape, x.type)));
 }
 
 export interface ResizeOptions {
@@ -72,10 +88,15 @@ interface Stretch {
   size: number;
   /** Output over input, as the node says or as the sizes are. */
   scale: number;
+  /** The part of the input that is cropped to, in shares of its length. */
+  crop: readonly [start: number, end: number];
 }
 
-/** The new size and scale of every axis of x. */
-function readSizes([x, , scales, sizes]: readonly (Value | undefined)[], attributes: Attributes): Stretch[] {
+/** The new size and scale of every axis of x, and the part of it that is taken. */
+function readSizes(
+  [x, regions, scales, sizes]: readonly (Value | undefined)[],
+  attributes: Attributes,
+): Stretch[] {
   const asked = sizes ? requireConstant("Resize", x!, sizes, "sizes") : undefined;
   const factors = asked ? undefined : requireConstant("Resize", x!, scales, "scales");
   const all = x!.shape.map((_, axis) => axis);
@@ -84,12 +105,29 @@ function readSizes([x, , scales, sizes]: readonly (Value | undefined)[], attribu
   if (given !== axes.length) {
     throw operatorError("Resize", x!, `${given} sizes or scales for ${axes.length} axes of ${describe(x!)}`);
   }
-  return x!.shape.map((length, axis) => {
+  const cropped = transformOf(attributes) === "tf_crop_and_resize";
+  const crops = cropped ? requireConstant("Resize", x!, regions, "regions") : [];
+  if (cropped && crops.length !== 2 * axes.length) {
+    throw operatorError("Resize", x!, `${crops.length} numbers are no start and end of ${axes.length} axes`);
+  }
+  const whole = [0, 1] as const;
+  const kept = asked && keptScale(x!, asked, axes, attributes);
+  return x!.shape.map((length, axis): Stretch => {
     const index = axes.indexOf(axis);
-    if (index < 0) return { size: length, scale: 1 };
-    if (asked) return { size: asked[index], scale: asked[index] / length };
-    return { size: Math.floor(length * factors![index]), scale: factors![index] };
+    if (index < 0) return { size: length, scale: 1, crop: whole };
+    const crop = cropped ? ([crops[index], crops[index + axes.length]] as const) : whole;
+    if (kept) return { size: Math.round(kept * length), scale: kept, crop };
+    if (asked) return { size: asked[index], scale: asked[index] / length, crop };
+    return { size: Math.floor(length * factors![index]), scale: factors![index], crop };
   });
+}
+
+/** The one scale of all axes that keeps proportions within, or beyond, what is asked for; undefined where they may change. */
+function keptScale(x: Value, sizes: readonly number[], axes: readonly number[], attributes: Attributes) {
+  const policy = stringAttribute(attributes, "keep_aspect_ratio_policy", "stretch");
+  if (policy === "stretch") return undefined;
+  const ratios = sizes.map((size, index) => size / x.shape[axes[index]]);
+  return policy === "not_larger" ? Math.min(...ratios) : Math.max(...ratios);
 }
 
 function alongAxes(
@@ -101,7 +139,8 @@ function alongAxes(
   const [x] = inputs;
   return readSizes(inputs, attributes).reduce((value, stretch, axis) => {
     const length = x.shape[axis];
-    if (stretch.size === length && stretch.scale === 1) return value;
+    if (stretch.size === length && stretch.scale === 1 && stretch.crop[1] - stretch.crop[0] === 1)
+      return value;
     const rows = Array.from({ length: stretch.size }, (_, place) => row(place, length, stretch, attributes));
     const matrix = turn(x.graph.constant(tensorData(rows.flat(), [stretch.size, length], x.type)));
     const [before, after] = [value.shape.slice(0, axis), value.shape.slice(axis + 1)];
@@ -118,7 +157,17 @@ const transforms: Record<string, (place: number, length: number, stretch: Stretc
   asymmetric: (place, _length, { scale }) => place / scale,
   half_pixel_symmetric: (place, length, { size, scale }) =>
     (length / 2) * (1 - size / (scale * length)) + (place + 0.5) / scale - 0.5,
+  tf_crop_and_resize: (place, length, { size, crop: [start, end] }) =>
+    size > 1
+      ? (start + (place * (end - start)) / (size - 1)) * (length - 1)
+      : ((start + end) / 2) * (length - 1),
 };
+
+function isOutside(place: number, length: number, stretch: Stretch, attributes: Attributes): boolean {
+  if (transformOf(attributes) !== "tf_crop_and_resize") return false;
+  const at = transforms.tf_crop_and_resize(place, length, stretch);
+  return at < 0 || at > length - 1;
+}
 
 const roundings: Record<string, (at: number) => number> = {
   round_prefer_floor: (at) => Math.ceil(at - 0.5),
@@ -131,39 +180,51 @@ const roundings: Record<string, (at: number) => number> = {
 function row(place: number, length: number, stretch: Stretch, attributes: Attributes): number[] {
   const at = transforms[transformOf(attributes)](place, length, stretch);
   const weights = new Array<number>(length).fill(0);
-  for (const { index, weight } of taps(at, length, attributes)) {
+  if (isOutside(place, length, stretch, attributes)) return weights;
+  for (const { index, weight } of taps(at, length, stretch, attributes)) {
     weights[Math.min(length - 1, Math.max(0, index))] += weight;
   }
   return weights;
 }
 
+interface Tap {
+  index: number;
+  weight: number;
+}
+
 /** Neighbours of a point and their weights; those outside stand for the element at the edge. */
-function taps(at: number, length: number, attributes: Attributes): { index: number; weight: number }[] {
+function taps(at: number, length: number, { scale }: Stretch, attributes: Attributes): Tap[] {
   const mode = stringAttribute(attributes, "mode", "nearest");
   if (mode === "nearest") {
     const rounding = roundings[stringAttribute(attributes, "nearest_mode", "round_prefer_floor")];
     return [{ index: rounding(at), weight: 1 }];
   }
-  const first = Math.floor(at);
-  const part = at - first;
-  if (mode === "linear") {
-    return [
-      { index: first, weight: 1 - part },
-      { index: first + 1, weight: part },
-    ];
-  }
-  // Keys 1981, with a the slope at distance 1.
+  // Against aliasing the filter is stretched over as many more elements as there are too many.
+  const antialias = intAttribute(attributes, "antialias", 0) === 1;
+  const shrink = antialias ? Math.min(1, scale) : 1;
+  const filter = mode === "linear" ? linearFilter : cubicFilter(attributes);
+  const reach = Math.ceil((mode === "linear" ? 1 : 2) / shrink);
+  const first = Math.floor(at) - reach + 1;
+  const all = Array.from({ length: 2 * reach }, (_, offset): Tap => {
+    const index = first + offset;
+    return { index, weight: filter(Math.abs(index - at) * shrink) };
+  });
+  const excludes = intAttribute(attributes, "exclude_outside", 0) === 1;
+  const counted = excludes ? all.filter(({ index }) => index >= 0 && index < length) : all;
+  if (!excludes && shrink === 1) return counted;
+  const total = counted.reduce((sum, { weight }) => sum + weight, 0);
+  return counted.map(({ index, weight }) => ({ index, weight: weight / total }));
+}
+
+const linearFilter = (distance: number) => Math.max(0, 1 - distance);
+
+/** Keys 1981, with a the slope at distance 1. */
+function cubicFilter(attributes: Attributes): (distance: number) => number {
   const a = floatAttribute(attributes, "cubic_coeff_a", -0.75);
-  const near = (d: number) => ((a + 2) * d - (a + 3)) * d * d + 1;
-  const far = (d: number) => ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
-  const all = [far(part + 1), near(part), near(1 - part), far(2 - part)].map((weight, offset) => ({
-    index: first - 1 + offset,
-    weight,
-  }));
-  if (intAttribute(attributes, "exclude_outside", 0) === 0) return all;
-  const inside = all.filter(({ index }) => index >= 0 && index < length);
-  const total = inside.reduce((sum, { weight }) => sum + weight, 0);
-  return inside.map(({ index, weight }) => ({ index, weight: weight / total }));
+  return (d) => {
+    if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+    return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0;
+  };
 }
 
 function transformOf(attributes: Attributes): string {
