@@ -5,8 +5,7 @@ import { compareWithPyTorch, exportedModels, exportOf, trainable } from "../test
 // Published architectures exported by PyTorch: the loss and every gradient beside PyTorch's. The larger ones are run by
 // studies/exported-models.mjs.
 
-const large =
-  /^(resnet18|efficientnet|densenet|convnext|swin|hrnet|simple_baseline|distilbert|vit_tiny|bert|gpt2|mini_gpt|clip|lstm|gru)/;
+const large = /^(resnet18|efficientnet|densenet|convnext|swin|hrnet|simple_baseline|distilbert|vit_tiny)/;
 
 for (const file of exportedModels.filter((name) => !large.test(name))) {
   const { modes } = exportOf(file);

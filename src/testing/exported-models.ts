@@ -80,7 +80,9 @@ function filled(name: string, shape: readonly number[]): TensorData {
     const { data } = parameter(name.slice(0, -2), [shape[1], shape[0]]);
     return tensorData(transposed(data as Float32Array, shape[1], shape[0]), shape, "float32");
   }
-  return parameter(name.replace(/\[:\d+\]$/, ""), shape);
+  const plain = name.replace(/\[:\d+\]$/, "");
+  // Rows that were cut out may have got axes in front.
+  return plain === name ? parameter(name, shape) : { ...parameter(plain, shape.slice(-2)), shape };
 }
 
 function transposed(data: Float32Array, rows: number, columns: number): Float32Array {
