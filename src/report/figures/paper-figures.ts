@@ -105,10 +105,10 @@ function cosineFigure({ configuration, runs }: FiguresResults): Figure {
         kind: "lines",
         id: "figure-3-cosine",
         title: "cos(g, g⁻) during training",
-        note: `Medians over bins of consecutive steps. ${bandNote(runs)}${missingNote(groups, runs)}`,
+        note: `Medians over bins of consecutive steps; below the dashed line the gradients conflict. ${bandNote(runs)}${missingNote(groups, runs)}`,
         alternative: `At the end: ${text}`,
         x: { name: "optimizer step", whole: true, min: 0 },
-        y: { name: "cos(g, g⁻)", max: 1 },
+        y: { name: "cos(g, g⁻)", min: -1, max: 1 },
         lines: groups.map((group) =>
           meanLine(
             group.name,
@@ -116,7 +116,7 @@ function cosineFigure({ configuration, runs }: FiguresResults): Figure {
             conflictsOf(group).map(({ cosine }) => cosine.map((bin) => [bin.step, bin.cosine] as const)),
           ),
         ),
-        references: [{ value: 0, label: "conflict below 0" }],
+        references: [{ value: 0, label: "" }],
       },
     ],
   };
@@ -173,6 +173,7 @@ function spectrumFigure({ configuration, runs }: FiguresResults): Figure {
     .filter((group) => group.runs.length > 0);
   const spectra = groups.flatMap((group) => group.runs.map(({ spectrum }) => spectrum!));
   const count = spectra[0]?.largest.length ?? 0;
+  const floor = Math.max(...spectra.map(({ residual, largest }) => residual * largest[0]));
   const open = spectra.filter(({ converged }) => !converged).length;
   const lines = groups.map((group) =>
     meanLine(
@@ -181,7 +182,7 @@ function spectrumFigure({ configuration, runs }: FiguresResults): Figure {
       group.runs.map(({ spectrum }) => spectrum!.largest.map((value, index) => [index + 1, value] as const)),
     ),
   );
-  const note = `Of the loss as trained on, over the first ${fixed(spectra[0]?.examples, 0)} test images, BatchNorm in evaluation mode. ${bandNote(runs)}${missingNote(groups, runs)}${open > 0 ? ` ${open} of ${spectra.length} spectra are not converged.` : ""}`;
+  const note = `Of the loss as trained on, over the first ${fixed(spectra[0]?.examples, 0)} test images, BatchNorm in evaluation mode. Residuals are at most ${significant(floor, 1)}: smaller values are not resolved. ${bandNote(runs)}${missingNote(groups, runs)}${open > 0 ? ` ${open} of ${spectra.length} spectra are not converged.` : ""}`;
   const words = (name: string, pick: (largest: number[]) => number) =>
     `${name}, mean ± standard deviation over seeds: ${sentences(groups, (group) => plusMinus(summary(group.runs.map(({ spectrum }) => pick(spectrum!.largest))), (value) => significant(value)))}`;
   return {
