@@ -16,6 +16,7 @@ import {
   intAttribute,
   normalizeAxes,
   operatorError,
+  requireAtMost,
   stringAttribute,
 } from "./operator.ts";
 import { reduceMax } from "./reduction.ts";
@@ -99,6 +100,7 @@ function attend(q: Value, k: Value, v: Value, settings: AttentionSettings) {
       `queries ${describe(q)} do not go with keys ${describe(k)} [N, heads, times, width]`,
     );
   }
+  requireAtMost("Attention", q, queries + keys, "times");
   const grouped = reshape(q, [count, groups, heads / groups, queries, width]);
   const scale = floatAttribute(attributes, "scale", 1 / Math.sqrt(width));
   const product = matMul(grouped, transposeLast(reshape(k, [count, groups, 1, keys, width])));
@@ -238,6 +240,7 @@ composeOperator("TensorScatter", {
     const [axis] = normalizeAxes("TensorScatter", cache!, [intAttribute(attributes, "axis", -2)]);
     const { graph } = cache!;
     const [length, added] = [cache!.shape[axis], update!.shape[axis]];
+    requireAtMost("TensorScatter", cache!, added, "times");
     const alone = (kept: number) => update!.shape.map((size, other) => (other === kept ? size : 1));
     const steps = graph.constant(
       tensorData(

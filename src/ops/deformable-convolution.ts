@@ -10,7 +10,15 @@ import {
 import { interpolationTerms, numbered } from "./interpolation.ts";
 import { matMul } from "./linear.ts";
 import { reshape, transpose } from "./movement.ts";
-import { apply, composeOperator, int, intAttribute, intsAttribute, operatorError } from "./operator.ts";
+import {
+  apply,
+  composeOperator,
+  int,
+  intAttribute,
+  intsAttribute,
+  operatorError,
+  requireAtMost,
+} from "./operator.ts";
 import { slice } from "./slicing.ts";
 
 // Convolution whose taps each have an offset of their own at every place (Dai et al. 2017), and a factor (Zhu et al.
@@ -77,6 +85,7 @@ function deformable(
     );
   }
   const images = count * parts;
+  requireAtMost("DeformConv", x, taps * points + images, "places");
   const split = reshape(offsets, [images, taps, size.length, points]);
   const places = size.map((_, axis) => {
     const offset = slice(split, { axes: [2], starts: [axis], ends: [axis + 1] });

@@ -79,7 +79,7 @@ defineOperator("AveragePool", {
   ],
   gradient: ({ inputs: [x], attributes, gradient }) => {
     const { counted } = readPool(x, attributes);
-    const shares = tensorData(inverseCounts(counted), [1, 1, ...gradient.shape.slice(2)], x.type);
+    const shares = tensorData(inverseCounts(counted()), [1, 1, ...gradient.shape.slice(2)], x.type);
     return [spreadWindows(mul(gradient, x.graph.constant(shares)), x, attributes)];
   },
 });
@@ -223,7 +223,7 @@ export function readPool(x: Value, attributes: Attributes) {
       ...window,
       pads,
       size: floor,
-      counted: countPlaces(given, { ...window, size: floor, attributes }),
+      counted: () => countPlaces(given, { ...window, size: floor, attributes }),
     };
   }
   const reach = kernel.map((taps, axis) => dilations[axis] * (taps - 1) + 1);
@@ -239,7 +239,7 @@ export function readPool(x: Value, attributes: Attributes) {
     ...window,
     pads: [...pads.slice(0, axes), ...after],
     size,
-    counted: countPlaces(given, { ...window, size, attributes }),
+    counted: () => countPlaces(given, { ...window, size, attributes }),
   };
 }
 

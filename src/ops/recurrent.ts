@@ -13,6 +13,7 @@ import {
   int,
   intAttribute,
   operatorError,
+  requireAtMost,
   requireSameType,
   stringAttribute,
 } from "./operator.ts";
@@ -22,6 +23,9 @@ import { slice } from "./slicing.ts";
 // LSTM, GRU and RNN, unrolled: one product projects the input of all times, and each time adds one product of the hidden
 // state and the gates. A layer over 100 times is about 1,000 nodes, its gradient about 2,500. With x [T, N, inputs],
 // each direction has its weights W [gates·H, inputs], R [gates·H, H] and biases, the gates in ONNX's order.
+
+/** A session of more nodes takes minutes to make. */
+const mostTimes = 2048;
 
 /** One direction of a layer. */
 interface Direction {
@@ -170,6 +174,7 @@ function layer(
   const swapped = (value: Value) => (batchFirst ? transpose(value, [1, 0, 2]) : value);
   const x = swapped(input!);
   const [times, count] = x.shape;
+  requireAtMost(operator, x, times, "times", mostTimes);
   const names = directionsOf(operator, x, attributes);
   const hidden = recurrences!.shape[2];
   requireWeights(operator, x, weights!, recurrences!, biases, names.length, cell.gates);

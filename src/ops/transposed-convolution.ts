@@ -27,6 +27,7 @@ import {
   ints,
   intsAttribute,
   operatorError,
+  requireAtMost,
   requireConstant,
   requireSameType,
   stringAttribute,
@@ -161,6 +162,7 @@ function columnsToImage(
     );
   }
   const channels = rows / taps;
+  requireAtMost("Col2Im", x, taps * taps, "numbers");
   const one = Array.from({ length: taps * taps }, (_, index) =>
     Number(Math.floor(index / taps) === index % taps),
   );
