@@ -127,6 +127,7 @@ export { type EngineOptions, openEngine } from "./runtime/remote.ts";
 export {
   type ClassificationSurfaceOptions,
   classificationSurface,
+  importedSurface,
 } from "./tasks/classification-surface.ts";
 export { type EvaluateOptions, type Evaluation, evaluateModel } from "./tasks/evaluate.ts";
 export {
