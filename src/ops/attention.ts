@@ -10,6 +10,7 @@ import { concat, expand, reshape, transpose } from "./movement.ts";
 import {
   apply,
   composeOperator,
+  float,
   floatAttribute,
   int,
   intAttribute,
@@ -41,6 +42,31 @@ composeOperator("Attention", {
     return [result, k, v, stages[intAttribute(attributes, "qk_matmul_output_mode", 0)]];
   },
 });
+
+export interface AttentionOptions {
+  /** Truths (true: may be seen) or numbers that are added to the scores; broadcast to [N, heads, queries, keys]. */
+  mask?: Value;
+  /** Each query sees the keys up to its own place. Default false. */
+  causal?: boolean;
+  /** Of the scores; default 1/√width. */
+  scale?: number;
+}
+
+/**
+ * softmax(scale·q·kᵀ)·v for q [N, heads, queries, width] and k, v [N, groups, keys, …], where each group of heads shares
+ * its keys: PyTorch's `scaled_dot_product_attention`.
+ */
+export function attention(
+  q: Value,
+  k: Value,
+  v: Value,
+  { mask, causal = false, scale }: AttentionOptions = {},
+): Value {
+  return apply("Attention", [q, k, v, mask], {
+    is_causal: int(causal ? 1 : 0),
+    ...(scale === undefined ? {} : { scale: float(scale) }),
+  })[0];
+}
 
 /** [N, T, heads·width] as [N, heads, T, width]; what has 4 axes is so already. */
 function inHeads(x: Value, heads: number): Value {
@@ -154,6 +180,20 @@ composeOperator("RotaryEmbedding", {
     return [folded ? reshape(rotated, x!.shape) : transpose(rotated, [0, 2, 1, 3])];
   },
 });
+
+/**
+ * x [N, heads, T, width] with each pair of its last axis turned by an angle, whose cosines and sines [N, T, width/2] are
+ * given, or [positions, width/2] with `positions` (int64 [N, T]). Pairs are the two halves, or neighbours if interleaved.
+ */
+export function rotaryEmbedding(
+  x: Value,
+  cosines: Value,
+  sines: Value,
+  { positions, interleaved = false }: { positions?: Value; interleaved?: boolean } = {},
+): Value {
+  const attributes = { interleaved: int(interleaved ? 1 : 0) };
+  return apply("RotaryEmbedding", [x, cosines, sines, positions], attributes)[0];
+}
 
 /** Pairs of the last axis turned by an angle for each time; those beyond `rotary_embedding_dim` stay. */
 function rotate(

@@ -1,4 +1,4 @@
-import { tensorData } from "../graph/constants.ts";
+import { int64Vector, tensorData } from "../graph/constants.ts";
 import {
   type Attributes,
   describe,
@@ -168,6 +168,12 @@ defineOperator("MaxUnpool", {
     return [reshape(gatherElements(flat, reshape(places, count), 0), x.shape), undefined, undefined];
   },
 });
+
+/** Zeros of a shape, with each number of x at the place (int64) that is named for it, counted in the flattened result. */
+export function maxUnpool(x: Value, places: Value, shape: Shape): Value {
+  const ones = x.shape.slice(2).map(() => 1);
+  return apply("MaxUnpool", [x, places, int64Vector(x.graph, shape)], { kernel_shape: ints(ones) })[0];
+}
 
 /** What MaxUnpool computes, without its kernel. */
 export function plainMaxUnpool(x: Value, places: Value, shape: Shape): Value {

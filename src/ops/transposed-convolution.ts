@@ -1,4 +1,4 @@
-import { tensorData } from "../graph/constants.ts";
+import { int64Vector, tensorData } from "../graph/constants.ts";
 import {
   type Attributes,
   describe,
@@ -126,6 +126,22 @@ composeOperator("Col2Im", {
     return [columnsToImage(x!, image, block, attributes)];
   },
 });
+
+/** Blocks x [N, C·block, count] added up to images [N, C, …image]: PyTorch's `fold`. */
+export function foldBlocks(
+  x: Value,
+  image: readonly number[],
+  block: readonly number[],
+  options: Omit<ConvolutionOptions, "group"> = {},
+): Value {
+  const { strides, pads, dilations } = completeConvolution(options, image.length);
+  const sizes = [image, block].map((size) => int64Vector(x.graph, size));
+  return apply("Col2Im", [x, ...sizes], {
+    strides: ints(strides),
+    pads: ints(pads),
+    dilations: ints(dilations),
+  })[0];
+}
 
 function columnsToImage(
   x: Value,
