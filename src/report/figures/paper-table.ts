@@ -28,7 +28,8 @@ export function figuresTable(
     colAligns: ["left", ...shown.map(() => "right" as const)],
     wordWrap: true,
   });
-  groups.forEach(({ name }, index) => table.push([name, ...shown.map(({ cells }) => cells[index])]));
+  for (const [index, { name }] of groups.entries())
+    table.push([name, ...shown.map(({ cells }) => cells[index])]);
   return table
     .toString()
     .split("\n")
