@@ -11,6 +11,8 @@ export { tensorData } from "./graph/constants.ts";
 export { Graph, type Node, type Shape, type TensorType, type Value } from "./graph/graph.ts";
 // Any ONNX model, to train.
 export { type FromOnnxOptions, fromOnnx, type ImportedGraph } from "./import/from-onnx.ts";
+export { findHead, type Head, replaceHead } from "./import/head.ts";
+export { type ModelLayerOptions, modelLayer } from "./import/layer.ts";
 export {
   type ImportedNetwork,
   type ImportedParameter,
@@ -125,6 +127,7 @@ export { type EngineOptions, openEngine } from "./runtime/remote.ts";
 export {
   type ClassificationSurfaceOptions,
   classificationSurface,
+  importedSurface,
 } from "./tasks/classification-surface.ts";
 export { type EvaluateOptions, type Evaluation, evaluateModel } from "./tasks/evaluate.ts";
 export {

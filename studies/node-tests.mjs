@@ -11,18 +11,25 @@
 //     cmd_tools.model_test = argparse.Namespace(collect_testcases=lambda: node.collect_testcases(None))
 //     cmd_tools.generate_data(argparse.Namespace(output='DIR'))"
 //
-// and are in DIR/node. Writes docs/results/node-tests.md; --list prints every test that does not match.
+// and are in DIR/node (--title says of which version). Writes docs/results/node-tests.md; --list prints every test that
+// does not match, --save keeps the smallest of each operator for npm test, --only PART runs those with this in their names.
 import { spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { build, install } from "../scripts/project.mjs";
+import { build, install, root } from "../scripts/project.mjs";
 
 const { values, positionals: folders } = parseArgs({
   allowPositionals: true,
-  options: { list: { type: "boolean" }, only: { type: "string" }, worker: { type: "boolean" } },
+  options: {
+    list: { type: "boolean" },
+    only: { type: "string" },
+    title: { type: "string" },
+    save: { type: "boolean" },
+    worker: { type: "boolean" },
+  },
 });
 
 if (values.worker) {
@@ -45,6 +52,7 @@ const tests = folders.flatMap((folder) =>
     .map((name) => join(folder, name)),
 );
 const results = [];
+let shown = 0;
 while (results.length < tests.length) {
   await runRest(tests.slice(results.length));
   // A worker that ends early was ended by the test it was at.
@@ -57,6 +65,8 @@ for (const { folder, outcome, message } of results.filter(
   console.log(`${basename(folder)}\t${outcome}\t${message}`);
 const count = results.filter(({ outcome }) => outcome === "match").length;
 console.log(`${count} of ${results.length} match`);
+if (values.save) await saveSample();
+if (!values.only) writeFileSync(join(root, "docs", "results", "node-tests.md"), page());
 
 async function runRest(rest) {
   const worker = spawn(process.execPath, [fileURLToPath(import.meta.url), "--worker"], {
@@ -66,6 +76,117 @@ async function runRest(rest) {
   worker.stdin.end(rest.join("\n"));
   for await (const line of createInterface({ input: worker.stdout })) {
     results.push(JSON.parse(line));
-    if (process.stderr.isTTY) process.stderr.write(`\r${results.length} of ${tests.length}`);
+    if (Date.now() - shown < 1000) continue;
+    shown = Date.now();
+    process.stderr.write(`${results.length} of ${tests.length}\n`);
   }
+}
+
+/** The smallest test of every operator, for npm test, as base64. */
+async function saveSample() {
+  const { readNodeTest } = await import("../dist/testing/node-tests.js");
+  const { readModel } = await import("../dist/onnx/model.js");
+  const smallest = new Map();
+  for (const { folder, outcome } of results) {
+    if (outcome !== "match") continue;
+    const test = readNodeTest(folder);
+    const { node } = readModel(test.model).graph;
+    const size = [test.model, ...test.inputs, ...test.outputs].reduce((sum, { length }) => sum + length, 0);
+    const known = smallest.get(node[0].opType);
+    if (node.length === 1 && size < 8192 && !(known?.size <= size))
+      smallest.set(node[0].opType, { size, test });
+  }
+  const text = (bytes) => Buffer.from(bytes).toString("base64");
+  const lines = [...smallest.values()]
+    .map(({ test: { name, model, inputs, outputs } }) =>
+      JSON.stringify({ name, model: text(model), inputs: inputs.map(text), outputs: outputs.map(text) }),
+    )
+    .sort();
+  writeFileSync(join(root, "fixtures", "import", "node-tests.json"), `[\n${lines.join(",\n")}\n]\n`);
+}
+
+/** Why a test that does not match does not, in a few words. */
+function reasonOf({ outcome, message }) {
+  const unknown = message.match(/operator (\S+) has no rule/);
+  if (unknown)
+    return { operator: unknown[1].replace("ai.onnx.preview.training.", "").replace("ai.onnx.", "") };
+  if (/inputs are no tensors|sequence of tensors/.test(message))
+    return { reason: "sequences or optionals as inputs or outputs" };
+  if (/string/i.test(message)) return { reason: "texts" };
+  if (/ends the process/.test(message)) return { reason: "ONNX Runtime ends the process (4-bit integers)" };
+  if (/have to be known before/.test(message))
+    return { reason: "sizes that depend on the numbers that are fed" };
+  if (outcome !== "engine") return { reason: message };
+  if (
+    /not computed with|Unsupported data type|invalid model|Could not find an impl|neither one number/.test(
+      message,
+    )
+  )
+    return { reason: "types or forms that ONNX Runtime has no kernel for" };
+  if (/^output/.test(message)) return { reason: "ONNX Runtime's numbers are not the test's either" };
+  return { reason: "ONNX Runtime refuses it too" };
+}
+
+function page() {
+  const sections = folders.map((folder) => {
+    const own = results.filter((result) => result.folder.startsWith(join(folder, "/")));
+    const failed = own
+      .filter(({ outcome }) => outcome !== "match")
+      .map((result) => ({ ...result, ...reasonOf(result) }));
+    const unknown = failed.filter(({ operator }) => operator);
+    const others = failed.filter(({ operator }) => !operator);
+    const known = own.length - failed.length;
+    const own2 = others.filter(({ outcome }) => outcome !== "engine").length;
+    const computed = others.length - own2;
+    return `## ${versionOf(folder)}: ${known.toLocaleString("en")} of ${own.length.toLocaleString("en")} match
+
+${unknown.length} need an operator without a rule:
+${wrapped(groups(unknown, "operator").map(([name, { length }]) => `\`${name}\` ${length}`))}
+
+The other ${others.length}: ${computed} that ONNX Runtime, given the model as it stands, does not pass either, and ${own2} more.
+
+| tests | why | which |
+| --- | --- | --- |
+${groups(others, "reason")
+  .map(([reason, list]) => `| ${list.length} | ${reason} | ${namesOf(list)} |`)
+  .join("\n")}
+`;
+  });
+  return `# ONNX's published tests of operators
+
+\`node studies/node-tests.mjs FOLDER …\` runs them and writes this page; where the folders come from is said at its head.
+Each model is imported, compiled and run, and its outputs compared by the tolerances of ONNX's own runner (two steps of
+half precision, which is computed in float32 here). As shapes are known before a run here, inputs that sizes depend on
+are made part of the model where it does not import without.
+
+${sections.join("\n")}`;
+}
+
+function groups(list, key) {
+  const found = new Map();
+  for (const one of list) found.set(one[key], [...(found.get(one[key]) ?? []), one]);
+  return [...found].sort(([, a], [, b]) => b.length - a.length);
+}
+
+/** The tests by what their names have in common: the operator. */
+function namesOf(list) {
+  const stems = list.map(
+    ({ folder }) =>
+      basename(folder)
+        .replace(/^test_/, "")
+        .match(/^[a-z]+(_[a-z]+)?/i)[0],
+  );
+  const counts = groups(
+    stems.map((stem) => ({ stem })),
+    "stem",
+  );
+  return counts.map(([stem, { length }]) => (length > 1 ? `${stem} ${length}` : stem)).join(", ");
+}
+
+function wrapped(words) {
+  return `${words.join(", ")}.`;
+}
+
+function versionOf(folder) {
+  return folder.includes("libonnx-testdata") ? "ONNX 1.12" : (values.title ?? "newer ONNX");
 }

@@ -10,6 +10,7 @@ import { compile } from "../lower/compile.ts";
 import { matMul } from "../ops/linear.ts";
 import { flatten } from "../ops/movement.ts";
 import { lowland, readJsonFile, startLowland, temporaryFolder } from "../testing/cli.ts";
+import type { RunSummary } from "../train/records.ts";
 
 // `lowland flatness` as a person uses it: on a run, on a file, stopped and begun again, and given what does not fit.
 
@@ -136,6 +137,32 @@ test("the images a run trained on, another loss and BatchNorm by batch are anoth
   assert.notEqual(train.fingerprints.data, test.fingerprints.data);
   assert.equal(train.fingerprints.model, test.fingerprints.model);
   assert.ok(train.loss < test.loss);
+});
+
+test("the loss of a run is the one that the run measured, also where its network is a file", async () => {
+  const settings = [
+    "--data",
+    "digits",
+    "--epochs",
+    "1",
+    "--limit",
+    "256",
+    "--threads",
+    "1",
+    "--out",
+    "tuned",
+  ];
+  const tuning = await run("finetune", "run/model.onnx", ...settings, "--normalization", "symmetric");
+  assert.equal(tuning.code, 0, tuning.stderr);
+  for (const name of ["run", "tuned"]) {
+    const args = ["--label-smoothing", "0", "--measure", "trace", "--trace-products", "6", "--out", "same"];
+    const { code, stdout, stderr } = await run("flatness", name, ...args, "--json");
+    assert.equal(code, 0, stderr);
+    const { loss, accuracy, description }: FlatnessRecord = JSON.parse(stdout);
+    const summary: RunSummary = readJsonFile(folder, name, "summary.json");
+    assert.equal(description.examples, 360);
+    assert.ok(Math.abs(loss - summary.testLoss) < 1e-5 && Math.abs(accuracy - summary.testAccuracy) < 1e-6);
+  }
 });
 
 test("killed in the middle, the command goes on to the same bits", async () => {

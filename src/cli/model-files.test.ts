@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { tensorData } from "../graph/constants.ts";
-import { writeModel } from "../onnx/model.ts";
+import { readModel, writeModel } from "../onnx/model.ts";
 import { StringStringEntryProtoSchema } from "../onnx/onnx_pb.ts";
 import { lowland, temporaryFolder } from "../testing/cli.ts";
 import { type ModelText, onnxModel } from "../testing/onnx-models.ts";
@@ -86,6 +86,44 @@ describe("lowland inspect", () => {
     assert.doesNotMatch(stdout, /w15/);
     assert.match((await lowland(["inspect", many, "--all"])).stdout, /w15/);
   });
+});
+
+test("lowland finetune writes a run folder whose model has the names that came in", async () => {
+  const out = join(folder, "tuned");
+  const small = ["--limit", "128", "--epochs", "1", "--threads", "1"];
+  const { code, stdout, stderr } = await lowland([
+    ...["finetune", good, "--data", "digits", "--out", out, ...small, "--json"],
+    ...["--frozen", "*conv1*", "--no-dropout", "--learning-rate-factor", "fc.*=0.5", "--optimizer", "sam"],
+  ]);
+  assert.equal(code, 0);
+  assert.match(stderr, /^images 1×8×8, normalised by mean 0\.3053 and deviation 0\.3761 \(dataset\)\n/);
+  assert.equal(JSON.parse(stdout).parameters, 40);
+  const { configuration } = JSON.parse(readFileSync(join(out, "run.json"), "utf8"));
+  assert.deepEqual(configuration.model, {
+    file: good,
+    frozen: ["*conv1*"],
+    batchNormalization: "batch",
+    dropout: false,
+    dimensions: {},
+    normalization: "dataset",
+  });
+  assert.deepEqual(configuration.parameters.groups, [{ names: "fc.*", learningRate: 0.5 }]);
+  const { graph } = readModel(readFileSync(join(out, "model.onnx")));
+  assert.deepEqual(
+    [...graph!.input, ...graph!.output].map(({ name }) => name),
+    ["image", "logits"],
+  );
+  assert.match(readFileSync(join(out, "report.html"), "utf8"), /good\.onnx/);
+  const again = await lowland([
+    "finetune",
+    good,
+    "--config",
+    join(out, "run.json"),
+    "--out",
+    out,
+    "--resume",
+  ]);
+  assert.equal(again.code, 0, again.stderr);
 });
 
 test("lowland export-step writes three files and says what they are", async () => {
@@ -189,7 +227,12 @@ const described = new Set(["with a cycle", "with a missing tensor", "with names 
 
 describe("a bad file is one clear sentence", { concurrency: 2 }, () => {
   for (const [name, [path, sentence]] of Object.entries(hostile)) {
-    for (const command of [["inspect"], ["export-step", "-o", join(folder, "x.onnx")]]) {
+    const commands = [
+      ["inspect"],
+      ["export-step", "-o", join(folder, "x.onnx")],
+      ["finetune", "--data", "digits", "--out", join(folder, "never")],
+    ];
+    for (const command of commands) {
       if (command[0] === "inspect" && described.has(name)) continue;
       test(`${command[0]}: a file ${name}`, async () => {
         const { code, stdout, stderr } = await lowland([...command, path]);
@@ -197,6 +240,7 @@ describe("a bad file is one clear sentence", { concurrency: 2 }, () => {
         assert.match(stderr.slice("lowland: ".length, -1), sentence);
         assert.equal(stdout, "");
         assert.equal(code, 2);
+        assert.ok(!existsSync(join(folder, "never")), "nothing is written");
       });
     }
   }

@@ -1,4 +1,5 @@
 import picocolors from "picocolors";
+import { printable } from "../common/text.ts";
 import type { ModelDescription, TensorDescription } from "../tasks/inspect.ts";
 
 export interface ModelTextOptions {
@@ -15,7 +16,8 @@ export interface ModelTextOptions {
 const shown = { head: 8, tail: 4, gap: 4 };
 
 /** A model as lines for a terminal. */
-export function modelText(model: ModelDescription, options: ModelTextOptions): string {
+export function modelText(described: ModelDescription, options: ModelTextOptions): string {
+  const model = withPrintableTexts(described);
   const paint = picocolors.createColors(options.color);
   const { width } = options;
   const sections: [title: string, lines: readonly string[]][] = [
@@ -46,6 +48,12 @@ export function modelText(model: ModelDescription, options: ModelTextOptions): s
     ...lines,
   ]);
   return [...head, ...body].map((line) => paintMarks(line, paint)).join("\n");
+}
+
+/** Names come from somebody else's file, and a terminal obeys what is in them. */
+function withPrintableTexts(model: ModelDescription): ModelDescription {
+  const reviver = (_: string, value: unknown) => (typeof value === "string" ? printable(value) : value);
+  return JSON.parse(JSON.stringify(model), reviver);
 }
 
 function tensorLines(tensors: readonly TensorDescription[], width: number): string[] {

@@ -210,11 +210,7 @@ export async function batchSharpness(
   surface: Surface,
   { signal, onProgress, state, ...options }: WorstCaseOptions,
 ): Promise<BatchSharpness> {
-  if (surface.batchCount < 2) {
-    throw new UserError(
-      `an interval over batches needs at least 2 of them, but the ${surface.examples} examples are one batch; choose a smaller batch size`,
-    );
-  }
+  requireSeveralBatches(surface);
   const { confidence = 0.95 } = options;
   const batches = await inTurn(
     surface.shares.map((_, index) => (own: LongComputation) => {
@@ -235,6 +231,15 @@ export async function batchSharpness(
     };
   };
   return { batches, oneStep: intervals("oneStep"), multiStep: intervals("multiStep") };
+}
+
+/** Throws `UserError` when there is but one batch, which has no spread. */
+export function requireSeveralBatches(surface: Surface): void {
+  if (surface.batchCount < 2) {
+    throw new UserError(
+      `an interval over batches needs at least 2 of them, but the ${surface.examples} examples are one batch; choose a smaller batch size`,
+    );
+  }
 }
 
 type Slope = (delta: Float64Array) => Promise<Pick<Search, "loss" | "batchLosses" | "slope">>;

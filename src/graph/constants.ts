@@ -1,3 +1,4 @@
+import { UserError } from "../common/errors.ts";
 import type { DataType, TensorData } from "../onnx/tensor.ts";
 import type { Graph, Shape, Value } from "./graph.ts";
 
@@ -19,7 +20,7 @@ export function tensorData(values: ArrayLike<number>, shape: Shape, type: DataTy
     case "int32":
       return { type, shape, data: Int32Array.from(values) };
     case "int64":
-      return { type, shape, data: BigInt64Array.from(Array.from(values), BigInt) };
+      return { type, shape, data: BigInt64Array.from(Array.from(values), wholeNumber) };
     case "bool":
     case "uint8":
       return { type, shape, data: Uint8Array.from(values) };
@@ -28,6 +29,11 @@ export function tensorData(values: ArrayLike<number>, shape: Shape, type: DataTy
     default:
       throw new Error(`constants of type ${type} are not built from numbers`);
   }
+}
+
+function wholeNumber(value: number): bigint {
+  if (Number.isInteger(value)) return BigInt(value);
+  throw new UserError(`${value} is no whole number, as a tensor of int64 holds them`);
 }
 
 /** A vector of int64: what ONNX wants for shapes, axes and the like. */

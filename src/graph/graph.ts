@@ -40,6 +40,9 @@ export interface Node {
   readonly id: number;
 }
 
+/** Elements of the largest tensor: 8 GiB of float32. */
+const mostElements = 2 ** 31;
+
 /**
  * A computation as data: inputs, constants, nodes, named outputs. Nodes are only ever added, each after what it
  * needs, so the order of ids is an order of execution. The same operator on the same inputs is built once
@@ -141,6 +144,12 @@ export class Graph {
       const what = origin.kind === "node" ? origin.node.operator : origin.kind;
       throw new UserError(
         `${what}${this.scope ? ` "${this.scope}"` : ""}: ${describe(type)} has a size that is not a whole number`,
+      );
+    }
+    if (elementCount(type.shape) > mostElements) {
+      const what = origin.kind === "node" ? origin.node.operator : origin.kind;
+      throw new UserError(
+        `${what}${this.scope ? ` "${this.scope}"` : ""}: ${describe(type)} is more than a tensor can hold, which is 2³¹ elements`,
       );
     }
     return { graph: this, id: this.nextId++, type: type.type, shape: [...type.shape], origin };

@@ -74,6 +74,7 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
   const nodes = proto.node.filter((node) => !(isStoredWeight(node) && weights.has(node.output[0])));
   const trained = new Set(initializers.keys());
   buildNodes({ node: nodes, output: proto.output }, { graph, opset, values, training, proto, trained });
+  if (proto.output.length === 0) throw new UserError("the model states no outputs");
   const outputs = new Map<string, Value>();
   for (const { name } of proto.output) {
     const value = values.get(name);

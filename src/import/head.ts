@@ -4,7 +4,7 @@ import { elementCount, type Shape } from "../graph/graph.ts";
 import { initialTensor, uniformByFanIn } from "../nn/initializers.ts";
 import { readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from "../onnx/onnx_pb.ts";
-import { writeTensor } from "../onnx/tensor.ts";
+import { readTensor, writeTensor } from "../onnx/tensor.ts";
 import { dataTypeName } from "../onnx/types.ts";
 import { nodeLabel } from "./order.ts";
 import { type StoredTensor, storedTensors } from "./weights.ts";
@@ -163,7 +163,8 @@ function linearLayer(
   }
   const place = stored.get(weight);
   if (!place) throw refuse("its weight is not stored in the file");
-  const shape = place.tensor.dims.map(Number);
+  // Refuses a tensor whose numbers are not those its sizes tell.
+  const { shape } = readTensor(place.tensor, `tensor "${place.name}"`);
   const isConv = node.opType === "Conv";
   if (!isConv && node.opType !== "Gemm" && node.opType !== "MatMul") {
     throw refuse("only Gemm, MatMul and 1×1 Conv can be");

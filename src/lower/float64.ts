@@ -41,7 +41,7 @@ export const float64Rules: Record<string, LoweringRule> = {
   AveragePool: ([x], node) => {
     const { counted } = readPool(x, node.attributes);
     const sums = sumWindows(x, node);
-    const shares = tensorData(inverseCounts(counted), [1, 1, ...node.outputs[0].shape.slice(2)], x.type);
+    const shares = tensorData(inverseCounts(counted()), [1, 1, ...node.outputs[0].shape.slice(2)], x.type);
     return [mul(sums, x.graph.constant(shares))];
   },
   LpPool: ([x], node) => {

@@ -10,11 +10,13 @@ import { concat, expand, reshape, transpose } from "./movement.ts";
 import {
   apply,
   composeOperator,
+  float,
   floatAttribute,
   int,
   intAttribute,
   normalizeAxes,
   operatorError,
+  requireAtMost,
   stringAttribute,
 } from "./operator.ts";
 import { reduceMax } from "./reduction.ts";
@@ -41,6 +43,31 @@ composeOperator("Attention", {
     return [result, k, v, stages[intAttribute(attributes, "qk_matmul_output_mode", 0)]];
   },
 });
+
+export interface AttentionOptions {
+  /** Truths (true: may be seen) or numbers that are added to the scores; broadcast to [N, heads, queries, keys]. */
+  mask?: Value;
+  /** Each query sees the keys up to its own place. Default false. */
+  causal?: boolean;
+  /** Of the scores; default 1/√width. */
+  scale?: number;
+}
+
+/**
+ * softmax(scale·q·kᵀ)·v for q [N, heads, queries, width] and k, v [N, groups, keys, …], where each group of heads shares
+ * its keys: PyTorch's `scaled_dot_product_attention`.
+ */
+export function attention(
+  q: Value,
+  k: Value,
+  v: Value,
+  { mask, causal = false, scale }: AttentionOptions = {},
+): Value {
+  return apply("Attention", [q, k, v, mask], {
+    is_causal: int(causal ? 1 : 0),
+    ...(scale === undefined ? {} : { scale: float(scale) }),
+  })[0];
+}
 
 /** [N, T, heads·width] as [N, heads, T, width]; what has 4 axes is so already. */
 function inHeads(x: Value, heads: number): Value {
@@ -73,6 +100,7 @@ function attend(q: Value, k: Value, v: Value, settings: AttentionSettings) {
       `queries ${describe(q)} do not go with keys ${describe(k)} [N, heads, times, width]`,
     );
   }
+  requireAtMost("Attention", q, queries + keys, "times");
   const grouped = reshape(q, [count, groups, heads / groups, queries, width]);
   const scale = floatAttribute(attributes, "scale", 1 / Math.sqrt(width));
   const product = matMul(grouped, transposeLast(reshape(k, [count, groups, 1, keys, width])));
@@ -103,6 +131,11 @@ function maskedSoftmax(scores: Value, allowed: Value): Value {
 function readMask(q: Value, queries: number, keys: number, settings: AttentionSettings) {
   const { mask, past, lengths, attributes } = settings;
   const { graph } = q;
+  for (const side of ["left_window_size", "right_window_size"]) {
+    // −1 is no window.
+    if (intAttribute(attributes, side, -1) < 0) continue;
+    throw operatorError("Attention", q, `${side}, which opset 25 brought, is not known here`);
+  }
   const count = (from: number, to: number, shape: readonly number[]) =>
     graph.constant(
       tensorData(
@@ -155,6 +188,20 @@ composeOperator("RotaryEmbedding", {
   },
 });
 
+/**
+ * x [N, heads, T, width] with each pair of its last axis turned by an angle, whose cosines and sines [N, T, width/2] are
+ * given, or [positions, width/2] with `positions` (int64 [N, T]). Pairs are the two halves, or neighbours if interleaved.
+ */
+export function rotaryEmbedding(
+  x: Value,
+  cosines: Value,
+  sines: Value,
+  { positions, interleaved = false }: { positions?: Value; interleaved?: boolean } = {},
+): Value {
+  const attributes = { interleaved: int(interleaved ? 1 : 0) };
+  return apply("RotaryEmbedding", [x, cosines, sines, positions], attributes)[0];
+}
+
 /** Pairs of the last axis turned by an angle for each time; those beyond `rotary_embedding_dim` stay. */
 function rotate(
   x: Value,
@@ -198,6 +245,7 @@ composeOperator("TensorScatter", {
     const [axis] = normalizeAxes("TensorScatter", cache!, [intAttribute(attributes, "axis", -2)]);
     const { graph } = cache!;
     const [length, added] = [cache!.shape[axis], update!.shape[axis]];
+    requireAtMost("TensorScatter", cache!, added, "times");
     const alone = (kept: number) => update!.shape.map((size, other) => (other === kept ? size : 1));
     const steps = graph.constant(
       tensorData(

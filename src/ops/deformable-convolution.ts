@@ -1,11 +1,24 @@
 import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, elementCount, sameShape, type Value } from "../graph/graph.ts";
 import { add, addAll, mul } from "./arithmetic.ts";
-import { completeConvolution, outputSize } from "./convolution.ts";
+import {
+  type ConvolutionOptions,
+  completeConvolution,
+  convolutionAttributes,
+  outputSize,
+} from "./convolution.ts";
 import { interpolationTerms, numbered } from "./interpolation.ts";
 import { matMul } from "./linear.ts";
 import { reshape, transpose } from "./movement.ts";
-import { composeOperator, intAttribute, intsAttribute, operatorError } from "./operator.ts";
+import {
+  apply,
+  composeOperator,
+  int,
+  intAttribute,
+  intsAttribute,
+  operatorError,
+  requireAtMost,
+} from "./operator.ts";
 import { slice } from "./slicing.ts";
 
 // Convolution whose taps each have an offset of their own at every place (Dai et al. 2017), and a factor (Zhu et al.
@@ -17,6 +30,30 @@ composeOperator("DeformConv", {
     deformable(x!, weight!, offsets!, bias, mask, attributes),
   ],
 });
+
+export interface DeformableOptions extends ConvolutionOptions {
+  /** A factor for each tap at each place, [N, groups·kH·kW, oH, oW]. */
+  mask?: Value;
+  /** Into how many groups of channels the offsets differ. Default 1. */
+  offsetGroups?: number;
+}
+
+/**
+ * Convolution of x [N, C, H, W] with weight [O, C/group, kH, kW] whose taps are moved by offsets
+ * [N, groups·kH·kW·2, oH, oW] (y, x), plus bias [O]: torchvision's `deform_conv2d`.
+ */
+export function deformConv(
+  x: Value,
+  weight: Value,
+  offsets: Value,
+  bias?: Value,
+  { mask, offsetGroups = 1, ...options }: DeformableOptions = {},
+): Value {
+  return apply("DeformConv", [x, weight, offsets, bias, mask], {
+    ...convolutionAttributes(completeConvolution(options, x.shape.length - 2)),
+    offset_group: int(offsetGroups),
+  })[0];
+}
 
 /** x [N, C, H, W], weight [O, C/group, kH, kW], offsets [N, groups·kH·kW·2, oH, oW] (y, x), mask [N, groups·kH·kW, oH, oW]. */
 function deformable(
@@ -48,6 +85,7 @@ function deformable(
     );
   }
   const images = count * parts;
+  requireAtMost("DeformConv", x, taps * points + images, "places");
   const split = reshape(offsets, [images, taps, size.length, points]);
   const places = size.map((_, axis) => {
     const offset = slice(split, { axes: [2], starts: [axis], ends: [axis + 1] });

@@ -3,7 +3,7 @@ import { describe, type TensorType, type Value } from "../graph/graph.ts";
 import { addAll, mul, neg, sub } from "./arithmetic.ts";
 import { gather } from "./indexing.ts";
 import { reshape } from "./movement.ts";
-import { apply, defineOperator, operatorError } from "./operator.ts";
+import { apply, defineOperator, operatorError, requireAtMost } from "./operator.ts";
 
 // d(det A)/dAᵢⱼ is the cofactor (−1)ⁱ⁺ʲ·det(A without row i and column j) (Jacobi), which holds for singular matrices
 // too. All minors of a matrix are one gather; their determinants are the operator again.
@@ -19,6 +19,7 @@ defineOperator("Det", {
   },
   gradient: ({ inputs: [x], gradient }) => {
     const size = x.shape.at(-1)!;
+    requireAtMost("Det", x, (size * (size - 1)) ** 2, "elements of minors");
     const batch = x.shape.slice(0, -2);
     const wide = reshape(gradient, [...batch, 1, 1]);
     const signs = Array.from({ length: size * size }, (_, index) =>

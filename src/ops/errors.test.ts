@@ -1,7 +1,5 @@
-import assert from "node:assert/strict";
-import { describe, test } from "node:test";
-import { UserError } from "../common/errors.ts";
-import { Graph, type Shape, type Value } from "../graph/graph.ts";
+import { describe } from "node:test";
+import { type Build, inScope, refuses } from "../testing/refusals.ts";
 import { add } from "./arithmetic.ts";
 import { where } from "./comparison.ts";
 import { conv } from "./convolution.ts";
@@ -18,28 +16,6 @@ import { softmax } from "./softmax.ts";
 
 // What does not fit is found while building, in one sentence that names the operator, where it stands in the model,
 // what was got and what was wanted.
-
-type Build = (input: (shape: Shape, type?: Value["type"]) => Value) => unknown;
-
-/** Builds inside the scope `layer1.0` and expects exactly this sentence. */
-function refuses(name: string, message: string, build: Build): void {
-  test(name, () => {
-    const graph = new Graph();
-    let count = 0;
-    const input = (shape: Shape, type: Value["type"] = "float32") => graph.input(`x${count++}`, type, shape);
-    assert.throws(
-      () => graph.scoped("layer1", () => graph.scoped("0", () => build(input))),
-      (error) => {
-        assert.ok(error instanceof UserError, String(error));
-        assert.equal(error.message, message);
-        return true;
-      },
-    );
-    assert.equal(graph.scope, "");
-  });
-}
-
-const inScope = (operator: string, sentence: string) => `${operator} "layer1.0": ${sentence}`;
 
 describe("conv", () => {
   const cases: [string, string, Build][] = [

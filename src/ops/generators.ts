@@ -1,7 +1,7 @@
 import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, type Value } from "../graph/graph.ts";
 import { dataTypeName } from "../onnx/types.ts";
-import { composeOperator, intAttribute, operatorError, requireConstant } from "./operator.ts";
+import { composeOperator, intAttribute, operatorError, requireAtMost, requireConstant } from "./operator.ts";
 
 // Constants that operators make of sizes: a diagonal of ones, numbers in a row, windows of signal processing.
 
@@ -11,6 +11,7 @@ composeOperator("EyeLike", {
   build: ([x], attributes) => {
     const [rows, columns] = x!.shape;
     if (x!.shape.length !== 2) throw operatorError("EyeLike", x!, `${describe(x!)} is no matrix`);
+    requireAtMost("EyeLike", x!, rows * columns, "numbers");
     const diagonal = intAttribute(attributes, "k", 0);
     const type = attributes.dtype ? dataTypeName(intAttribute(attributes, "dtype", 1), "EyeLike") : x!.type;
     const data = Array.from({ length: rows * columns }, (_, index) =>
@@ -28,6 +29,7 @@ composeOperator("Range", {
       (value) => requireConstant("Range", start!, value, "bounds")[0],
     );
     const count = Math.max(0, Math.ceil((to - from) / step));
+    requireAtMost("Range", start!, count, "numbers");
     const data = Array.from({ length: count }, (_, index) => from + index * step);
     return [start!.graph.constant(tensorData(data, [count], start!.type))];
   },
@@ -53,6 +55,7 @@ function cosineWindow(
   attributes: Attributes,
 ): Value {
   const [length] = requireConstant(operator, size, size, "sizes");
+  requireAtMost(operator, size, length, "numbers");
   const whole = intAttribute(attributes, "periodic", 1) === 1 ? length : length - 1;
   const data = Array.from({ length }, (_, index) =>
     coefficients.reduce((sum, a, order) => sum + a * Math.cos((2 * Math.PI * order * index) / whole), 0),

@@ -8,6 +8,7 @@ import {
   composeOperator,
   intAttribute,
   operatorError,
+  requireAtMost,
   requireConstant,
   stringAttribute,
 } from "./operator.ts";
@@ -93,6 +94,7 @@ export function affineGrid(theta: Value, size: readonly number[], alignCorners =
       `${describe(theta)} is no list of maps for ${axes} axes; [N, ${axes}, ${axes + 1}] is wanted`,
     );
   }
+  requireAtMost("AffineGrid", theta, elementCount(size) * columns, "numbers");
   const along = (at: number, length: number) => {
     if (!alignCorners) return (2 * at + 1) / length - 1;
     return length > 1 ? (2 * at) / (length - 1) - 1 : 0;

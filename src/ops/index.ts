@@ -43,7 +43,7 @@ export {
   sqrt,
   tanh,
 } from "./elementwise.ts";
-export { gather, gatherElements, oneHot, scatterAdd, topK } from "./indexing.ts";
+export { gather, gatherElements, oneHot, reverseSequence, scatterAdd, topK } from "./indexing.ts";
 export { cumulativeSum, depthToSpace, spaceToDepth, split, tile, triangle } from "./layout.ts";
 export { type LikelihoodOptions, negativeLogLikelihood } from "./likelihood.ts";
 export { gemm, linear, matMul, transposeLast } from "./linear.ts";
@@ -51,7 +51,14 @@ export { type CrossEntropyOptions, type LabelSmoothingKind, softmaxCrossEntropy 
 export { concat, expand, flatten, reshape, transpose, zeros } from "./movement.ts";
 export { batchNormInference, batchNormTraining } from "./normalization.ts";
 export { type PadMode, pad } from "./padding.ts";
-export { averagePool, globalAveragePool, globalMaxPool, maxPool, type PoolOptions } from "./pooling.ts";
+export {
+  averagePool,
+  globalAveragePool,
+  globalMaxPool,
+  maxPool,
+  maxUnpool,
+  type PoolOptions,
+} from "./pooling.ts";
 export { fakeQuantize } from "./quantization.ts";
 export {
   argMax,
@@ -68,22 +75,21 @@ export {
   reduceSumSquare,
 } from "./reduction.ts";
 
-import "./deformable-convolution.ts";
-import "./attention.ts";
 import "./generators.ts";
 import "./integers.ts";
 import "./selection.ts";
-import "./recurrent.ts";
 
+export { type AttentionOptions, attention, rotaryEmbedding } from "./attention.ts";
+export { type DeformableOptions, deformConv } from "./deformable-convolution.ts";
 export { det } from "./determinant.ts";
-
 export { affineGrid, gridSample } from "./grid-sample.ts";
 export type { Interpolation } from "./interpolation.ts";
+export { type RecurrentOptions, type RecurrentWeights, recurrentLayer } from "./recurrent.ts";
 export { type ResizeOptions, resize } from "./resize.ts";
 export { type RoiAlignOptions, roiAlign } from "./roi-align.ts";
 export { insertZeros, reverse, type SliceRange, slice } from "./slicing.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
 export { groupNorm, instanceNorm, layerNorm, rmsNorm } from "./statistics-normalization.ts";
-export { convTranspose, type TransposedConvolutionOptions } from "./transposed-convolution.ts";
+export { convTranspose, foldBlocks, type TransposedConvolutionOptions } from "./transposed-convolution.ts";
 export { acos, acosh, asin, asinh, atan, atanh, cosh, sinh, tan } from "./trigonometry.ts";
 export { maximum, maximumOf, meanOf, minimum, minimumOf } from "./variadic.ts";

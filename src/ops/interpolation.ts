@@ -5,6 +5,7 @@ import { and, greaterOrEqual, lessOrEqual } from "./comparison.ts";
 import { abs, cast, clip, floor, round } from "./elementwise.ts";
 import { gather } from "./indexing.ts";
 import { reshape, transpose } from "./movement.ts";
+import { requireAtMost } from "./operator.ts";
 
 // Images read at places between their elements. Each place is a weighted sum of elements around it: the weights are
 // functions of the place, so the gradient for the place comes by itself, and the elements are rows that are gathered, so
@@ -66,6 +67,7 @@ export function asImages(rows: Value, count: number, size: readonly number[]): V
 
 /** int64 0, 1, …, count − 1. */
 export function numbered(x: Value, count: number): Value {
+  requireAtMost("Interpolation", x, count, "images");
   const numbers = Array.from({ length: count }, (_, index) => index);
   return x.graph.constant(tensorData(numbers, [count], "int64"));
 }

@@ -93,7 +93,7 @@ defineOperator("Gemm", {
   },
   gradient: ({ inputs: [a, b, c], attributes, gradient, wanted }) => {
     const [transposeA, transposeB] = ["transA", "transB"].map(
-      (name) => intAttribute(attributes, name, 0) === 1,
+      (name) => intAttribute(attributes, name, 0) !== 0,
     );
     const scaled = (value: Value, factor: number) => (factor === 1 ? value : mul(value, factor));
     const dy = scaled(gradient, floatAttribute(attributes, "alpha", 1));

@@ -195,6 +195,25 @@ export function requireConstant(
   return numbers;
 }
 
+/** Most numbers that are written into a graph while it is built. */
+const mostNumbers = 2 ** 24;
+
+/** Throws where building would make more numbers, or nodes, than any real model needs. */
+export function requireAtMost(
+  operator: string,
+  x: Value,
+  count: number,
+  what: string,
+  most = mostNumbers,
+): void {
+  if (count <= most) return;
+  throw operatorError(
+    operator,
+    x,
+    `it is over ${count.toLocaleString("en")} ${what}; up to ${most.toLocaleString("en")} are built here`,
+  );
+}
+
 /** The shape two shapes are broadcast to (NumPy's rule). */
 export function broadcastShape(operator: string, a: Value, b: Value): Shape {
   const rank = Math.max(a.shape.length, b.shape.length);

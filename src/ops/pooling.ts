@@ -1,4 +1,4 @@
-import { tensorData } from "../graph/constants.ts";
+import { int64Vector, tensorData } from "../graph/constants.ts";
 import {
   type Attributes,
   describe,
@@ -79,7 +79,7 @@ defineOperator("AveragePool", {
   ],
   gradient: ({ inputs: [x], attributes, gradient }) => {
     const { counted } = readPool(x, attributes);
-    const shares = tensorData(inverseCounts(counted), [1, 1, ...gradient.shape.slice(2)], x.type);
+    const shares = tensorData(inverseCounts(counted()), [1, 1, ...gradient.shape.slice(2)], x.type);
     return [spreadWindows(mul(gradient, x.graph.constant(shares)), x, attributes)];
   },
 });
@@ -169,6 +169,12 @@ defineOperator("MaxUnpool", {
   },
 });
 
+/** Zeros of a shape, with each number of x at the place (int64) that is named for it, counted in the flattened result. */
+export function maxUnpool(x: Value, places: Value, shape: Shape): Value {
+  const ones = x.shape.slice(2).map(() => 1);
+  return apply("MaxUnpool", [x, places, int64Vector(x.graph, shape)], { kernel_shape: ints(ones) })[0];
+}
+
 /** What MaxUnpool computes, without its kernel. */
 export function plainMaxUnpool(x: Value, places: Value, shape: Shape): Value {
   const count = [elementCount(x.shape)];
@@ -217,7 +223,7 @@ export function readPool(x: Value, attributes: Attributes) {
       ...window,
       pads,
       size: floor,
-      counted: countPlaces(given, { ...window, size: floor, attributes }),
+      counted: () => countPlaces(given, { ...window, size: floor, attributes }),
     };
   }
   const reach = kernel.map((taps, axis) => dilations[axis] * (taps - 1) + 1);
@@ -233,7 +239,7 @@ export function readPool(x: Value, attributes: Attributes) {
     ...window,
     pads: [...pads.slice(0, axes), ...after],
     size,
-    counted: countPlaces(given, { ...window, size, attributes }),
+    counted: () => countPlaces(given, { ...window, size, attributes }),
   };
 }
 

@@ -7,10 +7,13 @@ import { split } from "./layout.ts";
 import { gemm, matMul, transposeLast } from "./linear.ts";
 import { concat, reshape, transpose, zeros } from "./movement.ts";
 import {
+  apply,
   composeOperator,
   floatAttribute,
+  int,
   intAttribute,
   operatorError,
+  requireAtMost,
   requireSameType,
   stringAttribute,
 } from "./operator.ts";
@@ -20,6 +23,9 @@ import { slice } from "./slicing.ts";
 // LSTM, GRU and RNN, unrolled: one product projects the input of all times, and each time adds one product of the hidden
 // state and the gates. A layer over 100 times is about 1,000 nodes, its gradient about 2,500. With x [T, N, inputs],
 // each direction has its weights W [gates·H, inputs], R [gates·H, H] and biases, the gates in ONNX's order.
+
+/** A session of more nodes takes minutes to make. */
+const mostTimes = 2048;
 
 /** One direction of a layer. */
 interface Direction {
@@ -118,6 +124,45 @@ for (const operator of Object.keys(cells)) {
   });
 }
 
+export interface RecurrentWeights {
+  /** W [directions, gates·H, inputs]. */
+  input: Value;
+  /** R [directions, gates·H, H]. */
+  recurrent: Value;
+  /** [directions, 2·gates·H]: W's bias, then R's. */
+  bias?: Value;
+}
+
+export interface RecurrentOptions {
+  /** Default `"forward"`. */
+  direction?: "forward" | "reverse" | "bidirectional";
+  /** Of each sequence of the batch, int32 [N]; beyond it the state stands still and the output is 0. */
+  lengths?: Value;
+  /** What the layer starts from, [directions, N, H] each: the hidden state and an LSTM's memory. Default zeros. */
+  start?: readonly Value[];
+  /** Whether a GRU multiplies by its reset gate after the recurrent product, as PyTorch does. Default true. */
+  linearBeforeReset?: boolean;
+}
+
+/**
+ * A recurrent layer over x [T, N, inputs], its gates in ONNX's order (LSTM: input, output, forget, cell; GRU: update,
+ * reset, new). Gives the hidden states of all times [T, directions, N, H], and the last hidden state (and memory)
+ * [directions, N, H]. It is unrolled: about ten nodes a time, and twenty-five more for its gradient.
+ */
+export function recurrentLayer(
+  kind: "LSTM" | "GRU" | "RNN",
+  x: Value,
+  { input, recurrent, bias }: RecurrentWeights,
+  { direction = "forward", lengths, start = [], linearBeforeReset = true }: RecurrentOptions = {},
+): { sequence: Value; last: readonly Value[] } {
+  const attributes = {
+    direction: { string: direction },
+    ...(kind === "GRU" ? { linear_before_reset: int(linearBeforeReset ? 1 : 0) } : {}),
+  };
+  const [sequence, ...last] = apply(kind, [x, input, recurrent, bias, lengths, ...start], attributes);
+  return { sequence, last };
+}
+
 /** Inputs X, W, R, B, sequence_lens, initial states, peepholes → Y, Y_h and, of an LSTM, Y_c. */
 function layer(
   operator: string,
@@ -129,6 +174,7 @@ function layer(
   const swapped = (value: Value) => (batchFirst ? transpose(value, [1, 0, 2]) : value);
   const x = swapped(input!);
   const [times, count] = x.shape;
+  requireAtMost(operator, x, times, "times", mostTimes);
   const names = directionsOf(operator, x, attributes);
   const hidden = recurrences!.shape[2];
   requireWeights(operator, x, weights!, recurrences!, biases, names.length, cell.gates);

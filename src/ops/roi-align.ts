@@ -5,7 +5,14 @@ import { and, greaterOrEqual, lessOrEqual } from "./comparison.ts";
 import { cast, clip } from "./elementwise.ts";
 import { interpolationTerms } from "./interpolation.ts";
 import { expand, reshape, transpose } from "./movement.ts";
-import { composeOperator, floatAttribute, intAttribute, operatorError, stringAttribute } from "./operator.ts";
+import {
+  composeOperator,
+  floatAttribute,
+  intAttribute,
+  operatorError,
+  requireAtMost,
+  stringAttribute,
+} from "./operator.ts";
 import { reduceMax, reduceMean } from "./reduction.ts";
 import { slice } from "./slicing.ts";
 import { maximum, maximumOf } from "./variadic.ts";
@@ -71,6 +78,7 @@ export function roiAlign(
       "with a sampling_ratio of 0 the work depends on the numbers that are fed; export the model with 1 or more (detectors have 2)",
     );
   }
+  requireAtMost("RoiAlign", x, (size[0] + size[1]) * samplingRatio, "places");
   const shift = aligned ? -0.5 : 0;
   const bound = (column: number) => {
     const part = slice(rois, { axes: [1], starts: [column], ends: [column + 1] });

@@ -2,7 +2,14 @@ import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, elementCount, type Value } from "../graph/graph.ts";
 import { gather } from "./indexing.ts";
 import { reshape } from "./movement.ts";
-import { composeOperator, intAttribute, normalizeAxes, operatorError, requireConstant } from "./operator.ts";
+import {
+  composeOperator,
+  intAttribute,
+  normalizeAxes,
+  operatorError,
+  requireAtMost,
+  requireConstant,
+} from "./operator.ts";
 
 // Operators whose results have as many elements as their inputs' numbers say. Sizes are known before a graph runs, so
 // those numbers have to be constants, and the results are constants, or a gather at constant places.
@@ -48,16 +55,21 @@ function unique(x: Value, attributes: Attributes): Value[] {
   const shape = flat ? [numbers.length] : x.shape;
   const [axis] = normalizeAxes("Unique", { ...x, shape }, [intAttribute(attributes, "axis", 0)]);
   const [step, size] = [elementCount(shape.slice(axis + 1)), shape[axis]];
-  const slices = Array.from({ length: size }, (_, place) =>
-    numbers.filter((_, index) => Math.floor(index / step) % size === place),
-  );
+  const slices = Array.from({ length: size }, (): number[] => []);
+  for (const [index, value] of numbers.entries()) slices[Math.floor(index / step) % size].push(value);
   const keys = slices.map((values) => values.join());
-  const found = [...new Set(keys.map((key) => keys.indexOf(key)))];
+  const counted = new Map<string, { first: number; count: number }>();
+  for (const [place, key] of keys.entries()) {
+    const known = counted.get(key);
+    if (known) known.count++;
+    else counted.set(key, { first: place, count: 1 });
+  }
+  const found = [...counted.values()].map(({ first }) => first);
   const sorted = intAttribute(attributes, "sorted", 1) === 1;
   const firsts = sorted ? found.toSorted((a, b) => inOrder(slices[a], slices[b])) : found;
   const places = new Map(firsts.map((first, place) => [keys[first], place]));
   const inverse = keys.map((key) => places.get(key)!);
-  const counts = firsts.map((first) => keys.filter((key) => key === keys[first]).length);
+  const counts = firsts.map((first) => counted.get(keys[first])!.count);
   const source = flat ? reshape(x, shape) : x;
   return [gather(source, vector(x, firsts), axis), vector(x, firsts), vector(x, inverse), vector(x, counts)];
 }
@@ -73,6 +85,14 @@ composeOperator("NonMaxSuppression", {
   build: ([boxes, scores, most, overlap, least], attributes) => {
     const limit = (value: Value | undefined, name: string, fallback: number) =>
       value ? requireConstant("NonMaxSuppression", boxes!, value, name)[0] : fallback;
+    if (boxes!.shape.length !== 3 || boxes!.shape[1] !== scores!.shape[2]) {
+      throw operatorError(
+        "NonMaxSuppression",
+        boxes!,
+        `boxes ${describe(boxes!)} [N, boxes, 4] do not go with scores ${describe(scores!)} [N, classes, boxes]`,
+      );
+    }
+    requireAtMost("NonMaxSuppression", boxes!, elementCount(scores!.shape), "scores", 2 ** 20);
     const selected = suppress({
       boxes: corners(
         requireConstant("NonMaxSuppression", boxes!, boxes, "boxes"),
@@ -84,13 +104,6 @@ composeOperator("NonMaxSuppression", {
       overlap: limit(overlap, "iou_threshold", 0),
       least: limit(least, "score_threshold", Number.NEGATIVE_INFINITY),
     });
-    if (boxes!.shape.length !== 3 || boxes!.shape[1] !== scores!.shape[2]) {
-      throw operatorError(
-        "NonMaxSuppression",
-        boxes!,
-        `boxes ${describe(boxes!)} [N, boxes, 4] do not go with scores ${describe(scores!)} [N, classes, boxes]`,
-      );
-    }
     return [boxes!.graph.constant(tensorData(selected.flat(), [selected.length, 3], "int64"))];
   },
 });

@@ -1,4 +1,4 @@
-import { tensorData } from "../graph/constants.ts";
+import { int64Vector, tensorData } from "../graph/constants.ts";
 import {
   type Attributes,
   describe,
@@ -27,6 +27,7 @@ import {
   ints,
   intsAttribute,
   operatorError,
+  requireAtMost,
   requireConstant,
   requireSameType,
   stringAttribute,
@@ -127,6 +128,22 @@ composeOperator("Col2Im", {
   },
 });
 
+/** Blocks x [N, C·block, count] added up to images [N, C, …image]: PyTorch's `fold`. */
+export function foldBlocks(
+  x: Value,
+  image: readonly number[],
+  block: readonly number[],
+  options: Omit<ConvolutionOptions, "group"> = {},
+): Value {
+  const { strides, pads, dilations } = completeConvolution(options, image.length);
+  const sizes = [image, block].map((size) => int64Vector(x.graph, size));
+  return apply("Col2Im", [x, ...sizes], {
+    strides: ints(strides),
+    pads: ints(pads),
+    dilations: ints(dilations),
+  })[0];
+}
+
 function columnsToImage(
   x: Value,
   image: readonly number[],
@@ -145,6 +162,7 @@ function columnsToImage(
     );
   }
   const channels = rows / taps;
+  requireAtMost("Col2Im", x, taps * taps, "numbers");
   const one = Array.from({ length: taps * taps }, (_, index) =>
     Number(Math.floor(index / taps) === index % taps),
   );

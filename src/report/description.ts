@@ -1,4 +1,5 @@
 /** One sentence on what was trained, from whatever the configuration says. */
+import { basename } from "node:path";
 import { fixed, isNumber, significant } from "./numbers.ts";
 import type { Run } from "./read.ts";
 import { settingsOf } from "./settings.ts";
@@ -78,6 +79,7 @@ function augmentationOf(augmentation: unknown): string | undefined {
 function nameOf(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   if (typeof value !== "object" || value === null) return undefined;
-  const { name, kind, type } = value as Record<string, unknown>;
+  const { name, kind, type, file } = value as Record<string, unknown>;
+  if (typeof file === "string") return basename(file);
   return [name, kind, type].find((candidate) => typeof candidate === "string");
 }

@@ -1,8 +1,8 @@
 import { unflatten } from "../flatness/parameter-vector.ts";
 import type { LossSurface, Surface } from "../flatness/surface.ts";
-import { loadModel } from "../import/load.ts";
 import { compile } from "../lower/compile.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
+import type { ModelToMeasure } from "./measured-model.ts";
 
 /**
  * Measures BatchNorm's running statistics anew for any weights of a model: the mean of the statistics of the full batches
@@ -29,23 +29,16 @@ export class BatchStatistics {
   /** @returns undefined for a model without BatchNorm */
   static async prepare(
     engine: Engine,
-    path: string,
-    { batches }: LossSurface,
+    { surface: { batches, tensors }, statistics }: Pick<ModelToMeasure, "surface" | "statistics">,
   ): Promise<BatchStatistics | undefined> {
-    // With momentum 1 the running statistics after a pass are the batch's own.
-    const model = await loadModel(path, { dropout: false });
     const [{ size }] = batches;
-    const { graph, inputs, bufferUpdates } = model.build({
-      training: true,
-      batchSize: size,
-      statisticsMomentum: 1,
-    });
+    const { graph, input, bufferUpdates } = statistics(size);
     if (bufferUpdates.size === 0) return undefined;
     for (const [name, value] of bufferUpdates) graph.output(`batch.${name}`, value);
     await engine.load("statistics", compile(graph));
-    await engine.write(model.tensors);
+    await engine.write(tensors);
     const full = batches.filter((batch) => batch.size === size);
-    return new BatchStatistics(engine, [...bufferUpdates.keys()], [...inputs.keys()][0], full);
+    return new BatchStatistics(engine, [...bufferUpdates.keys()], input, full);
   }
 
   /** The statistics at the weights, by the names of the running ones. */

@@ -34,13 +34,7 @@ export async function openFigures(
     const folder = join(out, `seed-${seed}`);
     const runs = figureRuns(configuration, seed);
     await makeFolder(folder);
-    const record: ComparisonRecord = {
-      name: `seed ${seed}`,
-      createdAt: new Date().toISOString(),
-      runs: runs.map(({ name }) => name),
-    };
-    if (!(await exists(join(folder, "comparison.json"))))
-      await writeJson(join(folder, "comparison.json"), record);
+    await listRuns(join(folder, "comparison.json"), seed, runs);
     for (const run of runs) {
       const own = join(folder, run.name);
       const ended = (await endedRun({ ...run, data, out: own })) !== undefined;
@@ -50,11 +44,13 @@ export async function openFigures(
   return placed;
 }
 
-/** The settings of figures whose runs a folder holds. Throws `UserError` when it holds none. */
-async function readFiguresConfiguration(folder: string): Promise<FiguresConfiguration> {
-  const path = join(folder, configurationFile);
-  if (await exists(path)) return readJson<FiguresConfiguration>(path);
-  throw new UserError(`${folder} holds no figures: there is no ${configurationFile} in it`);
+/** Makes the runs of a seed a comparison, for reports; more of them may come later. */
+async function listRuns(path: string, seed: number, runs: readonly FigureRun[]): Promise<void> {
+  const { createdAt = new Date().toISOString() } = (await exists(path))
+    ? await readJson<Partial<ComparisonRecord>>(path)
+    : {};
+  const record: ComparisonRecord = { name: `seed ${seed}`, createdAt, runs: runs.map(({ name }) => name) };
+  await writeJson(path, record);
 }
 
 export interface TrainFiguresOptions {
@@ -93,18 +89,15 @@ export async function trainFigures({
   return !signal?.aborted;
 }
 
-/** Figures of some of the seeds may be added to; everything else has to be the same. */
+/** Settings that decide which runs there are, and what is measured of them, but not how one is trained. */
+const mayDiffer = ["seeds", "constantRhoMin", "spectrum"];
+
+/** Seeds and radii may be added; everything else has to be the same. */
 async function requireSame(out: string, configuration: FiguresConfiguration): Promise<void> {
   if (!(await exists(join(out, configurationFile)))) return;
-  const earlier: Record<string, unknown> = { ...(await readFiguresConfiguration(out)) };
+  const earlier = await readJson<Record<string, unknown>>(join(out, configurationFile));
   for (const [key, value] of Object.entries(JSON.parse(JSON.stringify(configuration)))) {
-    if (
-      key === "seeds" ||
-      key === "spectrum" ||
-      key === "constantRhoMin" ||
-      isDeepStrictEqual(earlier[key], value)
-    )
-      continue;
+    if (mayDiffer.includes(key) || isDeepStrictEqual(earlier[key], value)) continue;
     throw new UserError(
       `the figures in ${out} have ${key} ${JSON.stringify(earlier[key])}, not ${JSON.stringify(value)}; name another folder with --out, or use the same settings`,
     );

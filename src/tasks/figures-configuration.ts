@@ -18,7 +18,7 @@ const figuresSchema = z.strictObject({
   /** Descent radius of bilateral SAM at the peak of the learning rate, which it follows to 0. */
   rhoMin: positive.default(0.05),
   /** Descent radii that bilateral SAM keeps constant, to see when gradients conflict. */
-  constantRhoMin: z.array(positive).min(1).default([0.02, 0.05, 0.1, 0.2]),
+  constantRhoMin: z.array(positive).min(1).default([0.1, 0.2, 0.4]),
   /** The Hessian's largest eigenvalues on the first test images, of the four methods' networks. */
   spectrum: z
     .strictObject({

@@ -2,14 +2,19 @@ import { spectralDensity } from "../flatness/density.ts";
 import { checkDeterminism } from "../flatness/determinism.ts";
 import { checkCounts } from "../flatness/eigenpairs.ts";
 import { layersOf } from "../flatness/parameter-vector.ts";
-import type { LongComputation } from "../flatness/progress.ts";
+import { type LongComputation, requirePositive, requireWhole } from "../flatness/progress.ts";
 import { type Radius, radii } from "../flatness/radius.ts";
 import { randomSharpness } from "../flatness/random-sharpness.ts";
 import type { FlatnessRecord, LayerSharpness } from "../flatness/results.ts";
 import { type Curvature, layerSpectra, spectrum } from "../flatness/spectrum.ts";
 import type { Surface } from "../flatness/surface.ts";
 import { curvatureTrace } from "../flatness/trace.ts";
-import { batchSharpness, layerSharpness, worstCaseSharpness } from "../flatness/worst-case.ts";
+import {
+  batchSharpness,
+  layerSharpness,
+  requireSeveralBatches,
+  worstCaseSharpness,
+} from "../flatness/worst-case.ts";
 import type { ModelToMeasure } from "./measured-model.ts";
 import type { MeasurementCache, Part, PartHooks } from "./measurement-cache.ts";
 
@@ -66,7 +71,9 @@ export async function measureFlatness(
   const size = surface.layout.length;
   const { largest = Math.min(50, size), smallest = Math.min(50, size) } = options;
   const wants = (measure: FlatnessMeasure) => measures.includes(measure);
+  checkOptions(options);
   if (wants("spectrum")) checkCounts(largest, smallest, size);
+  if (wants("batch-sharpness")) requireSeveralBatches(surface);
   const balls = radii.flatMap((radius) => rhoOf[radius].map((rho) => ({ radius, rho })));
 
   let seconds = 0;
@@ -186,4 +193,16 @@ export async function measureFlatness(
     if (Object.keys(found).length > 0) record.curvature[curvature] = found;
   }
   return { ...record, seconds };
+}
+
+/** What the computations would refuse themselves, but only when it is their turn. */
+function checkOptions(options: FlatnessOptions): void {
+  for (const rho of radii.flatMap((radius) => options.rho[radius])) requirePositive("the radius ρ", rho);
+  requireWhole("the number of steps", options.steps, 0);
+  requireWhole("the number of directions", options.directions, 2);
+  requireWhole("the number of eigenvalues of a layer", options.layerEigenvalues, 1);
+  requirePositive("tolerance", options.tolerance);
+  requireWhole("the number of products for hutch++", options.traceProducts, 6);
+  requireWhole("the number of probes", options.densityProbes, 2);
+  requireWhole("the number of Lanczos steps", options.densitySteps, 1);
 }

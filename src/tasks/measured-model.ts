@@ -4,10 +4,19 @@ import { join } from "node:path";
 import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
 import type { MeasuredModel } from "../flatness/results.ts";
 import type { LossSurface } from "../flatness/surface.ts";
-import { loadModel } from "../import/load.ts";
+import type { Graph, Value } from "../graph/graph.ts";
+import { modelLayer } from "../import/layer.ts";
+import { loadModel, readModelFile, TrainableModel } from "../import/load.ts";
+import { buildModel, initialTensors } from "../nn/module.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import { type ClassificationSurfaceOptions, importedSurface } from "./classification-surface.ts";
-import { parseRun, type RunConfiguration } from "./configuration.ts";
+import {
+  type ClassificationSurfaceOptions,
+  classificationSurface,
+  importedSurface,
+} from "./classification-surface.ts";
+import { type ImportedModelSettings, parseRun, type RunConfiguration } from "./configuration.ts";
+import { imageInput } from "./image-input.ts";
+import { imageDimensions } from "./network.ts";
 import { optimizerLabel } from "./optimizers.ts";
 import type { TrainedModel } from "./trained-model.ts";
 import { trainingImages } from "./training-images.ts";
@@ -22,6 +31,12 @@ export interface MeasuredOptions extends Omit<ClassificationSurfaceOptions, "ima
 /** A classifier to measure the flatness of, on a stated subset of data. */
 export interface ModelToMeasure {
   surface: LossSurface;
+  /** The network with BatchNorm's statistics of one batch as its next running ones, by name. */
+  statistics: (batchSize: number) => {
+    graph: Graph;
+    input: string;
+    bufferUpdates: ReadonlyMap<string, Value>;
+  };
   /** What results say of themselves. */
   identity: Pick<MeasuredModel, "name" | "model" | "description" | "fingerprints">;
   /** Where results go, unless another folder is named. */
@@ -51,10 +66,14 @@ export async function openModel(
     labelSmoothing: options.labelSmoothing ?? trained?.labelSmoothing ?? 0,
     labelSmoothingKind: options.labelSmoothingKind ?? trained?.labelSmoothingKind ?? "uniform",
   };
-  const model = await loadModel(path, { batchNormalization: "batch", dropout: false });
-  const surface = importedSurface(model, dataset, { ...options, ...loss, images, name: path });
+  const settings = { ...options, ...loss, images };
+  const tuned = run && importedModelOf(run.configuration);
+  const { surface, statistics } = tuned
+    ? await openTuned(path, tuned, dataset, settings)
+    : await openFile(path, dataset, settings);
   const label = run && optimizerLabel(run.configuration.optimizer as Parameters<typeof optimizerLabel>[0]);
   return {
+    statistics,
     surface: { ...surface, description: { ...surface.description, set } },
     identity: {
       name: label ? `${found.name}: ${label}` : found.name,
@@ -65,13 +84,65 @@ export async function openModel(
         examples: surface.batches.reduce((sum, { size }) => sum + size, 0),
       },
       fingerprints: {
-        model: await modelFingerprint(path, model.tensors),
+        model: await modelFingerprint(path, surface.tensors),
         data: fingerprintOf(dataset, images),
       },
     },
     run: run?.folder,
     folder: run ? run.folder : `${path.replace(/\.onnx$/, "")}.flatness`,
   };
+}
+
+type OpenedModel = Pick<ModelToMeasure, "surface" | "statistics">;
+
+/** A file as it is: it has to take images of the data's shape. */
+async function openFile(
+  path: string,
+  dataset: ImageDataset,
+  options: ClassificationSurfaceOptions,
+): Promise<OpenedModel> {
+  const model = await loadModel(path, { batchNormalization: "batch", dropout: false });
+  return {
+    surface: importedSurface(model, dataset, { ...options, name: path }),
+    statistics: (batchSize) => {
+      const built = model.build({ training: true, batchSize, statisticsMomentum: 1 });
+      return { ...built, input: [...built.inputs.keys()][0] };
+    },
+  };
+}
+
+/** A file that a run has trained on: images become what it takes as they did in that run. */
+async function openTuned(
+  path: string,
+  settings: ImportedModelSettings,
+  dataset: ImageDataset,
+  options: ClassificationSurfaceOptions,
+): Promise<OpenedModel> {
+  const { output, normalization, classes: _, head: __, ...loading } = settings;
+  const proto = await readModelFile(path);
+  const dimensions = { ...imageDimensions(proto, dataset), ...settings.dimensions };
+  const model = new TrainableModel(proto, {
+    ...loading,
+    dimensions,
+    batchNormalization: "batch",
+    dropout: false,
+  });
+  const { adapt } = imageInput(dataset, normalization);
+  const inputShape = [dataset.channels, dataset.height, dataset.width];
+  const classifier = { layer: modelLayer(model, { output, adapt }), inputShape };
+  const build = (batchSize: number) =>
+    buildModel(classifier.layer, { inputShape, batchSize, training: true, batchNormMomentum: 1 });
+  return {
+    surface: classificationSurface(classifier, initialTensors(build(1), 0), dataset, options),
+    statistics: (batchSize) => ({ ...build(batchSize), input: "input" }),
+  };
+}
+
+/** The settings of a run whose network is an ONNX file. */
+function importedModelOf({ model }: Record<string, unknown>): ImportedModelSettings | undefined {
+  return typeof model === "object" && model !== null
+    ? (parseRun({ model }).model as ImportedModelSettings)
+    : undefined;
 }
 
 /** SHA-256 of a model's file and of its weights, which may be in files beside it. */

@@ -89,7 +89,7 @@ function renewHead(
 }
 
 /** The named axes that a model of images leaves open, in the data's own sizes. */
-function imageDimensions(
+export function imageDimensions(
   { graph }: ModelProto,
   { channels, height, width }: ImageDataset,
 ): Record<string, number> {

@@ -24,7 +24,7 @@ export function testByDefinition(
   operators: Readonly<Record<string, (random: Random) => DefinitionCase>>,
 ): void {
   for (const type of ["float32", "float64"] as const) {
-    describe(`by definition in ${type}`, () => {
+    describe(`by definition in ${type}, ${casesPerOperator} cases each`, () => {
       for (const [name, draw] of Object.entries(operators)) {
         test(name, async () => {
           for (let index = 0; index < casesPerOperator; index++) {

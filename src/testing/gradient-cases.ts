@@ -53,7 +53,7 @@ export function indices(
 /** One test per operator and check, each of a few random cases. */
 export function testGradients(cases: Readonly<Record<string, Case>>): void {
   for (const order of [1, 2] as const) {
-    describe(`derivative ${order} of`, () => {
+    describe(`derivative ${order}, ${casesPerRule} cases each`, () => {
       for (const [name, build] of Object.entries(cases)) {
         test(name, async () => {
           for (let index = 0; index < casesPerRule; index++) {
@@ -64,7 +64,7 @@ export function testGradients(cases: Readonly<Record<string, Case>>): void {
       }
     });
   }
-  describe("the same in float32 and float64", () => {
+  describe(`the same in float32 and float64, ${casesPerRule} cases each`, () => {
     for (const [name, build] of Object.entries(cases)) {
       test(name, async () => {
         for (let index = 0; index < casesPerRule; index++) await checkKernel(build, name, index);

@@ -41,7 +41,7 @@ export interface NodeCases {
 
 /** One test per row and check, each of several random nodes. */
 export function testNodes(rows: Readonly<Record<string, NodeCases>>): void {
-  describe(`as ONNX Runtime's kernel, ${kernelCases} nodes each`, () => {
+  describe(`as ONNX Runtime's kernel, ${kernelCases} cases each`, () => {
     for (const [name, row] of Object.entries(rows)) {
       test(name, async () => {
         for (let index = 0; index < kernelCases; index++) await checkNode(row, `${name} kernel`, index);
@@ -49,7 +49,7 @@ export function testNodes(rows: Readonly<Record<string, NodeCases>>): void {
     }
   });
   for (const order of [1, 2] as const) {
-    describe(`derivative ${order}, ${derivativeCases} nodes each`, () => {
+    describe(`derivative ${order}, ${derivativeCases} cases each`, () => {
       for (const [name, row] of Object.entries(rows)) {
         if (row.differentiate === false) continue;
         test(name, async () => {

@@ -1,25 +1,33 @@
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
-import { openFigures, trainFigures } from "../../tasks/figure-runs.ts";
-import {
-  type FigureRun,
-  type FiguresConfiguration,
-  parseFigures,
-} from "../../tasks/figures-configuration.ts";
+import type { DatasetPair } from "../../data/dataset.ts";
+import { figuresLead, paperFigures } from "../../report/figures/paper-figures.ts";
+import { collectResults, type FiguresResults } from "../../report/figures/paper-results.ts";
+import { figuresTable } from "../../report/figures/paper-table.ts";
+import { type WrittenFigures, writeFigures } from "../../report/figures/write.ts";
+import { openFigures, type PlacedRun, trainFigures } from "../../tasks/figure-runs.ts";
+import { type MeasuredSpectrum, measureTestSpectrum, runsWithSpectra } from "../../tasks/figure-spectra.ts";
+import { type FiguresConfiguration, parseFigures } from "../../tasks/figures-configuration.ts";
 import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../tasks/optimizers.ts";
+import { readJson, writeJson } from "../../train/run-folder.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { readConfiguration } from "../options.ts";
-import { outcomeLine } from "../output.ts";
-import { ProgressDisplay, say } from "../progress.ts";
-import { defined, numberOption } from "../settings.ts";
+import { outcomeLine, printJson } from "../output.ts";
+import { followParts, ProgressDisplay, say } from "../progress.ts";
+import { defined, numberOption, type Settings } from "../settings.ts";
 
 const examples = `
+For each seed: the base update, SAM at ρmax, SAM at ρmax + ρmin, bilateral SAM, and bilateral SAM with each constant
+ρmin. The same command again trains what is missing and goes on with what was stopped; finished runs are kept.
+Without --config: cnn on 10,000 images of Fashion-MNIST, three seeds, which takes an hour or two.
+
 Examples:
   $ lowland figures
-  $ lowland figures --config figures.json --out runs/figures`;
+  $ lowland figures --config figures.json --out runs/figures --seeds 1
+  $ lowland figures --results docs/results/flatness/results.json --out pictures`;
 
 interface FiguresFlags {
   config?: string;
@@ -27,64 +35,139 @@ interface FiguresFlags {
   out?: string;
   seeds?: string;
   threads?: number;
+  results?: string;
+  json?: boolean;
 }
 
 /** `lowland figures`: the paper's figures 2 to 5 for a network and data. */
 export function figuresCommand(): Command {
   return new Command("figures")
-    .description("train what is missing of the runs behind the paper's figures 2 to 5")
+    .description("train what is missing and draw the paper's figures 2 to 5 for a network and data")
     .option("--config <file>", "JSON file with the settings (default: cnn on Fashion-MNIST)")
     .option("--data-dir <folder>", "folder with the data set's files")
-    .option("--out <folder>", "folder of the runs (default: runs/ and the configuration's name)")
+    .option("--out <folder>", "folder of runs and pictures (default: runs/ and the configuration's name)")
     .option("--seeds <list>", "these seeds, separated by commas, in place of the configuration's")
     .option("--threads <n>", "threads of one operator (default: the configuration's)", numberOption)
+    .option("--results <file>", "train nothing: draw what an earlier results.json holds")
+    .option("--json", "print the results as JSON and nothing else on standard output")
     .addHelpText("after", examples)
     .action(async (flags: FiguresFlags) => {
-      const path =
-        flags.config ??
-        fileURLToPath(new URL("../../../assets/configurations/figures.json", import.meta.url));
-      const { threads, seeds } = flags;
-      const given = defined({ threads, seeds: seeds?.split(",").map(Number) });
-      const configuration = parseFigures({ ...(await readConfiguration(path)), ...given });
-      const out = flags.out ?? `runs/${basename(path, ".json")}`;
-      process.exitCode = await makeFigures(configuration, out, flags);
+      if (flags.results !== undefined) {
+        const results = await readResults(flags.results);
+        await draw(results, flags.out ?? "pictures", flags);
+      } else process.exitCode = await makeFigures(flags);
     });
 }
 
-async function makeFigures(
-  configuration: FiguresConfiguration,
-  out: string,
-  flags: FiguresFlags,
-): Promise<number> {
+async function makeFigures(flags: FiguresFlags): Promise<number> {
+  const path =
+    flags.config ?? fileURLToPath(new URL("../../../assets/configurations/figures.json", import.meta.url));
+  const configuration = parseFigures(withFlags(await readConfiguration(path), flags));
+  const out = flags.out ?? join("runs", basename(path, ".json"));
   const signal = interruptSignal();
   const data = await loadWithProgress(configuration.data, { ...flags, signal });
   const runs = await openFigures(configuration, data, out);
-  const images = configuration.limit ?? data.train.count;
-  if (images > data.train.count)
-    throw new UserError(`limit is ${images}, but there are ${data.train.count} images`);
-  const stepsPerEpoch = Math.floor(images / configuration.batchSize);
-  const evaluations = (run: FigureRun) => evaluationsPerStep(run.configuration, stepsPerEpoch);
+  const finished = await train(configuration, runs, data, out, signal);
+  const spectra = finished
+    ? await measureSpectra(configuration, runs, data, signal).catch(unlessAborted(signal))
+    : undefined;
+  if (!spectra) {
+    say("The same command goes on from here.");
+    return interruptedExitCode;
+  }
+  const results = await collectResults(configuration, runs, spectra);
+  await writeJson(join(out, "results.json"), results);
+  await draw(results, out, flags);
+  return results.runs.some(({ status }) => status === "diverged") ? 1 : 0;
+}
+
+/** Nothing for the error of an aborted computation; throws every other. */
+function unlessAborted(signal: AbortSignal) {
+  return (error: unknown): undefined => {
+    if (!signal.aborted) throw error;
+  };
+}
+
+function withFlags(document: Settings, { threads, seeds }: FiguresFlags): Settings {
+  return { ...document, ...defined({ threads, seeds: seeds?.split(",").map(Number) }) };
+}
+
+/** Trains what is missing and shows how it goes. Returns whether all runs were reached. */
+async function train(
+  { epochs, batchSize, limit }: FiguresConfiguration,
+  runs: readonly PlacedRun[],
+  data: DatasetPair,
+  out: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const stepsPerEpoch = Math.floor((limit ?? data.train.count) / batchSize);
+  const evaluations = ({ configuration }: PlacedRun) => evaluationsPerStep(configuration, stepsPerEpoch);
   const missing = runs.filter(({ ended }) => !ended);
-  say(`${runs.length} runs of ${configuration.epochs} epochs in ${out}, ${missing.length} of them to train`);
+  say(`${runs.length} runs of ${epochs} epochs in ${out}, ${missing.length} of them to train`);
   const progress = new ProgressDisplay({
-    totalWork: missing.reduce((sum, run) => sum + configuration.epochs * stepsPerEpoch * evaluations(run), 0),
+    totalWork: missing.reduce((sum, run) => sum + epochs * stepsPerEpoch * evaluations(run), 0),
   });
-  const labelOf = (run: FigureRun, index: number) =>
-    `[${index + 1}/${runs.length}] seed ${run.seed} ${optimizerLabel(createOptimizer(run.configuration.optimizer).config)}`;
-  let finished: boolean;
+  const labelOf = (run: PlacedRun) =>
+    `[${runs.indexOf(run) + 1}/${runs.length}] ${optimizerLabel(createOptimizer(run.configuration.optimizer).config)}, seed ${run.seed}`;
   try {
-    finished = await trainFigures({
+    return await trainFigures({
       runs,
       data,
       signal,
-      onRun: (run, index) => progress.follow(labelOf(run, index), evaluations(run)),
-      onRunEnd: (run, result) =>
-        progress.done(outcomeLine(labelOf(run, runs.indexOf(run as (typeof runs)[number])), result)),
+      onRun: (run) => progress.follow(labelOf(run), evaluations(run)),
+      onRunEnd: (run, result) => progress.done(outcomeLine(labelOf(run), result)),
     });
   } finally {
     progress.close();
   }
-  if (finished) return 0;
-  say(`The same command goes on from here.`);
-  return interruptedExitCode;
+}
+
+/** Measures what figure 5 lacks, with the time left for all of it. Throws the signal's reason after Ctrl-C. */
+async function measureSpectra(
+  configuration: FiguresConfiguration,
+  runs: readonly PlacedRun[],
+  data: DatasetPair,
+  signal: AbortSignal,
+): Promise<Map<string, MeasuredSpectrum>> {
+  const measured = await runsWithSpectra(runs);
+  const spectra = new Map<string, MeasuredSpectrum>();
+  const parts = followParts();
+  try {
+    for (const [index, run] of measured.entries()) {
+      const others = measured.length - index - 1;
+      const spectrum = await measureTestSpectrum(run, data, configuration, {
+        ...parts,
+        signal,
+        onProgress: (progress) => {
+          const { seconds, secondsLeft } = progress;
+          // Those to come are taken to need as long as this one.
+          parts.onProgress?.({ ...progress, secondsLeft: secondsLeft + others * (seconds + secondsLeft) });
+        },
+      });
+      spectra.set(run.folder, spectrum);
+    }
+    return spectra;
+  } finally {
+    parts.close();
+  }
+}
+
+async function readResults(path: string): Promise<FiguresResults> {
+  const results = await readJson<FiguresResults>(path).catch((error: Error) => {
+    throw new UserError(`the results ${path} cannot be read (${error.message})`);
+  });
+  if (results.type === "figures") return results;
+  throw new UserError(`${path} holds no results of lowland figures`);
+}
+
+async function draw(results: FiguresResults, out: string, { json }: FiguresFlags): Promise<void> {
+  const figures = paperFigures(results);
+  const content = { title: "Bilateral SAM's figures", lead: figuresLead(results), figures, data: results };
+  const written = await writeFigures(out, "figures", content);
+  if (json) printJson(results);
+  else process.stdout.write(`${figuresTable(results)}\n\n${placesOf(written)}\n`);
+}
+
+function placesOf({ page, pictures }: WrittenFigures): string {
+  return `Means ± standard deviation over seeds; conflict: steps with cos(g, g⁻) < 0.\nPage:     ${page}\nPictures: ${pictures.length} files in ${join(page, "..", "pictures")}`;
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { radii } from "../../flatness/radius.ts";
 import { curvatures } from "../../flatness/spectrum.ts";
@@ -67,24 +67,28 @@ export function flatnessCommand(): Command {
   const command = new Command("flatness")
     .description("measure how flat the loss is around a model's weights: sharpness and curvature")
     .argument("<run or model>", "a run folder, or an ONNX file of a classifier")
-    .option(
-      "--measure <names>",
-      `what to measure: all, or of ${flatnessMeasures.join(", ")}, separated by commas`,
-      chosen("--measure", flatnessMeasures),
-      [...defaultMeasures],
+    .addOption(
+      listOption(
+        "--measure <names>",
+        `what to measure: all, or of ${flatnessMeasures.join(", ")}, separated by commas`,
+        chosen("--measure", flatnessMeasures),
+        defaultMeasures,
+      ),
     );
   addMeasuringFlags(command, { subset: defaultSubset })
-    .option("--rho <list>", "radii ‖ε‖ ≤ ρ", numberList, [0.05])
-    .option("--rho-adaptive <list>", "radii ‖ε/|w|‖ ≤ ρ (scale-invariant)", numberList, [0.5])
-    .option("--rho-filter <list>", "radii in units of each filter's norm", numberList, [0.05])
+    .addOption(listOption("--rho <list>", "radii ‖ε‖ ≤ ρ, separated by commas", numberList, [0.05]))
+    .addOption(listOption("--rho-adaptive <list>", "radii ‖ε/|w|‖ ≤ ρ (scale-invariant)", numberList, [0.5]))
+    .addOption(listOption("--rho-filter <list>", "radii in units of each filter's norm", numberList, [0.05]))
     .option("--steps <n>", "of projected ascent and descent after the one step", numberOption, 10)
     .option("--directions <n>", "random directions", numberOption, 20)
     .option("--confidence <p>", "of the intervals", numberOption, 0.95)
-    .option(
-      "--curvature <names>",
-      `of which matrix: all, or of ${curvatures.join(", ")}`,
-      chosen("--curvature", curvatures),
-      ["hessian"],
+    .addOption(
+      listOption(
+        "--curvature <names>",
+        `of which matrix: all, or of ${curvatures.join(", ")}`,
+        chosen("--curvature", curvatures),
+        ["hessian"],
+      ),
     )
     .option("--top <k>", "largest eigenvalues (default: 50)", numberOption)
     .option("--bottom <k>", "smallest eigenvalues (default: 50)", numberOption)
@@ -155,6 +159,16 @@ function optionsOf(flags: FlatnessFlags): FlatnessOptions {
     layerEigenvalues: layerTop,
     verify,
   };
+}
+
+/** An option that is a list, with its default as a person would write it. */
+function listOption<T>(
+  flags: string,
+  description: string,
+  parser: (text: string) => T[],
+  value: readonly T[],
+) {
+  return new Option(flags, description).argParser(parser).default([...value], value.join(","));
 }
 
 /** Names separated by commas, or all of them. */

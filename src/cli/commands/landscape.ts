@@ -100,11 +100,7 @@ export function landscapeCommand(): Command {
     try {
       const request = await requestOf(model, flags);
       if (flags.reestimate) {
-        request.statistics = await BatchStatistics.prepare(
-          statisticsEngine,
-          model.identity.model,
-          model.surface,
-        );
+        request.statistics = await BatchStatistics.prepare(statisticsEngine, model);
         if (!request.statistics) {
           throw new UserError(
             `${model.identity.model} has no BatchNorm to measure anew; leave --reestimate out`,

@@ -167,7 +167,7 @@ function layerSpectrumCharts(record: FlatnessRecord): LineChart[] {
 }
 
 /** Eigenvalues by rank; logarithmic where all are positive. */
-function spectrumChart(
+export function spectrumChart(
   id: string,
   title: string,
   lines: Line[],

@@ -32,7 +32,7 @@ export async function writeMeasurementFigures(
 }
 
 /** Writes a page `<name>.html` and the pictures of its charts. */
-async function writeFigures(
+export async function writeFigures(
   folder: string,
   name: string,
   content: { title: string; lead: string; figures: readonly Figure[]; data?: unknown },
