@@ -31,7 +31,7 @@ eigenvalues of the Hessian (in ‖ε‖), or the principal components of a run's
 this model (0) to another (1).
 
 The loss is that of a subset of the images; its error, of the difference to the loss at the weights, stands at every
-point. A plane of 25 × 25 points on 500 images takes cnn a minute or two on two cores.
+point. A plane of 25 × 25 points on 500 images takes cnn half a minute on two cores.
 
 Examples:
   $ lowland landscape runs/mine
