@@ -199,3 +199,47 @@ test("only the weights change in the file that is written", async () => {
     message: 'tensor "head.weight": the model stores float32 [3, 2], got float32 [2, 3]',
   });
 });
+
+test("scales of Resize that a file puts together are no parameters", async () => {
+  const model = await loadModel(
+    writeModel(
+      onnxModel({
+        inputs: { x: ["batch", 2, 3, 3] },
+        weights: { kernel: normal([2, 2, 1, 1]), outer: filled(1, [2]), inner: filled(2, [2]) },
+        nodes: [
+          ["Conv", ["x", "kernel"], ["a"]],
+          ["Concat", ["outer", "inner"], ["scales"], { axis: int(0) }],
+          ["Resize", ["a", "", "scales"], ["y"]],
+        ],
+        outputs: ["y"],
+      }),
+    ),
+  );
+  assert.deepEqual(
+    model.trainable.map(({ name }) => name),
+    ["kernel"],
+  );
+  assert.deepEqual(model.build({ training: true, batchSize: 1 }).outputs.get("y")!.shape, [1, 2, 6, 6]);
+});
+
+test("masks of an attention are no parameters, biases of its places are", async () => {
+  const mask = tensorData([0, -100, 0, 0, 0, -100, 0, 0, 0], [1, 3, 3], "float32");
+  const model = await loadModel(
+    writeModel(
+      onnxModel({
+        inputs: { scores: ["batch", 3, 3] },
+        weights: { places: normal([1, 3, 3]), mask },
+        nodes: [
+          ["Add", ["scores", "places"], ["a"]],
+          ["Add", ["a", "mask"], ["b"]],
+          ["Softmax", ["b"], ["y"], { axis: int(-1) }],
+        ],
+        outputs: ["y"],
+      }),
+    ),
+  );
+  assert.deepEqual(
+    model.trainable.map(({ name, kind }) => [name, kind]),
+    [["places", "weight"]],
+  );
+});

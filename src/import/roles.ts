@@ -1,4 +1,4 @@
-import { elementCount, type Shape } from "../graph/graph.ts";
+import { elementCount } from "../graph/graph.ts";
 import type { GraphProto, NodeProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { ParameterKind } from "../optim/parameter-groups.ts";
@@ -43,7 +43,7 @@ const transparent = new Set([
 /**
  * What each floating-point tensor of a file is, guessed from the nodes that read it. Added vectors are biases, those
  * added after a product with a vector the shift of a normalisation; single numbers, and what is only subtracted,
- * divided by, compared with or clipped to, are constants.
+ * divided by, compared with or clipped to, are constants, and so are added masks.
  */
 export function guessRoles(
   graph: GraphProto,
@@ -62,23 +62,29 @@ export function guessRoles(
   const roles = new Map<string, TensorRole>();
   for (const [name, tensor] of tensors) {
     if (!isFloatingPoint(tensor)) continue;
-    const uses = usesOf(name, readers).map(([node, index, at]) => roleIn(node, index, at, tensor.shape));
+    const uses = usesOf(name, readers).map(([node, index, at]) => roleIn(node, index, at, tensor));
     roles.set(name, uses.find((role) => role !== "constant") ?? "constant");
   }
   return roles;
 
-  function roleIn(node: NodeProto, index: number, name: string, shape: Shape): TensorRole {
+  function roleIn(node: NodeProto, index: number, name: string, tensor: TensorData): TensorRole {
+    const { shape } = tensor;
     if (isInGroupNormalization(node)) return "constant";
     const stated = rolesByInput[node.opType]?.[index];
     if (stated) return stated;
     if (elementCount(shape) <= 1) return "constant";
     const wide = shape.filter((size) => size > 1).length > 1;
     if (node.opType === "Mul") return wide ? "weight" : "norm-weight";
-    if (node.opType === "Concat") return "weight";
-    if (node.opType !== "Add") return "constant";
+    if (node.opType === "Concat") return isForSizes(node) ? "constant" : "weight";
+    if (node.opType !== "Add" || isMask(tensor)) return "constant";
     const other = makers.get(node.input.find((input) => input !== name) ?? "");
     if (other?.opType === "Mul" && other.input.some((input) => tensors.has(input))) return "norm-bias";
     return wide ? "weight" : "bias";
+  }
+
+  /** Whether what a node makes says how large something becomes: PyTorch puts the scales of Resize together. */
+  function isForSizes({ output }: NodeProto): boolean {
+    return (readers.get(output[0]) ?? []).every(([{ opType }, index]) => opType === "Resize" && index > 0);
   }
 
   /** PyTorch exports group normalisation as one of instances, in another shape and with ones and zeros. */
@@ -86,6 +92,12 @@ export function guessRoles(
     if (opType !== "InstanceNormalization" || makers.get(input[0])?.opType !== "Reshape") return false;
     return (readers.get(output[0]) ?? []).every(([reader]) => reader.opType === "Reshape");
   }
+}
+
+/** Whether adding a tensor only hides places from a softmax: zeros, and numbers that leave nothing of an exponential. */
+function isMask(tensor: TensorData): boolean {
+  const data = tensor.data as Float32Array;
+  return data.some((value) => value <= -100) && data.every((value) => value === 0 || value <= -100);
 }
 
 /** The nodes that read a tensor, those behind transparent ones included, and the name they read it under. */

@@ -8,7 +8,7 @@ import { type ImportedNetwork, TrainableModel } from "../import/load.ts";
 import { compile } from "../lower/compile.ts";
 import { readModel } from "../onnx/model.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
-import { type TensorData, type Tensors, writeTensor } from "../onnx/tensor.ts";
+import { readTensor, type TensorData, type Tensors, writeTensor } from "../onnx/tensor.ts";
 import { mul, square, sub } from "../ops/arithmetic.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import { reshape, transpose } from "../ops/movement.ts";
@@ -40,8 +40,14 @@ interface ExportText {
   gradients?: Partial<Record<Mode, Record<string, number[]>>>;
 }
 
+interface ModelText extends Partial<Record<Mode, Reference>> {
+  inputs: Record<string, InputText>;
+  /** For a table of biases the row that each place of what was taken from it comes from. */
+  rows?: Record<string, number[]>;
+}
+
 interface Fixtures {
-  models: Record<string, { inputs: Record<string, InputText> } & Partial<Record<Mode, Reference>>>;
+  models: Record<string, ModelText>;
   exports: Record<string, ExportText>;
 }
 
@@ -93,6 +99,22 @@ function transposed(data: Float32Array, rows: number, columns: number): Float32A
   return result;
 }
 
+/** By their numbers, the tensors that PyTorch takes from a table: the importer may have named them itself. */
+function lookedUp(file: string): Map<string, string> {
+  const { renamed } = fixtures.exports[file];
+  const taken = exportedModel(file).graph!.initializer.filter(({ name }) => renamed[name]?.endsWith("[rows]"));
+  return new Map(taken.map((tensor) => [String(readTensor(tensor).data), renamed[tensor.name]]));
+}
+
+/** The gradient of a table [rows, heads] from that of what was taken from it [1, heads, places]. */
+function intoRows(data: Float32Array, rows: readonly number[]): Float32Array {
+  const heads = data.length / rows.length;
+  const result = new Float32Array((Math.max(...rows) + 1) * heads);
+  for (let head = 0; head < heads; head++)
+    for (const [place, row] of rows.entries()) result[row * heads + head] += data[head * rows.length + place];
+  return result;
+}
+
 export interface Comparison {
   mode: Mode;
   /** Relative difference of the loss to PyTorch's in float64. */
@@ -118,7 +140,7 @@ export async function compareWithPyTorch(
   mode: Mode,
 ): Promise<Comparison> {
   const text = fixtures.exports[file];
-  const { inputs } = fixtures.models[text.model];
+  const { inputs, rows } = fixtures.models[text.model];
   const reference = fixtures.models[text.model][mode]!;
   const network = model.build({ training: mode === "training" });
   network.graph.outputs.clear();
@@ -146,14 +168,14 @@ export async function compareWithPyTorch(
     pytorchFloat32: reference.pytorchFloat32,
   };
   const found = new Map<string, Float32Array>();
+  const lookups = lookedUp(file);
   for (const name of names) {
     const { data, shape } = outputs[`gradient of ${name}`];
-    const own = text.renamed[name] ?? name;
-    const isTransposed = own.endsWith(".T");
-    const values = isTransposed
-      ? transposed(data as Float32Array, shape[0], shape[1])
-      : (data as Float32Array);
-    const plain = own.replace(/\.T$|\[:\d+\]$/, "");
+    const own = text.renamed[name] ?? lookups.get(String(model.tensors[name].data)) ?? name;
+    const plain = own.replace(/\.T$|\[.*\]$/, "");
+    let values = data as Float32Array;
+    if (own.endsWith(".T")) values = transposed(values, shape[0], shape[1]);
+    if (own.endsWith("[rows]")) values = intoRows(values, rows![plain]);
     if (!expected[plain]) throw new UserError(`${file}: PyTorch's model has no parameter "${plain}"`);
     // A file may hold tied weights twice; their gradients add up to PyTorch's.
     const other = found.get(plain);
