@@ -82,7 +82,8 @@ async function prepare(dist, method) {
   const objective = { loss, parameters, buffers: model.bufferUpdates };
 
   const engine = openEngine({ threads: Number(options.threads) });
-  await engine.load("step", compile(trainingStep(objective, optimizer)));
+  const compiledFor = { target: await engine.target?.() };
+  await engine.load("step", compile(trainingStep(objective, optimizer), compiledFor));
   const start = initialTensors(model, 1);
   await engine.write({ ...start, ...initialState(objective, optimizer, start) });
   const pixels = Float32Array.from({ length: batch * channels * height * width }, (_, i) => Math.sin(i * i));

@@ -5,6 +5,7 @@ import { concat, reshape, transpose } from "../ops/movement.ts";
 import { pad } from "../ops/padding.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { slice } from "../ops/slicing.ts";
+import type { Target } from "./blocked.ts";
 import { convInnermost } from "./innermost.ts";
 
 // Gradient of a convolution for its weight: for output channel o, input channel c and tap t of the kernel
@@ -25,6 +26,7 @@ interface Problem extends Convolution {
   size: Shape;
   places: Shape;
   kernel: Shape;
+  target: Target;
 }
 
 /**
@@ -48,6 +50,7 @@ function asConvolution({
   dilations,
   pads,
   group,
+  target,
 }: Problem): Value {
   const axes = size.map((_, axis) => axis);
   // Channels last, then groups first: ONNX Runtime has a fast path for either, but takes ten times as long for both
@@ -62,6 +65,7 @@ function asConvolution({
     transpose(dy, [1, 0, ...axes.map((axis) => axis + 2)]),
     undefined,
     { strides: dilations, dilations: strides, pads, group },
+    target,
   );
   // Where a stride did not divide evenly there are more shifts than taps.
   const taps = slice(correlated, {
@@ -133,18 +137,23 @@ export function weightGradient(
   dy: Value,
   kernel: Shape,
   settings: Convolution,
+  target: Target,
 ): Value {
   const { group } = settings;
   const [images, c, o] = [x.shape[0], x.shape[1] / group, dy.shape[1] / group];
   const [size, places] = [x.shape.slice(2), dy.shape.slice(2)];
-  return weightGradientForms[form]({ ...settings, x, dy, images, c, o, size, places, kernel });
+  return weightGradientForms[form]({ ...settings, x, dy, images, c, o, size, places, kernel, target });
 }
 
 /** Lowers ConvWeightGradient. */
-export function lowerConvWeightGradient([x, dy]: readonly Value[], node: Node): readonly Value[] {
+export function lowerConvWeightGradient(
+  [x, dy]: readonly Value[],
+  node: Node,
+  target: Target,
+): readonly Value[] {
   const [, c, ...kernel] = node.outputs[0].shape;
   const settings = readConvolution(node.attributes, kernel.length);
-  return [weightGradient(chooseWeightGradient(kernel, c), x, dy, kernel, settings)];
+  return [weightGradient(chooseWeightGradient(kernel, c), x, dy, kernel, settings, target)];
 }
 
 /** What one tap sees of the padded x at every place of the output. */
