@@ -41,10 +41,20 @@ export function blockedConv(
   settings: Convolution,
   block: number,
 ): Value {
-  const kernel = weight.shape.slice(2);
-  const shape = [x.shape[0], weight.shape[0], ...outputSize(x.shape.slice(2), kernel, settings)];
+  return convWithFilters(x, filtersOf(weight, block), bias, settings);
+}
+
+/** The same with a weight that is in the blocked convolution's order. */
+export function convWithFilters(
+  x: Value,
+  filters: Value,
+  bias: Value | undefined,
+  settings: Convolution,
+): Value {
+  const kernel = filters.shape.slice(2);
+  const shape = [x.shape[0], filters.shape[0], ...outputSize(x.shape.slice(2), kernel, settings)];
   const attributes = { ...convolutionAttributes(settings), kernel_shape: ints(kernel) };
-  const y = add("Conv", [inBlocks(x), blockedFilters(weight, block), bias], shape, attributes);
+  const y = add("Conv", [inBlocks(x), filters, bias], shape, attributes);
   return add("ReorderOutput", [y], shape, { channels: int(shape[1]) });
 }
 
@@ -53,14 +63,23 @@ export function inBlocks(x: Value): Value {
   return add("ReorderInput", [x], x.shape);
 }
 
+// Both orders of filters leave runs of a block: to transpose single numbers takes several times as long.
+
 /** [O, I, …kernel] to [O/b, I/b, …kernel, b of I, b of O], under the shape it had. */
-function blockedFilters(weight: Value, block: number): Value {
+function filtersOf(weight: Value, block: number): Value {
   const [outputs, inputs, ...kernel] = weight.shape;
   const taps = elementCount(kernel);
-  // A transposition that leaves runs of a block is several times as fast as one that moves single numbers.
   const filters = inBlocks(reshape(weight, [1, outputs, inputs, taps]));
   const apart = reshape(filters, [outputs / block, inputs / block, block, taps, block]);
   return reshape(transpose(apart, [0, 1, 3, 2, 4]), weight.shape);
+}
+
+/** The filters whose kernel is dy [I, O, …kernel] with its first two axes exchanged. */
+export function filtersOfExchanged(dy: Value, block: number): Value {
+  const [inputs, outputs, ...kernel] = dy.shape;
+  const taps = elementCount(kernel);
+  const apart = reshape(inBlocks(dy), [inputs / block, block, outputs / block, taps, block]);
+  return reshape(transpose(apart, [2, 0, 3, 1, 4]), [outputs, inputs, ...kernel]);
 }
 
 function add(

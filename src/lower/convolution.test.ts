@@ -159,7 +159,7 @@ async function check(problem: Case, random: Random) {
   forms["y at once"] = convAtOnce(x, weight, undefined, settings);
   forms["biased at once"] = convAtOnce(x, weight, bias, settings);
   for (const form of Object.keys(weightGradientForms) as (keyof typeof weightGradientForms)[])
-    forms[`dw as ${form}`] = weightGradient(form, x, dy, kernel, settings, {});
+    forms[`dw as ${form}`] = weightGradient(form, x, dy, kernel, settings);
   for (const [form, build] of Object.entries(inputGradientForms)) {
     if (form === "transposed" || settings.strides.every((stride) => stride === 1))
       forms[`dx as ${form}`] = build(dy, weight, size, settings, {});

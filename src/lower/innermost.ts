@@ -20,7 +20,7 @@ export function convInnermost(
   weight: Value,
   bias: Value | undefined,
   { strides, dilations, pads, group }: Convolution,
-  target: Target,
+  target: Target = {},
 ): Value {
   const axes = strides.length;
   const last = axes - 1;
