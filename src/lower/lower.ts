@@ -1,7 +1,7 @@
 import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 import { plainFakeQuantize } from "../ops/quantization.ts";
-import type { Target } from "./blocked.ts";
+import { type Target, targetDomains } from "./blocked.ts";
 import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
@@ -60,6 +60,7 @@ export function lower(graph: Graph, { plain = false, target = {} }: LowerOptions
     outputs.map(([, value]) => value),
     new Map(),
     (node, inputs) => {
+      if (Object.hasOwn(targetDomains, node.domain)) return undefined;
       const inFloat64 = [node.outputs[0], node.inputs[0]].some((value) => value?.type === "float64");
       const table = inFloat64 && Object.hasOwn(float64Rules, node.operator) ? float64Rules : rules;
       return table[node.operator]?.(inputs as readonly Value[], node, plain ? {} : target);
