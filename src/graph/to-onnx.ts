@@ -83,9 +83,12 @@ export function toOnnx(
   return create(ModelProtoSchema, {
     irVersion: BigInt(irVersions.find(([first]) => opset >= first)![1]),
     producerName: "lowland",
-    opsetImport: Object.entries({ "": opset, ...domains })
-      .filter(([domain]) => domain === "" || used.has(domain))
-      .map(([domain, version]) => create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) })),
+    opsetImport: [
+      create(OperatorSetIdProtoSchema, { version: BigInt(opset) }),
+      ...Object.entries(domains)
+        .filter(([domain]) => used.has(domain))
+        .map(([domain, version]) => create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) })),
+    ],
     graph: create(GraphProtoSchema, {
       name,
       node: written,
