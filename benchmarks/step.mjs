@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
   },
 });
 const batch = Number(options.batch);
-const [channels, height, width] = options.model === "resnet20" ? [3, 32, 32] : [1, 28, 28];
+const [channels, height, width] = options.model.startsWith("resnet") ? [3, 32, 32] : [1, 28, 28];
 
 const variants = [];
 for (const dist of options.dist.split(",")) {
