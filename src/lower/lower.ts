@@ -1,6 +1,7 @@
 import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 import { plainFakeQuantize } from "../ops/quantization.ts";
+import { type Target, targetDomains } from "./blocked.ts";
 import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
@@ -11,7 +12,11 @@ import { lowerReduceSum } from "./reduction.ts";
 import { lowerConvWeightGradient } from "./weight-gradient.ts";
 
 /** Builds what stands for a node in the lowered graph, from the node's inputs there; undefined keeps the node. */
-export type LoweringRule = (inputs: readonly Value[], node: Node) => readonly Value[] | undefined;
+export type LoweringRule = (
+  inputs: readonly Value[],
+  node: Node,
+  target: Target,
+) => readonly Value[] | undefined;
 
 /** For operators that ONNX does not have. */
 const trainingRules: Record<string, LoweringRule> = {
@@ -37,6 +42,8 @@ const fasterRules: Record<string, LoweringRule> = {
 export interface LowerOptions {
   /** Leave operators that ONNX has as they are: the batch size stays out of the graph. Default false. */
   plain?: boolean;
+  /** What may be used that ONNX does not have; the program is then for that target alone. Default nothing; not if `plain`. */
+  target?: Target;
 }
 
 /**
@@ -44,20 +51,21 @@ export interface LowerOptions {
  * operators it has no float64 kernel for, and others take the form it is fastest at. The result's inputs are those
  * that are still needed.
  */
-export function lower(graph: Graph, { plain = false }: LowerOptions = {}): Graph {
-  const target = new Graph();
+export function lower(graph: Graph, { plain = false, target = {} }: LowerOptions = {}): Graph {
+  const result = new Graph();
   const outputs = [...graph.outputs];
   const rules = plain ? trainingRules : { ...trainingRules, ...fasterRules };
   const lowered = copyInto(
-    target,
+    result,
     outputs.map(([, value]) => value),
     new Map(),
     (node, inputs) => {
+      if (Object.hasOwn(targetDomains, node.domain)) return undefined;
       const inFloat64 = [node.outputs[0], node.inputs[0]].some((value) => value?.type === "float64");
       const table = inFloat64 && Object.hasOwn(float64Rules, node.operator) ? float64Rules : rules;
-      return table[node.operator]?.(inputs as readonly Value[], node);
+      return table[node.operator]?.(inputs as readonly Value[], node, plain ? {} : target);
     },
   );
-  for (const [index, [name]] of outputs.entries()) target.output(name, lowered[index]);
-  return target;
+  for (const [index, [name]] of outputs.entries()) result.output(name, lowered[index]);
+  return result;
 }

@@ -90,14 +90,15 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
   trainingBatches(train, batchesOf(1));
   const steps = Object.keys(optimizer.steps).map((step) => ({
     step,
-    program: compile(trainingStep(setup.objective, optimizer, { ...setup.options, step })),
+    graph: trainingStep(setup.objective, optimizer, { ...setup.options, step }),
   }));
   const weights = startingTensors(model, seed, await givenWeights(request));
   const folder = await openFolder(request, optimizer);
 
   const engine = openEngine({ threads: configuration.threads });
   try {
-    for (const { step, program } of steps) await engine.load(step, program);
+    const target = await engine.target();
+    for (const { step, graph } of steps) await engine.load(step, compile(graph, { target }));
     const measure = await prepareMeasurements(engine, setup, configuration);
     const initial = { ...weights, ...initialState(setup.objective, optimizer, weights, setup.options) };
     let last: Checkpoint | undefined = folder?.checkpoint;
