@@ -22,8 +22,9 @@ export function tableOf(lines, { control, methods, shared, epochs, seeds }) {
 Fashion-MNIST, ${shared.limit.toLocaleString("en")} training images, \`${shared.model}\`, batch ${shared.batchSize}, learning rate ${shared.learningRate} → 0 by cosine, momentum 0.9,
 weight decay 1e-3, label smoothing ${shared.labelSmoothing}, flips. Bilateral SAM has ρ_max 0.05 and ρ_min 0.05 → 0. At equal epochs every
 method has ${epochs}; at equal gradients each has as many as bilateral SAM in ${epochs} epochs. Test accuracy in percent, mean ± 95 %
-interval over seeds; the difference is to \`${control}\` (the same total radius), paired by seed. Each run had one thread,
-and others ran beside it.
+interval over seeds; the difference is to \`${control}\` (the same total radius), paired by seed. Seconds are of training
+alone, with one thread: the median, as other work ran beside it; what a step costs on a machine of its own is told by
+\`lowland optimizers\`.
 
 ${sections.join("\n\n")}
 `;
@@ -48,14 +49,20 @@ function sectionOf(lines, control, methods) {
       [
         method,
         percent(own.map(({ testAccuracy }) => testAccuracy)),
-        method === control ? "" : percent(paired),
+        method === control
+          ? ""
+          : interval(
+              paired.map((value) => 100 * value),
+              2,
+              { signed: true },
+            ),
         ...(noisy ? [percent(own.map(({ wrongLabelAccuracy }) => wrongLabelAccuracy))] : []),
         interval(
           own.map(({ sharpness }) => sharpness.maxSharpness),
           4,
         ),
         own[0].gradientEvaluations.toLocaleString("en"),
-        mean(own.map(({ seconds }) => seconds)).toFixed(0),
+        median(own.map(({ seconds }) => seconds)).toFixed(0),
       ],
     ];
   });
@@ -64,13 +71,25 @@ function sectionOf(lines, control, methods) {
   return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-/** `81.42 ± 0.31`; without an interval where there is one value only. */
-function interval(values, digits) {
+/** `81.42 ± 0.31`, or `+1.20 ± 0.31`; without an interval where there is one value only. */
+function interval(values, digits, { signed = false } = {}) {
+  const average = mean(values);
+  const text = signed
+    ? `${average < 0 ? "−" : "+"}${Math.abs(average).toFixed(digits)}`
+    : average.toFixed(digits);
+  return values.length < 2 ? text : `${text} ± ${halfWidth(values).toFixed(digits)}`;
+}
+
+/** Half of the 95 % interval of a mean. */
+function halfWidth(values) {
   const [average, count] = [mean(values), values.length];
-  if (count < 2) return average.toFixed(digits);
   const variance = values.reduce((sum, value) => sum + (value - average) ** 2, 0) / (count - 1);
-  const half = studentT[count - 2] * Math.sqrt(variance / count);
-  return `${average.toFixed(digits)} ± ${half.toFixed(digits)}`;
+  return studentT[count - 2] * Math.sqrt(variance / count);
+}
+
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2;
 }
 
 function mean(values) {
