@@ -1,13 +1,15 @@
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
+import { isSmallFloat } from "../onnx/small-floats.ts";
 import type { DataType } from "../onnx/tensor.ts";
-import { dataTypeName, dataTypes } from "../onnx/types.ts";
+import { dataTypeName, wideType } from "../onnx/types.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { less, where } from "../ops/comparison.ts";
 import { cast, sign } from "../ops/elementwise.ts";
 import { reshape, transpose } from "../ops/movement.ts";
 import { floatAttribute, int, intAttribute, normalizeAxes, stringAttribute } from "../ops/operator.ts";
 import { slice } from "../ops/slicing.ts";
+import { type CastOptions, roundToType, wrapToType } from "../ops/small-floats.ts";
 import { layerNormStatistics } from "../ops/statistics-normalization.ts";
 import type { Adapter, ImportedNode } from "./adapter.ts";
 
@@ -49,12 +51,15 @@ const resize: Adapter = (node) => {
   return scales.some((scale) => scale > 1) ? [step(shrunk, (scale) => scale > 1, "floor")] : [shrunk];
 };
 
-/** The type a Cast asks for, if it is one that graphs here compute in. */
-function computedType(node: ImportedNode): DataType {
-  const type = dataTypeName(intAttribute(node.attributes, "to", 0), "Cast");
-  const { bits } = dataTypes[type];
-  if (bits >= 8 && !type.startsWith("float8") && !type.startsWith("complex")) return type;
-  throw node.error(`${type} is not computed with here`);
+/** A tensor in a type of a file: rounded to its numbers where it is computed in a wider one. */
+function castTo(node: ImportedNode, type: DataType): Value {
+  const x = node.input(0);
+  if (type === "string" || type.startsWith("complex")) throw node.error(`${type} is not computed with here`);
+  if (type === "float16" || type === "bfloat16" || wideType(type) === type) return cast(x, wideType(type));
+  if (!isSmallFloat(type)) return wrapToType(x, type);
+  const saturate = intAttribute(node.attributes, "saturate", 1) === 1;
+  const roundMode = stringAttribute(node.attributes, "round_mode", "up") as CastOptions["roundMode"];
+  return roundToType(cast(x, wideType(type)), type, { saturate, roundMode });
 }
 
 /** Whole numbers by ONNX's kernel; without fmod the result has the divisor's sign, for fractions too since opset 28. */
@@ -114,11 +119,11 @@ export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
   Resize: resize,
   Mod: remainder,
   Einsum: einsumOfDiagonals,
-  Cast: (node) => [cast(node.input(0), computedType(node))],
+  Cast: (node) => [castTo(node, dataTypeName(intAttribute(node.attributes, "to", 0), "Cast"))],
   Pow: (node) => node.build([node.input(0), cast(node.input(1), node.input(0).type)]),
   Softmax: softmax,
   LogSoftmax: softmax,
   LayerNormalization: layerNormalization,
   Identity: (node) => [node.input(0)],
-  CastLike: (node) => [cast(node.input(0), node.input(1).type)],
+  CastLike: (node) => [castTo(node, node.statedType(1))],
 };

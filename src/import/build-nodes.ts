@@ -3,14 +3,14 @@ import { constantNumbers } from "../graph/constants.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { type AttributeValue, readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, NodeProto } from "../onnx/onnx_pb.ts";
-import { readTensor } from "../onnx/tensor.ts";
+import { type DataType, readTensor } from "../onnx/tensor.ts";
 import { differentiabilityOf, opsetOf } from "../ops/operator.ts";
 import "../ops/index.ts";
 import { ImportedNode, type TrainingParts } from "./adapter.ts";
 import { adapters } from "./adapters.ts";
 import { fold } from "./fold.ts";
-import { widened, widenedAttributes } from "./half-precision.ts";
 import { knownValue } from "./known-values.ts";
+import { widened, widenedAttributes } from "./narrow-types.ts";
 import { modernized } from "./older-forms.ts";
 import { neededNodes, nodeLabel, nodesInOrder } from "./order.ts";
 import { pathThrough } from "./path.ts";
@@ -23,6 +23,8 @@ export interface Building {
   opset: number;
   /** What is there by name: tensors, and sequences of them. Each node's outputs are added. */
   values: Map<string, Entry>;
+  /** Of the tensors by name, as the file states them. */
+  types: ReadonlyMap<string, DataType>;
   training: TrainingParts | undefined;
   proto: GraphProto;
   /** The inputs of the graph that are weights. */
@@ -49,7 +51,7 @@ export function buildNodes(
 }
 
 function buildNode(node: NodeProto, building: Building): readonly Entry[] {
-  const { graph, opset, values, training } = building;
+  const { graph, opset, values, types, training } = building;
   const entries = node.input.map((name) => {
     const entry = values.get(name);
     if (name !== "" && !entry) {
@@ -67,6 +69,7 @@ function buildNode(node: NodeProto, building: Building): readonly Entry[] {
     operator,
     opset,
     inputs: entries.map((entry) => (isSequence(entry) ? undefined : entry)),
+    statedTypes: node.input.map((name) => types.get(name)),
     attributes,
     outputCount: node.output.findLastIndex((name) => name !== "") + 1,
     name: node.output[0],

@@ -6,6 +6,7 @@ import type { TrainingMode, TrainingParts } from "./adapter.ts";
 import { buildNodes } from "./build-nodes.ts";
 import { type DimensionOptions, inputType } from "./dimensions.ts";
 import { withoutFunctions } from "./functions.ts";
+import { statedTypes } from "./narrow-types.ts";
 import { nodeLabel } from "./order.ts";
 import { guessRoles, type TensorRole } from "./roles.ts";
 import { type Entry, isSequence } from "./sequences.ts";
@@ -73,7 +74,11 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
   }
   const nodes = proto.node.filter((node) => !(isStoredWeight(node) && weights.has(node.output[0])));
   const trained = new Set(initializers.keys());
-  buildNodes({ node: nodes, output: proto.output }, { graph, opset, values, training, proto, trained });
+  const types = statedTypes(proto);
+  buildNodes(
+    { node: nodes, output: proto.output },
+    { graph, opset, values, types, training, proto, trained },
+  );
   if (proto.output.length === 0) throw new UserError("the model states no outputs");
   const outputs = new Map<string, Value>();
   for (const { name } of proto.output) {

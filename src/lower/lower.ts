@@ -1,6 +1,7 @@
 import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
-import { plainFakeQuantize } from "../ops/quantization.ts";
+import { plainDequantize, plainFakeQuantize, plainQuantize } from "../ops/quantization.ts";
+import { plainRoundToType } from "../ops/small-floats.ts";
 import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
@@ -13,12 +14,15 @@ import { lowerConvWeightGradient } from "./weight-gradient.ts";
 /** Builds what stands for a node in the lowered graph, from the node's inputs there; undefined keeps the node. */
 export type LoweringRule = (inputs: readonly Value[], node: Node) => readonly Value[] | undefined;
 
-/** For operators that ONNX does not have. */
-const trainingRules: Record<string, LoweringRule> = {
+/** For operators, and forms of operators, that ONNX or ONNX Runtime does not have. */
+const necessaryRules: Record<string, LoweringRule> = {
   BatchNormTraining: lowerBatchNormTraining,
   ConvInputGradient: lowerConvInputGradient,
   ConvWeightGradient: lowerConvWeightGradient,
+  DequantizeLinear: (inputs, { attributes }) => orNone(plainDequantize(inputs, attributes)),
   FakeQuantize: (inputs, { attributes }) => [plainFakeQuantize(inputs, attributes)],
+  QuantizeLinear: (inputs, { attributes }) => orNone(plainQuantize(inputs, attributes)),
+  RoundToType: ([x], { attributes }) => [plainRoundToType(x, attributes)],
 };
 
 /** The same numbers in forms that ONNX Runtime computes faster. */
@@ -34,6 +38,10 @@ const fasterRules: Record<string, LoweringRule> = {
   Sub: lowerArithmetic,
 };
 
+function orNone(value: Value | undefined): readonly Value[] | undefined {
+  return value && [value];
+}
+
 export interface LowerOptions {
   /** Leave operators that ONNX has as they are: the batch size stays out of the graph. Default false. */
   plain?: boolean;
@@ -47,7 +55,7 @@ export interface LowerOptions {
 export function lower(graph: Graph, { plain = false }: LowerOptions = {}): Graph {
   const target = new Graph();
   const outputs = [...graph.outputs];
-  const rules = plain ? trainingRules : { ...trainingRules, ...fasterRules };
+  const rules = plain ? necessaryRules : { ...necessaryRules, ...fasterRules };
   const lowered = copyInto(
     target,
     outputs.map(([, value]) => value),

@@ -102,7 +102,9 @@ function transposed(data: Float32Array, rows: number, columns: number): Float32A
 /** By their numbers, the tensors that PyTorch takes from a table: the importer may have named them itself. */
 function lookedUp(file: string): Map<string, string> {
   const { renamed } = fixtures.exports[file];
-  const taken = exportedModel(file).graph!.initializer.filter(({ name }) => renamed[name]?.endsWith("[rows]"));
+  const taken = exportedModel(file).graph!.initializer.filter(({ name }) =>
+    renamed[name]?.endsWith("[rows]"),
+  );
   return new Map(taken.map((tensor) => [String(readTensor(tensor).data), renamed[tensor.name]]));
 }
 

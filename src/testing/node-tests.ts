@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { describe, sameShape } from "../graph/graph.ts";
 import { fromOnnx } from "../import/from-onnx.ts";
-import { widened } from "../import/half-precision.ts";
+import { widened } from "../import/narrow-types.ts";
 import { isFloatingPoint, readWeights } from "../import/weights.ts";
 import { compile } from "../lower/compile.ts";
 import { readModel } from "../onnx/model.ts";
