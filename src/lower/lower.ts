@@ -1,10 +1,15 @@
 import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
+import type { DataType } from "../onnx/tensor.ts";
+import { plainDepthToSpace, plainSpaceToDepth } from "../ops/layout.ts";
+import { stringAttribute } from "../ops/operator.ts";
 import { plainDequantize, plainFakeQuantize, plainQuantize } from "../ops/quantization.ts";
+import { plainResize } from "../ops/resize.ts";
 import { plainRoundToType } from "../ops/small-floats.ts";
 import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
+import { integerRules } from "./integers.ts";
 import { lowerPad } from "./movement.ts";
 import { lowerBatchNormTraining } from "./normalization.ts";
 import { lowerScatterElements } from "./pooling.ts";
@@ -14,15 +19,27 @@ import { lowerConvWeightGradient } from "./weight-gradient.ts";
 /** Builds what stands for a node in the lowered graph, from the node's inputs there; undefined keeps the node. */
 export type LoweringRule = (inputs: readonly Value[], node: Node) => readonly Value[] | undefined;
 
+/** What ONNX Runtime moves blocks of. */
+const blockTypes: ReadonlySet<DataType> = new Set(["float32", "float64", "uint8", "int8"]);
+
 /** For operators, and forms of operators, that ONNX or ONNX Runtime does not have. */
 const necessaryRules: Record<string, LoweringRule> = {
   BatchNormTraining: lowerBatchNormTraining,
   ConvInputGradient: lowerConvInputGradient,
   ConvWeightGradient: lowerConvWeightGradient,
+  DepthToSpace: ([x], { attributes }) =>
+    blockTypes.has(x.type) ? undefined : [plainDepthToSpace(x, attributes)],
   DequantizeLinear: (inputs, { attributes }) => orNone(plainDequantize(inputs, attributes)),
   FakeQuantize: (inputs, { attributes }) => [plainFakeQuantize(inputs, attributes)],
   QuantizeLinear: (inputs, { attributes }) => orNone(plainQuantize(inputs, attributes)),
+  // A mode that opset 19 took away.
+  Resize: (inputs, { attributes }) =>
+    stringAttribute(attributes, "coordinate_transformation_mode", "") === "tf_half_pixel_for_nn"
+      ? [plainResize(inputs, attributes)]
+      : undefined,
   RoundToType: ([x], { attributes }) => [plainRoundToType(x, attributes)],
+  SpaceToDepth: ([x], { attributes }) =>
+    blockTypes.has(x.type) && !attributes.mode ? undefined : [plainSpaceToDepth(x, attributes)],
 };
 
 /** The same numbers in forms that ONNX Runtime computes faster. */
@@ -63,7 +80,12 @@ export function lower(graph: Graph, { plain = false }: LowerOptions = {}): Graph
     (node, inputs) => {
       const inFloat64 = [node.outputs[0], node.inputs[0]].some((value) => value?.type === "float64");
       const table = inFloat64 && Object.hasOwn(float64Rules, node.operator) ? float64Rules : rules;
-      return table[node.operator]?.(inputs as readonly Value[], node);
+      const rulesOfNode = [integerRules[node.operator], table[node.operator]];
+      for (const rule of rulesOfNode) {
+        const built = rule?.(inputs as readonly Value[], node);
+        if (built) return built;
+      }
+      return undefined;
     },
   );
   for (const [index, [name]] of outputs.entries()) target.output(name, lowered[index]);

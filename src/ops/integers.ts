@@ -1,8 +1,11 @@
 import type { Attributes, Shape, TensorType, Value } from "../graph/graph.ts";
-import { inferBroadcast } from "./arithmetic.ts";
+import { dataTypes } from "../onnx/types.ts";
+import { div, inferBroadcast, mul, pow, sub } from "./arithmetic.ts";
+import { greaterOrEqual, less, or, where } from "./comparison.ts";
 import { outputSize, plainPads, readConvolution } from "./convolution.ts";
+import { cast } from "./elementwise.ts";
 import { productShape } from "./linear.ts";
-import { defineOperator } from "./operator.ts";
+import { apply, defineOperator, stringAttribute } from "./operator.ts";
 
 // Bits of integers, which have no gradient because nothing that trains is an integer; and arithmetic of quantised
 // numbers, whose results depend on parameters through rounding: a loss behind those is refused.
@@ -12,6 +15,24 @@ for (const operator of ["BitwiseAnd", "BitwiseOr", "BitwiseXor"]) {
 }
 defineOperator("BitwiseNot", { since: 18, infer: ([x]) => [x!], gradient: "zero" });
 defineOperator("BitShift", { since: 11, infer: inferBroadcast("BitShift"), gradient: "zero" });
+
+/**
+ * A shift of integers of any type. One by a negative number, or by as many bits as there are, leaves the sign alone to the
+ * right and nothing to the left.
+ */
+export function plainBitShift(x: Value, y: Value, attributes: Attributes): Value {
+  const right = stringAttribute(attributes, "direction", "") === "RIGHT";
+  const { bits } = dataTypes[x.type];
+  const [wide, asked] = [cast(x, "int64"), cast(y, "int64")];
+  const outside = or(less(asked, 0), greaterOrEqual(asked, bits));
+  const places = where(outside, right ? 63 : 0, asked);
+  // In two steps, since 2⁶³ is no int64.
+  const first = div(places, 2);
+  const factors = [first, sub(places, first)].map((count) => pow(x.graph.scalar(2, "int64"), count));
+  if (!right) return cast(where(outside, 0, factors.reduce(mul, wide)), x.type);
+  const floorOf = (value: Value, factor: Value) => div(sub(value, apply("Mod", [value, factor])[0]), factor);
+  return cast(factors.reduce(floorOf, wide), x.type);
+}
 
 // y, its scale and its zero point, of the range that x has.
 defineOperator("DynamicQuantizeLinear", {
