@@ -105,26 +105,32 @@ async function saveSample() {
   writeFileSync(join(root, "fixtures", "import", "node-tests.json"), `[\n${lines.join(",\n")}\n]\n`);
 }
 
-/** Why a test that does not match does not, in a few words. */
-function reasonOf({ outcome, message }) {
+/** Tests whose numbers cannot be had, by name, and why: looked into one by one. */
+const judged = [
+  [/^training_dropout/, "random by specification: which numbers are dropped is the generator's own"],
+  [
+    /attention.*_bf16/,
+    "computed in float32 here, and by the test in bfloat16 all the way; they differ by more than two of its steps",
+  ],
+  [
+    /^resize_downsample_scales_(linear|cubic)_align_corners/,
+    "the test divides by the length 2.4 that 0.6 · 4 is, where ONNX's text has the length of the result, which is 2",
+  ],
+  [
+    /^maxunpool_export_with_output_shape/,
+    "the test counts places in the shape without `output_shape`; PyTorch and ONNX Runtime count them in the one that is asked for",
+  ],
+];
+
+/** Why a test that does not match does not, in a few words: an operator, a reason, or else a gap that is named. */
+function reasonOf({ folder, message }) {
   const unknown = message.match(/operator (\S+) has no rule/);
   if (unknown)
     return { operator: unknown[1].replace("ai.onnx.preview.training.", "").replace("ai.onnx.", "") };
-  if (/inputs are no tensors|sequence of tensors/.test(message))
-    return { reason: "sequences or optionals as inputs or outputs" };
-  if (/string/i.test(message)) return { reason: "texts" };
-  if (/ends the process/.test(message)) return { reason: "ONNX Runtime ends the process (4-bit integers)" };
-  if (/have to be known before/.test(message))
-    return { reason: "sizes that depend on the numbers that are fed" };
-  if (outcome !== "engine") return { reason: message };
-  if (
-    /not computed with|Unsupported data type|invalid model|Could not find an impl|neither one number/.test(
-      message,
-    )
-  )
-    return { reason: "types or forms that ONNX Runtime has no kernel for" };
-  if (/^output/.test(message)) return { reason: "ONNX Runtime's numbers are not the test's either" };
-  return { reason: "ONNX Runtime refuses it too" };
+  if (/string/i.test(message)) return { reason: "texts; graphs here hold numbers" };
+  const name = basename(folder).replace(/^test_/, "");
+  const reason = judged.find(([pattern]) => pattern.test(name))?.[1];
+  return reason ? { reason } : { gap: message };
 }
 
 function page() {
@@ -134,22 +140,19 @@ function page() {
       .filter(({ outcome }) => outcome !== "match")
       .map((result) => ({ ...result, ...reasonOf(result) }));
     const unknown = failed.filter(({ operator }) => operator);
-    const others = failed.filter(({ operator }) => !operator);
-    const known = own.length - failed.length;
-    const own2 = others.filter(({ outcome }) => outcome !== "engine").length;
-    const computed = others.length - own2;
-    return `## ${versionOf(folder)}: ${known.toLocaleString("en")} of ${own.length.toLocaleString("en")} match
+    const explained = failed.filter(({ reason }) => reason);
+    const gaps = failed.filter(({ gap }) => gap);
+    const count = (number) => number.toLocaleString("en");
+    return `## ${versionOf(folder)}: ${count(own.length - failed.length)} of ${count(own.length)} match
 
 ${unknown.length} need an operator without a rule:
 ${wrapped(groups(unknown, "operator").map(([name, { length }]) => `\`${name}\` ${length}`))}
 
-The other ${others.length}: ${computed} that ONNX Runtime, given the model as it stands, does not pass either, and ${own2} more.
+Of the operators that are covered, ${count(own.length - unknown.length)} tests, ${explained.length} cannot match:
 
-| tests | why | which |
-| --- | --- | --- |
-${groups(others, "reason")
-  .map(([reason, list]) => `| ${list.length} | ${reason} | ${namesOf(list)} |`)
-  .join("\n")}
+${table(groups(explained, "reason"))}
+
+${gaps.length === 0 ? "Nothing else is missing." : `${gaps.length} more are gaps of this project:\n\n${table(groups(gaps, "gap"))}`}
 `;
   });
   return `# ONNX's published tests of operators
@@ -157,9 +160,21 @@ ${groups(others, "reason")
 \`node studies/node-tests.mjs FOLDER …\` runs them and writes this page; where the folders come from is said at its head.
 Each model is imported, compiled and run, and its outputs compared by the tolerances of ONNX's own runner (two steps of
 half precision, which is computed in float32 here). As shapes are known before a run here, inputs that sizes depend on
-are made part of the model where it does not import without.
+are made part of the model where it does not import without. Sequences are fed and read tensor by tensor. Floats of 8
+and 4 bits are fed as the float32 they stand for and integers of 4 and 2 bits as 8, since the package for Node takes
+neither, and the results are compared in those types.
+
+"Alone" counts those that ONNX Runtime passes on the model as it stands.
 
 ${sections.join("\n")}`;
+}
+
+function table(rows) {
+  const lines = rows.map(([reason, list]) => {
+    const alone = list.filter(({ outcome }) => outcome !== "engine").length;
+    return `| ${list.length} | ${alone} | ${reason} | ${namesOf(list)} |`;
+  });
+  return ["| tests | alone | why | which |", "| --- | --- | --- | --- |", ...lines].join("\n");
 }
 
 function groups(list, key) {

@@ -2,7 +2,7 @@ import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import { isSmallFloat } from "../onnx/small-floats.ts";
 import type { DataType } from "../onnx/tensor.ts";
-import { dataTypeName, wideType } from "../onnx/types.ts";
+import { dataTypeName, dataTypeNumber, wideType } from "../onnx/types.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { less, where } from "../ops/comparison.ts";
 import { cast, sign } from "../ops/elementwise.ts";
@@ -12,6 +12,7 @@ import { slice } from "../ops/slicing.ts";
 import { type CastOptions, roundToType, wrapToType } from "../ops/small-floats.ts";
 import { layerNormStatistics } from "../ops/statistics-normalization.ts";
 import type { Adapter, ImportedNode } from "./adapter.ts";
+import { fold } from "./fold.ts";
 
 /** Before opset 13 the axes from `axis` on were taken together; its default was 1 instead of −1. */
 const softmax: Adapter = (node) => {
@@ -32,8 +33,11 @@ const clipBetween: Adapter = (node) => {
 
 /** Before opset 18 the number of equal parts is that of the outputs. */
 const splitParts: Adapter = (node) => {
-  if (node.inputs[1] || node.attributes.num_outputs) return node.build();
-  return node.build([node.input(0)], { ...node.attributes, num_outputs: int(node.outputCount) });
+  const isComplete = node.inputs[1] || node.attributes.num_outputs;
+  const attributes = isComplete
+    ? node.attributes
+    : { ...node.attributes, num_outputs: int(node.outputCount) };
+  return fold(node.operator, node.inputs, attributes) ?? node.build(node.inputs, attributes);
 };
 
 /** Before opset 11 the nearest element was the one before where an axis grows, and the one behind where it shrinks. */
@@ -55,7 +59,10 @@ const resize: Adapter = (node) => {
 function castTo(node: ImportedNode, type: DataType): Value {
   const x = node.input(0);
   if (type === "string" || type.startsWith("complex")) throw node.error(`${type} is not computed with here`);
-  if (type === "float16" || type === "bfloat16" || wideType(type) === type) return cast(x, wideType(type));
+  if (type === "float16" || type === "bfloat16" || wideType(type) === type) {
+    const to = int(dataTypeNumber(wideType(type)));
+    return fold("Cast", [x], { to })?.[0] ?? cast(x, wideType(type));
+  }
   if (!isSmallFloat(type)) return wrapToType(x, type);
   const saturate = intAttribute(node.attributes, "saturate", 1) === 1;
   const roundMode = stringAttribute(node.attributes, "round_mode", "up") as CastOptions["roundMode"];

@@ -76,3 +76,15 @@ test("operators without a kernel for a type give its own numbers", async () => {
   assert.deepEqual(await run("uint16", sides, (values) => apply("Max", values)[0]), [2n, 60000n, 7n]);
   assert.deepEqual(await run("int16", [[-5n, 4n]], ([x]) => apply("Relu", [x])[0]), [0n, 4n]);
 });
+
+test("a zero point for each channel of an integer convolution", async () => {
+  const x = [2n, 3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n];
+  const graph = new Graph();
+  const shaped = (values: readonly bigint[], shape: number[]) =>
+    graph.constant({ ...tensorOf("uint8", values), shape });
+  const weight = shaped([1n, 1n, 1n, 1n, 3n, 2n, 1n, 0n], [2, 1, 2, 2]);
+  const inputs = [graph.input("x", "uint8", [1, 1, 3, 3]), weight, shaped([1n], []), shaped([0n, 2n], [2])];
+  graph.output("y", apply("ConvInteger", inputs)[0]);
+  const { y } = await runModel(compile(graph), { x: { ...tensorOf("uint8", x), shape: [1, 1, 3, 3] } });
+  assert.deepEqual([...(y.data as Int32Array)], [12, 16, 24, 28, -13, -15, -19, -21]);
+});

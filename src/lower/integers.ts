@@ -2,7 +2,7 @@ import type { Value } from "../graph/graph.ts";
 import { type DataType, dataTypes } from "../onnx/types.ts";
 import { add, sub } from "../ops/arithmetic.ts";
 import { cast } from "../ops/elementwise.ts";
-import { plainBitShift } from "../ops/integers.ts";
+import { plainBitShift, plainConvInteger } from "../ops/integers.ts";
 import { apply } from "../ops/operator.ts";
 import type { LoweringRule } from "./lower.ts";
 
@@ -37,6 +37,8 @@ const lacking: Readonly<Record<string, readonly DataType[]>> = {
 const ordering = new Set(["ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "TopK"]);
 
 export const integerRules: Readonly<Record<string, LoweringRule>> = {
+  ConvInteger: (inputs, { attributes }) =>
+    (inputs[3]?.shape[0] ?? 1) > 1 ? [plainConvInteger(inputs, attributes)] : undefined,
   ...Object.fromEntries(
     Object.entries(lacking).map(([operator, types]): [string, LoweringRule] => [
       operator,

@@ -5,6 +5,7 @@ import { greaterOrEqual, less, or, where } from "./comparison.ts";
 import { outputSize, plainPads, readConvolution } from "./convolution.ts";
 import { cast } from "./elementwise.ts";
 import { productShape } from "./linear.ts";
+import { expand, reshape } from "./movement.ts";
 import { apply, defineOperator, stringAttribute } from "./operator.ts";
 
 // Bits of integers, which have no gradient because nothing that trains is an integer; and arithmetic of quantised
@@ -67,6 +68,16 @@ defineOperator("ConvInteger", {
   ],
   gradient: "none",
 });
+
+/** ConvInteger with a zero point for each channel z: what the weights give, less z times what as many ones give. */
+export function plainConvInteger([x, weight, zero, zeros]: readonly Value[], attributes: Attributes): Value {
+  const one = cast(x.graph.scalar(1, "int32"), weight.type);
+  const [product, sums] = [weight, expand(one, weight.shape)].map(
+    (kernel) => apply("ConvInteger", [x, kernel, zero], attributes)[0],
+  );
+  const wide = [1, zeros.shape[0], ...x.shape.slice(2).map(() => 1)];
+  return sub(product, mul(reshape(cast(zeros, "int32"), wide), sums));
+}
 
 // x, its scale and zero point, the weight, its own, those of the result, and a bias.
 defineOperator("QLinearConv", {
