@@ -69,6 +69,14 @@ function castTo(node: ImportedNode, type: DataType): Value {
   return roundToType(cast(x, wideType(type)), type, { saturate, roundMode });
 }
 
+/** Bits are those of the file, so what is computed in another type has others. */
+const bitCast: Adapter = (node) => {
+  const types = [node.statedType(0), dataTypeName(intAttribute(node.attributes, "to", 0), "BitCast")];
+  const wider = types.find((type) => wideType(type) !== type);
+  if (wider) throw node.error(`${wider} is computed in ${wideType(wider)} here, which has other bits`);
+  return node.build();
+};
+
 /** Whole numbers by ONNX's kernel; without fmod the result has the divisor's sign, for fractions too since opset 28. */
 const remainder: Adapter = (node) => {
   const [a, b] = [node.input(0), node.input(1)];
@@ -127,6 +135,7 @@ export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
   Mod: remainder,
   Einsum: einsumOfDiagonals,
   Cast: (node) => [castTo(node, dataTypeName(intAttribute(node.attributes, "to", 0), "Cast"))],
+  BitCast: bitCast,
   Pow: (node) => node.build([node.input(0), cast(node.input(1), node.input(0).type)]),
   Softmax: softmax,
   LogSoftmax: softmax,

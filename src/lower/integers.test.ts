@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph, type Value } from "../graph/graph.ts";
-import { type DataType, dataTypes } from "../onnx/types.ts";
+import { type DataType, dataTypeNumber, dataTypes } from "../onnx/types.ts";
 import { apply, int } from "../ops/operator.ts";
 import { runModel } from "../testing/onnx-models.ts";
 import { compile } from "./compile.ts";
@@ -87,4 +87,19 @@ test("a zero point for each channel of an integer convolution", async () => {
   graph.output("y", apply("ConvInteger", inputs)[0]);
   const { y } = await runModel(compile(graph), { x: { ...tensorOf("uint8", x), shape: [1, 1, 3, 3] } });
   assert.deepEqual([...(y.data as Int32Array)], [12, 16, 24, 28, -13, -15, -19, -21]);
+});
+
+test("the bits of a number as another type", async () => {
+  const as = (type: DataType) => ({ to: int(dataTypeNumber(type)) });
+  assert.deepEqual(await run("int8", [[-1n, 3n]], ([x]) => apply("BitCast", [x], as("uint8"))[0]), [
+    255n,
+    3n,
+  ]);
+  assert.deepEqual(await run("bool", [[1n, 0n]], ([x]) => apply("BitCast", [x], as("uint8"))[0]), [1n, 0n]);
+  const [one] = await run("int32", [[0x3f800000n]], ([x]) => apply("BitCast", [x], as("float32"))[0]);
+  assert.equal(one, 1n);
+  await assert.rejects(
+    run("int32", [[1n]], ([x]) => apply("BitCast", [x], as("int64"))[0]),
+    /BitCast: int32 \[1\] has not the bits of int64/,
+  );
 });

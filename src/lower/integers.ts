@@ -53,6 +53,9 @@ export const integerRules: Readonly<Record<string, LoweringRule>> = {
       },
     ]),
   ),
+  // A bool is the byte 0 or 1.
+  BitCast: ([x], { outputs: [y] }) =>
+    x.type === "bool" || y.type === "bool" ? [cast(x, y.type)] : undefined,
   BitShift: ([x, y], { attributes }) =>
     ["uint8", "uint32", "uint64"].includes(x.type) ? undefined : [plainBitShift(x, y, attributes)],
 };

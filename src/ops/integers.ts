@@ -1,12 +1,12 @@
-import type { Attributes, Shape, TensorType, Value } from "../graph/graph.ts";
-import { dataTypes } from "../onnx/types.ts";
+import { type Attributes, describe, type Shape, type TensorType, type Value } from "../graph/graph.ts";
+import { dataTypeName, dataTypes } from "../onnx/types.ts";
 import { div, inferBroadcast, mul, pow, sub } from "./arithmetic.ts";
 import { greaterOrEqual, less, or, where } from "./comparison.ts";
 import { outputSize, plainPads, readConvolution } from "./convolution.ts";
 import { cast } from "./elementwise.ts";
 import { productShape } from "./linear.ts";
 import { expand, reshape } from "./movement.ts";
-import { apply, defineOperator, stringAttribute } from "./operator.ts";
+import { apply, defineOperator, intAttribute, operatorError, stringAttribute } from "./operator.ts";
 
 // Bits of integers, which have no gradient because nothing that trains is an integer; and arithmetic of quantised
 // numbers, whose results depend on parameters through rounding: a loss behind those is refused.
@@ -15,6 +15,17 @@ for (const operator of ["BitwiseAnd", "BitwiseOr", "BitwiseXor"]) {
   defineOperator(operator, { since: 18, infer: inferBroadcast(operator), gradient: "zero" });
 }
 defineOperator("BitwiseNot", { since: 18, infer: ([x]) => [x!], gradient: "zero" });
+defineOperator("BitCast", {
+  since: 26,
+  infer: ([x], attributes): TensorType[] => {
+    const type = dataTypeName(intAttribute(attributes, "to", 0), "BitCast");
+    if (dataTypes[type].bits !== dataTypes[x!.type].bits) {
+      throw operatorError("BitCast", x!, `${describe(x!)} has not the bits of ${type}`);
+    }
+    return [{ type, shape: x!.shape }];
+  },
+  gradient: "none",
+});
 defineOperator("BitShift", { since: 11, infer: inferBroadcast("BitShift"), gradient: "zero" });
 
 /**
