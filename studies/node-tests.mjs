@@ -127,7 +127,8 @@ function reasonOf({ folder, message }) {
   const unknown = message.match(/operator (\S+) has no rule/);
   if (unknown)
     return { operator: unknown[1].replace("ai.onnx.preview.training.", "").replace("ai.onnx.", "") };
-  if (/string is not computed with|tensor\(string\)/.test(message)) return { reason: "texts; graphs here hold numbers" };
+  if (/string is not computed with|tensor\(string\)/.test(message))
+    return { reason: "texts; graphs here hold numbers" };
   const name = basename(folder).replace(/^test_/, "");
   const reason = /^output/.test(message) && judged.find(([pattern]) => pattern.test(name))?.[1];
   return reason ? { reason } : { gap: message };
