@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
   },
 });
 const batch = Number(options.batch);
-const [channels, height, width] = options.model === "resnet20" ? [3, 32, 32] : [1, 28, 28];
+const [channels, height, width] = options.model.startsWith("resnet") ? [3, 32, 32] : [1, 28, 28];
 
 const variants = [];
 for (const dist of options.dist.split(",")) {
@@ -82,7 +82,8 @@ async function prepare(dist, method) {
   const objective = { loss, parameters, buffers: model.bufferUpdates };
 
   const engine = openEngine({ threads: Number(options.threads) });
-  await engine.load("step", compile(trainingStep(objective, optimizer)));
+  const compiledFor = { target: await engine.target?.() };
+  await engine.load("step", compile(trainingStep(objective, optimizer), compiledFor));
   const start = initialTensors(model, 1);
   await engine.write({ ...start, ...initialState(objective, optimizer, start) });
   const pixels = Float32Array.from({ length: batch * channels * height * width }, (_, i) => Math.sin(i * i));

@@ -21,7 +21,8 @@ export {
   objectiveOf,
   type TrainableModel,
 } from "./import/load.ts";
-export { compile } from "./lower/compile.ts";
+export type { Target } from "./lower/blocked.ts";
+export { type CompileOptions, compile } from "./lower/compile.ts";
 // Networks: layers by PyTorch's names, and models made of them.
 export { filledWith, type Initializer, kaimingNormal, normal, uniform } from "./nn/initializers.ts";
 export {

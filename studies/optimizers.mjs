@@ -51,6 +51,7 @@ const shared = {
   learningRate: 0.05,
   augmentation: { flip: true },
   labelSmoothing: 0.1,
+  evaluateEvery: 5,
   threads: 1,
 };
 

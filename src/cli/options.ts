@@ -30,6 +30,7 @@ export interface SettingFlags extends OptimizerFlags, BaseFlags {
   weightsExcept?: string;
   learningRate?: number;
   epochs?: number;
+  evaluateEvery?: number;
   batchSize?: number;
   labelSmoothing?: number;
   labelSmoothingKind?: string;
@@ -56,7 +57,8 @@ export interface OutputFlags {
 /** `defaults` are shown in the help, for a command whose settings start from them. */
 export function addSettingFlags(command: Command, defaults?: RunConfiguration): Command {
   const by = (value: unknown) => (defaults === undefined ? "" : ` (default: ${value})`);
-  const { data, labelNoise, learningRate, epochs, seed, onNonFinite } = defaults ?? parseRun({});
+  const { data, labelNoise, learningRate, epochs, evaluateEvery, seed, onNonFinite } =
+    defaults ?? parseRun({});
   command
     .option("--data <name>", `data set: ${choices(datasetNames)}${by(data)}`)
     .option("--limit <n>", `train on so many images, drawn by the seed${by("all")}`, numberOption)
@@ -75,6 +77,11 @@ export function addSettingFlags(command: Command, defaults?: RunConfiguration): 
       numberOption,
     )
     .option("--epochs <n>", `passes over the training images${by(epochs)}`, numberOption)
+    .option(
+      "--evaluate-every <n>",
+      `epochs from one measurement of accuracy and sharpness to the next${by(evaluateEvery)}`,
+      numberOption,
+    )
     .option("--seed <n>", `decides initial weights, order, noise and augmentation${by(seed)}`, numberOption)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
     .option("--keep-weights", "keep the weights of every epoch, for lowland landscape --along trajectory")
@@ -218,6 +225,7 @@ const settingNames = [
   "model",
   "learningRate",
   "epochs",
+  "evaluateEvery",
   "batchSize",
   "labelSmoothing",
   "labelSmoothingKind",

@@ -95,7 +95,7 @@ export class ProgressDisplay {
         }
       },
       onEpoch: ({ testAccuracy }) => {
-        accuracy = `test ${(100 * testAccuracy).toFixed(1)} %`;
+        if (testAccuracy !== undefined) accuracy = `test ${(100 * testAccuracy).toFixed(1)} %`;
       },
     };
   }

@@ -105,7 +105,7 @@ export class Programs {
 
   private async load(program: string, graph: () => Graph): Promise<void> {
     if (this.loaded.has(program)) return;
-    await this.engine.load(program, compile(graph()));
+    await this.engine.load(program, compile(graph(), { target: await this.engine.target() }));
     this.loaded.add(program);
   }
 }

@@ -21,6 +21,8 @@ import { leavesOf, nodesOf } from "./walk.ts";
 export interface ToOnnxOptions {
   /** Version of ONNX's operator set; `requiredOpset` finds the smallest that has what the graph uses. */
   opset: number;
+  /** Versions of the operator sets beside ONNX's own that the model may use. Default none. */
+  domains?: Readonly<Record<string, number>>;
   /** Inputs that become stored weights of the file instead, by name. */
   weights?: ReadonlyMap<string, TensorData>;
   /** Name of the first axis of every input and output, when any size of it will do: a batch. */
@@ -45,12 +47,13 @@ const neededWhole = new Set(["BatchNormalization", "Split", "TopK"]);
 /** The graph as an ONNX model: what its outputs need and nothing else. */
 export function toOnnx(
   graph: Graph,
-  { opset, weights, symbolicBatch, name = "lowland" }: ToOnnxOptions,
+  { opset, domains = {}, weights, symbolicBatch, name = "lowland" }: ToOnnxOptions,
 ): ModelProto {
   const outputs = [...graph.outputs];
   const nodes = nodesOf(graph.outputs.values());
-  const unlowered = nodes.find((node) => node.domain === "training");
-  if (unlowered) throw new Error(`${unlowered.operator} has no ONNX form; lower the graph first`);
+  const used = new Set(nodes.map((node) => node.domain));
+  const foreign = nodes.find(({ domain }) => domain !== "" && !Object.hasOwn(domains, domain));
+  if (foreign) throw new Error(`${foreign.operator} has no ONNX form; lower the graph first`);
   const names = nameValues(graph);
   const nameOf = (value: Value | undefined) => (value ? names.get(value)! : "");
   const written = nodes.map((node) =>
@@ -80,7 +83,12 @@ export function toOnnx(
   return create(ModelProtoSchema, {
     irVersion: BigInt(irVersions.find(([first]) => opset >= first)![1]),
     producerName: "lowland",
-    opsetImport: [create(OperatorSetIdProtoSchema, { version: BigInt(opset) })],
+    opsetImport: [
+      create(OperatorSetIdProtoSchema, { version: BigInt(opset) }),
+      ...Object.entries(domains)
+        .filter(([domain]) => used.has(domain))
+        .map(([domain, version]) => create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) })),
+    ],
     graph: create(GraphProtoSchema, {
       name,
       node: written,

@@ -3,15 +3,22 @@ import { type ToOnnxOptions, toOnnx } from "../graph/to-onnx.ts";
 import { nodesOf } from "../graph/walk.ts";
 import { writeModel } from "../onnx/model.ts";
 import { requiredOpset } from "../ops/operator.ts";
+import { type Target, targetDomains } from "./blocked.ts";
 import { lower } from "./lower.ts";
+
+export interface CompileOptions extends Omit<ToOnnxOptions, "opset" | "domains"> {
+  /** What the engine that runs the program can do beyond ONNX. Default nothing: any program that reads ONNX runs it. */
+  target?: Target;
+}
 
 /**
  * A graph as the bytes of an ONNX file: lowered, in the smallest operator set that has what it uses. With weights
  * inside or a symbolic batch it is a model for others to run and is left plain: ONNX Runtime rearranges stored weights
- * by itself.
+ * by itself. For a target (`engine.target()`) it is a program for that engine, faster and not to be kept.
  */
-export function compile(graph: Graph, options: Omit<ToOnnxOptions, "opset"> = {}): Uint8Array<ArrayBuffer> {
+export function compile(graph: Graph, { target, ...options }: CompileOptions = {}): Uint8Array<ArrayBuffer> {
   const plain = options.weights !== undefined || options.symbolicBatch !== undefined;
-  const lowered = lower(graph, { plain });
-  return writeModel(toOnnx(lowered, { ...options, opset: requiredOpset(nodesOf(lowered.outputs.values())) }));
+  const lowered = lower(graph, { plain, target });
+  const opset = requiredOpset(nodesOf(lowered.outputs.values()));
+  return writeModel(toOnnx(lowered, { ...options, opset, domains: target && targetDomains }));
 }

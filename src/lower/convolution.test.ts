@@ -162,7 +162,7 @@ async function check(problem: Case, random: Random) {
     forms[`dw as ${form}`] = weightGradient(form, x, dy, kernel, settings);
   for (const [form, build] of Object.entries(inputGradientForms)) {
     if (form === "transposed" || settings.strides.every((stride) => stride === 1))
-      forms[`dx as ${form}`] = build(dy, weight, size, settings);
+      forms[`dx as ${form}`] = build(dy, weight, size, settings, {});
   }
   const actual = await evaluate(forms, feeds);
   for (const name of Object.keys(forms))

@@ -1,6 +1,8 @@
 import type { Value } from "../graph/graph.ts";
 import { type Convolution, conv } from "../ops/convolution.ts";
 import { reshape } from "../ops/movement.ts";
+import { pad } from "../ops/padding.ts";
+import { blockedConv, fittingBlock, type Target } from "./blocked.ts";
 
 /**
  * A convolution of x [1, C, …size, m] that leaves the m numbers of each place apart, with weight [O, C/group, …kernel]:
@@ -9,12 +11,16 @@ import { reshape } from "../ops/movement.ts";
  * ONNX Runtime's convolution copies what its kernel sees in runs along the last axis. With stride 1 the m numbers can
  * be made part of it, [1, C, …, W·m] with dilation and padding m times as large: the runs get m times as long. With
  * another stride they keep an axis of their own.
+ *
+ * In blocks of channels the long runs are what pays: places that see padding are computed one by one, so there the
+ * last axis is padded before.
  */
 export function convInnermost(
   x: Value,
   weight: Value,
   bias: Value | undefined,
   { strides, dilations, pads, group }: Convolution,
+  target: Target = {},
 ): Value {
   const axes = strides.length;
   const last = axes - 1;
@@ -29,11 +35,28 @@ export function convInnermost(
     });
   }
   const timesM = (values: readonly number[]) => values.with(last, values[last] * m);
-  const y = conv(reshape(x, timesM(x.shape.slice(2, -1)).toSpliced(0, 0, 1, x.shape[1])), weight, bias, {
+  const rows = reshape(x, timesM(x.shape.slice(2, -1)).toSpliced(0, 0, 1, x.shape[1]));
+  const inRows: Convolution = {
     strides,
     dilations: timesM(dilations),
     pads: [...timesM(before), ...timesM(after)],
     group,
-  });
+  };
+  const y = convRows(rows, weight, bias, inRows, target);
   return reshape(y, [...y.shape.slice(0, -1), y.shape[axes + 1] / m, m]);
+}
+
+function convRows(
+  rows: Value,
+  weight: Value,
+  bias: Value | undefined,
+  settings: Convolution,
+  target: Target,
+): Value {
+  const { pads } = settings;
+  const block = fittingBlock(rows, weight, settings, target);
+  if (block === undefined) return conv(rows, weight, bias, settings);
+  const padded = pad(rows, [0, 0, 0, pads[1]], [0, 0, 0, pads[3]]);
+  const rest = { ...settings, pads: [pads[0], 0, pads[2], 0] };
+  return blockedConv(padded, weight, bias, rest, block);
 }

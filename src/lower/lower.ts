@@ -6,6 +6,7 @@ import { stringAttribute } from "../ops/operator.ts";
 import { plainDequantize, plainFakeQuantize, plainQuantize } from "../ops/quantization.ts";
 import { plainResize } from "../ops/resize.ts";
 import { plainRoundToType } from "../ops/small-floats.ts";
+import { type Target, targetDomains } from "./blocked.ts";
 import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
@@ -17,7 +18,11 @@ import { lowerReduceSum } from "./reduction.ts";
 import { lowerConvWeightGradient } from "./weight-gradient.ts";
 
 /** Builds what stands for a node in the lowered graph, from the node's inputs there; undefined keeps the node. */
-export type LoweringRule = (inputs: readonly Value[], node: Node) => readonly Value[] | undefined;
+export type LoweringRule = (
+  inputs: readonly Value[],
+  node: Node,
+  target: Target,
+) => readonly Value[] | undefined;
 
 /** What ONNX Runtime moves blocks of. */
 const blockTypes: ReadonlySet<DataType> = new Set(["float32", "float64", "uint8", "int8"]);
@@ -62,6 +67,8 @@ function orNone(value: Value | undefined): readonly Value[] | undefined {
 export interface LowerOptions {
   /** Leave operators that ONNX has as they are: the batch size stays out of the graph. Default false. */
   plain?: boolean;
+  /** What may be used that ONNX does not have; the program is then for that target alone. Default nothing; not if `plain`. */
+  target?: Target;
 }
 
 /**
@@ -69,25 +76,25 @@ export interface LowerOptions {
  * operators it has no float64 kernel for, and others take the form it is fastest at. The result's inputs are those
  * that are still needed.
  */
-export function lower(graph: Graph, { plain = false }: LowerOptions = {}): Graph {
-  const target = new Graph();
+export function lower(graph: Graph, { plain = false, target = {} }: LowerOptions = {}): Graph {
+  const result = new Graph();
   const outputs = [...graph.outputs];
   const rules = plain ? necessaryRules : { ...necessaryRules, ...fasterRules };
   const lowered = copyInto(
-    target,
+    result,
     outputs.map(([, value]) => value),
     new Map(),
     (node, inputs) => {
+      if (Object.hasOwn(targetDomains, node.domain)) return undefined;
       const inFloat64 = [node.outputs[0], node.inputs[0]].some((value) => value?.type === "float64");
       const table = inFloat64 && Object.hasOwn(float64Rules, node.operator) ? float64Rules : rules;
-      const rulesOfNode = [integerRules[node.operator], table[node.operator]];
-      for (const rule of rulesOfNode) {
-        const built = rule?.(inputs as readonly Value[], node);
+      for (const rule of [integerRules[node.operator], table[node.operator]]) {
+        const built = rule?.(inputs as readonly Value[], node, plain ? {} : target);
         if (built) return built;
       }
       return undefined;
     },
   );
-  for (const [index, [name]] of outputs.entries()) target.output(name, lowered[index]);
-  return target;
+  for (const [index, [name]] of outputs.entries()) result.output(name, lowered[index]);
+  return result;
 }

@@ -2,6 +2,8 @@
  * "What is seen here": plain sentences computed from the numbers, whichever way they came out.
  * Accuracies are compared at the tenth of a percent that is printed, so that text and table never disagree.
  */
+
+import type { Measurements } from "../train/records.ts";
 import { sharpnessBasis } from "./columns.ts";
 import { familyOf, radiusMatchedSam, totalRadius } from "./method.ts";
 import { fixed, isNumber, percent, seconds, significant } from "./numbers.ts";
@@ -12,14 +14,14 @@ export interface Finding {
   text: string;
 }
 
-type Measured = Run & { outcome: Outcome };
+type Measured = Run & { outcome: Outcome & Measurements };
 
 /** The findings of a comparison, or of a single run, in the order to read them. Plain text, not HTML. */
 export function findingsOf(all: Run[]): Finding[] {
   const runs = withShortNames(all);
   const measured = runs.filter((run): run is Measured => isNumber(run.outcome?.testAccuracy));
   if (measured.length === 0)
-    return [{ topic: "Nothing yet", text: "No run has finished an epoch, so there is nothing to compare." }];
+    return [{ topic: "Nothing yet", text: "No run has been measured yet, so there is nothing to compare." }];
   // Runs under way are compared only while there is nothing else to look at.
   const finished = measured.filter((run) => run.status === "finished");
   const compared = finished.length > 0 ? finished : measured;
@@ -95,11 +97,13 @@ function controlNote(runs: Measured[]): string {
 /** Runs whose accuracy once stood more than a point above where it ended. */
 function peaks(runs: Measured[]): string | undefined {
   const fallen = runs.flatMap((run) => {
-    const peak = run.epochs.reduce((a, b) => (b.testAccuracy > a.testAccuracy ? b : a), run.epochs[0]!);
-    const loss = run.epochs.length > 0 ? tenths(peak.testAccuracy) - points(run) : 0;
+    const [peak] = run.epochs
+      .flatMap(({ epoch, testAccuracy }) => (isNumber(testAccuracy) ? { epoch, accuracy: testAccuracy } : []))
+      .sort((a, b) => b.accuracy - a.accuracy);
+    const loss = peak ? tenths(peak.accuracy) - points(run) : 0;
     if (loss <= 10) return [];
     return [
-      `${run.label} was at ${percent(peak.testAccuracy)} % after epoch ${peak.epoch} and lost ${pointsText(loss)} by the end`,
+      `${run.label} was at ${percent(peak.accuracy)} % after epoch ${peak.epoch} and lost ${pointsText(loss)} by the end`,
     ];
   });
   if (fallen.length === 0) return undefined;

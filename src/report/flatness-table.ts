@@ -5,6 +5,7 @@ import type { Eigenvalue } from "../flatness/eigenpairs.ts";
 import type { CurvatureRecord, FlatnessRecord, MeasuredModel } from "../flatness/results.ts";
 import type { ConfidenceInterval } from "../flatness/statistics.ts";
 import type { SharpnessIntervals, SharpnessValues } from "../flatness/worst-case.ts";
+import { measuredOn } from "./figures/measured.ts";
 import { fixed, percent, significant, withError } from "./numbers.ts";
 import { noLines, wrapped } from "./plain-table.ts";
 import type { TableOptions } from "./table.ts";
@@ -87,11 +88,8 @@ export function measuredLines(
   width: number,
   bold: (text: string) => string,
 ): string[] {
-  const { data, set, examples, batchSize, batchNorm, labelSmoothing } = description;
   const [first, ...rest] = wrapped(`${name}, ${fixed(parameters, 0)} parameters`, width);
-  const smoothed = labelSmoothing ? ` with label smoothing ${labelSmoothing}` : "";
-  const norm = batchNorm === "batch" ? "each batch's statistics" : "running statistics";
-  const on = `On the first ${fixed(Number(examples), 0)} ${set} images of ${data} in batches of ${batchSize}: cross entropy${smoothed}, BatchNorm (if any) by ${norm}. Loss ${significant(loss, 4)}, accuracy ${percent(accuracy)} %.`;
+  const on = `On ${measuredOn(description)}. Loss ${significant(loss, 4)}, accuracy ${percent(accuracy)} %.`;
   return [bold(first), ...rest, ...wrapped(on, width)];
 }
 

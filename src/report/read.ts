@@ -5,26 +5,22 @@ import { UserError } from "../common/errors.ts";
 import type {
   ComparisonRecord,
   EpochRecord,
+  Measurements,
   MetricsRecord,
   RunRecord,
   RunSummary,
-  SharpnessRecord,
   StepRecord,
 } from "../train/records.ts";
 
 /** How far a run has come: "unfinished" has metrics and no summary that is as new as they are. */
 export type RunStatus = RunSummary["status"] | "unfinished" | "not started";
 
-/** Where a run stands after its last epoch, taken from `summary.json` or, without one, from the metrics. */
-export interface Outcome {
+/** Where a run stands after its last epoch, and what was last measured of it: taken from `summary.json` or, without one, from the metrics. */
+export interface Outcome extends Partial<Measurements> {
   epochs: number;
   steps: number;
   parameters?: number;
-  testAccuracy: number;
-  testLoss: number;
   trainLoss: number;
-  wrongLabelAccuracy?: number;
-  sharpness?: SharpnessRecord;
   gradientEvaluations: number;
   seconds: number;
 }
@@ -109,13 +105,14 @@ async function readRunOrNothing(folder: string, name: string): Promise<Run> {
 function outcomeOf(epochs: EpochRecord[]): Outcome | undefined {
   const last = epochs.at(-1);
   if (!last) return undefined;
+  const measured = epochs.findLast(({ testAccuracy }) => testAccuracy !== undefined);
   return {
     epochs: last.epoch,
     steps: last.step,
-    testAccuracy: last.testAccuracy,
-    testLoss: last.testLoss,
     trainLoss: last.trainLoss,
-    wrongLabelAccuracy: last.wrongLabelAccuracy,
+    testAccuracy: measured?.testAccuracy,
+    testLoss: measured?.testLoss,
+    wrongLabelAccuracy: measured?.wrongLabelAccuracy,
     sharpness: epochs.findLast((epoch) => epoch.sharpness)?.sharpness,
     gradientEvaluations: last.gradientEvaluations,
     seconds: epochs.reduce((sum, epoch) => sum + epoch.seconds, 0),

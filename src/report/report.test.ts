@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { Script } from "node:vm";
 import { UserError } from "../common/errors.ts";
-import type { EpochRecord, RunRecord, RunSummary, StepRecord } from "../train/records.ts";
+import type { EpochRecord, Measurements, RunRecord, RunSummary, StepRecord } from "../train/records.ts";
 import { describe } from "./description.ts";
 import { findingsOf } from "./findings.ts";
 import { writeReport } from "./html.ts";
@@ -50,7 +50,7 @@ test("a resumed run counts the later of two lines for a step, and metrics newer 
     run.steps.map((record) => `${record.step}:${record.loss}`).join(" "),
     "1:1 2:1 3:1 4:1 5:9 6:9",
   );
-  assert.equal(run.epochs.map((record) => record.testAccuracy.toFixed(2)).join(" "), "0.50 0.60 0.72 0.74");
+  assert.equal(run.epochs.map((record) => record.testAccuracy!.toFixed(2)).join(" "), "0.50 0.60 0.72 0.74");
   assert.equal(run.status, "unfinished");
   assert.equal(run.outcome?.testAccuracy, 0.74);
 });
@@ -178,7 +178,7 @@ test("a single run makes a page of its own, even before its first epoch", async 
   assert.doesNotMatch(html, /id="chart-scale"/);
   rmSync(join(folder, "summary.json"));
   writeFileSync(join(folder, "metrics.jsonl"), "");
-  assert.match(readFileSync(await writeReport(folder), "utf8"), /No run has finished an epoch/);
+  assert.match(readFileSync(await writeReport(folder), "utf8"), /No run has been measured yet/);
 });
 
 test("names and settings cannot become markup", async () => {
@@ -275,7 +275,13 @@ function writeRun(folder: string, example: Example): void {
     }
     lines.push(epoch(index + 1, 2 * index + 2, value, example));
   });
-  const { type, epoch: epochs, step: steps, imagesPerSecond, ...last } = lines.at(-1) as EpochRecord;
+  const {
+    type,
+    epoch: epochs,
+    step: steps,
+    imagesPerSecond,
+    ...last
+  } = lines.at(-1) as EpochRecord & Measurements;
   const summary: RunSummary = {
     ...last,
     name,

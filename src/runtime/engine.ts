@@ -1,3 +1,4 @@
+import type { Target } from "../lower/blocked.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 
 export type { Tensors } from "../onnx/tensor.ts";
@@ -28,6 +29,8 @@ export interface RunResult {
  * never leaves the engine unless it is read. Calls are executed one after another in the order they are made.
  */
 export interface Engine {
+  /** What this engine can do beyond ONNX, for programs that are compiled for it alone. */
+  target(): Promise<Target>;
   /** Compiles a program under a name; a name in use is replaced, but keeps its program where this fails. */
   load(program: string, model: Uint8Array): Promise<void>;
   /** Puts tensors into the store; their memory must not be changed afterward. */

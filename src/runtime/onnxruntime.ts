@@ -1,7 +1,9 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
+import type { Target } from "../lower/blocked.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { DataType } from "../onnx/types.ts";
 import { type Engine, nextSuffix, type RunOptions, type RunResult, type Tensors } from "./engine.ts";
+import { type ProbedSession, probeTarget } from "./probe.ts";
 
 // The only file that knows ONNX Runtime.
 
@@ -28,11 +30,19 @@ export class OnnxRuntimeEngine implements Engine {
   private readonly programs = new Map<string, Program>();
   private readonly store = new Map<string, Slot>();
   private readonly threads: number;
+  private probed: Promise<Target> | undefined;
   private last: Promise<unknown> = Promise.resolve();
   private closed = false;
 
   constructor({ threads }: { threads: number }) {
     this.threads = threads;
+  }
+
+  target(): Promise<Target> {
+    return this.inTurn(() => {
+      this.probed ??= probeTarget((model) => this.openForProbe(model));
+      return this.probed;
+    });
   }
 
   load(name: string, model: Uint8Array): Promise<void> {
@@ -93,6 +103,22 @@ export class OnnxRuntimeEngine implements Engine {
     if (![...session.inputMetadata, ...session.outputMetadata].some(isDouble)) return session;
     await session.release();
     return InferenceSession.create(model, { ...options, graphOptimizationLevel: "basic" });
+  }
+
+  private async openForProbe(model: Uint8Array): Promise<ProbedSession> {
+    const session = await this.createSession(model);
+    const [output] = session.outputMetadata;
+    return {
+      outputShape: output.isTensor ? output.shape : [],
+      run: async (feeds) => {
+        const inputs = Object.entries(feeds).map(([name, data]) => [name, toTensor(data)]);
+        const outputs = await session.run(Object.fromEntries(inputs));
+        return Object.fromEntries(
+          Object.entries(outputs).map(([name, value]) => [name, toTensorData(value)]),
+        );
+      },
+      release: () => session.release(),
+    };
   }
 
   private async loadNow(name: string, model: Uint8Array): Promise<void> {

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import type { Target } from "../lower/blocked.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { Engine, RunOptions, RunResult, Tensors } from "./engine.ts";
 
@@ -43,6 +44,10 @@ class RemoteEngine implements Engine {
     });
     worker.on("error", (error) => this.end(error instanceof Error ? error : new Error(String(error))));
     worker.on("exit", () => this.end(new Error("the engine's thread has ended")));
+  }
+
+  target(): Promise<Target> {
+    return this.call("target", []);
   }
 
   load(program: string, model: Uint8Array): Promise<void> {

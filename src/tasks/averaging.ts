@@ -48,7 +48,7 @@ export async function averagedTensors(
   // With momentum 1 the running statistics after a pass are the batch's own.
   const model = buildModel(layer, { inputShape, batchSize, training: true, batchNormMomentum: 1 });
   for (const [name, value] of model.bufferUpdates) model.graph.output(`batch.${name}`, value);
-  await engine.load("statistics", compile(model.graph));
+  await engine.load("statistics", compile(model.graph, { target: await engine.target() }));
   await engine.write(weights);
   const sums = new Map<string, Float64Array>();
   const random = randomStream(0, "statistics of the averaged network");

@@ -35,7 +35,7 @@ export class BatchStatistics {
     const { graph, input, bufferUpdates } = statistics(size);
     if (bufferUpdates.size === 0) return undefined;
     for (const [name, value] of bufferUpdates) graph.output(`batch.${name}`, value);
-    await engine.load("statistics", compile(graph));
+    await engine.load("statistics", compile(graph, { target: await engine.target() }));
     await engine.write(tensors);
     const full = batches.filter((batch) => batch.size === size);
     return new BatchStatistics(engine, [...bufferUpdates.keys()], input, full);

@@ -96,7 +96,7 @@ export class ClassifierEvaluation {
     const target = model.graph.input("target", "int32", [batchSize]);
     model.graph.output("loss", softmaxCrossEntropy(model.logits, target, { reduction: "none" }));
     model.graph.output("predicted", argMax(model.logits, 1));
-    await engine.load(program, compile(model.graph));
+    await engine.load(program, compile(model.graph, { target: await engine.target() }));
     return new ClassifierEvaluation(engine, dataset, program, batchSize);
   }
 
@@ -143,7 +143,8 @@ export class SharpnessMeasurement {
     const batchSize = evaluationBatchSize(classifier, Math.min(images, dataset.count));
     const parts = Math.floor(Math.min(images, dataset.count) / batchSize);
     const { objective } = classificationObjective(classifier, { batchSize, training: false, ...loss });
-    await engine.load("sharpness", compile(sharpnessGraph(objective, { parts })));
+    const graph = sharpnessGraph(objective, { parts });
+    await engine.load("sharpness", compile(graph, { target: await engine.target() }));
     const measured = parts * batchSize;
     const [{ input, target }] = evaluationBatches(dataset, { batchSize: measured, limit: measured });
     const feeds = () => ({

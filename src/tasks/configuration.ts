@@ -113,7 +113,9 @@ export const sharedSettings = {
   keepWeights: z.boolean().optional(),
   onNonFinite: z.enum(["stop", "skip"]).default("stop"),
   threads: count.default(() => availableParallelism()),
-  /** The one-step sharpness measured after every epoch, on the first images of the training set. */
+  /** Epochs from one look at the test set and the sharpness to the next; after the last epoch there is always one. */
+  evaluateEvery: count.default(1),
+  /** The one-step sharpness measured then, on the first images of the training set. */
   sharpness: z.strictObject({ rho: positive.default(0.05), images: count.default(1000) }).prefault({}),
 };
 

@@ -11,7 +11,7 @@ import type { Engine, Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { environment } from "../train/environment.ts";
 import { NonFiniteError, trainingLoop } from "../train/loop.ts";
-import type { EpochRecord, RunSummary, StepRecord } from "../train/records.ts";
+import type { EpochRecord, Measurements, RunSummary, StepRecord } from "../train/records.ts";
 import { type Checkpoint, type ExistingRun, RunFolder } from "../train/run-folder.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
 import { stateDict } from "../weights/state-dict.ts";
@@ -81,7 +81,7 @@ export interface RunResult {
 /** Trains an image classifier: from a checked configuration and data to metrics, a summary and an ONNX model. */
 export async function runClassification(request: RunRequest): Promise<RunResult> {
   const { configuration, signal, onNote, onStart, onStep, onEpoch } = request;
-  const { batchSize, microBatches, seed, augmentation, epochs: totalEpochs } = configuration;
+  const { batchSize, microBatches, seed, augmentation, epochs: totalEpochs, evaluateEvery } = configuration;
   const setup = await prepare(request);
   const { train, optimizer, model, stepsPerEpoch } = setup;
   for (const note of setup.classifier.notes ?? []) onNote?.(note);
@@ -90,14 +90,15 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
   trainingBatches(train, batchesOf(1));
   const steps = Object.keys(optimizer.steps).map((step) => ({
     step,
-    program: compile(trainingStep(setup.objective, optimizer, { ...setup.options, step })),
+    graph: trainingStep(setup.objective, optimizer, { ...setup.options, step }),
   }));
   const weights = startingTensors(model, seed, await givenWeights(request));
   const folder = await openFolder(request, optimizer);
 
   const engine = openEngine({ threads: configuration.threads });
   try {
-    for (const { step, program } of steps) await engine.load(step, program);
+    const target = await engine.target();
+    for (const { step, graph } of steps) await engine.load(step, compile(graph, { target }));
     const measure = await prepareMeasurements(engine, setup, configuration);
     const initial = { ...weights, ...initialState(setup.objective, optimizer, weights, setup.options) };
     let last: Checkpoint | undefined = folder?.checkpoint;
@@ -130,10 +131,11 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
         onStep?.(record);
       },
       onEpoch: async ({ seconds, gradientEvaluations, ...epoch }) => {
+        const isMeasured = epoch.epoch % evaluateEvery === 0 || epoch.epoch === totalEpochs;
         const record: EpochRecord = {
           type: "epoch",
           ...epoch,
-          ...(await measure()),
+          ...(isMeasured && (await measure())),
           seconds,
           imagesPerSecond: (stepsPerEpoch * batchSize) / seconds,
           gradientEvaluations: (last?.epoch.gradientEvaluations ?? 0) + gradientEvaluations,
@@ -158,7 +160,11 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     const status = failure ? "diverged" : finished ? "finished" : "interrupted";
     const averaged =
       finished && configuration.averaging ? await finishAverage(engine, setup, batchSize) : undefined;
-    const summary = last && { ...summarize(request.name, setup, last, status), ...averaged?.summary };
+    const summary = last && {
+      ...summarize(request.name, setup, last, status),
+      ...(await measurementsAt(last, engine, measure)),
+      ...averaged?.summary,
+    };
     folder?.flush();
     if (summary) {
       const weightsFile = writeSafetensors(stateDict(trained, summary.steps), { format: "pt" });
@@ -260,7 +266,7 @@ async function openFolder({ out, existing = "refuse", ...request }: RunRequest, 
   return RunFolder.open(out, record, existing);
 }
 
-/** What is measured after every epoch, on the weights stored in the engine. */
+/** What is measured at the end of an epoch, on the weights stored in the engine. */
 async function prepareMeasurements(
   engine: Engine,
   { classifier, train, test, wrong }: Setup,
@@ -282,6 +288,19 @@ async function prepareMeasurements(
       sharpness: await flatness.measure(),
     };
   };
+}
+
+/** Those of the last epoch; a run that ended between two looks gets one more. */
+async function measurementsAt(
+  { epoch, tensors }: Checkpoint,
+  engine: Engine,
+  measure: () => Promise<Measurements>,
+): Promise<Measurements> {
+  const { testLoss, testAccuracy, wrongLabelAccuracy, sharpness } = epoch;
+  if (testLoss !== undefined && testAccuracy !== undefined)
+    return { testLoss, testAccuracy, wrongLabelAccuracy, sharpness };
+  await engine.write(tensors);
+  return measure();
 }
 
 /** The weights a request names, if any. */
@@ -317,16 +336,16 @@ function summarize(
   { optimizer, model }: Setup,
   { epoch, seconds }: Checkpoint,
   status: RunSummary["status"],
-): RunSummary {
-  const { type: _, epoch: epochs, step: steps, imagesPerSecond: __, ...measured } = epoch;
+): Omit<RunSummary, keyof Measurements> {
   return {
     name,
     optimizer: optimizerLabel(optimizer.config),
     status,
-    epochs,
-    steps,
+    epochs: epoch.epoch,
+    steps: epoch.step,
     parameters: parameterCount(model),
-    ...measured,
+    trainLoss: epoch.trainLoss,
+    gradientEvaluations: epoch.gradientEvaluations,
     seconds,
   };
 }

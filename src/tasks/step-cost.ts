@@ -50,13 +50,17 @@ export async function measureStepCosts(options: StepCostOptions): Promise<StepCo
   const engine = openEngine({ threads });
   try {
     await engine.write(weights);
+    const target = await engine.target();
     const runs = [];
     for (const [index, settings] of optimizers.entries()) {
       const optimizer = createOptimizer(settings);
       const state = initialState(objective, optimizer, weights);
       await engine.write(state);
       for (const step of Object.keys(optimizer.steps)) {
-        await engine.load(`${index} ${step}`, compile(trainingStep(objective, optimizer, { step })));
+        await engine.load(
+          `${index} ${step}`,
+          compile(trainingStep(objective, optimizer, { step }), { target }),
+        );
       }
       runs.push({ index, optimizer, stateBytes: bytesOf(state), times: [] as number[] });
     }

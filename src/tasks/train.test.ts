@@ -20,7 +20,9 @@ import {
   type Tensors,
   train,
 } from "../index.ts";
+import { readRun } from "../report/read.ts";
 import { readJsonFile, readMetrics, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
+import type { EpochRecord, RunSummary } from "../train/records.ts";
 import type { TrainOptions } from "./train.ts";
 
 const root = temporaryFolder();
@@ -43,7 +45,7 @@ test("a dozen lines train digits to 90 % and more, and tell of every step and ep
     learningRate: 0.05,
     epochs: 20,
     threads: 1,
-    onEpoch: ({ testAccuracy }) => accuracies.push(testAccuracy),
+    onEpoch: ({ testAccuracy }) => accuracies.push(testAccuracy!),
   });
   assert.equal(failure, undefined);
   assert.ok(summary!.testAccuracy >= 0.9, `test accuracy ${summary!.testAccuracy}`);
@@ -164,6 +166,39 @@ test("an abort ends the run after the step that is running and keeps the epochs 
 
   const early = await train({ ...quick, signal: AbortSignal.abort() });
   assert.deepEqual([early.summary, early.epochs], [undefined, []]);
+});
+
+test("accuracy and sharpness every few epochs: at the last one, and wherever a run ends, they are the same", async () => {
+  const measuredAt = ({ testAccuracy, testLoss, sharpness }: EpochRecord | RunSummary) => [
+    testAccuracy,
+    testLoss,
+    sharpness,
+  ];
+  const all = await train({ ...quick, epochs: 5 });
+  const some = await train({ ...quick, epochs: 5, evaluateEvery: 2 });
+  const expected = all.epochs.map((epoch, index) => (index === 0 || index === 2 ? [] : measuredAt(epoch)));
+  assert.deepEqual(
+    some.epochs.map((epoch) => measuredAt(epoch).filter((value) => value !== undefined)),
+    expected,
+  );
+  assert.deepEqual(some.tensors, all.tensors);
+
+  const out = join(root, "looked-at-seldom");
+  const controller = new AbortController();
+  const onEpoch = ({ epoch }: EpochRecord) => epoch === 3 && controller.abort();
+  const stopped = await train({
+    ...quick,
+    epochs: 5,
+    evaluateEvery: 2,
+    out,
+    signal: controller.signal,
+    onEpoch,
+  });
+  assert.deepEqual(measuredAt(stopped.summary!), measuredAt(all.epochs[2]));
+  assert.equal((await readRun(out)).outcome!.testAccuracy, all.epochs[2].testAccuracy);
+  const resumed = await train({ ...quick, epochs: 5, evaluateEvery: 2, out, existing: "resume" });
+  assert.deepEqual(resumed.tensors, all.tensors);
+  assert.deepEqual(measuredAt(resumed.summary!), measuredAt(all.epochs[4]));
 });
 
 test("a resumed run has all its epochs, and ends as one that never stopped", async () => {

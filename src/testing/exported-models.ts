@@ -9,6 +9,7 @@ import { compile } from "../lower/compile.ts";
 import { readModel } from "../onnx/model.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import { readTensor, type TensorData, type Tensors, writeTensor } from "../onnx/tensor.ts";
+import { dataTypeNumber } from "../onnx/types.ts";
 import { mul, square, sub } from "../ops/arithmetic.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import { reshape, transpose } from "../ops/movement.ts";
@@ -77,6 +78,20 @@ export function exportedModel(file: string): ModelProto {
     if (!isEmpty || tensor.dataType !== 1 || elementCount(shape) === 0) return tensor;
     return writeTensor(tensor.name, filled(renamed[tensor.name] ?? tensor.name, shape));
   });
+  return model;
+}
+
+/** The same model in float64: its weights and inputs, for files that say nothing of types in their nodes. */
+export function inFloat64(model: ModelProto): ModelProto {
+  const graph = model.graph!;
+  graph.initializer = graph.initializer.map((tensor) => {
+    if (tensor.dataType !== dataTypeNumber("float32")) return tensor;
+    const { shape, data } = readTensor(tensor);
+    return writeTensor(tensor.name, tensorData(Array.from(data as Float32Array), shape, "float64"));
+  });
+  for (const { type } of [...graph.input, ...graph.output]) {
+    if (type?.value.case === "tensorType") type.value.value.elemType = dataTypeNumber("float64");
+  }
   return model;
 }
 
@@ -154,7 +169,14 @@ export async function compareWithPyTorch(
   const feeds = Object.fromEntries(
     Object.entries(inputs).map(([name, input]) => [name, inputOf(`${text.model}.${name}`, input)]),
   );
-  const outputs = await runOnce(network, { ...model.tensors, ...feeds, target });
+  const typed = Object.entries({ ...feeds, target }).map(([name, tensor]) => {
+    const { type } = network.graph.inputs.get(name)!;
+    return [
+      name,
+      type === "float64" ? { ...tensor, type, data: Float64Array.from(tensor.data as Float32Array) } : tensor,
+    ];
+  });
+  const outputs = await runOnce(network, { ...model.tensors, ...Object.fromEntries(typed) });
 
   const expected = expectedGradients(text, mode);
   const whole = Math.sqrt(Object.values(reference.gradients).reduce((sum, [norm]) => sum + norm ** 2, 0));

@@ -3,7 +3,7 @@ import { gradients, innerProduct } from "../autodiff/gradients.ts";
 import type { Random } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
-import { compile } from "../lower/compile.ts";
+import { type CompileOptions, compile } from "../lower/compile.ts";
 import type { DataType } from "../onnx/types.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import type { Tensors } from "../runtime/engine.ts";
@@ -12,9 +12,9 @@ import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 // Running graphs in tests, and comparing gradients with finite differences.
 
 /** A graph compiled for a test: run it as often as needed, then close it. */
-export async function compileForTest(graph: Graph) {
+export async function compileForTest(graph: Graph, options: CompileOptions = {}) {
   const engine = new OnnxRuntimeEngine({ threads: 1 });
-  await engine.load("test", compile(graph));
+  await engine.load("test", compile(graph, options));
   return {
     engine,
     run: async (feeds: Tensors) => numbersOf((await engine.run("test", feeds)).outputs),
@@ -23,10 +23,14 @@ export async function compileForTest(graph: Graph) {
 }
 
 /** Runs named values of one graph once. */
-export async function evaluate(values: Record<string, Value>, feeds: Tensors = {}) {
+export async function evaluate(
+  values: Record<string, Value>,
+  feeds: Tensors = {},
+  options: CompileOptions = {},
+) {
   const graph = Object.values(values)[0].graph;
   for (const [name, value] of Object.entries(values)) graph.output(name, value);
-  const program = await compileForTest(graph);
+  const program = await compileForTest(graph, options);
   const numbers = await program.run(feeds);
   await program.close();
   return numbers;

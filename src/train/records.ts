@@ -55,20 +55,24 @@ export interface SharpnessRecord {
   gradNorm: number;
 }
 
-/** The end of one epoch. */
-export interface EpochRecord {
-  type: "epoch";
-  epoch: number;
-  /** Optimizer steps so far. */
-  step: number;
-  /** Mean over the epoch's steps of the loss at w (training mode, augmented, smoothed). */
-  trainLoss: number;
+/** What the weights at the end of an epoch are worth. */
+export interface Measurements {
   /** Plain cross entropy and share of right answers on the whole test set (inference mode). */
   testLoss: number;
   testAccuracy: number;
   /** Share of the wrongly labelled training images that the network gives their wrong label: memorised noise. */
   wrongLabelAccuracy?: number;
   sharpness?: SharpnessRecord;
+}
+
+/** The end of one epoch; with measurements where it was looked at (`evaluateEvery`). */
+export interface EpochRecord extends Partial<Measurements> {
+  type: "epoch";
+  epoch: number;
+  /** Optimizer steps so far. */
+  step: number;
+  /** Mean over the epoch's steps of the loss at w (training mode, augmented, smoothed). */
+  trainLoss: number;
   /** Seconds of training in this epoch, evaluation left out. */
   seconds: number;
   imagesPerSecond: number;
@@ -79,7 +83,7 @@ export interface EpochRecord {
 export type MetricsRecord = StepRecord | EpochRecord;
 
 /** `summary.json`: how a run ended. Accuracies are shares between 0 and 1. */
-export interface RunSummary {
+export interface RunSummary extends Measurements {
   name: string;
   /** The optimizer as a reader would name it, e.g. `bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)`. */
   optimizer: string;
@@ -88,11 +92,7 @@ export interface RunSummary {
   epochs: number;
   steps: number;
   parameters: number;
-  testAccuracy: number;
-  testLoss: number;
   trainLoss: number;
-  wrongLabelAccuracy?: number;
-  sharpness?: SharpnessRecord;
   gradientEvaluations: number;
   /** Seconds of training, evaluation left out. */
   seconds: number;

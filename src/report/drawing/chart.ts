@@ -3,6 +3,8 @@
 export interface Axis {
   /** With its unit, as a reader would write it. */
   name: string;
+  /** Without it, for where there is little room. */
+  brief?: string;
   logarithmic?: boolean;
   /** Values are shares, shown in percent. */
   percent?: boolean;

@@ -137,7 +137,7 @@ function boxSvg(
   const labels: string[] = [];
   for (const neighbour of [(front + 1) % 4, (front + 3) % 4]) {
     const alongX = corners[front][1] === corners[neighbour][1];
-    const [coordinates, name] = alongX ? [xs, x.name] : [ys, y.name];
+    const [coordinates, name] = alongX ? [xs, x.brief ?? x.name] : [ys, y.brief ?? y.name];
     const [from, to] = [Math.min(...coordinates), Math.max(...coordinates)];
     const toLeft = places[neighbour].x < places[front].x;
     for (const value of scaleTicks(from, to, false)) {

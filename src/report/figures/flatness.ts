@@ -62,11 +62,16 @@ function sharpnessCharts(record: FlatnessRecord): BarChart[] {
     alternative: `MaxS, MinS and BilS by one step: ${words(oneStep)}; by ${steps + 1} steps: ${words(multiStep)}.`,
     categories: quantities.map(([, name]) => name),
     y: { name: "difference of the loss (nats)" },
-    series: [
-      { name: "one step", style: 0, bars: bars(oneStep, intervals?.oneStep) },
-      { name: `best of ${steps + 1} steps`, style: 1, bars: bars(multiStep, intervals?.multiStep) },
-    ],
+    series: bySteps(steps, bars(oneStep, intervals?.oneStep), bars(multiStep, intervals?.multiStep)),
   }));
+}
+
+type Bars = BarChart["series"][number]["bars"];
+
+/** After one step and, if more were taken, the best of all. */
+function bySteps(steps: number, one: Bars, best: Bars): BarChart["series"] {
+  const first = { name: "one step", style: 0, bars: one };
+  return steps > 0 ? [first, { name: `best of ${steps + 1} steps`, style: 1, bars: best }] : [first];
 }
 
 const words = (values: SharpnessValues) =>
@@ -118,10 +123,7 @@ function layerSharpnessCharts(record: FlatnessRecord): BarChart[] {
       alternative: `MaxS of each layer: ${layerSharpness.map(({ layer, sharpness }) => `${layer} ${significant(sharpness[index]?.multiStep.maxSharpness)}`).join(", ")}.`,
       categories: layerSharpness.map(({ layer }) => layer),
       y: { name: "MaxS (nats)" },
-      series: [
-        { name: "one step", style: 0, bars: of("oneStep") },
-        { name: `best of ${steps + 1} steps`, style: 1, bars: of("multiStep") },
-      ],
+      series: bySteps(steps, of("oneStep"), of("multiStep")),
     };
   });
 }

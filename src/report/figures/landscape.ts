@@ -110,7 +110,7 @@ function planeCharts(record: LandscapeRecord): PlaneChart[] {
 }
 
 function coordinateAxis({ label, unit }: LandscapeAxis): Axis {
-  return { name: unit ? `${label} (1 = ${unit})` : label };
+  return { name: unit ? `${label} (1 = ${unit})` : label, brief: label };
 }
 
 function extent(values: readonly (number | null)[]): string {

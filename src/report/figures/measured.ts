@@ -1,15 +1,21 @@
 import type { MeasuredModel } from "../../flatness/index.ts";
+import { fixed } from "../numbers.ts";
 
-/** What was measured, on which data, in one or two sentences: stands at every chart. */
+/** What was measured, on which data: stands at every chart. */
 export function measuredNote({ name, description }: Pick<MeasuredModel, "name" | "description">): string {
-  const details = Object.entries(description).map(([key, value]) => `${spaced(key)} ${value}`);
-  return details.length > 0 ? `${name}; ${details.join(", ")}.` : `${name}.`;
+  return `${name} on ${measuredOn(description)}.`;
 }
 
-/** `batchSize` → `batch size`. */
-function spaced(key: string): string {
-  return key.replaceAll(
-    /([a-z])([A-Z])/g,
-    (_, before: string, after: string) => `${before} ${after.toLowerCase()}`,
-  );
+/** On which data and by which loss, to go on a sentence with. */
+export function measuredOn({
+  data,
+  set,
+  examples,
+  batchSize,
+  batchNorm,
+  labelSmoothing,
+}: MeasuredModel["description"]): string {
+  const smoothed = labelSmoothing ? ` with label smoothing ${labelSmoothing}` : "";
+  const norm = batchNorm === "batch" ? "each batch's statistics" : "running statistics";
+  return `the first ${fixed(Number(examples), 0)} ${set} images of ${data} in batches of ${batchSize}: cross entropy${smoothed}, BatchNorm (if any) by ${norm}`;
 }

@@ -19,7 +19,13 @@ import { writeMeasurementFigures } from "./write.ts";
 const root = mkdtempSync(join(tmpdir(), "lowland-measurements-"));
 after(() => rmSync(root, { recursive: true, force: true }));
 
-const description = { data: "fashion-mnist test", examples: 1000, batchSize: 250, batchNorm: "evaluation" };
+const description = {
+  data: "fashion-mnist",
+  set: "test",
+  examples: 1000,
+  batchSize: 250,
+  batchNorm: "evaluation",
+};
 const model = {
   name: "sam (ρ 0.1)",
   model: "runs/sam/model.onnx",
@@ -177,7 +183,7 @@ test("of flatness: bars with intervals, spectra and the density, each with what 
   );
   assert.ok(density.lines[0].band!.every(([, low]) => low > 0));
   for (const { note } of charts)
-    assert.match(note!, /sam \(ρ 0.1\); data fashion-mnist test, examples 1000, batch size 250/);
+    assert.match(note!, /^sam \(ρ 0.1\) on the first 1,000 test images of fashion-mnist in batches of 250: /);
 });
 
 test("of flatness: what was not measured, or is not finite, is left out", () => {
