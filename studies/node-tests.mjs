@@ -32,6 +32,23 @@ const { values, positionals: folders } = parseArgs({
   },
 });
 
+/** Tests whose numbers cannot be had, by name, and why: looked into one by one. */
+const judged = [
+  [/^training_dropout/, "random by specification: what is dropped is the generator's own choice"],
+  [
+    /^attention.*_bf16/,
+    "the test computes in bfloat16 all the way, here it is float32; they differ by a little more than 2⁻⁷",
+  ],
+  [
+    /^resize_downsample_scales_(linear|cubic)_align_corners/,
+    "the test divides by a length that is no whole number (0.6 · 4); ONNX's text has the length of the result there",
+  ],
+  [
+    /^maxunpool_export_with_output_shape/,
+    "the test counts places in the shape without `output_shape`; PyTorch and ONNX Runtime count in the one asked for",
+  ],
+];
+
 if (values.worker) {
   const { readNodeTest, runNodeTest } = await import("../dist/testing/node-tests.js");
   for await (const folder of createInterface({ input: process.stdin })) {
@@ -105,26 +122,16 @@ async function saveSample() {
   writeFileSync(join(root, "fixtures", "import", "node-tests.json"), `[\n${lines.join(",\n")}\n]\n`);
 }
 
-/** Why a test that does not match does not, in a few words. */
-function reasonOf({ outcome, message }) {
+/** Why a test that does not match does not, in a few words: an operator, a reason, or else a gap that is named. */
+function reasonOf({ folder, message }) {
   const unknown = message.match(/operator (\S+) has no rule/);
   if (unknown)
     return { operator: unknown[1].replace("ai.onnx.preview.training.", "").replace("ai.onnx.", "") };
-  if (/inputs are no tensors|sequence of tensors/.test(message))
-    return { reason: "sequences or optionals as inputs or outputs" };
-  if (/string/i.test(message)) return { reason: "texts" };
-  if (/ends the process/.test(message)) return { reason: "ONNX Runtime ends the process (4-bit integers)" };
-  if (/have to be known before/.test(message))
-    return { reason: "sizes that depend on the numbers that are fed" };
-  if (outcome !== "engine") return { reason: message };
-  if (
-    /not computed with|Unsupported data type|invalid model|Could not find an impl|neither one number/.test(
-      message,
-    )
-  )
-    return { reason: "types or forms that ONNX Runtime has no kernel for" };
-  if (/^output/.test(message)) return { reason: "ONNX Runtime's numbers are not the test's either" };
-  return { reason: "ONNX Runtime refuses it too" };
+  if (/string is not computed with|tensor\(string\)/.test(message))
+    return { reason: "texts; graphs here hold numbers" };
+  const name = basename(folder).replace(/^test_/, "");
+  const reason = /^output/.test(message) && judged.find(([pattern]) => pattern.test(name))?.[1];
+  return reason ? { reason } : { gap: message };
 }
 
 function page() {
@@ -134,22 +141,19 @@ function page() {
       .filter(({ outcome }) => outcome !== "match")
       .map((result) => ({ ...result, ...reasonOf(result) }));
     const unknown = failed.filter(({ operator }) => operator);
-    const others = failed.filter(({ operator }) => !operator);
-    const known = own.length - failed.length;
-    const own2 = others.filter(({ outcome }) => outcome !== "engine").length;
-    const computed = others.length - own2;
-    return `## ${versionOf(folder)}: ${known.toLocaleString("en")} of ${own.length.toLocaleString("en")} match
+    const explained = failed.filter(({ reason }) => reason);
+    const gaps = failed.filter(({ gap }) => gap);
+    const count = (number) => number.toLocaleString("en");
+    return `## ${versionOf(folder)}: ${count(own.length - failed.length)} of ${count(own.length)} match
 
 ${unknown.length} need an operator without a rule:
 ${wrapped(groups(unknown, "operator").map(([name, { length }]) => `\`${name}\` ${length}`))}
 
-The other ${others.length}: ${computed} that ONNX Runtime, given the model as it stands, does not pass either, and ${own2} more.
+Of the operators that are covered, ${count(own.length - unknown.length)} tests, ${explained.length} cannot match:
 
-| tests | why | which |
-| --- | --- | --- |
-${groups(others, "reason")
-  .map(([reason, list]) => `| ${list.length} | ${reason} | ${namesOf(list)} |`)
-  .join("\n")}
+${table(groups(explained, "reason"))}
+
+${gaps.length === 0 ? "Nothing else is missing." : `${gaps.length} more are gaps of this project:\n\n${table(groups(gaps, "gap"))}`}
 `;
   });
   return `# ONNX's published tests of operators
@@ -157,9 +161,21 @@ ${groups(others, "reason")
 \`node studies/node-tests.mjs FOLDER …\` runs them and writes this page; where the folders come from is said at its head.
 Each model is imported, compiled and run, and its outputs compared by the tolerances of ONNX's own runner (two steps of
 half precision, which is computed in float32 here). As shapes are known before a run here, inputs that sizes depend on
-are made part of the model where it does not import without.
+are made part of the model where it does not import without. Sequences are fed and read tensor by tensor. Floats of 8
+and 4 bits are fed as the float32 they stand for and integers of 4 and 2 bits as 8, since the package for Node takes
+neither, and the results are compared in those types.
+
+"Alone" counts those that ONNX Runtime passes on the model as it stands.
 
 ${sections.join("\n")}`;
+}
+
+function table(rows) {
+  const lines = rows.map(([reason, list]) => {
+    const alone = list.filter(({ outcome }) => outcome !== "engine").length;
+    return `| ${list.length} | ${alone} | ${reason} | ${namesOf(list)} |`;
+  });
+  return ["| tests | alone | why | which |", "| --- | --- | --- | --- |", ...lines].join("\n");
 }
 
 function groups(list, key) {

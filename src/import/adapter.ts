@@ -1,6 +1,8 @@
 import { UserError } from "../common/errors.ts";
 import { constantNumbers, int64Vector } from "../graph/constants.ts";
 import type { Attributes, Graph, Value } from "../graph/graph.ts";
+import type { DataType } from "../onnx/tensor.ts";
+import { wideType } from "../onnx/types.ts";
 import { apply } from "../ops/operator.ts";
 
 /** How a graph made for inference is to be trained. */
@@ -32,6 +34,8 @@ export class ImportedNode {
   /** Version of ONNX's operator set that the file uses. */
   readonly opset: number;
   readonly inputs: readonly (Value | undefined)[];
+  /** The types that the file states for the inputs, where it does: those here may be wider. */
+  readonly statedTypes: readonly (DataType | undefined)[];
   readonly attributes: Attributes;
   /** How many of the outputs are read, or stand before one that is. */
   readonly outputCount: number;
@@ -40,11 +44,14 @@ export class ImportedNode {
   /** Undefined in inference. */
   readonly training: TrainingParts | undefined;
 
-  constructor(node: Omit<ImportedNode, "input" | "numbers" | "sizes" | "build" | "with" | "error">) {
+  constructor(
+    node: Omit<ImportedNode, "input" | "statedType" | "numbers" | "sizes" | "build" | "with" | "error">,
+  ) {
     this.graph = node.graph;
     this.operator = node.operator;
     this.opset = node.opset;
     this.inputs = node.inputs;
+    this.statedTypes = node.statedTypes;
     this.attributes = node.attributes;
     this.outputCount = node.outputCount;
     this.name = node.name;
@@ -56,6 +63,13 @@ export class ImportedNode {
     const value = this.inputs[index];
     if (!value) throw this.error(`input ${index} is missing`);
     return value;
+  }
+
+  /** The type of an input that has to be there, as the file has it. */
+  statedType(index: number): DataType {
+    const { type } = this.input(index);
+    const stated = this.statedTypes[index];
+    return stated !== undefined && wideType(stated) === type ? stated : type;
   }
 
   /** The numbers of an input that has to be known while the graph is built; undefined when it is left out. */

@@ -1,15 +1,18 @@
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
+import { isSmallFloat } from "../onnx/small-floats.ts";
 import type { DataType } from "../onnx/tensor.ts";
-import { dataTypeName, dataTypes } from "../onnx/types.ts";
+import { dataTypeName, dataTypeNumber, wideType } from "../onnx/types.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { less, where } from "../ops/comparison.ts";
 import { cast, sign } from "../ops/elementwise.ts";
 import { reshape, transpose } from "../ops/movement.ts";
 import { floatAttribute, int, intAttribute, normalizeAxes, stringAttribute } from "../ops/operator.ts";
 import { slice } from "../ops/slicing.ts";
+import { type CastOptions, roundToType, wrapToType } from "../ops/small-floats.ts";
 import { layerNormStatistics } from "../ops/statistics-normalization.ts";
 import type { Adapter, ImportedNode } from "./adapter.ts";
+import { fold } from "./fold.ts";
 
 /** Before opset 13 the axes from `axis` on were taken together; its default was 1 instead of −1. */
 const softmax: Adapter = (node) => {
@@ -30,8 +33,11 @@ const clipBetween: Adapter = (node) => {
 
 /** Before opset 18 the number of equal parts is that of the outputs. */
 const splitParts: Adapter = (node) => {
-  if (node.inputs[1] || node.attributes.num_outputs) return node.build();
-  return node.build([node.input(0)], { ...node.attributes, num_outputs: int(node.outputCount) });
+  const isComplete = node.inputs[1] || node.attributes.num_outputs;
+  const attributes = isComplete
+    ? node.attributes
+    : { ...node.attributes, num_outputs: int(node.outputCount) };
+  return fold(node.operator, node.inputs, attributes) ?? node.build(node.inputs, attributes);
 };
 
 /** Before opset 11 the nearest element was the one before where an axis grows, and the one behind where it shrinks. */
@@ -49,13 +55,27 @@ const resize: Adapter = (node) => {
   return scales.some((scale) => scale > 1) ? [step(shrunk, (scale) => scale > 1, "floor")] : [shrunk];
 };
 
-/** The type a Cast asks for, if it is one that graphs here compute in. */
-function computedType(node: ImportedNode): DataType {
-  const type = dataTypeName(intAttribute(node.attributes, "to", 0), "Cast");
-  const { bits } = dataTypes[type];
-  if (bits >= 8 && !type.startsWith("float8") && !type.startsWith("complex")) return type;
-  throw node.error(`${type} is not computed with here`);
+/** A tensor in a type of a file: rounded to its numbers where it is computed in a wider one. */
+function castTo(node: ImportedNode, type: DataType): Value {
+  const x = node.input(0);
+  if (type === "string" || type.startsWith("complex")) throw node.error(`${type} is not computed with here`);
+  if (type === "float16" || type === "bfloat16" || wideType(type) === type) {
+    const to = int(dataTypeNumber(wideType(type)));
+    return fold("Cast", [x], { to })?.[0] ?? cast(x, wideType(type));
+  }
+  if (!isSmallFloat(type)) return wrapToType(x, type);
+  const saturate = intAttribute(node.attributes, "saturate", 1) === 1;
+  const roundMode = stringAttribute(node.attributes, "round_mode", "up") as CastOptions["roundMode"];
+  return roundToType(cast(x, wideType(type)), type, { saturate, roundMode });
 }
+
+/** Bits are those of the file, so what is computed in another type has others. */
+const bitCast: Adapter = (node) => {
+  const types = [node.statedType(0), dataTypeName(intAttribute(node.attributes, "to", 0), "BitCast")];
+  const wider = types.find((type) => wideType(type) !== type);
+  if (wider) throw node.error(`${wider} is computed in ${wideType(wider)} here, which has other bits`);
+  return node.build();
+};
 
 /** Whole numbers by ONNX's kernel; without fmod the result has the divisor's sign, for fractions too since opset 28. */
 const remainder: Adapter = (node) => {
@@ -114,11 +134,12 @@ export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
   Resize: resize,
   Mod: remainder,
   Einsum: einsumOfDiagonals,
-  Cast: (node) => [cast(node.input(0), computedType(node))],
+  Cast: (node) => [castTo(node, dataTypeName(intAttribute(node.attributes, "to", 0), "Cast"))],
+  BitCast: bitCast,
   Pow: (node) => node.build([node.input(0), cast(node.input(1), node.input(0).type)]),
   Softmax: softmax,
   LogSoftmax: softmax,
   LayerNormalization: layerNormalization,
   Identity: (node) => [node.input(0)],
-  CastLike: (node) => [cast(node.input(0), node.input(1).type)],
+  CastLike: (node) => [castTo(node, node.statedType(1))],
 };

@@ -1,28 +1,30 @@
 import { UserError } from "../common/errors.ts";
-import { constantNumbers } from "../graph/constants.ts";
-import type { Graph, Value } from "../graph/graph.ts";
-import { type AttributeValue, readAttributes } from "../onnx/attributes.ts";
+import type { Graph } from "../graph/graph.ts";
+import { readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, NodeProto } from "../onnx/onnx_pb.ts";
-import { readTensor } from "../onnx/tensor.ts";
+import { type DataType, readTensor } from "../onnx/tensor.ts";
 import { differentiabilityOf, opsetOf } from "../ops/operator.ts";
 import "../ops/index.ts";
 import { ImportedNode, type TrainingParts } from "./adapter.ts";
 import { adapters } from "./adapters.ts";
 import { fold } from "./fold.ts";
-import { widened, widenedAttributes } from "./half-precision.ts";
 import { knownValue } from "./known-values.ts";
+import { statedTypes, widened, widenedAttributes } from "./narrow-types.ts";
 import { modernized } from "./older-forms.ts";
 import { neededNodes, nodeLabel, nodesInOrder } from "./order.ts";
 import { pathThrough } from "./path.ts";
-import { buildSequence, type Entry, isSequence } from "./sequences.ts";
+import { buildSequence, type Entry, isSequence, isTensor } from "./sequences.ts";
+import { buildSubgraph, isSubgraphOperator } from "./subgraphs.ts";
 import { operatorSupport } from "./support.ts";
 
 /** What the nodes of a file are built into. */
 export interface Building {
   graph: Graph;
   opset: number;
-  /** What is there by name: tensors, and sequences of them. Each node's outputs are added. */
+  /** What is there by name: tensors, sequences of them, and optionals without either. Each node's outputs are added. */
   values: Map<string, Entry>;
+  /** Of the tensors by name, as the file states them. */
+  types: ReadonlyMap<string, DataType>;
   training: TrainingParts | undefined;
   proto: GraphProto;
   /** The inputs of the graph that are weights. */
@@ -44,15 +46,15 @@ export function buildNodes(
       naming(node, () => buildNode(node, building)),
     );
     for (const [index, name] of node.output.entries())
-      if (name && built[index]) building.values.set(name, built[index]);
+      if (name && built[index] !== undefined) building.values.set(name, built[index]);
   }
 }
 
 function buildNode(node: NodeProto, building: Building): readonly Entry[] {
-  const { graph, opset, values, training } = building;
+  const { graph, opset, values, types, training } = building;
   const entries = node.input.map((name) => {
     const entry = values.get(name);
-    if (name !== "" && !entry) {
+    if (name !== "" && entry === undefined) {
       throw new UserError(
         `reads "${name}", an output that is not made here; only the first outputs of its node are`,
       );
@@ -66,7 +68,8 @@ function buildNode(node: NodeProto, building: Building): readonly Entry[] {
     graph,
     operator,
     opset,
-    inputs: entries.map((entry) => (isSequence(entry) ? undefined : entry)),
+    inputs: entries.map((entry) => (isTensor(entry) ? entry : undefined)),
+    statedTypes: node.input.map((name) => types.get(name)),
     attributes,
     outputCount: node.output.findLastIndex((name) => name !== "") + 1,
     name: node.output[0],
@@ -75,11 +78,12 @@ function buildNode(node: NodeProto, building: Building): readonly Entry[] {
   const { inputs } = imported;
   if (domain === "") {
     const entry = buildSequence(imported, entries);
-    if (entry) return [entry];
+    if (entry !== undefined) return [entry];
+    if (isSubgraphOperator(operator))
+      return buildSubgraph(imported, entries, (body, given) => buildBody(body, given, building));
     const sequence = entries.findIndex(isSequence);
     if (sequence >= 0)
       throw new UserError(`its input ${sequence} is a sequence of tensors, which is not read here`);
-    if (operator === "If") return buildBranch(inputs[0], attributes, building);
     const known = knownValue(graph, operator, inputs, attributes) ?? fold(operator, inputs, attributes);
     if (known) return known;
   }
@@ -92,24 +96,19 @@ function buildNode(node: NodeProto, building: Building): readonly Entry[] {
   return adapter ? adapter(newest) : newest.build();
 }
 
-/** The branch of an If that is taken, in its place. */
-function buildBranch(
-  condition: Value | undefined,
-  attributes: Readonly<Record<string, AttributeValue>>,
-  building: Building,
-): readonly Entry[] {
-  const known = constantNumbers(condition);
-  if (!known) throw new UserError("its condition is computed while running; it has to be known before");
-  const branch = attributes[known[0] !== 0 ? "then_branch" : "else_branch"];
-  if (!(branch && "graph" in branch)) throw new UserError("it has no graph for this case");
-  const { graph: proto } = branch;
+/** A graph that a node holds, in its place, with what its inputs are. */
+function buildBody(proto: GraphProto, given: readonly Entry[], building: Building): readonly Entry[] {
   const values = new Map(building.values);
   for (const tensor of proto.initializer)
     values.set(tensor.name, building.graph.constant(widened(readTensor(tensor))));
-  buildNodes(proto, { ...building, values });
+  for (const [index, { name }] of proto.input.entries()) values.set(name, given[index]);
+  // What is made inside under a name from around it is another value.
+  for (const name of proto.node.flatMap(({ output }) => output)) values.delete(name);
+  const types = new Map([...building.types, ...statedTypes(proto)]);
+  buildNodes(proto, { ...building, values, types });
   return proto.output.map(({ name }) => {
     const value = values.get(name);
-    if (!value) throw new UserError(`its output "${name}" is not made here`);
+    if (value === undefined) throw new UserError(`its output "${name}" is not made here`);
     return value;
   });
 }

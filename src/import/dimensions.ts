@@ -1,8 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import type { TensorType } from "../graph/graph.ts";
 import type { ValueInfoProto } from "../onnx/onnx_pb.ts";
-import { dataTypeName } from "../onnx/types.ts";
-import { wideType } from "./half-precision.ts";
+import { dataTypeName, wideType } from "../onnx/types.ts";
 
 export interface DimensionOptions {
   /** Sizes of symbolic dimensions by name, e.g. `{ sequence: 128 }`. */

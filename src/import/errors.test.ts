@@ -7,7 +7,6 @@ import { UserError } from "../common/errors.ts";
 import { tensorData } from "../graph/constants.ts";
 import { writeModel } from "../onnx/model.ts";
 import { StringStringEntryProtoSchema } from "../onnx/onnx_pb.ts";
-import { int } from "../ops/operator.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { type ModelText, onnxModel } from "../testing/onnx-models.ts";
 import { fromOnnx } from "./from-onnx.ts";
@@ -53,15 +52,6 @@ const mistakes: Record<string, [model: ModelText, sentence: RegExp]> = {
   "an output that is not built": [
     { inputs: { x: [2] }, nodes: [["Relu", ["x"], ["y", "more"]]], outputs: ["more"] },
     /^output "more" is a further output of node "y" \(Relu\), which is not made here$/,
-  ],
-  "attention to a window, which is newer": [
-    {
-      opset: 25,
-      inputs: { q: [1, 2, 3, 4] },
-      nodes: [["Attention", ["q", "q", "q"], ["y"], { left_window_size: int(1) }]],
-      outputs: ["y"],
-    },
-    /^node "y" \(Attention\): Attention "y": left_window_size, which opset 25 brought, is not known here$/,
   ],
   "an open batch": [
     { inputs: { x: ["N", 2] }, nodes: [["Relu", ["x"], ["y"]]], outputs: ["y"] },

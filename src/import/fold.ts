@@ -105,6 +105,7 @@ const evaluators: Readonly<Record<string, Evaluator>> = {
   Neg: elementwise((x) => -x),
   Abs: elementwise(Math.abs),
   Sqrt: elementwise(Math.sqrt),
+  Relu: elementwise((x) => Math.max(x, 0)),
   Floor: elementwise(Math.floor),
   Ceil: elementwise(Math.ceil),
   Reciprocal: elementwise((x) => 1 / x),
@@ -167,6 +168,18 @@ const evaluators: Readonly<Record<string, Evaluator>> = {
         return { type: x.type, shape, data: pick(part, axis, positions) };
       }, x),
     ];
+  },
+  Split: ([x, sizes], attributes) => {
+    const axis = plain(intAttribute(attributes, "axis", 0), x.shape.length);
+    const count = intAttribute(attributes, "num_outputs", 1);
+    const part = Math.ceil(x.shape[axis] / count);
+    const equal = Array.from({ length: count }, (_, index) => Math.min(part, x.shape[axis] - index * part));
+    let start = 0;
+    return (sizes?.data ?? equal).map((size): Small => {
+      const positions = slicePositions(x.shape[axis], start, start + size, 1);
+      start += size;
+      return { type: x.type, shape: x.shape.with(axis, size), data: pick(x, axis, positions) };
+    });
   },
   Squeeze: ([x, axesInput], attributes) => {
     const given = axesInput?.data ?? intsAttribute(attributes, "axes", []);

@@ -1,14 +1,15 @@
 import { UserError } from "../common/errors.ts";
-import { Graph, type Value } from "../graph/graph.ts";
+import { Graph, type TensorType, type Value } from "../graph/graph.ts";
 import type { GraphProto, ModelProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { TrainingMode, TrainingParts } from "./adapter.ts";
 import { buildNodes } from "./build-nodes.ts";
 import { type DimensionOptions, inputType } from "./dimensions.ts";
 import { withoutFunctions } from "./functions.ts";
+import { statedTypes } from "./narrow-types.ts";
 import { nodeLabel } from "./order.ts";
 import { guessRoles, type TensorRole } from "./roles.ts";
-import { type Entry, isSequence } from "./sequences.ts";
+import { absent, type Entry, isSequence, isTensor } from "./sequences.ts";
 import { isStoredWeight, readWeights } from "./weights.ts";
 
 export interface FromOnnxOptions extends DimensionOptions {
@@ -16,13 +17,18 @@ export interface FromOnnxOptions extends DimensionOptions {
   weights?: ReadonlyMap<string, TensorData>;
   /** Which of them become inputs. Default: the floating-point ones, but for those that no layer has as a weight. */
   isInput?: (name: string) => boolean;
+  /**
+   * What inputs hold that are no tensors: a sequence its tensors, an optional one of these or null. A sequence becomes one
+   * input for each tensor, `name.0` and so on.
+   */
+  entries?: ReadonlyMap<string, TensorType | readonly TensorType[] | null>;
   /** Build the graph for training. Default: as it is, for inference. */
   training?: TrainingMode;
 }
 
 /** A file as a graph. */
 export interface ImportedGraph {
-  /** With the file's outputs. */
+  /** With the file's outputs; of a sequence each tensor is one, `name.0` and so on. */
   graph: Graph;
   /** The file's inputs, weights not among them. */
   inputs: ReadonlyMap<string, Value>;
@@ -61,11 +67,17 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
   };
   const infos = proto.input.filter(({ name }) => !weights.has(name));
   const inputs = new Map<string, Value>();
+  const values = new Map<string, Entry>();
   for (const info of infos) {
+    const held = options.entries?.get(info.name);
+    if (held !== undefined) {
+      values.set(info.name, inputEntry(graph, info.name, held));
+      continue;
+    }
     const { type, shape } = inputType(info, options);
     inputs.set(info.name, graph.input(info.name, type, shape));
+    values.set(info.name, inputs.get(info.name)!);
   }
-  const values = new Map<string, Entry>(inputs);
   const initializers = new Map<string, TensorData>();
   for (const [name, tensor] of weights) {
     if (isInput(name)) initializers.set(name, tensor);
@@ -73,19 +85,36 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
   }
   const nodes = proto.node.filter((node) => !(isStoredWeight(node) && weights.has(node.output[0])));
   const trained = new Set(initializers.keys());
-  buildNodes({ node: nodes, output: proto.output }, { graph, opset, values, training, proto, trained });
+  const types = statedTypes(proto);
+  buildNodes(
+    { node: nodes, output: proto.output },
+    { graph, opset, values, types, training, proto, trained },
+  );
   if (proto.output.length === 0) throw new UserError("the model states no outputs");
   const outputs = new Map<string, Value>();
   for (const { name } of proto.output) {
     const value = values.get(name);
-    if (!value) throw missingOutput(name, proto);
-    if (isSequence(value))
-      throw new UserError(`output "${name}" is a sequence of tensors, which is not written here`);
-    outputs.set(name, value);
-    graph.output(name, value);
+    if (value === undefined) throw missingOutput(name, proto);
+    for (const [part, tensor] of tensorsOf(name, value)) {
+      outputs.set(part, tensor);
+      graph.output(part, tensor);
+    }
   }
   const { bufferUpdates = new Map(), randomInputs = [] } = training ?? {};
   return { graph, inputs, outputs, initializers, bufferUpdates, randomInputs };
+}
+
+/** An input of the graph, or several, for an input of the file that is no tensor. */
+function inputEntry(graph: Graph, name: string, held: TensorType | readonly TensorType[] | null): Entry {
+  if (held === null) return absent;
+  if ("type" in held) return graph.input(name, held.type, held.shape);
+  return held.map(({ type, shape }, index) => graph.input(`${name}.${index}`, type, shape));
+}
+
+/** The tensors of an output by name: of a sequence `name.0` and so on. */
+function tensorsOf(name: string, entry: Entry): [name: string, tensor: Value][] {
+  if (isSequence(entry)) return entry.map((tensor, index) => [`${name}.${index}`, tensor]);
+  return isTensor(entry) ? [[name, entry]] : [];
 }
 
 function trainsByDefault(roles: ReadonlyMap<string, TensorRole>): (name: string) => boolean {

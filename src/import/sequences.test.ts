@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { tensorData } from "../graph/constants.ts";
+import { constantNumbers, tensorData } from "../graph/constants.ts";
 import { int } from "../ops/operator.ts";
 import { numbers } from "../testing/networks.ts";
 import { bothWays, type NodeText, onnxModel } from "../testing/onnx-models.ts";
@@ -59,7 +59,13 @@ test("what cannot be known of a sequence is refused", () => {
       sentence,
     );
   refuse([split, ["Relu", ["s"], ["y"]]], /\(Relu\): its input 0 is a sequence of tensors/);
-  refuse([split, ["Identity", ["s"], ["y"]]], /output "y" is a sequence of tensors/);
+  refuse(
+    [
+      ["Optional", [], ["o"]],
+      ["OptionalGetElement", ["o"], ["y"]],
+    ],
+    /the optional holds nothing/,
+  );
   refuse([["SequenceAt", ["x", "one"], ["y"]]], /its first input is no sequence/);
   refuse(
     [
@@ -68,4 +74,36 @@ test("what cannot be known of a sequence is refused", () => {
     ],
     /its position is 2, and the sequence has no such entry/,
   );
+});
+
+test("an output that is a sequence becomes one of each tensor", () => {
+  const { outputs } = fromOnnx(onnxModel({ inputs: { x: [2, 5] }, weights, nodes: [split], outputs: ["s"] }));
+  assert.deepEqual(
+    [...outputs].map(([name, { shape }]) => [name, shape]),
+    [
+      ["s.0", [2, 2]],
+      ["s.1", [2, 2]],
+      ["s.2", [2, 1]],
+    ],
+  );
+});
+
+test("inputs that are sequences or optionals are what is said of them", () => {
+  const model = onnxModel({
+    inputs: { s: [1], o: [1] },
+    nodes: [
+      ["ConcatFromSequence", ["s"], ["y"], { axis: int(0) }],
+      ["OptionalHasElement", ["o"], ["held"]],
+    ],
+    outputs: ["y", "held"],
+  });
+  const part = { type: "float32", shape: [2] } as const;
+  const entries = new Map([
+    ["s", [part, part]],
+    ["o", null],
+  ]);
+  const { graph, outputs } = fromOnnx(model, { entries });
+  assert.deepEqual([...graph.inputs.keys()], ["s.0", "s.1"]);
+  assert.deepEqual(outputs.get("y")!.shape, [4]);
+  assert.deepEqual(constantNumbers(outputs.get("held")), [0]);
 });

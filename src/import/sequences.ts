@@ -8,11 +8,20 @@ import type { ImportedNode } from "./adapter.ts";
 // Sequences of tensors, into which some exporters split: a list while the graph is built, so that the graph holds
 // tensors alone. How long they are and which entry is read has to be known before.
 
-/** What an operator on sequences gives: a tensor, or a sequence. */
-export type Entry = Value | readonly Value[];
+// An optional is what it holds, which is known then too.
+
+/** An optional that holds nothing. */
+export const absent: unique symbol = Symbol("absent");
+
+/** What an operator on sequences and optionals gives: a tensor, a sequence, or nothing. */
+export type Entry = Value | readonly Value[] | typeof absent;
 
 export function isSequence(entry: Entry | undefined): entry is readonly Value[] {
   return Array.isArray(entry);
+}
+
+export function isTensor(entry: Entry | undefined): entry is Value {
+  return entry !== undefined && entry !== absent && !isSequence(entry);
 }
 
 type SequenceOperator = (node: ImportedNode, entries: readonly (Entry | undefined)[]) => Entry;
@@ -34,6 +43,13 @@ const operators: Readonly<Record<string, SequenceOperator>> = {
     const list = listOf(node, sequence);
     return list.toSpliced(node.inputs[1] ? place(node, list.length - 1) : list.length - 1, 1);
   },
+  Optional: (_, [entry]) => entry ?? absent,
+  OptionalHasElement: (node, [entry]) =>
+    node.graph.scalar(entry === undefined || entry === absent ? 0 : 1, "bool"),
+  OptionalGetElement: (node, [entry]) => {
+    if (entry === undefined || entry === absent) throw node.error("the optional holds nothing");
+    return entry;
+  },
   SplitToSequence: splitToSequence,
   ConcatFromSequence: (node, [sequence]) => {
     const list = listOf(node, sequence);
@@ -52,12 +68,12 @@ export function isSequenceOperator(operator: string): boolean {
   return Object.hasOwn(operators, operator);
 }
 
-/** What an operator gives that makes, reads or changes a sequence; undefined for all others. */
+/** What an operator gives that makes, reads or changes a sequence or an optional; undefined for all others. */
 export function buildSequence(
   node: ImportedNode,
   entries: readonly (Entry | undefined)[],
 ): Entry | undefined {
-  if (node.operator === "Identity" && isSequence(entries[0])) return entries[0];
+  if (node.operator === "Identity" && !isTensor(entries[0])) return entries[0];
   return isSequenceOperator(node.operator) ? operators[node.operator](node, entries) : undefined;
 }
 

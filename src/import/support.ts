@@ -2,6 +2,7 @@ import { differentiabilityOf } from "../ops/operator.ts";
 import "../ops/index.ts";
 import { adapters } from "./adapters.ts";
 import { isSequenceOperator } from "./sequences.ts";
+import { isSubgraphOperator } from "./subgraphs.ts";
 
 /**
  * How far an operator of a file can be trained through.
@@ -14,7 +15,7 @@ import { isSequenceOperator } from "./sequences.ts";
 export type OperatorSupport = "yes" | "zero" | "constant" | "forward" | "none";
 
 /** Operators that are computed while the graph is built. */
-const constants = new Set(["Constant", "ConstantOfShape", "Shape", "Size", "If"]);
+const constants = new Set(["Constant", "ConstantOfShape", "Shape", "Size"]);
 
 /** Operators of older opsets that become others. */
 const replaced = new Set(["Upsample", "Scatter"]);
@@ -22,7 +23,7 @@ const replaced = new Set(["Upsample", "Scatter"]);
 export function operatorSupport(operator: string, domain = ""): OperatorSupport {
   if (domain !== "" && domain !== "ai.onnx") return "none";
   if (constants.has(operator)) return "constant";
-  if (isSequenceOperator(operator)) return "yes";
+  if (isSequenceOperator(operator) || isSubgraphOperator(operator)) return "yes";
   const known = differentiabilityOf(operator);
   if (known) return known === "none" ? "forward" : known;
   return Object.hasOwn(adapters, operator) || replaced.has(operator) ? "yes" : "none";

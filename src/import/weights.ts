@@ -10,7 +10,7 @@ import {
 } from "../onnx/onnx_pb.ts";
 import { readTensor, type TensorData, writeTensor } from "../onnx/tensor.ts";
 import { dataTypeName } from "../onnx/types.ts";
-import { narrowed, widened } from "./half-precision.ts";
+import { narrowed, widened } from "./narrow-types.ts";
 
 /**
  * The tensors that a file stores, by name: its initializers, and the floating-point tensors of its Constant nodes under

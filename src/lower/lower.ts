@@ -1,10 +1,16 @@
 import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
-import { plainFakeQuantize } from "../ops/quantization.ts";
+import type { DataType } from "../onnx/tensor.ts";
+import { plainDepthToSpace, plainSpaceToDepth } from "../ops/layout.ts";
+import { stringAttribute } from "../ops/operator.ts";
+import { plainDequantize, plainFakeQuantize, plainQuantize } from "../ops/quantization.ts";
+import { plainResize } from "../ops/resize.ts";
+import { plainRoundToType } from "../ops/small-floats.ts";
 import { type Target, targetDomains } from "./blocked.ts";
 import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
+import { integerRules } from "./integers.ts";
 import { lowerPad } from "./movement.ts";
 import { lowerBatchNormTraining } from "./normalization.ts";
 import { lowerScatterElements } from "./pooling.ts";
@@ -18,12 +24,27 @@ export type LoweringRule = (
   target: Target,
 ) => readonly Value[] | undefined;
 
-/** For operators that ONNX does not have. */
-const trainingRules: Record<string, LoweringRule> = {
+/** What ONNX Runtime moves blocks of. */
+const blockTypes: ReadonlySet<DataType> = new Set(["float32", "float64", "uint8", "int8"]);
+
+/** For operators, and forms of operators, that ONNX or ONNX Runtime does not have. */
+const necessaryRules: Record<string, LoweringRule> = {
   BatchNormTraining: lowerBatchNormTraining,
   ConvInputGradient: lowerConvInputGradient,
   ConvWeightGradient: lowerConvWeightGradient,
+  DepthToSpace: ([x], { attributes }) =>
+    blockTypes.has(x.type) ? undefined : [plainDepthToSpace(x, attributes)],
+  DequantizeLinear: (inputs, { attributes }) => orNone(plainDequantize(inputs, attributes)),
   FakeQuantize: (inputs, { attributes }) => [plainFakeQuantize(inputs, attributes)],
+  QuantizeLinear: (inputs, { attributes }) => orNone(plainQuantize(inputs, attributes)),
+  // A mode that opset 19 took away.
+  Resize: (inputs, { attributes }) =>
+    stringAttribute(attributes, "coordinate_transformation_mode", "") === "tf_half_pixel_for_nn"
+      ? [plainResize(inputs, attributes)]
+      : undefined,
+  RoundToType: ([x], { attributes }) => [plainRoundToType(x, attributes)],
+  SpaceToDepth: ([x], { attributes }) =>
+    blockTypes.has(x.type) && !attributes.mode ? undefined : [plainSpaceToDepth(x, attributes)],
 };
 
 /** The same numbers in forms that ONNX Runtime computes faster. */
@@ -38,6 +59,10 @@ const fasterRules: Record<string, LoweringRule> = {
   Sign: lowerSign,
   Sub: lowerArithmetic,
 };
+
+function orNone(value: Value | undefined): readonly Value[] | undefined {
+  return value && [value];
+}
 
 export interface LowerOptions {
   /** Leave operators that ONNX has as they are: the batch size stays out of the graph. Default false. */
@@ -54,7 +79,7 @@ export interface LowerOptions {
 export function lower(graph: Graph, { plain = false, target = {} }: LowerOptions = {}): Graph {
   const result = new Graph();
   const outputs = [...graph.outputs];
-  const rules = plain ? trainingRules : { ...trainingRules, ...fasterRules };
+  const rules = plain ? necessaryRules : { ...necessaryRules, ...fasterRules };
   const lowered = copyInto(
     result,
     outputs.map(([, value]) => value),
@@ -63,7 +88,11 @@ export function lower(graph: Graph, { plain = false, target = {} }: LowerOptions
       if (Object.hasOwn(targetDomains, node.domain)) return undefined;
       const inFloat64 = [node.outputs[0], node.inputs[0]].some((value) => value?.type === "float64");
       const table = inFloat64 && Object.hasOwn(float64Rules, node.operator) ? float64Rules : rules;
-      return table[node.operator]?.(inputs as readonly Value[], node, plain ? {} : target);
+      for (const rule of [integerRules[node.operator], table[node.operator]]) {
+        const built = rule?.(inputs as readonly Value[], node, plain ? {} : target);
+        if (built) return built;
+      }
+      return undefined;
     },
   );
   for (const [index, [name]] of outputs.entries()) result.output(name, lowered[index]);

@@ -41,6 +41,13 @@ export function isFloat(type: DataType): boolean {
   return type === "float32" || type === "float64" || type === "float16" || type === "bfloat16";
 }
 
+/** The type that a type of a file is computed in: float32 for smaller floats, 8 bits for smaller integers. */
+export function wideType(type: DataType): DataType {
+  if (type === "float16" || type === "bfloat16" || /^float[48]/.test(type)) return "float32";
+  if (type === "uint4" || type === "uint2") return "uint8";
+  return type === "int4" || type === "int2" ? "int8" : type;
+}
+
 /**
  * Of every data type: its number in a file, its bits as stored, the array it becomes here (none: strings), the typed
  * list of TensorProto that may hold it instead of raw_data, and how many numbers make an element where that is not 1.

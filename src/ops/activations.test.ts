@@ -48,6 +48,13 @@ testGradients({
   HardSwish: unary(raw("HardSwish"), { draw: (random) => 3 * random.normal() }),
   Gelu: unary(raw("Gelu")),
   "Gelu (tanh)": unary(activations.geluTanh),
+  SwiGLU: (random) => {
+    const shape = shapeOf(random);
+    return {
+      shapes: [shape, shape],
+      build: (both) => apply("SwiGLU", both, { alpha: float(0.5 + random.uniform()) })[0],
+    };
+  },
   Swish: unary(raw("Swish", { alpha: float(1.5) })),
   Mish: unary(activations.mish),
   Softsign: unary(activations.softsign, { draw: awayFromZero }),

@@ -1,10 +1,11 @@
-import { describe, type TensorType, type Value } from "../graph/graph.ts";
+import { describe, sameShape, type TensorType, type Value } from "../graph/graph.ts";
 import { add, div, mul, reciprocal, square, sub, sumToShape } from "./arithmetic.ts";
 import { and, greater, greaterOrEqual, less, lessOrEqual, where } from "./comparison.ts";
 import { abs, cast, defineElementwise, erf, exp, sigmoid, softplus, tanh } from "./elementwise.ts";
 import {
   apply,
   broadcastShape,
+  composeOperator,
   defineOperator,
   float,
   floatAttribute,
@@ -97,6 +98,17 @@ defineOperator("PRelu", {
     wanted[0] ? mul(gradient, where(greater(x, 0), one(x), slope)) : undefined,
     wanted[1] ? sumToShape(where(greater(x, 0), 0, mul(gradient, x)), slope.shape) : undefined,
   ],
+});
+
+composeOperator("SwiGLU", {
+  since: 28,
+  build: ([gate, x], attributes) => {
+    if (!sameShape(gate!.shape, x!.shape)) {
+      throw operatorError("SwiGLU", x!, `${describe(gate!)} and ${describe(x!)} differ in shape`);
+    }
+    const alpha = floatAttribute(attributes, "alpha", 1);
+    return [mul(mul(gate!, sigmoid(mul(gate!, alpha))), x!)];
+  },
 });
 
 /** Φ(x) + x·φ(x), with the normal distribution function and its density. */

@@ -27,7 +27,7 @@ import { softmax } from "./softmax.ts";
 // positions (Su et al. 2021), and the cache of keys and values.
 
 composeOperator("Attention", {
-  since: 24,
+  since: 25,
   build: ([query, key, values, mask, pastKey, pastValue, lengths], attributes) => {
     const q = inHeads(query!, intAttribute(attributes, "q_num_heads", 0));
     const [newKey, newValue] = [key!, values!].map((value) =>
@@ -49,6 +49,8 @@ export interface AttentionOptions {
   mask?: Value;
   /** Each query sees the keys up to its own place. Default false. */
   causal?: boolean;
+  /** How far before and after its own place each query sees keys. Default: without limit. */
+  window?: readonly [before: number, after: number];
   /** Of the scores; default 1/√width. */
   scale?: number;
 }
@@ -61,10 +63,11 @@ export function attention(
   q: Value,
   k: Value,
   v: Value,
-  { mask, causal = false, scale }: AttentionOptions = {},
+  { mask, causal = false, window, scale }: AttentionOptions = {},
 ): Value {
   return apply("Attention", [q, k, v, mask], {
     is_causal: int(causal ? 1 : 0),
+    ...(window ? { left_window_size: int(window[0]), right_window_size: int(window[1]) } : {}),
     ...(scale === undefined ? {} : { scale: float(scale) }),
   })[0];
 }
@@ -131,11 +134,6 @@ function maskedSoftmax(scores: Value, allowed: Value): Value {
 function readMask(q: Value, queries: number, keys: number, settings: AttentionSettings) {
   const { mask, past, lengths, attributes } = settings;
   const { graph } = q;
-  for (const side of ["left_window_size", "right_window_size"]) {
-    // −1 is no window.
-    if (intAttribute(attributes, side, -1) < 0) continue;
-    throw operatorError("Attention", q, `${side}, which opset 25 brought, is not known here`);
-  }
   const count = (from: number, to: number, shape: readonly number[]) =>
     graph.constant(
       tensorData(
@@ -147,10 +145,17 @@ function readMask(q: Value, queries: number, keys: number, settings: AttentionSe
   const conditions: Value[] = [];
   const column = count(0, keys, [1, 1, 1, keys]);
   const known = lengths && reshape(cast(lengths, "int64"), [q.shape[0], 1, 1, 1]);
-  if (intAttribute(attributes, "is_causal", 0) === 1) {
+  // The place of each query among the keys.
+  const own = () => {
     const row = count(0, queries, [1, 1, queries, 1]);
-    conditions.push(lessOrEqual(column, add(row, known && !past ? sub(known, queries) : past)));
-  }
+    return add(row, known && !past ? sub(known, queries) : past);
+  };
+  if (intAttribute(attributes, "is_causal", 0) === 1) conditions.push(lessOrEqual(column, own()));
+  // −1 is no window.
+  const left = intAttribute(attributes, "left_window_size", -1);
+  const right = intAttribute(attributes, "right_window_size", -1);
+  if (left >= 0) conditions.push(lessOrEqual(sub(own(), left), column));
+  if (right >= 0) conditions.push(lessOrEqual(column, add(own(), right)));
   if (known) conditions.push(less(column, known));
   let bias: Value | undefined;
   if (mask) {

@@ -170,13 +170,20 @@ testGradients({
         square(apply("CumSum", [x, x.graph.scalar(random.integer(3) - 3, "int64")], settings)[0]),
     };
   },
+  CumProd: (random) => {
+    const settings = { exclusive: int(random.integer(2)), reverse: int(random.integer(2)) };
+    return {
+      shapes: [shapeOf(random, 3)],
+      build: ([x]) => apply("CumProd", [x, x.graph.scalar(random.integer(3) - 3, "int64")], settings)[0],
+    };
+  },
   DepthToSpace: (random) => ({
     shapes: [[size(random, 2), 4 * size(random, 2), size(random), size(random)]],
     build: ([x]) => square(depthToSpace(x, 2, pick(random, ["DCR", "CRD"]))),
   }),
   SpaceToDepth: (random) => ({
     shapes: [[size(random, 2), size(random), 2 * size(random, 2), 2 * size(random, 2)]],
-    build: ([x]) => square(spaceToDepth(x, 2)),
+    build: ([x]) => square(spaceToDepth(x, 2, pick(random, ["DCR", "CRD"]))),
   }),
   "Pad (reflect)": padding("reflect"),
   "Pad (edge)": padding("edge"),

@@ -1,8 +1,10 @@
 import { int64Vector } from "../graph/constants.ts";
 import { type Attributes, describe, type TensorType, type Value } from "../graph/graph.ts";
-import { concat, reshape, transpose, zeros } from "./movement.ts";
+import { mul } from "./arithmetic.ts";
+import { concat, expand, reshape, transpose, zeros } from "./movement.ts";
 import {
   apply,
+  composeOperator,
   defineOperator,
   int,
   intAttribute,
@@ -12,6 +14,7 @@ import {
   stringAttribute,
 } from "./operator.ts";
 import { reduceSum } from "./reduction.ts";
+import { slice } from "./slicing.ts";
 
 // Axes dropped, added, split and repeated; triangles and running sums; blocks of channels as places and back.
 
@@ -142,6 +145,27 @@ export function cumulativeSum(x: Value, axis: number): Value {
   return apply("CumSum", [x, x.graph.scalar(normalizeAxes("CumSum", x, [axis])[0], "int64")])[0];
 }
 
+// Products of a range of places from those of its two halves: with each step the ranges are twice as long.
+composeOperator("CumProd", {
+  since: 26,
+  build: ([x, axisInput], attributes) => {
+    const [given] = requireConstant("CumProd", x!, axisInput, "axis");
+    const [axis] = normalizeAxes("CumProd", x!, [given]);
+    const backward = intAttribute(attributes, "reverse", 0) === 1;
+    const ones = (count: number) => expand(x!.graph.scalar(1, x!.type), x!.shape.with(axis, count));
+    const moved = (value: Value, by: number) => {
+      const size = value.shape[axis];
+      const count = Math.min(by, size);
+      const [start, end] = backward ? [count, size] : [0, size - count];
+      const rest = slice(value, { axes: [axis], starts: [start], ends: [end] });
+      return concat(backward ? [rest, ones(count)] : [ones(count), rest], axis);
+    };
+    let y = x!;
+    for (let length = 1; length < x!.shape[axis]; length *= 2) y = mul(y, moved(y, length));
+    return [intAttribute(attributes, "exclusive", 0) === 1 ? moved(y, 1) : y];
+  },
+});
+
 // With blocks of b × b, channels are depth-column-row, [N, b, b, C, H, W], or column-row-depth, [N, C, b, b, H, W].
 defineOperator("DepthToSpace", {
   since: 13,
@@ -157,12 +181,8 @@ defineOperator("DepthToSpace", {
     }
     return [{ type: x!.type, shape: [count, channels / block ** 2, height * block, width * block] }];
   },
-  gradient: ({ inputs: [x], attributes, gradient }) => {
-    const b = intAttribute(attributes, "blocksize", 1);
-    const [count, channels, height, width] = x.shape;
-    const apart = reshape(gradient, [count, channels / b ** 2, height, b, width, b]);
-    const columnRow = stringAttribute(attributes, "mode", "DCR") === "CRD";
-    return [reshape(transpose(apart, columnRow ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4]), x.shape)];
+  gradient: ({ attributes, gradient }) => {
+    return [spaceToDepth(gradient, intAttribute(attributes, "blocksize", 1), blockOrder(attributes))];
   },
 });
 
@@ -181,18 +201,45 @@ defineOperator("SpaceToDepth", {
     return [{ type: x!.type, shape: [count, channels * block ** 2, height / block, width / block] }];
   },
   gradient: ({ attributes, gradient }) => [
-    depthToSpace(gradient, intAttribute(attributes, "blocksize", 1), "DCR"),
+    depthToSpace(gradient, intAttribute(attributes, "blocksize", 1), blockOrder(attributes)),
   ],
 });
+
+/** What SpaceToDepth computes, without its kernel. */
+export function plainSpaceToDepth(x: Value, attributes: Attributes): Value {
+  const b = intAttribute(attributes, "blocksize", 1);
+  const [count, channels, height, width] = x.shape;
+  const apart = reshape(x, [count, channels, height / b, b, width / b, b]);
+  const order = blockOrder(attributes) === "CRD" ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4];
+  return reshape(transpose(apart, order), [count, channels * b ** 2, height / b, width / b]);
+}
+
+/** What DepthToSpace computes, without its kernel. */
+export function plainDepthToSpace(x: Value, attributes: Attributes): Value {
+  const b = intAttribute(attributes, "blocksize", 1);
+  const [count, channels, height, width] = x.shape;
+  const columnRow = blockOrder(attributes) === "CRD";
+  const depth = channels / b ** 2;
+  const apart = columnRow ? [count, depth, b, b, height, width] : [count, b, b, depth, height, width];
+  const order = columnRow ? [0, 1, 4, 2, 5, 3] : [0, 3, 4, 1, 5, 2];
+  return reshape(transpose(reshape(x, apart), order), [count, depth, height * b, width * b]);
+}
+
+function blockOrder(attributes: Attributes): "DCR" | "CRD" {
+  return stringAttribute(attributes, "mode", "DCR") === "CRD" ? "CRD" : "DCR";
+}
 
 /** [N, C·b², H, W] to [N, C, H·b, W·b]. `"CRD"` is PyTorch's `pixel_shuffle`. */
 export function depthToSpace(x: Value, block: number, mode: "DCR" | "CRD" = "CRD"): Value {
   return apply("DepthToSpace", [x], { blocksize: int(block), mode: { string: mode } })[0];
 }
 
-/** [N, C, H·b, W·b] to [N, C·b², H, W]. */
-export function spaceToDepth(x: Value, block: number): Value {
-  return apply("SpaceToDepth", [x], { blocksize: int(block) })[0];
+/** [N, C, H·b, W·b] to [N, C·b², H, W]. `"CRD"` is PyTorch's `pixel_unshuffle`. */
+export function spaceToDepth(x: Value, block: number, mode: "DCR" | "CRD" = "DCR"): Value {
+  return apply("SpaceToDepth", [x], {
+    blocksize: int(block),
+    ...(mode === "CRD" ? { mode: { string: mode } } : {}),
+  })[0];
 }
 
 function requireImages(operator: string, x: Value): readonly number[] {

@@ -1,22 +1,43 @@
-import { type Attributes, describe, type TensorType, type Value } from "../graph/graph.ts";
-import { add, div, mul, sub, sumToShape } from "./arithmetic.ts";
+import { type Attributes, describe, sameShape, type TensorType, type Value } from "../graph/graph.ts";
+import { dataTypeName, dataTypes, wideType } from "../onnx/types.ts";
+import { add, div, mul, sub } from "./arithmetic.ts";
 import { and, greaterOrEqual, lessOrEqual, where } from "./comparison.ts";
 import { cast, clip, round } from "./elementwise.ts";
-import { reshape } from "./movement.ts";
-import { apply, defineOperator, int, intAttribute, normalizeAxes, operatorError } from "./operator.ts";
+import { expand, reshape } from "./movement.ts";
+import {
+  apply,
+  defineOperator,
+  int,
+  intAttribute,
+  normalizeAxes,
+  operatorError,
+  stringAttribute,
+} from "./operator.ts";
+import { pad } from "./padding.ts";
+import { reduceSum } from "./reduction.ts";
+import { slice } from "./slicing.ts";
 
 // Numbers as small integers, q = clip(round(x/scale) + zero point), and back, (q − zero point)·scale. Integers have no
 // gradient, so only the pair has one: FakeQuantize stands for QuantizeLinear and DequantizeLinear after each other, and
 // lets dy straight through where x is within range (Bengio, Léonard & Courville 2013). Scale and zero point are one
-// number, or one per channel of `axis`.
+// number, one per channel of `axis`, or one per block of so many places of it. Integers of 4 and 2 bits are held in 8.
 
-const ranges = { uint8: [0, 255], int8: [-128, 127] } as const;
+/** Integers that numbers are quantised to. */
+export type QuantizedType = "uint16" | "int16" | "uint8" | "int8" | "uint4" | "int4" | "uint2" | "int2";
 
+/** The least and the largest number of a type. */
+function rangeOf(type: QuantizedType): readonly [number, number] {
+  const count = 2 ** dataTypes[type].bits;
+  return type.startsWith("u") ? [0, count - 1] : [-count / 2, count / 2 - 1];
+}
+
+// ONNX Runtime has kernels for 8 bits and whole channels; the others become plain arithmetic.
 defineOperator("QuantizeLinear", {
   since: 13,
-  infer: ([x, scale, zero], attributes): TensorType[] => {
+  infer: (inputs, attributes): TensorType[] => {
+    const [x, scale] = inputs;
     requireScale("QuantizeLinear", x!, scale!, attributes);
-    return [{ type: zero?.type ?? "uint8", shape: x!.shape }];
+    return [{ type: wideType(quantizedType(inputs, attributes)), shape: x!.shape }];
   },
   gradient: "none",
 });
@@ -28,13 +49,45 @@ defineOperator("DequantizeLinear", {
     return [{ type: scale!.type, shape: q!.shape }];
   },
   gradient: ({ inputs: [q, scale, zero], attributes, gradient }) => {
-    const wide = channelShape(q, scale, attributes);
     const whole = cast(q, scale.type);
-    const centered = zero ? sub(whole, reshape(cast(zero, scale.type), wide)) : whole;
-    return [undefined, reshape(sumToShape(mul(gradient, centered), wide), scale.shape), undefined];
+    const centered = zero ? sub(whole, spread(cast(zero, scale.type), q, attributes)) : whole;
+    return [undefined, gathered(mul(gradient, centered), scale, attributes), undefined];
   },
   refused: [0],
 });
+
+function quantizedType([, , zero]: readonly (Value | undefined)[], attributes: Attributes): QuantizedType {
+  const stated = intAttribute(attributes, "output_dtype", 0);
+  return (stated ? dataTypeName(stated, "output_dtype") : (zero?.type ?? "uint8")) as QuantizedType;
+}
+
+/** What QuantizeLinear computes where there is no kernel; undefined where there is one. */
+export function plainQuantize(inputs: readonly Value[], attributes: Attributes): Value | undefined {
+  const [x, scale, zero] = inputs;
+  const type = quantizedType(inputs, attributes);
+  if ((type === "uint8" || type === "int8") && !blockSize(attributes) && !attributes.output_dtype)
+    return undefined;
+  const [least, most] = rangeOf(type);
+  const steps = round(div(x, spread(scale, x, attributes)));
+  const moved = zero ? add(steps, spread(cast(zero, x.type), x, attributes)) : steps;
+  return cast(cast(clip(moved, least, most), "int32"), wideType(type));
+}
+
+/** What DequantizeLinear computes where there is no kernel; undefined where there is one. */
+export function plainDequantize(
+  [q, scale, zero]: readonly Value[],
+  attributes: Attributes,
+): Value | undefined {
+  const known = q.type === "uint8" || q.type === "int8" || q.type === "int32";
+  return known && !blockSize(attributes) ? undefined : dequantized(q, scale, zero, attributes);
+}
+
+/** (q − zero point)·scale for q of any type. */
+export function dequantized(q: Value, scale: Value, zero: Value | undefined, attributes: Attributes): Value {
+  const whole = cast(q, scale.type);
+  const centered = zero ? sub(whole, spread(cast(zero, scale.type), q, attributes)) : whole;
+  return mul(centered, spread(scale, q, attributes));
+}
 
 // d/d(scale) of (q − zero)·scale with q let through: (q − zero) − x/scale within range, q − zero outside (Esser et al.
 // 2020, LSQ).
@@ -47,12 +100,12 @@ defineOperator("FakeQuantize", {
   },
   gradient: ({ inputs, attributes, gradient, wanted }) => {
     const [, scale] = inputs;
-    const { wide, ratio, low, high, steps } = readFake(inputs, attributes);
+    const { ratio, low, high, steps } = readFake(inputs, attributes);
     const inside = and(greaterOrEqual(ratio, low), lessOrEqual(ratio, high));
     const slope = () => sub(steps, where(inside, ratio, 0));
     return [
       where(inside, gradient, 0),
-      wanted[1] ? reshape(sumToShape(mul(gradient, slope()), wide), scale.shape) : undefined,
+      wanted[1] ? gathered(mul(gradient, slope()), scale, attributes) : undefined,
       undefined,
     ];
   },
@@ -65,35 +118,51 @@ export function plainFakeQuantize(inputs: readonly Value[], attributes: Attribut
 }
 
 /**
- * x rounded to the numbers that a uint8 (or int8) and a scale stand for; the gradient passes as if it were not.
+ * x rounded to the numbers that a small integer and a scale stand for; the gradient passes as if it were not.
  * `zero` is of x's type, a whole number.
  */
 export function fakeQuantize(
   x: Value,
   scale: Value,
   zero: Value,
-  { type = "uint8", axis = 1 }: { type?: keyof typeof ranges; axis?: number } = {},
+  { type = "uint8", axis = 1 }: { type?: QuantizedType; axis?: number } = {},
 ): Value {
   return apply("FakeQuantize", [x, scale, zero], {
     axis: int(axis),
-    signed: int(type === "int8" ? 1 : 0),
+    type: { string: type },
   })[0];
 }
 
 /** x/scale, the bounds of that, and it rounded and clipped: all without the zero point. */
 function readFake([x, scale, zero]: readonly Value[], attributes: Attributes) {
-  const wide = channelShape(x, scale, attributes);
-  const [least, most] = ranges[intAttribute(attributes, "signed", 0) === 1 ? "int8" : "uint8"];
-  const [step, origin] = [reshape(scale, wide), reshape(zero, wide)];
+  const [least, most] = rangeOf(stringAttribute(attributes, "type", "uint8") as QuantizedType);
+  const [step, origin] = [spread(scale, x, attributes), spread(zero, x, attributes)];
   const ratio = div(x, step);
   const steps = sub(clip(add(round(ratio), origin), least, most), origin);
-  return { wide, ratio, scale: step, low: sub(least, origin), high: sub(most, origin), steps };
+  return { ratio, scale: step, low: sub(least, origin), high: sub(most, origin), steps };
+}
+
+function blockSize(attributes: Attributes): number {
+  return intAttribute(attributes, "block_size", 0);
+}
+
+function isOne({ shape }: Value): boolean {
+  return shape.length === 0 || (shape.length === 1 && shape[0] === 1);
 }
 
 function requireScale(operator: string, x: Value, scale: Value, attributes: Attributes): void {
-  const one = scale.shape.length === 0 || (scale.shape.length === 1 && scale.shape[0] === 1);
-  if (one) return;
+  if (isOne(scale)) return;
   const [axis] = normalizeAxes(operator, x, [intAttribute(attributes, "axis", 1)]);
+  const block = blockSize(attributes);
+  if (block > 0) {
+    const blocks = x.shape.map((size, other) => (other === axis ? Math.ceil(size / block) : size));
+    if (sameShape(scale.shape, blocks)) return;
+    throw operatorError(
+      operator,
+      x,
+      `the scale ${describe(scale)} has not one number for each block of ${block} in axis ${axis} of ${describe(x)}`,
+    );
+  }
   if (scale.shape.length !== 1 || scale.shape[0] !== x.shape[axis]) {
     throw operatorError(
       operator,
@@ -104,8 +173,41 @@ function requireScale(operator: string, x: Value, scale: Value, attributes: Attr
 }
 
 /** A scale as it broadcasts over x. */
-function channelShape(x: Value, scale: Value, attributes: Attributes): readonly number[] {
-  if (scale.shape.length === 0 || scale.shape[0] === 1) return x.shape.map(() => 1);
+export function spread(scale: Value, x: Value, attributes: Attributes): Value {
+  if (isOne(scale))
+    return reshape(
+      scale,
+      x.shape.map(() => 1),
+    );
   const [axis] = normalizeAxes("QuantizeLinear", x, [intAttribute(attributes, "axis", 1)]);
-  return x.shape.map((size, other) => (other === axis ? size : 1));
+  const block = blockSize(attributes);
+  if (block === 0)
+    return reshape(
+      scale,
+      x.shape.map((size, other) => (other === axis ? size : 1)),
+    );
+  const apart = reshape(scale, scale.shape.toSpliced(axis + 1, 0, 1));
+  const repeated = expand(apart, scale.shape.toSpliced(axis + 1, 0, block));
+  const whole = reshape(repeated, scale.shape.with(axis, scale.shape[axis] * block));
+  return slice(whole, { axes: [axis], starts: [0], ends: [x.shape[axis]] });
+}
+
+/** What is given to every place of x, added up for each number of the scale. */
+function gathered(gradient: Value, scale: Value, attributes: Attributes): Value {
+  if (isOne(scale)) return reshape(reduceSum(gradient), scale.shape);
+  const { shape } = gradient;
+  const [axis] = normalizeAxes("QuantizeLinear", gradient, [intAttribute(attributes, "axis", 1)]);
+  const block = blockSize(attributes);
+  if (block === 0)
+    return reduceSum(
+      gradient,
+      shape.map((_, other) => other).filter((other) => other !== axis),
+    );
+  const missing = scale.shape[axis] * block - shape[axis];
+  const filled = pad(
+    gradient,
+    shape.map(() => 0),
+    shape.map((_, other) => (other === axis ? missing : 0)),
+  );
+  return reduceSum(reshape(filled, scale.shape.toSpliced(axis + 1, 0, block)), [axis + 1]);
 }

@@ -152,6 +152,7 @@ function alongAxes(
 /** Where a place of the output lies in the input, by ONNX's names. */
 const transforms: Record<string, (place: number, length: number, stretch: Stretch) => number> = {
   half_pixel: (place, _length, { scale }) => (place + 0.5) / scale - 0.5,
+  tf_half_pixel_for_nn: (place, _length, { scale }) => (place + 0.5) / scale,
   pytorch_half_pixel: (place, _length, { size, scale }) => (size > 1 ? (place + 0.5) / scale - 0.5 : 0),
   align_corners: (place, length, { size }) => (size > 1 ? (place * (length - 1)) / (size - 1) : 0),
   asymmetric: (place, _length, { scale }) => place / scale,

@@ -1,27 +1,27 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { create, fromBinary } from "@bufbuild/protobuf";
-import { describe, sameShape } from "../graph/graph.ts";
+import { create } from "@bufbuild/protobuf";
+import { describe, sameShape, type TensorType } from "../graph/graph.ts";
 import { fromOnnx } from "../import/from-onnx.ts";
-import { widened } from "../import/half-precision.ts";
+import { widened } from "../import/narrow-types.ts";
 import { isFloatingPoint, readWeights } from "../import/weights.ts";
 import { compile } from "../lower/compile.ts";
 import { readModel } from "../onnx/model.ts";
 import {
   type ModelProto,
-  TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
 } from "../onnx/onnx_pb.ts";
-import { readTensor, type TensorData } from "../onnx/tensor.ts";
+import type { TensorData } from "../onnx/tensor.ts";
 import { runModel } from "./onnx-models.ts";
+import { type Held, namedTensors, readHeld } from "./test-data.ts";
 
 // ONNX's published tests of operators: a model, what it is fed, what it gives. Each is imported, compiled and run.
 
 export interface NodeTest {
   name: string;
   model: Uint8Array;
-  /** Serialized tensors, in the order of the model's inputs and outputs. */
+  /** Serialized tensors, sequences and optionals, in the order of the model's inputs and outputs. */
   inputs: readonly Uint8Array[];
   outputs: readonly Uint8Array[];
 }
@@ -54,14 +54,12 @@ export interface NodeTestResult {
 export async function runNodeTest(test: NodeTest): Promise<NodeTestResult> {
   const model = readModel(test.model, test.name);
   const { input: infos } = model.graph!;
-  const feeds = new Map<string, TensorData>();
+  const held = new Map<string, Held>();
   for (const [index, bytes] of test.inputs.entries()) {
-    if (infos[index].type?.value.case !== "tensorType")
-      return { outcome: "refused", known: "none", message: "its inputs are no tensors" };
-    if (bytes.length === 0) continue;
-    const proto = fromBinary(TensorProtoSchema, bytes);
-    feeds.set(infos[index].name, widened(readTensor(proto, `input "${infos[index].name}"`)));
+    const isTensor = infos[index].type?.value.case === "tensorType";
+    if (bytes.length > 0 || !isTensor) held.set(infos[index].name, readHeld(bytes, infos[index].type));
   }
+  const feeds = new Map([...held].flatMap(([name, value]) => namedTensors(name, value)));
   bindShapes(model, feeds);
   let result: NodeTestResult;
   for (const known of ["none", "integers", "all but the first", "all"] as const) {
@@ -72,7 +70,7 @@ export async function runNodeTest(test: NodeTest): Promise<NodeTestResult> {
       return known === "all" || (known === "all but the first" && index > 0);
     });
     const names = new Set(fixed.map(({ name }) => name));
-    result = await runKnowing(model, feeds, names, test.outputs).then(
+    result = await runKnowing(model, held, names, test.outputs).then(
       (message) => ({ outcome: message === undefined ? "match" : "different", known, message }),
       (error: Error) => ({ outcome: "refused", known, message: error.message }),
     );
@@ -85,13 +83,15 @@ export async function runNodeTest(test: NodeTest): Promise<NodeTestResult> {
 /** Whether ONNX Runtime gives what the test wants on the model as it stands. */
 async function engineAgrees(test: NodeTest): Promise<boolean> {
   const { input, output } = readModel(test.model).graph!;
-  const read = (bytes: Uint8Array) => readTensor(fromBinary(TensorProtoSchema, bytes));
   try {
     const feeds = test.inputs.flatMap((bytes, index) =>
-      bytes.length > 0 ? [[input[index].name, read(bytes)]] : [],
+      bytes.length > 0 ? [[input[index].name, readHeld(bytes, input[index].type)]] : [],
     );
     const results = await runModel(test.model, Object.fromEntries(feeds));
-    return test.outputs.every((bytes, index) => !difference(results[output[index].name], read(bytes)));
+    return test.outputs.every((bytes, index) => {
+      const { name, type } = output[index];
+      return !difference(results[name], readHeld(bytes, type) as TensorData);
+    });
   } catch {
     return false;
   }
@@ -112,20 +112,36 @@ function bindShapes(model: ModelProto, feeds: ReadonlyMap<string, TensorData>): 
 /** What is not as it should be in the outputs; undefined if nothing is. */
 async function runKnowing(
   model: ModelProto,
-  feeds: ReadonlyMap<string, TensorData>,
+  held: ReadonlyMap<string, Held>,
   known: ReadonlySet<string>,
   expected: readonly Uint8Array[],
 ): Promise<string | undefined> {
+  const { input: infos, output: results } = model.graph!;
   const weights = readWeights(model.graph!);
-  for (const name of known) weights.set(name, feeds.get(name)!);
-  const { graph } = fromOnnx(model, { weights, isInput: () => false });
-  const results = await runModel(compile(graph), Object.fromEntries(feeds));
-  for (const [index, bytes] of expected.entries()) {
-    const { name } = model.graph!.output[index];
-    const problem = difference(results[name], readTensor(fromBinary(TensorProtoSchema, bytes)));
+  for (const name of known) weights.set(name, widened(held.get(name) as TensorData));
+  const others = infos.filter(({ type }) => type?.value.case !== "tensorType");
+  const entries = new Map(others.map(({ name }) => [name, typesOf(held.get(name) ?? null)]));
+  const { graph } = fromOnnx(model, { weights, entries, isInput: () => false });
+  const feeds = [...held].flatMap(([name, value]) => namedTensors(name, value));
+  const wanted = expected.flatMap((bytes, index): [string, TensorData][] => {
+    const value = readHeld(bytes, results[index].type);
+    if (value === null || "type" in value) return value === null ? [] : [[results[index].name, value]];
+    return value.map((tensor, at) => [`${results[index].name}.${at}`, tensor]);
+  });
+  if (graph.outputs.size !== wanted.length)
+    return `there are ${graph.outputs.size} tensors, not ${wanted.length}`;
+  if (wanted.length === 0) return undefined;
+  const given = await runModel(compile(graph), Object.fromEntries(feeds));
+  for (const [name, tensor] of wanted) {
+    const problem = difference(given[name], tensor);
     if (problem) return `output "${name}": ${problem}`;
   }
   return undefined;
+}
+
+function typesOf(held: Held): TensorType | readonly TensorType[] | null {
+  if (held === null || "type" in held) return held && widened(held);
+  return held.map(widened);
 }
 
 /** By the tolerances of ONNX's own test runner; half precision, which is computed in float32, by two of its steps. */

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { compile } from "../lower/compile.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { int } from "../ops/operator.ts";
-import { onnxModel } from "../testing/onnx-models.ts";
-import { narrowed, widened } from "./half-precision.ts";
+import { onnxModel, runModel } from "../testing/onnx-models.ts";
+import { fromOnnx } from "./from-onnx.ts";
 import { loadModel } from "./load.ts";
+import { narrowed, widened } from "./narrow-types.ts";
 import { readWeights } from "./weights.ts";
 
 const half = (type: "float16" | "bfloat16", ...bits: number[]) =>
@@ -90,4 +92,32 @@ test("a model of float16 is trained in float32 and written back in float16", asy
     Uint16Array.of(0x3c00, 0x4000, 0x4200, 0x2e66),
   );
   assert.deepEqual(readWeights(written.graph!).get("w")!.shape, [2, 2]);
+});
+
+test("small floats are rounded to by casts, and weights of them are trained and written back", async () => {
+  const weight: TensorData = {
+    type: "float8e4m3fn",
+    shape: [2, 2],
+    data: Uint8Array.of(0x38, 0xc0, 0x30, 0x7e),
+  };
+  const source = onnxModel({
+    opset: 21,
+    inputs: { x: [1, 2] },
+    weights: { w: weight, scale: single(2) },
+    nodes: [
+      ["Cast", ["x"], ["narrow"], { to: int(17) }],
+      ["DequantizeLinear", ["w", "scale"], ["wide"]],
+      ["MatMul", ["narrow", "wide"], ["y"]],
+    ],
+    outputs: ["y"],
+  });
+  const model = await loadModel(writeModel(source));
+  assert.deepEqual(model.tensors.w.data, Float32Array.of(1, -2, 0.5, 448));
+  const { graph } = fromOnnx(source, { isInput: () => false });
+  const { y } = await runModel(compile(graph), { x: { ...single(1.03, 500), shape: [1, 2] } });
+  assert.deepEqual(y.data, Float32Array.of(2 * (1 + 448 * 0.5), 2 * (-2 + 448 * 448)));
+  const written = readModel(
+    model.write({ w: { ...model.tensors.w, data: Float32Array.of(1.03, 2, 9e5, -0) } }),
+  );
+  assert.deepEqual([...written.graph!.initializer[0].rawData], [0x38, 0x40, 0x7e, 0x80]);
 });
