@@ -45,6 +45,7 @@ describe("a run's document", () => {
       learningRate: 0.05,
       schedule: { name: "cosine" },
       epochs: 20,
+      evaluateEvery: 1,
       batchSize: 128,
       labelSmoothing: 0.1,
       labelSmoothingKind: "uniform",
