@@ -29,7 +29,15 @@ export interface Building {
   proto: GraphProto;
   /** The inputs of the graph that are weights. */
   trained: ReadonlySet<string>;
+  /** How much bodies have come to so far. */
+  writtenOut: { nodes: number };
 }
+
+/**
+ * Loops in loops can grow without bound when they are written out. Of every body its nodes are counted, and one node for
+ * a hundred values that it can read.
+ */
+const mostNodes = 200_000;
 
 /**
  * Builds what the given outputs need of some nodes, whatever order they have.
@@ -98,6 +106,9 @@ function buildNode(node: NodeProto, building: Building): readonly Entry[] {
 
 /** A graph that a node holds, in its place, with what its inputs are. */
 function buildBody(proto: GraphProto, given: readonly Entry[], building: Building): readonly Entry[] {
+  building.writtenOut.nodes += 1 + proto.node.length + building.values.size / 100;
+  if (building.writtenOut.nodes > mostNodes)
+    throw new UserError(`the model's loops, written out, are more than ${mostNodes} nodes`);
   const values = new Map(building.values);
   for (const tensor of proto.initializer)
     values.set(tensor.name, building.graph.constant(widened(readTensor(tensor))));

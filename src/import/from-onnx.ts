@@ -88,7 +88,7 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
   const types = statedTypes(proto);
   buildNodes(
     { node: nodes, output: proto.output },
-    { graph, opset, values, types, training, proto, trained },
+    { graph, opset, values, types, training, proto, trained, writtenOut: { nodes: 0 } },
   );
   if (proto.output.length === 0) throw new UserError("the model states no outputs");
   const outputs = new Map<string, Value>();

@@ -107,3 +107,20 @@ test("inputs that are sequences or optionals are what is said of them", () => {
   assert.deepEqual(outputs.get("y")!.shape, [4]);
   assert.deepEqual(constantNumbers(outputs.get("held")), [0]);
 });
+
+test("a sequence of more tensors than any model has is refused", () => {
+  const split = (length: number, parts: number) => () =>
+    fromOnnx(
+      onnxModel({
+        inputs: { x: [length] },
+        weights: { parts: tensorData([parts], [], "int64") },
+        nodes: [
+          ["SplitToSequence", ["x", "parts"], ["s"]],
+          ["ConcatFromSequence", ["s"], ["y"], { axis: int(0) }],
+        ],
+        outputs: ["y"],
+      }),
+    );
+  assert.throws(split(2e9, 1), /it splits into 2000000000 tensors; more than 10000 are not written out/);
+  assert.throws(split(4, 0), /it splits into parts of 0; a part has 1 or more/);
+});

@@ -90,6 +90,9 @@ function place(node: ImportedNode, last: number, input = 1): number {
   throw new UserError(`its position is ${given}, and the sequence has no such entry`);
 }
 
+/** Most tensors that a node makes a sequence of. */
+const mostTensors = 10_000;
+
 function splitToSequence(node: ImportedNode): readonly Value[] {
   const x = node.input(0);
   const [axis] = normalizeAxes(node.operator, x, [intAttribute(node.attributes, "axis", 0)]);
@@ -97,15 +100,19 @@ function splitToSequence(node: ImportedNode): readonly Value[] {
   const sizes = node.numbers(1, "sizes");
   const isOne = sizes !== undefined && node.input(1).shape.length === 0;
   const length = isOne ? sizes[0] : 1;
+  if (!(length >= 1)) throw node.error(`it splits into parts of ${length}; a part has 1 or more`);
+  const count = sizes && !isOne ? sizes.length : Math.ceil(size / length);
+  if (count > mostTensors)
+    throw node.error(`it splits into ${count} tensors; more than ${mostTensors} are not written out`);
   const lengths =
     sizes && !isOne
       ? sizes
-      : Array.from({ length: Math.ceil(size / length) }, (_, part) => Math.min(length, size - part * length));
+      : Array.from({ length: count }, (_, part) => Math.min(length, size - part * length));
   const keeps = sizes !== undefined || intAttribute(node.attributes, "keepdims", 1) === 1;
   let start = 0;
-  return lengths.map((count) => {
-    const part = slice(x, { axes: [axis], starts: [start], ends: [start + count] });
-    start += count;
+  return lengths.map((places) => {
+    const part = slice(x, { axes: [axis], starts: [start], ends: [start + places] });
+    start += places;
     return keeps ? part : reshape(part, part.shape.toSpliced(axis, 1));
   });
 }

@@ -74,3 +74,21 @@ test("what is not known before is refused", () => {
   assert.throws(() => fromOnnx(model(loop(["n", "yes"]))), /its number of times are computed while running/);
   assert.throws(() => fromOnnx(model(loop(["times", "n"]))), /its condition is computed while running/);
 });
+
+test("loops in loops end before the memory does", () => {
+  const many = tensorData([1000], [], "int64");
+  const nested = (depth: number): NodeText[] => {
+    const text = { inputs: { time: [], before: [], carried: [3] }, outputs: ["before", "next"] };
+    const inside: NodeText[] = depth > 1 ? nested(depth - 1) : [["Neg", ["carried"], ["next"]]];
+    return [
+      [
+        "Loop",
+        ["many", "", depth === 3 ? "x" : "carried"],
+        [depth === 3 ? "y" : "next"],
+        { body: { graph: body({ ...text, nodes: inside }) } },
+      ],
+    ];
+  };
+  const model = onnxModel({ inputs: { x: [3] }, weights: { many }, nodes: nested(3), outputs: ["y"] });
+  assert.throws(() => fromOnnx(model), /the model's loops, written out, are more than 200000 nodes/);
+});

@@ -1,5 +1,8 @@
-import { describe } from "node:test";
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { gradients } from "../autodiff/gradients.ts";
 import { int64Vector, tensorData } from "../graph/constants.ts";
+import { Graph, type Shape, type Value } from "../graph/graph.ts";
 import { type Build, inScope, refuses } from "../testing/refusals.ts";
 import { attention, rotaryEmbedding } from "./attention.ts";
 import { deformConv } from "./deformable-convolution.ts";
@@ -7,9 +10,10 @@ import { affineGrid, gridSample } from "./grid-sample.ts";
 import { reverseSequence } from "./indexing.ts";
 import { negativeLogLikelihood } from "./likelihood.ts";
 import "./index.ts";
-import { apply } from "./operator.ts";
+import { apply, int, ints } from "./operator.ts";
 import { maxUnpool } from "./pooling.ts";
 import { recurrentLayer } from "./recurrent.ts";
+import { reduceSum } from "./reduction.ts";
 import { roiAlign } from "./roi-align.ts";
 import { foldBlocks } from "./transposed-convolution.ts";
 
@@ -120,6 +124,11 @@ const cases: readonly (readonly [operator: string, sentence: string, build: Buil
       );
     },
   ],
+  [
+    "Split",
+    "it is over 2,000,000,000 outputs; up to 65,536 are built here",
+    (input) => apply("Split", [input([4]), undefined], { num_outputs: int(2e9) }, 1),
+  ],
   ["Det", "float32 [2, 3] is no list of square matrices", (input) => apply("Det", [input([2, 3])])],
   [
     "Resize",
@@ -137,4 +146,34 @@ const cases: readonly (readonly [operator: string, sentence: string, build: Buil
 describe("refusals", () => {
   for (const [operator, sentence, build] of cases)
     refuses(`${operator}: ${sentence}`, inScope(operator, sentence), build);
+});
+
+describe("gradients that would be more numbers than any model has", () => {
+  const gradientOf = (shape: Shape, build: (x: Value) => Value) => () => {
+    const x = new Graph().input("x", "float32", shape);
+    gradients(reduceSum(build(x)), [x]);
+  };
+  const sizes = (x: Value) => int64Vector(x.graph, [30_000]);
+  for (const [sentence, build] of [
+    [
+      "LRN: it is over 1,000,000,000,000 pairs of channels; up to 16,777,216 are built here",
+      gradientOf([1, 1e6, 2], (x) => apply("LRN", [x], { size: int(3) })[0]),
+    ],
+    [
+      "Resize: it is over 600,000,000 weights; up to 16,777,216 are built here",
+      gradientOf(
+        [20_000],
+        (x) => apply("Resize", [x, undefined, undefined, sizes(x)], { mode: { string: "cubic" } })[0],
+      ),
+    ],
+    [
+      "AveragePool: it is over 300,040,001 places of windows; up to 16,777,216 are built here",
+      gradientOf(
+        [1, 1, 20_000, 20_000],
+        (x) => apply("AveragePool", [x], { kernel_shape: ints([10_000, 10_000]) })[0],
+      ),
+    ],
+  ] as const) {
+    test(sentence, () => assert.throws(build, { name: "UserError", message: sentence }));
+  }
 });

@@ -10,6 +10,7 @@ import {
   intAttribute,
   normalizeAxes,
   operatorError,
+  requireAtMost,
   requireConstant,
   stringAttribute,
 } from "./operator.ts";
@@ -55,7 +56,7 @@ defineOperator("Split", {
     const [axis] = normalizeAxes("Split", x!, [intAttribute(attributes, "axis", 0)]);
     const parts = sizes
       ? requireConstant("Split", x!, sizes, "sizes")
-      : equalParts(x!.shape[axis], attributes);
+      : equalParts(x!, x!.shape[axis], attributes);
     if (parts.length === 0 || parts.reduce((sum, size) => sum + size, 0) !== x!.shape[axis]) {
       throw operatorError(
         "Split",
@@ -72,8 +73,9 @@ defineOperator("Split", {
   },
 });
 
-function equalParts(size: number, attributes: Attributes): number[] {
+function equalParts(x: Value, size: number, attributes: Attributes): number[] {
   const count = intAttribute(attributes, "num_outputs", 0);
+  requireAtMost("Split", x, count, "outputs", 2 ** 16);
   const each = Math.ceil(size / count);
   return Array.from({ length: count }, (_, index) => Math.max(0, Math.min(each, size - index * each)));
 }

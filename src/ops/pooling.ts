@@ -29,6 +29,7 @@ import {
   ints,
   intsAttribute,
   operatorError,
+  requireAtMost,
   requireConstant,
 } from "./operator.ts";
 import { reduceL1, reduceL2, reduceSum } from "./reduction.ts";
@@ -223,7 +224,7 @@ export function readPool(x: Value, attributes: Attributes) {
       ...window,
       pads,
       size: floor,
-      counted: () => countPlaces(given, { ...window, size: floor, attributes }),
+      counted: () => countPlaces(x, { ...window, size: floor, attributes }),
     };
   }
   const reach = kernel.map((taps, axis) => dilations[axis] * (taps - 1) + 1);
@@ -239,7 +240,7 @@ export function readPool(x: Value, attributes: Attributes) {
     ...window,
     pads: [...pads.slice(0, axes), ...after],
     size,
-    counted: () => countPlaces(given, { ...window, size, attributes }),
+    counted: () => countPlaces(x, { ...window, size, attributes }),
   };
 }
 
@@ -254,7 +255,10 @@ interface Windows {
 }
 
 /** Of each axis, how many elements each window counts: with `count_include_pad` those in the padding too. */
-function countPlaces(given: Shape, { kernel, strides, dilations, asked, size, attributes }: Windows) {
+function countPlaces(x: Value, { kernel, strides, dilations, asked, size, attributes }: Windows) {
+  const looked = size.reduce((sum, count, axis) => sum + count * kernel[axis], elementCount(size));
+  requireAtMost("AveragePool", x, looked, "places of windows");
+  const given = x.shape.slice(2);
   const includePad = intAttribute(attributes, "count_include_pad", 0) === 1;
   return size.map((count, axis) =>
     Array.from({ length: Math.max(0, count) }, (_, index) => {

@@ -11,6 +11,7 @@ import {
   intsAttribute,
   normalizeAxes,
   operatorError,
+  requireAtMost,
   requireConstant,
   stringAttribute,
 } from "./operator.ts";
@@ -141,6 +142,7 @@ function alongAxes(
     const length = x.shape[axis];
     if (stretch.size === length && stretch.scale === 1 && stretch.crop[1] - stretch.crop[0] === 1)
       return value;
+    requireAtMost("Resize", x, stretch.size * length, "weights");
     const rows = Array.from({ length: stretch.size }, (_, place) => row(place, length, stretch, attributes));
     const matrix = turn(x.graph.constant(tensorData(rows.flat(), [stretch.size, length], x.type)));
     const [before, after] = [value.shape.slice(0, axis), value.shape.slice(axis + 1)];

@@ -25,6 +25,7 @@ import {
   intsAttribute,
   normalizeAxes,
   operatorError,
+  requireAtMost,
   requireSameType,
 } from "./operator.ts";
 import { reduceL1, reduceL2, reduceMean } from "./reduction.ts";
@@ -227,6 +228,7 @@ function readLrn(x: Value, attributes: Attributes) {
   const beta = floatAttribute(attributes, "beta", 0.75);
   const [count, channels, ...places] = x.shape;
   const [below, above] = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)];
+  requireAtMost("LRN", x, channels * channels, "pairs of channels");
   const band = Array.from({ length: channels * channels }, (_, index) => {
     const [mine, other] = [Math.floor(index / channels), index % channels];
     return other >= mine - below && other <= mine + above ? 1 : 0;
