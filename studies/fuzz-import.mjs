@@ -130,12 +130,17 @@ function mutated(files, seed, number) {
   return { kind, bytes: writeModel(model) };
 }
 
-/** Everything that happens to a model up to the engine. */
+/** Everything that happens to a model up to the engine. Of one without weights the inputs are trained. */
 async function train(bytes) {
   const model = await loadModel(bytes, { batchSize: 2 });
   const network = model.build({ training: true });
   const [logits] = network.logits.values();
-  trainingStep(objectiveOf(network, ops.reduceMean(ops.mul(logits, logits))), sgd({ momentum: 0.9 }));
+  const objective = objectiveOf(network, ops.reduceMean(ops.mul(logits, logits)));
+  const inputs = [...network.inputs].filter(
+    ([name, { type }]) => type === "float32" && !network.bufferUpdates.has(name),
+  );
+  const parameters = objective.parameters.size > 0 ? objective.parameters : new Map(inputs);
+  trainingStep({ ...objective, parameters }, sgd({ momentum: 0.9 }));
 }
 
 async function work({ files, seed }) {

@@ -10,30 +10,35 @@ export function scalarData(value: number, type: DataType): TensorData {
   return tensorData([value], [], type);
 }
 
-/** Numbers as a tensor of a type. Throws for types that numbers cannot fill. */
+/** The types whose numbers are stored as what they are. */
+const filled = {
+  float32: Float32Array,
+  float64: Float64Array,
+  bool: Uint8Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+} as const;
+
+/** Numbers as a tensor of a type. Throws `UserError` for types that numbers cannot fill, such as texts. */
 export function tensorData(values: ArrayLike<number>, shape: Shape, type: DataType): TensorData {
-  switch (type) {
-    case "float32":
-      return { type, shape, data: Float32Array.from(values) };
-    case "float64":
-      return { type, shape, data: Float64Array.from(values) };
-    case "int32":
-      return { type, shape, data: Int32Array.from(values) };
-    case "int64":
-      return { type, shape, data: BigInt64Array.from(Array.from(values), wholeNumber) };
-    case "bool":
-    case "uint8":
-      return { type, shape, data: Uint8Array.from(values) };
-    case "int8":
-      return { type, shape, data: Int8Array.from(values) };
-    default:
-      throw new Error(`constants of type ${type} are not built from numbers`);
-  }
+  const array = filled[type as keyof typeof filled];
+  if (!array) throw new UserError(`numbers do not make a tensor of ${type}`);
+  const data =
+    array === BigInt64Array || array === BigUint64Array
+      ? array.from(Array.from(values, (value) => wholeNumber(value, type)))
+      : (array as Float32ArrayConstructor).from(values);
+  return { type, shape, data } as TensorData;
 }
 
-function wholeNumber(value: number): bigint {
+function wholeNumber(value: number, type: DataType): bigint {
   if (Number.isInteger(value)) return BigInt(value);
-  throw new UserError(`${value} is no whole number, as a tensor of int64 holds them`);
+  throw new UserError(`${value} is no whole number, as a tensor of ${type} holds them`);
 }
 
 /** A vector of int64: what ONNX wants for shapes, axes and the like. */

@@ -172,7 +172,7 @@ const evaluators: Readonly<Record<string, Evaluator>> = {
   Split: ([x, sizes], attributes) => {
     const axis = plain(intAttribute(attributes, "axis", 0), x.shape.length);
     const count = intAttribute(attributes, "num_outputs", 1);
-    if (count > x.data.length) return undefined;
+    if (x.shape[axis] === undefined || count > x.data.length) return undefined;
     const part = Math.ceil(x.shape[axis] / count);
     const equal = Array.from({ length: count }, (_, index) => Math.min(part, x.shape[axis] - index * part));
     let start = 0;

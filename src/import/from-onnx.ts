@@ -96,6 +96,7 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
     const value = values.get(name);
     if (value === undefined) throw missingOutput(name, proto);
     for (const [part, tensor] of tensorsOf(name, value)) {
+      if (outputs.has(part)) throw new UserError(`the model states output "${part}" twice`);
       outputs.set(part, tensor);
       graph.output(part, tensor);
     }
