@@ -30,6 +30,18 @@ const mistakes: Record<string, [model: ModelText, sentence: RegExp]> = {
     { inputs: { x: [2] }, nodes: [["Add", ["x", "gone"], ["y"]]], outputs: ["y"] },
     /^node "y" \(Add\): reads "gone", which is neither an input, an initializer nor the output of a node$/,
   ],
+  "an output stated twice": [
+    { inputs: { x: [2] }, nodes: [["Relu", ["x"], ["y"]]], outputs: ["y", "y"] },
+    /^the model states output "y" twice$/,
+  ],
+  "a single number in parts": [
+    {
+      weights: { one: tensorData([1], [], "float32") },
+      nodes: [["Split", ["one"], ["y"], { num_outputs: { int: 1 } }]],
+      outputs: ["y"],
+    },
+    /^node "y" \(Split\): /,
+  ],
   "a tensor made twice": [
     {
       inputs: { x: [2] },
