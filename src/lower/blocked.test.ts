@@ -1,19 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Random, randomStream } from "../common/random.ts";
-import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import { Graph, type Value } from "../graph/graph.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
 import { nodesOf } from "../graph/walk.ts";
 import { readModel } from "../onnx/model.ts";
-import {
-  type Convolution,
-  completeConvolution,
-  conv,
-  convInputGradient,
-  convWeightGradient,
-  outputSize,
-} from "../ops/convolution.ts";
+import { completeConvolution, conv, convWeightGradient } from "../ops/convolution.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
+import {
+  type ConvolutionCase,
+  caseFrom,
+  convolutionInputs,
+  convolutionOperators,
+} from "../testing/convolutions.ts";
 import { assertClose, evaluate, tensor } from "../testing/numeric.ts";
 import { blockedConv, type Target } from "./blocked.ts";
 import { compile } from "./compile.ts";
@@ -29,30 +28,19 @@ await engine.close();
 const block = target.blockedChannels ?? 16;
 const skip = target.blockedChannels === undefined && "ONNX Runtime has no blocked convolution here";
 
-interface Case extends Convolution {
-  images: number;
-  channels: number;
-  outputs: number;
-  size: Shape;
-  kernel: Shape;
-}
-
-function caseOf({
-  images = block,
-  channels = block,
-  outputs = 2 * block,
-  size = [9, 10],
-  kernel = [3, 3],
-  ...settings
-}: Partial<Case>): Case {
-  return { images, channels, outputs, size, kernel, ...completeConvolution(settings, size.length) };
-}
+const caseOf = caseFrom({
+  images: block,
+  channels: block,
+  outputs: 2 * block,
+  size: [9, 10],
+  kernel: [3, 3],
+});
 
 /** Which of a case's three operators are to be found in blocks. */
 type InBlocks = readonly ("y" | "dx" | "dw")[];
 
 const padded = { pads: [1, 1, 1, 1] };
-const named: Record<string, [Case, InBlocks]> = {
+const named: Record<string, [ConvolutionCase, InBlocks]> = {
   "3×3 with padding": [caseOf({ images: 2 * block, ...padded }), ["y", "dx", "dw"]],
   "several blocks on the way in": [
     caseOf({ channels: 3 * block, outputs: block, ...padded }),
@@ -87,7 +75,7 @@ const named: Record<string, [Case, InBlocks]> = {
   "3-D": [caseOf({ size: [5, 5, 6], kernel: [2, 2, 2] }), []],
 };
 
-function randomCase(random: Random): Case {
+function randomCase(random: Random): ConvolutionCase {
   const size = (largest: number) => 1 + random.integer(largest);
   const many = (draw: () => number, count = 2) => Array.from({ length: count }, draw);
   const kernel = many(() => size(4));
@@ -105,34 +93,10 @@ function randomCase(random: Random): Case {
   };
 }
 
-function shapesOf({ images, channels, outputs, size, kernel, ...settings }: Case) {
-  return {
-    x: [images, channels, ...size],
-    weight: [outputs, channels / settings.group, ...kernel],
-    dy: [images, outputs, ...outputSize(size, kernel, settings)],
-    bias: [outputs],
-  };
-}
-
-/** The operators of a case in a graph of their own, with numbers to feed. */
-function start(problem: Case, random: Random) {
-  const graph = new Graph();
-  const shapes = shapesOf(problem);
-  const input = (name: keyof typeof shapes) => graph.input(name, "float32", shapes[name]);
-  const feeds = () =>
-    Object.fromEntries(
-      Object.entries(shapes).map(([name, shape]) => {
-        const numbers = Float32Array.from({ length: elementCount(shape) }, () => random.normal());
-        return [name, tensor(numbers, shape, "float32")];
-      }),
-    );
-  const [x, weight, dy, bias] = [input("x"), input("weight"), input("dy"), input("bias")];
-  const operators: Record<string, Value> = {
-    y: conv(x, weight, bias, problem),
-    dx: convInputGradient(dy, weight, problem.size, problem),
-    dw: convWeightGradient(x, dy, problem.kernel, problem),
-  };
-  return { x, weight, bias, operators, feeds: feeds() };
+function start(problem: ConvolutionCase, random: Random) {
+  const inputs = convolutionInputs(problem, random);
+  const operators: Record<string, Value> = convolutionOperators(inputs, problem);
+  return { ...inputs, operators };
 }
 
 /** Whether a value of a graph without outputs is lowered to something in blocks. */
@@ -143,7 +107,7 @@ function isBlocked(value: Value): boolean {
   return nodesOf(lowered.outputs.values()).some(({ operator }) => operator === "ReorderInput");
 }
 
-async function check(problem: Case, random: Random) {
+async function check(problem: ConvolutionCase, random: Random) {
   const { operators, feeds } = start(problem, random);
   const expected = await evaluate(operators, feeds);
   operators.y.graph.outputs.clear();

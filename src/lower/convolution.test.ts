@@ -1,41 +1,22 @@
 import { describe, test } from "node:test";
 import { type Random, randomStream } from "../common/random.ts";
-import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
-import type { DataType } from "../onnx/types.ts";
+import type { Value } from "../graph/graph.ts";
+import { conv } from "../ops/convolution.ts";
 import {
-  type Convolution,
-  completeConvolution,
-  conv,
-  convInputGradient,
-  convWeightGradient,
-  outputSize,
-} from "../ops/convolution.ts";
-import { assertClose, evaluate, tensor } from "../testing/numeric.ts";
+  type ConvolutionCase,
+  caseFrom,
+  convolutionInputs,
+  convolutionOperators,
+} from "../testing/convolutions.ts";
+import { assertClose, evaluate } from "../testing/numeric.ts";
 import { convAtOnce, inputGradientForms } from "./convolution.ts";
 import { weightGradient, weightGradientForms } from "./weight-gradient.ts";
 
 // Every lowered form of a convolution and its gradients in float32, against the float64 form, which goes tap by tap.
 
-interface Case extends Convolution {
-  images: number;
-  channels: number;
-  outputs: number;
-  size: Shape;
-  kernel: Shape;
-}
+const caseOf = caseFrom({ images: 2, channels: 4, outputs: 6, size: [7, 7], kernel: [3, 3] });
 
-function caseOf({
-  images = 2,
-  channels = 4,
-  outputs = 6,
-  size = [7, 7],
-  kernel = [3, 3],
-  ...settings
-}: Partial<Case>): Case {
-  return { images, channels, outputs, size, kernel, ...completeConvolution(settings, size.length) };
-}
-
-const named: Record<string, Case> = {
+const named: Record<string, ConvolutionCase> = {
   "3×3 with padding": caseOf({ pads: [1, 1, 1, 1] }),
   "padding larger than the kernel reaches": caseOf({ pads: [4, 3, 5, 4] }),
   "padding larger than the kernel reaches, strides": caseOf({ pads: [4, 3, 5, 4], strides: [2, 3] }),
@@ -92,7 +73,7 @@ const named: Record<string, Case> = {
   "3-D with dilations": caseOf({ size: [5, 5, 6], kernel: [2, 2, 2], dilations: [2, 1, 3] }),
 };
 
-function randomCase(random: Random): Case {
+function randomCase(random: Random): ConvolutionCase {
   const size = (largest: number) => 1 + random.integer(largest);
   const axes = size(3);
   const many = (draw: () => number, count = axes) => Array.from({ length: count }, draw);
@@ -112,49 +93,17 @@ function randomCase(random: Random): Case {
   };
 }
 
-/** The three operators as the graph has them. */
-function operators(x: Value, weight: Value, dy: Value, { size, kernel, ...settings }: Case) {
-  return {
-    y: conv(x, weight, undefined, settings),
-    dx: convInputGradient(dy, weight, size, settings),
-    dw: convWeightGradient(x, dy, kernel, settings),
-  };
-}
-
-async function check(problem: Case, random: Random) {
-  const { images, channels, outputs, size, kernel, ...settings } = problem;
-  const shapes = {
-    x: [images, channels, ...size],
-    weight: [outputs, channels / settings.group, ...kernel],
-    dy: [images, outputs, ...outputSize(size, kernel, settings)],
-    bias: [outputs],
-  };
-  const numbers = Object.fromEntries(
-    Object.entries(shapes).map(([name, shape]) => [
-      name,
-      Float32Array.from({ length: elementCount(shape) }, () => random.normal()),
-    ]),
-  );
-  const start = (type: DataType) => {
-    const graph = new Graph();
-    const input = (name: keyof typeof shapes) => graph.input(name, type, shapes[name]);
-    const feeds = Object.fromEntries(
-      Object.entries(shapes).map(([name, shape]) => [name, tensor(numbers[name], shape, type)]),
-    );
-    return { x: input("x"), weight: input("weight"), dy: input("dy"), bias: input("bias"), feeds };
-  };
-
-  const exact = start("float64");
+async function check(problem: ConvolutionCase, seed: () => Random) {
+  const { images: _, channels: __, outputs: ___, size, kernel, ...settings } = problem;
+  const { feeds: exactFeeds, ...exact } = convolutionInputs(problem, seed(), "float64");
+  const { y: biased } = convolutionOperators(exact, problem);
   const expected = await evaluate(
-    {
-      ...operators(exact.x, exact.weight, exact.dy, problem),
-      biased: conv(exact.x, exact.weight, exact.bias, settings),
-    },
-    exact.feeds,
+    { ...convolutionOperators({ ...exact, bias: undefined }, problem), biased },
+    exactFeeds,
   );
 
-  const { x, weight, dy, bias, feeds } = start("float32");
-  const forms: Record<string, Value> = { ...operators(x, weight, dy, problem) };
+  const { x, weight, dy, bias, feeds } = convolutionInputs(problem, seed());
+  const forms: Record<string, Value> = { ...convolutionOperators({ x, weight, dy }, problem) };
   forms["biased lowered"] = conv(x, weight, bias, settings);
   forms["y at once"] = convAtOnce(x, weight, undefined, settings);
   forms["biased at once"] = convAtOnce(x, weight, bias, settings);
@@ -171,12 +120,12 @@ async function check(problem: Case, random: Random) {
 
 describe("forms of convolution and its gradients agree with float64", () => {
   for (const [name, problem] of Object.entries(named)) {
-    test(name, () => check(problem, randomStream(3, name)));
+    test(name, () => check(problem, () => randomStream(3, name)));
   }
   test("random settings", async () => {
     for (let index = 0; index < 40; index++) {
-      const random = randomStream(3, "random settings", index);
-      await check(randomCase(random), random);
+      const problem = randomCase(randomStream(3, "random settings", index));
+      await check(problem, () => randomStream(3, "random numbers", index));
     }
   });
 });
