@@ -1,5 +1,6 @@
 import { UserError } from "../common/errors.ts";
 import type { DataType, TensorData } from "../onnx/tensor.ts";
+import { dataTypes, wideType } from "../onnx/types.ts";
 import type { Graph, Shape, Value } from "./graph.ts";
 
 /** Constants up to this many elements are compared by content, so that equal ones are built once. */
@@ -10,25 +11,12 @@ export function scalarData(value: number, type: DataType): TensorData {
   return tensorData([value], [], type);
 }
 
-/** The types whose numbers are stored as what they are. */
-const filled = {
-  float32: Float32Array,
-  float64: Float64Array,
-  bool: Uint8Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-} as const;
-
 /** Numbers as a tensor of a type. Throws `UserError` for types that numbers cannot fill, such as texts. */
 export function tensorData(values: ArrayLike<number>, shape: Shape, type: DataType): TensorData {
-  const array = filled[type as keyof typeof filled];
-  if (!array) throw new UserError(`numbers do not make a tensor of ${type}`);
+  const { array } = dataTypes[type];
+  // Smaller floats are stored as codes, smaller integers packed, complex numbers as pairs.
+  if (!array || wideType(type) !== type || "parts" in dataTypes[type])
+    throw new UserError(`numbers do not make a tensor of ${type}`);
   const data =
     array === BigInt64Array || array === BigUint64Array
       ? array.from(Array.from(values, (value) => wholeNumber(value, type)))

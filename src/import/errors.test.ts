@@ -42,6 +42,14 @@ const mistakes: Record<string, [model: ModelText, sentence: RegExp]> = {
     },
     /^node "y" \(Split\): /,
   ],
+  "numbers in parts that do not make them up": [
+    {
+      weights: { row: weight, sizes: tensorData([1, 3], [2], "int64") },
+      nodes: [["Split", ["row", "sizes"], ["y"]]],
+      outputs: ["y"],
+    },
+    /^node "y" \(Split\): Split "y": parts of \[1, 3\] do not make up axis 0 of float32 \[2, 3\]$/,
+  ],
   "a tensor made twice": [
     {
       inputs: { x: [2] },

@@ -2,6 +2,7 @@ import { tensorData } from "../graph/constants.ts";
 import { type Attributes, elementCount, type Shape, type Value } from "../graph/graph.ts";
 import type { DataType } from "../onnx/tensor.ts";
 import { dataTypeName } from "../onnx/types.ts";
+import { equalParts } from "../ops/layout.ts";
 import { intAttribute, intsAttribute } from "../ops/operator.ts";
 
 // Nodes that read nothing but constants, evaluated here. Exporters emit chains of them for every shape that depends on
@@ -173,10 +174,11 @@ const evaluators: Readonly<Record<string, Evaluator>> = {
     const axis = plain(intAttribute(attributes, "axis", 0), x.shape.length);
     const count = intAttribute(attributes, "num_outputs", 1);
     if (x.shape[axis] === undefined || count > x.data.length) return undefined;
-    const part = Math.ceil(x.shape[axis] / count);
-    const equal = Array.from({ length: count }, (_, index) => Math.min(part, x.shape[axis] - index * part));
+    const parts = sizes?.data ?? equalParts(x.shape[axis], count);
+    if (parts.some((size) => size < 0) || parts.reduce((sum, size) => sum + size, 0) !== x.shape[axis])
+      return undefined;
     let start = 0;
-    return (sizes?.data ?? equal).map((size): Small => {
+    return parts.map((size): Small => {
       const positions = slicePositions(x.shape[axis], start, start + size, 1);
       start += size;
       return { type: x.type, shape: x.shape.with(axis, size), data: pick(x, axis, positions) };

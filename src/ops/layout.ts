@@ -54,9 +54,9 @@ defineOperator("Split", {
   since: 18,
   infer: ([x, sizes], attributes): TensorType[] => {
     const [axis] = normalizeAxes("Split", x!, [intAttribute(attributes, "axis", 0)]);
-    const parts = sizes
-      ? requireConstant("Split", x!, sizes, "sizes")
-      : equalParts(x!, x!.shape[axis], attributes);
+    const count = intAttribute(attributes, "num_outputs", 0);
+    if (!sizes) requireAtMost("Split", x!, count, "outputs", 2 ** 16);
+    const parts = sizes ? requireConstant("Split", x!, sizes, "sizes") : equalParts(x!.shape[axis], count);
     if (parts.length === 0 || parts.reduce((sum, size) => sum + size, 0) !== x!.shape[axis]) {
       throw operatorError(
         "Split",
@@ -73,9 +73,8 @@ defineOperator("Split", {
   },
 });
 
-function equalParts(x: Value, size: number, attributes: Attributes): number[] {
-  const count = intAttribute(attributes, "num_outputs", 0);
-  requireAtMost("Split", x, count, "outputs", 2 ** 16);
+/** The sizes of parts that are equal, but for the last ones, which get what is left. */
+export function equalParts(size: number, count: number): number[] {
   const each = Math.ceil(size / count);
   return Array.from({ length: count }, (_, index) => Math.max(0, Math.min(each, size - index * each)));
 }

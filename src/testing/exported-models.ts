@@ -117,6 +117,7 @@ function transposed(data: Float32Array, rows: number, columns: number): Float32A
 /** By their numbers, the tensors that PyTorch takes from a table: the importer may have named them itself. */
 function lookedUp(file: string): Map<string, string> {
   const { renamed } = fixtures.exports[file];
+  if (!Object.values(renamed).some((name) => name.endsWith("[rows]"))) return new Map();
   const taken = exportedModel(file).graph!.initializer.filter(({ name }) =>
     renamed[name]?.endsWith("[rows]"),
   );
