@@ -84,7 +84,7 @@ for (let at = 0; at < steps; at++) {
         [batchSize, 1, 8, 8],
         "float32",
       ),
-      target: tensorData(target.data.slice(start, start + batchSize), [batchSize], "int64"),
+      target: { type: "int64", shape: [batchSize], data: target.data.slice(start, start + batchSize) },
       learning_rate: scalar(0.05 * share),
       rho_max: scalar(0.05),
       rho_min: scalar(0.05 * share),
