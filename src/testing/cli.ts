@@ -24,20 +24,28 @@ export interface CommandOptions {
 }
 
 /** Starts `lowland` with neither of its outputs a terminal. */
-export function startLowland(args: readonly string[], { cwd, env, preload }: CommandOptions = {}) {
-  const main = fileURLToPath(new URL("../cli/main.js", import.meta.url));
-  const node = preload === undefined ? [] : ["--import", preload];
-  const child = spawn(process.execPath, [...node, main, ...args], {
-    cwd,
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  return { child, ended: outcome(child) };
+export function startLowland(args: readonly string[], options: CommandOptions = {}) {
+  return startNode([fileURLToPath(new URL("../cli/main.js", import.meta.url)), ...args], options);
 }
 
 /** Runs `lowland` to its end. */
 export function lowland(args: readonly string[], options?: CommandOptions): Promise<Ended> {
   return startLowland(args, options).ended;
+}
+
+/** Runs a program in Node to its end. */
+export function runNode(args: readonly string[], options: CommandOptions = {}): Promise<Ended> {
+  return startNode(args, options).ended;
+}
+
+function startNode(args: readonly string[], { cwd, env, preload }: CommandOptions) {
+  const node = preload === undefined ? [] : ["--import", preload];
+  const child = spawn(process.execPath, [...node, ...args], {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  return { child, ended: outcome(child) };
 }
 
 function outcome(child: ChildProcess): Promise<Ended> {
