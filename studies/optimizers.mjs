@@ -2,17 +2,19 @@
 // at equal gradient evaluations, over several seeds.
 //
 //   npm run build && node studies/optimizers.mjs [--parallel 2] [--data-dir FOLDER]     trains what is missing
-//   node studies/optimizers.mjs --table                                                 writes the table only
+//   node studies/optimizers.mjs --table                                                 writes what is there only
 //
 // Each finished run is one line of docs/results/optimizers.jsonl, so the study can be stopped and gone on with at any
-// time; docs/results/optimizers.md is made from these lines. One run uses one thread; several run side by side.
+// time; the tables of docs/results/optimizers.md and its pictures are made from these lines, its sentences are written
+// by hand. One run uses one thread; several run side by side.
 import { spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { tableOf } from "./table.mjs";
+import { writePictures } from "../dist/report/drawing/pictures.js";
+import { accuracyCharts, accuracyTable, measureTable } from "./optimizer-tables.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -168,6 +170,32 @@ const lines = allRuns().flatMap(({ configuration, ...run }) => {
   const line = byKey.get(keyOf({ ...run, epochs: configuration.epochs }));
   return line ? [{ ...line, budget: run.budget }] : [];
 });
+const study = { control, methods: Object.keys(methods) };
+await writePictures(
+  fileURLToPath(new URL("../docs/results/optimizers", import.meta.url)),
+  accuracyCharts(lines, study),
+);
 const page = fileURLToPath(new URL("../docs/results/optimizers.md", import.meta.url));
-writeFileSync(page, tableOf(lines, { control, methods: Object.keys(methods), shared, epochs, seeds }));
+let text = readFileSync(page, "utf8");
+for (const [name, table] of Object.entries({
+  accuracy: accuracyTable(lines, study),
+  sharpness: measureTable(lines, study, 3, ({ sharpness }) => sharpness.maxSharpness),
+  "wrong labels": measureTable(
+    lines.filter(({ wrongLabelAccuracy }) => wrongLabelAccuracy !== undefined),
+    study,
+    1,
+    ({ wrongLabelAccuracy }) => 100 * wrongLabelAccuracy,
+  ),
+})) {
+  text = replaceBetween(text, `<!-- ${name}: written by studies/optimizers.mjs -->`, "<!-- end -->", table);
+}
+writeFileSync(page, text);
 console.error(`${lines.length} of ${allRuns().length} results in ${page}`);
+
+function replaceBetween(text, opening, closing, replacement) {
+  const from = text.indexOf(opening) + opening.length;
+  const to = text.indexOf(closing, from);
+  if (from < opening.length || to < 0)
+    throw new Error(`docs/results/optimizers.md has lost its line ${opening}`);
+  return `${text.slice(0, from)}\n${replacement}\n${text.slice(to)}`;
+}
