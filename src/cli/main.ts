@@ -40,9 +40,10 @@ for (const command of [
   lowland.addCommand(command);
 }
 for (const command of [lowland, ...lowland.commands]) {
-  command.exitOverride().configureOutput({
-    outputError: (text, write) => write(oneSentence(text)),
-  });
+  command
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(oneSentence(text)) })
+    .configureHelp({ minWidthToWrap: 24 });
 }
 
 try {

@@ -28,6 +28,7 @@ export interface BaseFlags {
 
 export function addBaseFlags(command: Command): Command {
   return command
+    .optionsGroup("Optimizer:")
     .option("--momentum <μ>", "momentum of the base optimizer (default: 0.9 for sgd)", numberOption)
     .option("--nesterov", "Nesterov momentum")
     .option(
@@ -39,6 +40,7 @@ export function addBaseFlags(command: Command): Command {
 
 export function addOptimizerFlags(command: Command): Command {
   return command
+    .optionsGroup("Optimizer:")
     .option("--optimizer <name>", `how to train: ${choices(optimizerNames)} (default: bilateral-sam)`)
     .option("--base <name>", `what it goes over: ${choices(baseNames)} (default: sgd)`)
     .option(

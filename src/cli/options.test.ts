@@ -6,7 +6,8 @@ import { UserError } from "../common/errors.ts";
 import { parseComparison, parseRun } from "../tasks/configuration.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { chooseRuns } from "./commands/compare.ts";
-import { applyFlags, existingRun, readConfiguration, type SettingFlags } from "./options.ts";
+import { applyFlags, existingRun, readConfiguration } from "./options.ts";
+import type { SettingFlags } from "./setting-flags.ts";
 import { numberOption, type Settings } from "./settings.ts";
 
 const folder = temporaryFolder();
@@ -136,6 +137,28 @@ describe("flags over a document", () => {
       file: "a",
       except: "fc.*",
     });
+  });
+
+  test("say how the learning rate goes, and which second network is kept", () => {
+    const step = { name: "step", epochs: 3, gamma: 0.2 };
+    assert.deepEqual(run({}, { schedule: step }).schedule, step);
+    assert.deepEqual(run({ schedule: { name: "linear" } }, { warmUp: 2 }).schedule, {
+      name: "warm-up",
+      epochs: 2,
+      start: 0.01,
+      after: { name: "linear", end: 0 },
+    });
+    const warmed = { schedule: { name: "warm-up", epochs: 1, after: step } };
+    const later = run(warmed, { warmUp: 2 }).schedule;
+    assert.ok(later.name === "warm-up" && later.epochs === 2);
+    assert.deepEqual(later.after, step);
+    assert.deepEqual(run(warmed, { warmUp: 0 }).schedule, step);
+    const after = run({}, { schedule: { name: "constant" }, warmUp: 2 }).schedule;
+    assert.deepEqual(after.name === "warm-up" && after.after, { name: "constant" });
+    assert.deepEqual(run({}, { ema: 0.9 }).averaging, { name: "exponential", decay: 0.9 });
+    assert.deepEqual(run({}, { ema: true }).averaging, { name: "exponential", decay: 0.999 });
+    assert.deepEqual(run({}, { swa: true }).averaging, { name: "stochastic", from: 0.75 });
+    assert.equal(run({}, {}).averaging, undefined);
   });
 
   test("leave what is no object of settings for the schema to refuse", () => {

@@ -103,6 +103,25 @@ describe("lowland train", { concurrency: 2 }, () => {
     assert.equal(lines(line.stdout).length, 1);
   });
 
+  test("a second network of averaged weights is a file of its own, and its accuracy is shown", async () => {
+    const ended = await run("train", "--config", "run.json", "--ema", "0.9", "--out", "averaged");
+    assert.equal(ended.code, 0, ended.stderr);
+    const { averaged }: RunSummary = readJsonFile(folder, "averaged", "summary.json");
+    const percent = (digits: number) => (100 * averaged!.testAccuracy).toFixed(digits);
+    assert.ok(ended.stderr.includes(`, averaged ${percent(2)} %,`), ended.stderr);
+    assert.match(ended.stdout, new RegExp(`averaged[^]+bilateral-sam .* ${percent(1)} `));
+    const files = readdirSync(join(folder, "averaged")).sort();
+    assert.deepEqual(files, [...runFiles, "model-average.onnx"].sort());
+    const measured = await run(
+      "evaluate",
+      join("averaged", "model-average.onnx"),
+      "--data",
+      "digits",
+      "--json",
+    );
+    assert.equal(JSON.parse(measured.stdout).accuracy, averaged!.testAccuracy);
+  });
+
   test("a run that diverges says in one line where, keeps its last epoch and fails", async () => {
     const ended = await run("train", "--config", "breaking.json", "--out", "broken", "--json");
     assert.equal(ended.code, 1);
@@ -113,6 +132,21 @@ describe("lowland train", { concurrency: 2 }, () => {
     assert.deepEqual([summary.status, summary.epochs, summary.steps], ["diverged", 1, 3]);
     assert.deepEqual(readdirSync(join(folder, "broken")).sort(), runFiles);
   });
+});
+
+test("help fits 80 columns, in groups, with every setting's flag in one of them", async () => {
+  const { stdout } = await run("train", "--help");
+  const [options] = stdout.split("\nExamples:");
+  for (const line of lines(options)) assert.ok(line.length <= 80, line);
+  const groups = [...options.matchAll(/^(\S.*):$/gm)].map(([, name]) => name);
+  assert.deepEqual(groups.slice(0, 6), [
+    "Options",
+    "Network",
+    "Optimizer",
+    "Data",
+    "Training",
+    "Training step",
+  ]);
 });
 
 describe("lowland compare", { concurrency: 2 }, () => {

@@ -37,7 +37,9 @@ export function outcomeLine(label: string, { summary, failure, skippedSteps }: R
   const mark = summary.status === "finished" ? "✓" : "–";
   const epochs = summary.status === "finished" ? "" : `, stopped after epoch ${summary.epochs}`;
   const skipped = skippedSteps > 0 ? `, ${skippedSteps} steps dropped as not finite` : "";
-  return `${mark} ${label}: test ${(100 * summary.testAccuracy).toFixed(2)} %, ${duration(summary.seconds)}${skipped}${epochs}`;
+  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
+  const averaged = summary.averaged ? `, averaged ${percent(summary.averaged.testAccuracy)}` : "";
+  return `${mark} ${label}: test ${percent(summary.testAccuracy)}${averaged}, ${duration(summary.seconds)}${skipped}${epochs}`;
 }
 
 /** After Ctrl-C. */

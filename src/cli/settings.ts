@@ -1,5 +1,5 @@
-import { InvalidArgumentError } from "commander";
-import { modelNames, modelOptionTexts } from "../nn/models.ts";
+import { type Command, InvalidArgumentError } from "commander";
+import { modelNames, modelsWithOptions } from "../nn/models.ts";
 
 // Small things about flags and settings that are not checked yet.
 
@@ -8,8 +8,18 @@ export type Settings = Record<string, unknown>;
 
 export const choices = (names: readonly string[]) => `one of ${names.join(", ")}`;
 
-/** What `--model` takes. */
-export const modelHelp = `network: ${choices(modelNames)}; options stand after a colon, as in wide-resnet-28-10:units=5 (${modelOptionTexts().join("; ")})`;
+/** The flag for a network that is built by its name; the help has the options of networks at its end. */
+export function addModelFlag(command: Command, byDefault?: string): Command {
+  const otherwise = byDefault === undefined ? "" : ` (default: ${byDefault})`;
+  return command
+    .option("--model <name>", `network: ${choices(modelNames)}; options may follow a colon${otherwise}`)
+    .addHelpText(
+      "after",
+      `\nNetworks with options, at their defaults:\n${modelsWithOptions()
+        .map((text) => `  ${text}`)
+        .join("\n")}`,
+    );
+}
 
 /** Settings with others over them. What is no object of settings stays as it is, for the schema to say so. */
 export function merged(settings: unknown, over: Settings): unknown {

@@ -5,9 +5,10 @@ import { createOptimizer, optimizerLabel } from "../tasks/optimizers.ts";
 import { runClassification } from "../tasks/run.ts";
 import { loadWithProgress } from "./data.ts";
 import { interruptedExitCode, interruptSignal } from "./interrupt.ts";
-import { existingRun, type OutputFlags } from "./options.ts";
+import { existingRun } from "./options.ts";
 import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "./output.ts";
 import { ProgressDisplay, say } from "./progress.ts";
+import type { OutputFlags } from "./setting-flags.ts";
 
 /** Trains one run with its progress shown, presents it, and returns the exit code. */
 export async function trainAndPresent(configuration: RunConfiguration, flags: OutputFlags): Promise<number> {

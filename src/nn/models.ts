@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readNamedOptions } from "../common/named-options.ts";
 import { efficientnetB0, mobilenetV2 } from "./models/mobile.ts";
 import { pyramidnet } from "./models/pyramidnet.ts";
 import { imagenetResnet, resnet, resnet20 } from "./models/resnet.ts";
@@ -88,35 +89,26 @@ export function modelText(text: string): string {
   return options.length > 0 ? `${name}:${options.join(",")}` : name;
 }
 
-/** The networks that have options, each with those and their defaults, for a help text. */
-export function modelOptionTexts(): string[] {
+/** The networks that have options, each with all of them at their defaults. */
+export function modelsWithOptions(): string[] {
   return modelNames.flatMap((name) => {
     const options = Object.entries<ModelOption>(models[name].options);
-    return options.length === 0
-      ? []
-      : [`${name} has ${options.map(([option, info]) => `${option} ${info.default}`).join(", ")}`];
+    if (options.length === 0) return [];
+    return [`${name}:${options.map(([option, info]) => `${option}=${info.default}`).join(",")}`];
   });
 }
 
 function readText(text: string) {
-  const { name, ...given } = splitText(text);
+  const { name, options } = readNamedOptions(text);
   if (!(modelNames as string[]).includes(name)) {
     throw new UserError(`there is no model "${name}"; choose one of ${modelNames.join(", ")}`);
   }
   const entry: ModelEntry = models[name as ModelName];
-  const numbers = Object.entries(given).map(([option, value]) => [
+  const numbers = Object.entries(options).map(([option, value]) => [
     option,
     readOption(name, entry, option, value),
   ]);
   return { name, entry, given: Object.fromEntries(numbers) as Record<string, number> };
-}
-
-/** `name:option=value,option=value`, values still texts. */
-function splitText(text: string): { name: string; [option: string]: string } {
-  const [name, ...rest] = text.split(":");
-  const options = rest.join(":");
-  const pairs = options === "" ? [] : options.split(",").map((pair) => pair.split("="));
-  return { ...Object.fromEntries(pairs.map(([option, ...value]) => [option, value.join("=")])), name };
 }
 
 function readOption(name: string, { options }: ModelEntry, option: string, value: string): number {

@@ -45,6 +45,13 @@ export function columnsOf(runs: Run[]): Column[] {
       better: "higher",
     }),
     column(runs, {
+      heading: ["averaged", "acc. %"],
+      meaning: "the same of the network of averaged weights",
+      value: (outcome) => outcome.averaged?.testAccuracy,
+      format: percent,
+      better: "higher",
+    }),
+    column(runs, {
       heading: ["test", "loss"],
       meaning: "cross entropy on the whole test set",
       value: (outcome) => outcome.testLoss,

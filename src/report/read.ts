@@ -16,7 +16,7 @@ import type {
 export type RunStatus = RunSummary["status"] | "unfinished" | "not started";
 
 /** Where a run stands after its last epoch, and what was last measured of it: taken from `summary.json` or, without one, from the metrics. */
-export interface Outcome extends Partial<Measurements> {
+export interface Outcome extends Partial<Measurements>, Pick<RunSummary, "averaged"> {
   epochs: number;
   steps: number;
   parameters?: number;

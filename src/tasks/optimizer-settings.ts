@@ -122,6 +122,9 @@ const simpleSchedule = z.discriminatedUnion("name", [
   z.strictObject({ name: z.literal("step"), epochs: whole, gamma: positive.default(0.1) }),
 ]);
 
+/** The schedules that `warm-up` can come before. */
+export const scheduleNames = simpleSchedule.options.map(({ shape }) => shape.name.value);
+
 export const scheduleSettings = z.discriminatedUnion("name", [
   ...simpleSchedule.options,
   z.strictObject({

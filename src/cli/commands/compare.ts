@@ -8,18 +8,16 @@ import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../tasks
 import type { RunSummary } from "../../train/records.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
+import { applyFlags, existingRun, readConfiguration } from "../options.ts";
+import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "../output.ts";
+import { ProgressDisplay, say } from "../progress.ts";
 import {
   addModelFlags,
   addOutputFlags,
   addSettingFlags,
-  applyFlags,
-  existingRun,
   type OutputFlags,
-  readConfiguration,
   type SettingFlags,
-} from "../options.ts";
-import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "../output.ts";
-import { ProgressDisplay, say } from "../progress.ts";
+} from "../setting-flags.ts";
 
 const examples = `
 The configuration holds the shared settings and "runs": [{ "name": …, "optimizer": { "method": … } }, …].
@@ -33,9 +31,8 @@ export function compareCommand(): Command {
   const command = new Command("compare").description(
     "train one network with several optimizers and compare them",
   );
-  addModelFlags(addSettingFlags(addOutputFlags(command)))
-    .option("--only <names>", "only these runs, separated by commas")
-    .addHelpText("after", examples);
+  addOutputFlags(command).option("--only <names>", "only these runs, separated by commas");
+  addSettingFlags(addModelFlags(command)).addHelpText("after", examples);
   return command.action(async (flags: SettingFlags & OutputFlags & { only?: string }) => {
     if (!flags.config)
       throw new UserError("compare needs --config FILE; `lowland compare --help` shows what is in it");

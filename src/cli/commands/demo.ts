@@ -5,17 +5,16 @@ import { parseComparison } from "../../tasks/configuration.ts";
 import { networkName } from "../../tasks/network.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptSignal } from "../interrupt.ts";
+import { applyFlags, readConfiguration } from "../options.ts";
+import { freshFolder } from "../output.ts";
+import { say } from "../progress.ts";
 import {
   addModelFlags,
   addOutputFlags,
   addSettingFlags,
-  applyFlags,
   type OutputFlags,
-  readConfiguration,
   type SettingFlags,
-} from "../options.ts";
-import { freshFolder } from "../output.ts";
-import { say } from "../progress.ts";
+} from "../setting-flags.ts";
 import type { Settings } from "../settings.ts";
 import { chooseRuns, compareAndPresent } from "./compare.ts";
 
@@ -32,10 +31,10 @@ Examples:
 /** `lowland demo` (npm start): one network trained five ways, from nothing to a report. */
 export function demoCommand(): Command {
   const command = new Command("demo").description("train one network five ways on Fashion-MNIST and compare");
-  addModelFlags(addSettingFlags(addOutputFlags(command)))
+  addOutputFlags(command)
     .option("--clean", "clean labels and a small convolutional network")
-    .option("--only <names>", "only these runs, separated by commas")
-    .addHelpText("after", examples);
+    .option("--only <names>", "only these runs, separated by commas");
+  addSettingFlags(addModelFlags(command)).addHelpText("after", examples);
   return command.action(async (flags: SettingFlags & OutputFlags & { clean?: boolean; only?: string }) => {
     const name = flags.clean ? "clean" : "noisy-labels";
     const path =

@@ -12,9 +12,10 @@ import { makeFolder } from "../../train/run-folder.ts";
 import { addImportFlags, type ImportFlags, importOptions } from "../import-options.ts";
 import { size } from "../model-text.ts";
 import { addOptimizerFlags } from "../optimizer-options.ts";
-import { addStepFlags, applyFlags, type SettingFlags } from "../options.ts";
+import { applyFlags } from "../options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
+import { addStepFlags, type SettingFlags } from "../setting-flags.ts";
 
 const examples = `
 Examples:
@@ -43,9 +44,9 @@ export function exportStepCommand(): Command {
     .addOption(
       new Option("--loss <name>", "what is minimised").choices(["cross-entropy"]).default("cross-entropy"),
     );
-  addOptimizerFlags(addStepFlags(addImportFlags(command), defaults))
-    .option("--json", "print step.json and nothing else on standard output")
-    .addHelpText("after", examples);
+  command.option("--json", "print step.json and nothing else on standard output");
+  addOptimizerFlags(addImportFlags(command.optionsGroup("Network:")));
+  addStepFlags(command, defaults).addHelpText("after", examples);
   return command.action(async (path: string, flags: Flags) => {
     if (!flags.out.endsWith(".onnx")) {
       throw new UserError(`the file to write is ${flags.out}; its name has to end in .onnx`);

@@ -3,14 +3,8 @@ import { parseRun } from "../../tasks/configuration.ts";
 import { normalizations } from "../../tasks/image-input.ts";
 import { addImportFlags, type ImportFlags, importSettings } from "../import-options.ts";
 import { addOptimizerFlags } from "../optimizer-options.ts";
-import {
-  addOutputFlags,
-  addSettingFlags,
-  applyFlags,
-  type OutputFlags,
-  readConfiguration,
-  type SettingFlags,
-} from "../options.ts";
+import { applyFlags, readConfiguration } from "../options.ts";
+import { addOutputFlags, addSettingFlags, type OutputFlags, type SettingFlags } from "../setting-flags.ts";
 import { choices, defined, isObject, merged, numberOption } from "../settings.ts";
 import { trainAndPresent } from "../train-run.ts";
 
@@ -37,18 +31,17 @@ interface Flags extends SettingFlags, OutputFlags, ImportFlags {
 export function finetuneCommand(): Command {
   const command = new Command("finetune")
     .description("train any ONNX image classifier on from its weights, and write it back")
-    .argument("<model>", "an ONNX file")
+    .argument("<model>", "an ONNX file");
+  addOutputFlags(command)
+    .optionsGroup("Network:")
     .option("--classes <n>", "start the last linear layer anew with so many classes", numberOption)
     .option("--head <node>", "that layer, where it is not found; it starts anew")
     .option(
       "--normalization <name>",
       `scale of the pixels: ${choices(normalizations)} (default: dataset, by its mean and deviation)`,
     );
-  addImportFlags(command);
-  addOptimizerFlags(addSettingFlags(addOutputFlags(command), parseRun(defaults))).addHelpText(
-    "after",
-    examples,
-  );
+  addOptimizerFlags(addImportFlags(command));
+  addSettingFlags(command, parseRun(defaults)).addHelpText("after", examples);
   return command.action(async (file: string, flags: Flags) => {
     const document = flags.config ? await readConfiguration(flags.config) : {};
     const { classes, head, normalization } = flags;

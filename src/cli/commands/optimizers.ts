@@ -6,7 +6,7 @@ import { measureStepCosts, type StepCost } from "../../tasks/step-cost.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
-import { modelHelp, numberOption } from "../settings.ts";
+import { addModelFlag, numberOption } from "../settings.ts";
 
 const examples = `
 Examples:
@@ -35,7 +35,7 @@ const shown = [
 ];
 
 interface Flags {
-  model: string;
+  model?: string;
   image: string;
   batchSize: number;
   threads?: number;
@@ -44,9 +44,10 @@ interface Flags {
 
 /** `lowland optimizers`: what there is, and what a step of each costs on this machine. */
 export function optimizersCommand(): Command {
-  return new Command("optimizers")
-    .description("list the optimizers with what a step of each costs on this machine")
-    .option("--model <name>", modelHelp, "mlp")
+  const command = new Command("optimizers").description(
+    "list the optimizers with what a step of each costs on this machine",
+  );
+  return addModelFlag(command, "mlp")
     .option("--image <shape>", "channels, height and width of the images", "1x28x28")
     .option("--batch-size <n>", "images in one step", numberOption, 128)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
@@ -54,8 +55,8 @@ export function optimizersCommand(): Command {
     .addHelpText("after", examples)
     .action(async (flags: Flags) => {
       // The schema checks the numbers and fills in every optimizer's defaults.
-      const { batchSize } = parseRun({ model: flags.model, batchSize: flags.batchSize });
-      const { model } = flags;
+      const { model = "mlp" } = flags;
+      const { batchSize } = parseRun({ model, batchSize: flags.batchSize });
       const optimizers = shown.map((optimizer) => parseRun({ optimizer }).optimizer);
       const signal = interruptSignal();
       const [channels, height, width] = imageShape(flags.image);

@@ -2,15 +2,14 @@ import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { parseRun } from "../../tasks/configuration.ts";
 import { addOptimizerFlags } from "../optimizer-options.ts";
+import { applyFlags, readConfiguration } from "../options.ts";
 import {
   addModelFlags,
   addOutputFlags,
   addSettingFlags,
-  applyFlags,
   type OutputFlags,
-  readConfiguration,
   type SettingFlags,
-} from "../options.ts";
+} from "../setting-flags.ts";
 import { trainAndPresent } from "../train-run.ts";
 
 const examples = `
@@ -26,10 +25,8 @@ Examples:
 export function trainCommand(): Command {
   const command = new Command("train").description("train one network and write its run folder");
   const defaults = parseRun({});
-  addOptimizerFlags(addModelFlags(addSettingFlags(addOutputFlags(command), defaults), defaults)).addHelpText(
-    "after",
-    examples,
-  );
+  addOptimizerFlags(addModelFlags(addOutputFlags(command), defaults));
+  addSettingFlags(command, defaults).addHelpText("after", examples);
   return command.action(async (flags: SettingFlags & OutputFlags) => {
     const document = flags.config ? await readConfiguration(flags.config) : {};
     if ("runs" in document) {
