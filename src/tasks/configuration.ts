@@ -9,57 +9,104 @@ import { normalizations } from "./image-input.ts";
 import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 
 // A run as one document. The schema is complete: parsing fills every default in, so that the document written to
-// `run.json` says all there is to know.
+// `run.json` says all there is to know. The descriptions make docs/configuration.md.
 
 const fraction = z.number().min(0).max(1);
 const nonNegative = z.number().min(0);
 const positive = z.number().positive();
 const count = z.number().int().positive();
 
-const parameterGroup = z.strictObject({
-  names: z.union([z.string(), z.array(z.string())]).optional(),
-  kinds: z.union([z.enum(parameterKinds), z.array(z.enum(parameterKinds))]).optional(),
-  learningRate: nonNegative.optional(),
-  weightDecay: nonNegative.optional(),
-  rho: nonNegative.optional(),
-  perturbed: z.boolean().optional(),
-  frozen: z.boolean().optional(),
-});
-
 const names = z.union([z.string(), z.array(z.string())]);
 
-/** A network that comes as an ONNX file. */
-const importedModel = z.strictObject({
-  file: z.string(),
-  /** Give the last linear layer so many classes, drawn anew. Left out: as many as the data have, where they differ. */
-  classes: count.min(2).optional(),
-  /** That layer's node, where it is not found. */
-  head: z.string().optional(),
-  /** The output with the logits, where there are several. */
-  output: z.string().optional(),
-  /** Names of the parameters that train, and of those that do not. */
-  trainable: names.optional(),
-  frozen: names.optional(),
-  batchNormalization: z.enum(["batch", "frozen"]).default("batch"),
-  dropout: z.boolean().default(true),
-  /** Sizes of axes that the file leaves open; of the image's, the data's own when left out. */
-  dimensions: z.record(z.string(), count).default({}),
-  normalization: z.enum(normalizations).default("dataset"),
+/** Parameters that are treated in another way. */
+export const parameterGroup = z.strictObject({
+  names: names.optional().describe("Patterns of names, `*` for any characters. Left out: every name."),
+  kinds: z
+    .union([z.enum(parameterKinds), z.array(z.enum(parameterKinds))])
+    .optional()
+    .describe("What a parameter is to its layer. With `names`, those that fit both."),
+  learningRate: nonNegative.optional().describe("Factor of the learning rate."),
+  weightDecay: nonNegative.optional().describe("Factor of the weight decay."),
+  rho: nonNegative.optional().describe("Factor of the radii."),
+  perturbed: z.boolean().optional().describe("Whether they take part in perturbations and their norm."),
+  frozen: z.boolean().optional().describe("Whether they keep their values; then no gradient is computed."),
 });
+
+/** A network that comes as an ONNX file. */
+export const importedModel = z.strictObject({
+  file: z.string().describe("The ONNX file."),
+  classes: count
+    .min(2)
+    .optional()
+    .describe(
+      "Start the last linear layer anew with so many classes. Left out: as many as the data have, where they differ.",
+    ),
+  head: z.string().optional().describe("That layer's node, where it is not found."),
+  output: z.string().optional().describe("The output with the logits, where there are several."),
+  trainable: names
+    .optional()
+    .describe("Patterns of the parameters that train. Left out: all weights and biases."),
+  frozen: names.optional().describe("Patterns of the parameters that do not train."),
+  batchNormalization: z
+    .enum(["batch", "frozen"])
+    .default("batch")
+    .describe(
+      "`batch`: normalise by each batch and update the running statistics; `frozen`: as in inference.",
+    ),
+  dropout: z.boolean().default(true).describe("Whether Dropout drops anything."),
+  dimensions: z
+    .record(z.string(), count)
+    .default({})
+    .describe(
+      "Sizes of axes that the file leaves open, by name; of the image's, the data's own when left out.",
+    ),
+  normalization: z
+    .enum(normalizations)
+    .default("dataset")
+    .describe("Scale of the pixels that the network expects; `dataset`: by the data's mean and deviation."),
+});
+
+/** A second network whose weights are an average of those of training. */
+export const averagingSettings = z.discriminatedUnion("name", [
+  z.strictObject({
+    name: z.literal("exponential"),
+    decay: z
+      .number()
+      .min(0)
+      .lt(1)
+      .default(0.999)
+      .describe("Share of the average that each step keeps; the rest is the step's weights."),
+  }),
+  z.strictObject({
+    name: z.literal("stochastic"),
+    from: fraction
+      .default(0.75)
+      .describe("Share of training after which every epoch's weights are averaged (SWA)."),
+  }),
+]);
 
 /** A run's settings without what makes runs of one study differ: the optimizer and the seed. */
 export const sharedSettings = {
-  data: z.enum(datasetNames).default("fashion-mnist"),
-  /** Number of training images, drawn by the seed; all when left out. */
-  limit: count.optional(),
-  /** Probability that a training label is replaced by a uniformly drawn class. */
-  labelNoise: fraction.default(0),
+  data: z.enum(datasetNames).default("fashion-mnist").describe("The data set."),
+  limit: count.optional().describe("Number of training images, drawn by the seed. Left out: all."),
+  labelNoise: fraction
+    .default(0)
+    .describe("Probability that a training label is replaced by a class drawn at random."),
   augmentation: z
     .strictObject({
-      /** Zeros around the image before a random crop of its size. */
-      crop: z.number().int().min(0).optional(),
-      flip: z.boolean().optional(),
-      cutout: z.strictObject({ size: count, probability: fraction.default(0.5) }).optional(),
+      crop: z
+        .number()
+        .int()
+        .min(0)
+        .optional()
+        .describe("Zeros around the image before a random crop of its size."),
+      flip: z.boolean().optional().describe("Mirror images at random."),
+      cutout: z
+        .strictObject({
+          size: count.describe("Side of a square that is blanked at a random place."),
+          probability: fraction.default(0.5).describe("Share of the images it is blanked in."),
+        })
+        .optional(),
     })
     .default({}),
   model: z
@@ -76,47 +123,65 @@ export const sharedSettings = {
       }),
       importedModel,
     ])
-    .default("mlp"),
-  /** A safetensors file to start from, instead of drawing the weights; `except`: names that are drawn all the same. */
+    .prefault("mlp")
+    .describe("A network's name, options after a colon, or an ONNX file."),
   weights: z
     .union([
       z.string().transform((file) => ({ file, except: [] })),
-      z.strictObject({ file: z.string(), except: z.union([z.string(), z.array(z.string())]).default([]) }),
+      z.strictObject({ file: z.string(), except: names.default([]) }),
     ])
-    .optional(),
-  learningRate: positive.default(0.05),
-  schedule: scheduleSettings.default({ name: "cosine" }),
-  epochs: count.default(20),
-  batchSize: count.default(128),
-  labelSmoothing: z.number().min(0).lt(1).default(0.1),
-  labelSmoothingKind: z.enum(["uniform", "kl"]).default("uniform"),
-  /** How single parameters are treated: who is perturbed, and groups by name or kind. */
+    .optional()
+    .describe("A safetensors file to start from; `except`: patterns of names that are drawn all the same."),
+  learningRate: positive.default(0.05).describe("Peak of the learning rate."),
+  schedule: scheduleSettings.default({ name: "cosine" }).describe("How the learning rate goes."),
+  epochs: count.default(20).describe("Passes over the training images."),
+  batchSize: count.default(128).describe("Images in one step."),
+  labelSmoothing: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.1)
+    .describe("Share of a label's mass that is spread over the classes."),
+  labelSmoothingKind: z
+    .enum(["uniform", "kl"])
+    .default("uniform")
+    .describe(
+      "`uniform`: over all classes, cross entropy (PyTorch); `kl`: over the other classes, Kullback–Leibler divergence (the paper).",
+    ),
   parameters: z
     .strictObject({
-      perturb: z.enum(perturbChoices).default("all"),
-      groups: z.array(parameterGroup).default([]),
+      perturb: z
+        .enum(perturbChoices)
+        .default("all")
+        .describe("Who is perturbed; `norm-only`: scales and shifts of normalisation layers (SAM-ON)."),
+      groups: z.array(parameterGroup).default([]).describe("Later groups override earlier ones."),
     })
     .prefault({}),
-  /** Longest d that reaches the base update. */
-  clipNorm: positive.optional(),
-  /** Equal parts a mini-batch is computed in, and what a perturbation is computed from. */
-  microBatches: count.default(1),
-  perturbationPer: z.enum(["batch", "micro-batch"]).default("batch"),
-  /** A second network whose weights are an average of those of training. */
-  averaging: z
-    .discriminatedUnion("name", [
-      z.strictObject({ name: z.literal("exponential"), decay: z.number().min(0).lt(1).default(0.999) }),
-      z.strictObject({ name: z.literal("stochastic"), from: fraction.default(0.75) }),
-    ])
-    .optional(),
-  /** Keep the weights of every epoch, for the trajectory in `lowland landscape`. */
-  keepWeights: z.boolean().optional(),
-  onNonFinite: z.enum(["stop", "skip"]).default("stop"),
-  threads: count.default(() => availableParallelism()),
-  /** Epochs from one look at the test set and the sharpness to the next; after the last epoch there is always one. */
-  evaluateEvery: count.default(1),
-  /** The one-step sharpness measured then, on the first images of the training set. */
-  sharpness: z.strictObject({ rho: positive.default(0.05), images: count.default(1000) }).prefault({}),
+  clipNorm: positive.optional().describe("Longest direction that reaches the base update. Left out: any."),
+  microBatches: count.default(1).describe("Equal parts that a mini-batch is computed in, to save memory."),
+  perturbationPer: z
+    .enum(["batch", "micro-batch"])
+    .default("batch")
+    .describe("What a perturbation is computed from; `micro-batch`: m-sharpness."),
+  averaging: averagingSettings.optional().describe("A second network, of averaged weights. Left out: none."),
+  keepWeights: z
+    .boolean()
+    .optional()
+    .describe("Keep the weights of every epoch, for the trajectory in `lowland landscape`."),
+  onNonFinite: z
+    .enum(["stop", "skip"])
+    .default("stop")
+    .describe("What to do about a step that is not finite: end the run, or leave the step out."),
+  threads: count.default(() => availableParallelism()).describe("Threads of one operator."),
+  evaluateEvery: count
+    .default(1)
+    .describe("Epochs from one look at test images and sharpness to the next; there is one after the last."),
+  sharpness: z
+    .strictObject({
+      rho: positive.default(0.05).describe("Radius of the one-step sharpness measured then."),
+      images: count.default(1000).describe("The first so many training images, which it is measured on."),
+    })
+    .prefault({}),
 };
 
 /** A seed decides initial weights, subset, label noise, order and augmentation. */
@@ -124,14 +189,16 @@ export const seedSetting = z.number().int();
 
 const settings = {
   ...sharedSettings,
-  optimizer: optimizerSettings.prefault({ method: "bilateral-sam" }),
-  seed: seedSetting.default(1),
+  optimizer: optimizerSettings.prefault({ method: "bilateral-sam" }).describe("How to train."),
+  seed: seedSetting
+    .default(1)
+    .describe("Decides initial weights, subset, label noise, order and augmentation."),
 };
 
 /** Names of runs, which become folders. */
 export const runName = /^\w[\w.-]*$/;
 
-const runSchema = z.strictObject(settings);
+export const runSchema = z.strictObject(settings);
 const comparisonSchema = z.strictObject({
   ...settings,
   runs: z

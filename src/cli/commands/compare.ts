@@ -20,7 +20,8 @@ import {
 } from "../setting-flags.ts";
 
 const examples = `
-The configuration holds the shared settings and "runs": [{ "name": …, "optimizer": { "method": … } }, …].
+The configuration holds settings of a run, shared by all, and
+  "runs": [{ "name": …, "optimizer": { "method": … } }, …]
 
 Examples:
   $ lowland compare --config comparison.json
