@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { UserError } from "../common/errors.ts";
 import { bilateralSam } from "../optim/bilateral-sam.ts";
 import { constantRate, cosine, proportionalToLearningRate } from "../optim/schedules.ts";
 import { sgd } from "../optim/sgd.ts";
@@ -98,6 +99,19 @@ test("while the engine computes a step, the next batch is prepared and no other 
       "epoch 2",
     ],
   ]);
+});
+
+test("a schedule that gives a negative radius, or none, is refused before the step is made", async () => {
+  for (const wrong of [-0.01, Number.NaN, Number.POSITIVE_INFINITY]) {
+    const rhoMax = { config: { name: "own" }, at: ({ step }: { step: number }) => (step < 2 ? 0.1 : wrong) };
+    const { finished, feeds } = await follow({ optimizer: bilateralSam(sgd(), { rhoMax }) });
+    assert.ok(finished instanceof UserError);
+    assert.equal(
+      finished.message,
+      `the schedule of rhoMax gives ${wrong} at step 2 (counted from 0); it has to be 0 or more`,
+    );
+    assert.equal(feeds.length, 2);
+  }
 });
 
 test("every step is fed its batch, and the learning rate and radii of its place in the run", async () => {

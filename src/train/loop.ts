@@ -1,3 +1,4 @@
+import { UserError } from "../common/errors.ts";
 import { scalarData } from "../graph/constants.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { LearningRateSchedule, Progress } from "../optim/schedules.ts";
@@ -119,12 +120,20 @@ export function progressAt(
   return { ...place, learningRate: { now, high: learningRate, low: learningRate * schedule.low } };
 }
 
-function scalarsAt(optimizer: Optimizer, progress: Progress): Scalars {
-  return {
+/** Throws `UserError` where a schedule, which may be anybody's, gives what is no rate or radius. */
+function scalarsAt({ rhoMax, rhoMin }: Optimizer, progress: Progress): Scalars {
+  const scalars = {
     learningRate: progress.learningRate.now,
-    ...(optimizer.rhoMax && { rhoMax: optimizer.rhoMax.at(progress) }),
-    ...(optimizer.rhoMin && { rhoMin: optimizer.rhoMin.at(progress) }),
+    ...(rhoMax && { rhoMax: rhoMax.at(progress) }),
+    ...(rhoMin && { rhoMin: rhoMin.at(progress) }),
   };
+  for (const [name, value] of Object.entries(scalars)) {
+    if (value >= 0 && Number.isFinite(value)) continue;
+    throw new UserError(
+      `the schedule of ${name} gives ${value} at step ${progress.step} (counted from 0); it has to be 0 or more`,
+    );
+  }
+  return scalars;
 }
 
 function asTensors({ learningRate, rhoMax, rhoMin }: Scalars, averageWeight = 0): Tensors {
