@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { UserError } from "../common/errors.ts";
 import type { ExistingRun } from "../train/run-folder.ts";
 import { applyOptimizerFlags, withBase } from "./optimizer-options.ts";
-import type { OutputFlags, SettingFlags } from "./setting-flags.ts";
+import type { PlaceFlags, SettingFlags } from "./setting-flags.ts";
 import { defined, isObject, merged, type Settings } from "./settings.ts";
 
 // How flags override a configuration document.
@@ -100,6 +100,6 @@ const settingNames = [
 ] as const;
 
 /** What `--overwrite` and `--resume` say about a run that is already there. */
-export function existingRun({ overwrite, resume }: OutputFlags): ExistingRun {
+export function existingRun({ overwrite, resume }: PlaceFlags): ExistingRun {
   return overwrite ? "overwrite" : resume ? "resume" : "refuse";
 }

@@ -42,7 +42,8 @@ export interface SettingFlags extends OptimizerFlags, BaseFlags {
   learningRateFactor?: { names: string; learningRate: number }[];
 }
 
-export interface OutputFlags {
+/** What is no setting of a run: where things are read from and written to. */
+export interface PlaceFlags {
   config?: string;
   dataDir?: string;
   out?: string;
@@ -54,7 +55,7 @@ export interface OutputFlags {
 /** Some of a run's settings, to be shown in the help as the defaults of a command that starts from them. */
 type Defaults = Partial<RunConfiguration>;
 
-export function addOutputFlags(command: Command): Command {
+export function addPlaceFlags(command: Command): Command {
   return command
     .option("--config <file>", "JSON file with the settings; flags override it")
     .option("--out <folder>", "folder to write to (default: a new one below runs/)")

@@ -8,10 +8,10 @@ import { interruptedExitCode, interruptSignal } from "./interrupt.ts";
 import { existingRun } from "./options.ts";
 import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "./output.ts";
 import { ProgressDisplay, say } from "./progress.ts";
-import type { OutputFlags } from "./setting-flags.ts";
+import type { PlaceFlags } from "./setting-flags.ts";
 
 /** Trains one run with its progress shown, presents it, and returns the exit code. */
-export async function trainAndPresent(configuration: RunConfiguration, flags: OutputFlags): Promise<number> {
+export async function trainAndPresent(configuration: RunConfiguration, flags: PlaceFlags): Promise<number> {
   const signal = interruptSignal();
   const data = await loadWithProgress(configuration.data, { ...flags, signal });
   const optimizer = createOptimizer(configuration.optimizer);

@@ -13,9 +13,9 @@ import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "..
 import { ProgressDisplay, say } from "../progress.ts";
 import {
   addModelFlags,
-  addOutputFlags,
+  addPlaceFlags,
   addSettingFlags,
-  type OutputFlags,
+  type PlaceFlags,
   type SettingFlags,
 } from "../setting-flags.ts";
 
@@ -32,9 +32,9 @@ export function compareCommand(): Command {
   const command = new Command("compare").description(
     "train one network with several optimizers and compare them",
   );
-  addOutputFlags(command).option("--only <names>", "only these runs, separated by commas");
+  addPlaceFlags(command).option("--only <names>", "only these runs, separated by commas");
   addSettingFlags(addModelFlags(command)).addHelpText("after", examples);
-  return command.action(async (flags: SettingFlags & OutputFlags & { only?: string }) => {
+  return command.action(async (flags: SettingFlags & PlaceFlags & { only?: string }) => {
     if (!flags.config)
       throw new UserError("compare needs --config FILE; `lowland compare --help` shows what is in it");
     const document = applyFlags(await readConfiguration(flags.config), flags);
@@ -63,7 +63,7 @@ interface CompareRequest {
   runs: readonly NamedRun[];
   data: DatasetPair;
   out: string;
-  flags: OutputFlags;
+  flags: PlaceFlags;
   signal: AbortSignal;
 }
 

@@ -10,9 +10,9 @@ import { freshFolder } from "../output.ts";
 import { say } from "../progress.ts";
 import {
   addModelFlags,
-  addOutputFlags,
+  addPlaceFlags,
   addSettingFlags,
-  type OutputFlags,
+  type PlaceFlags,
   type SettingFlags,
 } from "../setting-flags.ts";
 import type { Settings } from "../settings.ts";
@@ -31,11 +31,11 @@ Examples:
 /** `lowland demo` (npm start): one network trained five ways, from nothing to a report. */
 export function demoCommand(): Command {
   const command = new Command("demo").description("train one network five ways on Fashion-MNIST and compare");
-  addOutputFlags(command)
+  addPlaceFlags(command)
     .option("--clean", "clean labels and a small convolutional network")
     .option("--only <names>", "only these runs, separated by commas");
   addSettingFlags(addModelFlags(command)).addHelpText("after", examples);
-  return command.action(async (flags: SettingFlags & OutputFlags & { clean?: boolean; only?: string }) => {
+  return command.action(async (flags: SettingFlags & PlaceFlags & { clean?: boolean; only?: string }) => {
     const name = flags.clean ? "clean" : "noisy-labels";
     const path =
       flags.config ?? fileURLToPath(new URL(`../../../assets/configurations/${name}.json`, import.meta.url));
@@ -62,7 +62,7 @@ export function demoCommand(): Command {
 
 async function loadOrDigits(
   name: string,
-  flags: OutputFlags,
+  flags: PlaceFlags,
   signal: AbortSignal,
 ): Promise<{ data: DatasetPair; used: string }> {
   try {

@@ -4,7 +4,7 @@ import { normalizations } from "../../tasks/image-input.ts";
 import { addImportFlags, type ImportFlags, importSettings } from "../import-options.ts";
 import { addOptimizerFlags } from "../optimizer-options.ts";
 import { applyFlags, readConfiguration } from "../options.ts";
-import { addOutputFlags, addSettingFlags, type OutputFlags, type SettingFlags } from "../setting-flags.ts";
+import { addPlaceFlags, addSettingFlags, type PlaceFlags, type SettingFlags } from "../setting-flags.ts";
 import { choices, defined, isObject, merged, numberOption } from "../settings.ts";
 import { trainAndPresent } from "../train-run.ts";
 
@@ -21,7 +21,7 @@ ask for it. The run folder holds what train writes; its model.onnx is the model 
 
 const defaults = { learningRate: 0.01, epochs: 5, batchSize: 32 };
 
-interface Flags extends SettingFlags, OutputFlags, ImportFlags {
+interface Flags extends SettingFlags, PlaceFlags, ImportFlags {
   classes?: number;
   head?: string;
   normalization?: string;
@@ -32,7 +32,7 @@ export function finetuneCommand(): Command {
   const command = new Command("finetune")
     .description("train any ONNX image classifier on from its weights, and write it back")
     .argument("<model>", "an ONNX file");
-  addOutputFlags(command)
+  addPlaceFlags(command)
     .optionsGroup("Network:")
     .option("--classes <n>", "start the last linear layer anew with so many classes", numberOption)
     .option("--head <node>", "that layer, where it is not found; it starts anew")

@@ -5,9 +5,9 @@ import { addOptimizerFlags } from "../optimizer-options.ts";
 import { applyFlags, readConfiguration } from "../options.ts";
 import {
   addModelFlags,
-  addOutputFlags,
+  addPlaceFlags,
   addSettingFlags,
-  type OutputFlags,
+  type PlaceFlags,
   type SettingFlags,
 } from "../setting-flags.ts";
 import { trainAndPresent } from "../train-run.ts";
@@ -25,9 +25,9 @@ Examples:
 export function trainCommand(): Command {
   const command = new Command("train").description("train one network and write its run folder");
   const defaults = parseRun({});
-  addOptimizerFlags(addModelFlags(addOutputFlags(command), defaults));
+  addOptimizerFlags(addModelFlags(addPlaceFlags(command), defaults));
   addSettingFlags(command, defaults).addHelpText("after", examples);
-  return command.action(async (flags: SettingFlags & OutputFlags) => {
+  return command.action(async (flags: SettingFlags & PlaceFlags) => {
     const document = flags.config ? await readConfiguration(flags.config) : {};
     if ("runs" in document) {
       throw new UserError(
