@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { LoadModelOptions } from "../import/load.ts";
 import type { Settings } from "./settings.ts";
 
@@ -32,11 +32,14 @@ export function addImportFlags(command: Command): Command {
     )
     .option("--no-dropout", "let Dropout drop nothing")
     .option("--output <name>", "output with the logits, where the model has several")
-    .option(
-      "--dimension <name=size>",
-      "size of an axis that the file leaves open, e.g. height=64; may be repeated",
-      dimension,
-    );
+    .addOption(dimensionOption());
+}
+
+export function dimensionOption(): Option {
+  return new Option(
+    "--dimension <name=size>",
+    "size of an axis that the file leaves open, e.g. height=64; may be repeated",
+  ).argParser(dimension);
 }
 
 export function importOptions(flags: ImportFlags): LoadModelOptions {

@@ -93,11 +93,14 @@ test("lowland finetune writes a run folder whose model has the names that came i
   const small = ["--limit", "128", "--epochs", "1", "--threads", "1"];
   const { code, stdout, stderr } = await lowland([
     ...["finetune", good, "--data", "digits", "--out", out, ...small, "--json"],
+    ...["--normalization", "symmetric"],
     ...["--frozen", "*conv1*", "--no-dropout", "--learning-rate-factor", "fc.*=0.5", "--optimizer", "sam"],
   ]);
   assert.equal(code, 0);
-  assert.match(stderr, /^images 1×8×8, normalised by mean 0\.3053 and deviation 0\.3761 \(dataset\)\n/);
-  assert.equal(JSON.parse(stdout).parameters, 40);
+  const images = "images 1×8×8, normalised by mean 0.5 and deviation 0.5 (symmetric)\n";
+  assert.ok(stderr.startsWith(images), stderr);
+  const { parameters, testAccuracy } = JSON.parse(stdout);
+  assert.equal(parameters, 40);
   const { configuration } = JSON.parse(readFileSync(join(out, "run.json"), "utf8"));
   assert.deepEqual(configuration.model, {
     file: good,
@@ -105,9 +108,12 @@ test("lowland finetune writes a run folder whose model has the names that came i
     batchNormalization: "batch",
     dropout: false,
     dimensions: {},
-    normalization: "dataset",
+    normalization: "symmetric",
   });
   assert.deepEqual(configuration.parameters.groups, [{ names: "fc.*", learningRate: 0.5 }]);
+  const evaluated = await lowland(["evaluate", out, "--json"]);
+  assert.ok(evaluated.stderr.startsWith(images), evaluated.stderr);
+  assert.equal(JSON.parse(evaluated.stdout).accuracy, testAccuracy);
   const { graph } = readModel(readFileSync(join(out, "model.onnx")));
   assert.deepEqual(
     [...graph!.input, ...graph!.output].map(({ name }) => name),

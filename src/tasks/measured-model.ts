@@ -18,7 +18,7 @@ import { type ImportedModelSettings, parseRun, type RunConfiguration } from "./c
 import { imageInput } from "./image-input.ts";
 import { imageDimensions } from "./network.ts";
 import { optimizerLabel } from "./optimizers.ts";
-import type { TrainedModel } from "./trained-model.ts";
+import { importedModelOf, type TrainedModel } from "./trained-model.ts";
 import { trainingImages } from "./training-images.ts";
 
 export interface MeasuredOptions extends Omit<ClassificationSurfaceOptions, "images"> {
@@ -67,7 +67,7 @@ export async function openModel(
     labelSmoothingKind: options.labelSmoothingKind ?? trained?.labelSmoothingKind ?? "uniform",
   };
   const settings = { ...options, ...loss, images };
-  const tuned = run && importedModelOf(run.configuration);
+  const tuned = importedModelOf(found);
   const { surface, statistics } = tuned
     ? await openTuned(path, tuned, dataset, settings)
     : await openFile(path, dataset, settings);
@@ -136,13 +136,6 @@ async function openTuned(
     surface: classificationSurface(classifier, initialTensors(build(1), 0), dataset, options),
     statistics: (batchSize) => ({ ...build(batchSize), input: "input" }),
   };
-}
-
-/** The settings of a run whose network is an ONNX file. */
-function importedModelOf({ model }: Record<string, unknown>): ImportedModelSettings | undefined {
-  return typeof model === "object" && model !== null
-    ? (parseRun({ model }).model as ImportedModelSettings)
-    : undefined;
 }
 
 /** SHA-256 of a model's file and of its weights, which may be in files beside it. */

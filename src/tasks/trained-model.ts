@@ -3,6 +3,7 @@ import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/dataset.ts";
 import type { RunRecord } from "../train/records.ts";
+import { type ImportedModelSettings, parseRun } from "./configuration.ts";
 
 /** What a person names to be looked at: a run folder, or an ONNX file. */
 export interface TrainedModel {
@@ -40,4 +41,12 @@ export function datasetOf({ path, run }: TrainedModel, named: string | undefined
   throw new UserError(
     `${path} does not say for which data set it is; name one of ${datasetNames.join(", ")} with --data`,
   );
+}
+
+/** How a run took a model that came as a file; nothing of a file itself, or of a network built by its name. */
+export function importedModelOf({ run }: TrainedModel): ImportedModelSettings | undefined {
+  const model = run?.configuration.model;
+  return typeof model === "object" && model !== null
+    ? (parseRun({ model }).model as ImportedModelSettings)
+    : undefined;
 }

@@ -1,20 +1,28 @@
 import { readFile } from "node:fs/promises";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { datasetNames } from "../../data/dataset.ts";
 import { evaluateModel } from "../../tasks/evaluate.ts";
-import { datasetOf, findModel } from "../../tasks/trained-model.ts";
+import { type Normalization, normalizations } from "../../tasks/image-input.ts";
+import { datasetOf, findModel, importedModelOf } from "../../tasks/trained-model.ts";
 import { loadWithProgress } from "../data.ts";
+import { dimensionOption } from "../import-options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
-import { numberOption } from "../settings.ts";
+import { choices, defined, numberOption } from "../settings.ts";
 
 const examples = `
 Examples:
   $ lowland evaluate runs/noisy-labels/sam-0.1
-  $ lowland evaluate classifier.onnx --data fashion-mnist --json`;
+  $ lowland evaluate classifier.onnx --data fashion-mnist --json
+  $ lowland evaluate resnet18.onnx --data fashion-mnist --normalization imagenet
+
+Images are made to fit the model: resized, repeated over its channels or made grey, and scaled.`;
 
 interface EvaluateFlags {
+  normalization?: Normalization;
+  output?: string;
+  dimension?: Record<string, number>;
   data?: string;
   dataDir?: string;
   threads?: number;
@@ -26,8 +34,16 @@ export function evaluateCommand(): Command {
   return new Command("evaluate")
     .description("measure a run's model, or any ONNX classifier, on the test images of a data set")
     .argument("<run or model>", "a run folder, or an ONNX file")
-    .option("--data <name>", `data set: one of ${datasetNames.join(", ")} (default: the run's)`)
+    .option("--data <name>", `data set: ${choices(datasetNames)} (default: the run's)`)
     .option("--data-dir <folder>", "folder with the data set's files")
+    .addOption(
+      new Option(
+        "--normalization <name>",
+        "scale of the pixels (default: the run's, or dataset, by its mean and deviation)",
+      ).choices(normalizations),
+    )
+    .option("--output <name>", "output with the logits, where the model has several")
+    .addOption(dimensionOption())
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
     .option("--json", "print the result as JSON and nothing else on standard output")
     .addHelpText("after", examples)
@@ -39,7 +55,14 @@ export function evaluateCommand(): Command {
         throw new UserError(`the model ${path} cannot be read (${error.message})`);
       });
       const { test } = await loadWithProgress(name, flags);
-      const result = await evaluateModel(model, test, { name: path, threads: flags.threads });
+      const { normalization, output, dimension: dimensions, threads } = flags;
+      const result = await evaluateModel(model, test, {
+        ...importedModelOf(found),
+        ...defined({ normalization, output, dimensions }),
+        name: path,
+        threads,
+        onNote: say,
+      });
       if (flags.json) printJson({ model: path, data: name, ...result });
       else {
         process.stdout.write(
