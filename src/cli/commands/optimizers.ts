@@ -34,6 +34,8 @@ const shown = [
   { method: "bilateral-sam", base: { name: "adamw" } },
 ];
 
+const defaultModel = "mlp";
+
 interface Flags {
   model?: string;
   image: string;
@@ -47,7 +49,7 @@ export function optimizersCommand(): Command {
   const command = new Command("optimizers").description(
     "list the optimizers with what a step of each costs on this machine",
   );
-  return addModelFlag(command, "mlp")
+  return addModelFlag(command, defaultModel)
     .option("--image <shape>", "channels, height and width of the images", "1x28x28")
     .option("--batch-size <n>", "images in one step", numberOption, 128)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
@@ -55,7 +57,7 @@ export function optimizersCommand(): Command {
     .addHelpText("after", examples)
     .action(async (flags: Flags) => {
       // The schema checks the numbers and fills in every optimizer's defaults.
-      const { model = "mlp" } = flags;
+      const { model = defaultModel } = flags;
       const { batchSize } = parseRun({ model, batchSize: flags.batchSize });
       const optimizers = shown.map((optimizer) => parseRun({ optimizer }).optimizer);
       const signal = interruptSignal();
