@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 /** Images with labels in memory: what the data sets of this folder load into and what batches are made from. */
 
 import { UserError } from "../common/errors.ts";
@@ -60,6 +61,12 @@ export class DatasetUnavailable extends Error {
  * @example const { train, test } = await loadDataset("fashion-mnist", { log: console.error });
  */
 export async function loadDataset(name: string, options: LoadOptions = {}): Promise<DatasetPair> {
+  readOptions("loadDataset", options, {
+    dataDirectory: "text",
+    log: "function",
+    signal: "object",
+    onProgress: "function",
+  });
   // Imported on demand: the rest of this file also runs where there is no file system.
   switch (name) {
     case "fashion-mnist":

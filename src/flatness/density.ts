@@ -1,14 +1,22 @@
 import { UserError } from "../common/errors.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import { randomStream } from "../common/random.ts";
 import { KrylovSpace, type LinearOperator } from "./krylov.ts";
 import {
   type LongComputation,
+  longComputation,
   progressReporter,
   requirePositive,
   requireSameSettings,
   requireWhole,
 } from "./progress.ts";
-import { type CurvatureOptions, curvatureOperator, type Measured, measured } from "./spectrum.ts";
+import {
+  type CurvatureOptions,
+  curvatureOperator,
+  curvatureOptions,
+  type Measured,
+  measured,
+} from "./spectrum.ts";
 import { estimate } from "./statistics.ts";
 import type { Surface } from "./surface.ts";
 
@@ -41,15 +49,25 @@ export interface DensityOptions extends LongComputation {
   seed?: number;
 }
 
+const densityOptions: OptionKinds<DensityOptions> = {
+  ...longComputation,
+  probes: "number",
+  steps: "number",
+  width: "number",
+  seed: "number",
+};
+
 /** The eigenvalue density of the loss's curvature over the surface's data subset; see `operatorDensity`. */
 export async function spectralDensity(
   surface: Surface,
   options: DensityOptions & CurvatureOptions = {},
 ): Promise<SpectralDensity & Measured> {
-  const operator = curvatureOperator(surface, options);
+  readOptions("spectralDensity", options, { ...densityOptions, ...curvatureOptions });
+  const { curvature, ...own } = options;
+  const operator = curvatureOperator(surface, { curvature, signal: own.signal });
   return {
-    ...measured(surface, options),
-    ...(await operatorDensity(operator, surface.layout.length, options)),
+    ...measured(surface, { curvature }),
+    ...(await operatorDensity(operator, surface.layout.length, own)),
   };
 }
 
@@ -68,6 +86,7 @@ export async function operatorDensity(
   length: number,
   options: DensityOptions = {},
 ): Promise<SpectralDensity> {
+  readOptions("operatorDensity", options, densityOptions);
   const { probes = 10, seed = 0, state, signal } = options;
   requireWhole("the number of probes", probes, 2);
   const steps = Math.min(length, requireWhole("the number of Lanczos steps", options.steps ?? 80, 1));

@@ -1,4 +1,5 @@
-import type { EvaluationOptions, Surface } from "./surface.ts";
+import { readOptions } from "../common/options.ts";
+import { type EvaluationOptions, evaluationOptions, type Surface } from "./surface.ts";
 
 export interface Determinism {
   /** Whether loss and gradient had the same bits both times. */
@@ -15,6 +16,7 @@ export async function checkDeterminism(
   surface: Surface,
   options: EvaluationOptions = {},
 ): Promise<Determinism> {
+  readOptions("checkDeterminism", options, evaluationOptions);
   const first = await surface.gradient(surface.weights, options);
   const second = await surface.gradient(surface.weights, options);
   let [differing, largestDifference] = [0, 0];

@@ -1,7 +1,9 @@
 import { UserError } from "../common/errors.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import { KrylovSpace, type LinearOperator, type RitzPairs } from "./krylov.ts";
 import {
   type LongComputation,
+  longComputation,
   progressReporter,
   requirePositive,
   requireSameSettings,
@@ -56,6 +58,18 @@ export interface EigenpairOptions extends LongComputation {
   vectors?: boolean;
 }
 
+export const eigenpairOptions: OptionKinds<EigenpairOptions> = {
+  ...longComputation,
+  largest: "number",
+  smallest: "number",
+  tolerance: "number",
+  maxProducts: "number",
+  memory: "number",
+  seed: "number",
+  verify: "boolean",
+  vectors: "boolean",
+};
+
 /**
  * The largest and smallest eigenvalues of a symmetric operator on vectors of `length` numbers, by Lanczos with full
  * reorthogonalisation in float64 and thick restarts (Parlett 1998, chapter 13; Wu & Simon 2000).
@@ -69,6 +83,7 @@ export async function eigenpairs(
   length: number,
   options: EigenpairOptions = {},
 ): Promise<Eigenpairs> {
+  readOptions("eigenpairs", options, eigenpairOptions);
   const { smallest = 0, tolerance = 1e-4, memory = 2e9, seed = 0, verify = false, state, signal } = options;
   const { largest = smallest > 0 ? 0 : Math.min(50, length) } = options;
   const wanted = checkCounts(largest, smallest, length);

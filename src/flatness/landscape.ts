@@ -1,10 +1,17 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import { randomStream } from "../common/random.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { addCombination, addScaled, dot, norm, scale } from "./dense.ts";
 import { flatten } from "./parameter-vector.ts";
-import { type LongComputation, progressReporter, requireSameSettings, requireWhole } from "./progress.ts";
+import {
+  type LongComputation,
+  longComputation,
+  progressReporter,
+  requireSameSettings,
+  requireWhole,
+} from "./progress.ts";
 import { filtersOf } from "./radius.ts";
 import { intervalOverBatches } from "./statistics.ts";
 import type { LossValue, Surface } from "./surface.ts";
@@ -40,6 +47,12 @@ export type TensorsAt = (weights: Float64Array, coordinates: readonly number[]) 
  * Throws `UserError` when directions and coordinates do not belong together.
  */
 export async function landscape(surface: Surface, options: LandscapeOptions): Promise<Landscape> {
+  readOptions("landscape", options, {
+    ...longComputation,
+    directions: "list",
+    coordinates: "list",
+    tensorsAt: "function",
+  });
   const { directions, coordinates } = options;
   if (directions.length < 1 || directions.length > 2 || coordinates.length !== directions.length) {
     throw new UserError(
@@ -69,12 +82,10 @@ export async function landscape(surface: Surface, options: LandscapeOptions): Pr
 export async function interpolation(
   surface: Surface,
   other: Tensors,
-  {
-    coordinates,
-    tensorsAt,
-    ...options
-  }: LongComputation & { coordinates: readonly number[]; tensorsAt?: TensorsAt },
+  given: LongComputation & { coordinates: readonly number[]; tensorsAt?: TensorsAt },
 ): Promise<Landscape> {
+  const kinds = { ...longComputation, coordinates: "list", tensorsAt: "function" } as const;
+  const { coordinates, tensorsAt, ...options } = readOptions("interpolation", given, kinds);
   const direction = flatten(surface.layout, other);
   addScaled(direction, -1, surface.weights);
   const pairs = Object.entries(surface.otherTensors).filter(([name]) => other[name]);

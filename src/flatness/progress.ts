@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import type { OptionKinds } from "../common/options.ts";
 import type { Tensors } from "../runtime/engine.ts";
 
 /**
@@ -32,6 +33,12 @@ export interface LongComputation {
   /** Where to go on from: what `save` gave in an earlier run with the same settings. */
   state?: SavedState;
 }
+
+export const longComputation: OptionKinds<LongComputation> = {
+  signal: "object",
+  onProgress: "function",
+  state: "object",
+};
 
 /** A reporter of progress: call it after each part with how many are done, of how many. */
 export function progressReporter(

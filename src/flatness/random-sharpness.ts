@@ -1,13 +1,15 @@
+import { readOptions } from "../common/options.ts";
 import { randomStream } from "../common/random.ts";
 import { norm } from "./dense.ts";
 import {
   type LongComputation,
+  longComputation,
   progressReporter,
   requirePositive,
   requireSameSettings,
   requireWhole,
 } from "./progress.ts";
-import { type Radius, radiusScale } from "./radius.ts";
+import { type Radius, radii, radiusScale } from "./radius.ts";
 import { type ConfidenceInterval, estimate, intervalOverBatches } from "./statistics.ts";
 import type { Surface } from "./surface.ts";
 
@@ -48,6 +50,14 @@ export async function randomSharpness(
   surface: Surface,
   options: RandomSharpnessOptions,
 ): Promise<RandomSharpness> {
+  readOptions("randomSharpness", options, {
+    ...longComputation,
+    rho: "number",
+    radius: radii,
+    directions: "number",
+    seed: "number",
+    confidence: "number",
+  });
   const { rho, radius = "plain", directions = 20, seed = 0, confidence, state, signal } = options;
   requirePositive("the radius ρ", rho);
   requireWhole("the number of directions", directions, 2);

@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { Graph } from "../graph/graph.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { neg } from "../ops/arithmetic.ts";
@@ -14,7 +15,8 @@ import type { SharpnessRecord } from "../train/records.ts";
  *
  * Inputs: those of the objective, and the scalar `rho`. Outputs: `loss`, `loss_max`, `loss_min`, `grad_norm`.
  */
-export function sharpnessGraph(objective: Objective, { parts = 1 }: { parts?: number } = {}): Graph {
+export function sharpnessGraph(objective: Objective, options: { parts?: number } = {}): Graph {
+  const { parts = 1 } = readOptions("sharpnessGraph", options, { parts: "number" });
   const graph = new Graph();
   const names = [...objective.parameters.keys()];
   const parameters = names.map((name) => {

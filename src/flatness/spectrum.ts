@@ -1,4 +1,5 @@
-import { type EigenpairOptions, type Eigenpairs, eigenpairs } from "./eigenpairs.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
+import { type EigenpairOptions, type Eigenpairs, eigenpairOptions, eigenpairs } from "./eigenpairs.ts";
 import type { LinearOperator } from "./krylov.ts";
 import { layersOf } from "./parameter-vector.ts";
 import { inTurn, type LongComputation } from "./progress.ts";
@@ -15,6 +16,8 @@ export interface CurvatureOptions {
   /** Default `"hessian"`. */
   curvature?: Curvature;
 }
+
+export const curvatureOptions: OptionKinds<CurvatureOptions> = { curvature: curvatures };
 
 /** What every measurement says of itself. */
 export interface Measured {
@@ -37,8 +40,10 @@ export async function spectrum(
   surface: Surface,
   options: EigenpairOptions & CurvatureOptions = {},
 ): Promise<Spectrum> {
-  const operator = curvatureOperator(surface, options);
-  return { ...measured(surface, options), ...(await eigenpairs(operator, surface.layout.length, options)) };
+  readOptions("spectrum", options, { ...eigenpairOptions, ...curvatureOptions });
+  const { curvature, ...own } = options;
+  const operator = curvatureOperator(surface, { curvature, signal: own.signal });
+  return { ...measured(surface, { curvature }), ...(await eigenpairs(operator, surface.layout.length, own)) };
 }
 
 /**
@@ -47,14 +52,11 @@ export async function spectrum(
  */
 export async function layerSpectra(
   surface: Surface,
-  {
-    layers = [...layersOf(surface.layout).keys()],
-    signal,
-    onProgress,
-    state,
-    ...options
-  }: Omit<EigenpairOptions, "vectors"> & CurvatureOptions & { layers?: readonly string[] } = {},
+  given: Omit<EigenpairOptions, "vectors"> & CurvatureOptions & { layers?: readonly string[] } = {},
 ): Promise<Map<string, Spectrum>> {
+  const { vectors: _, ...kinds } = eigenpairOptions;
+  readOptions("layerSpectra", given, { ...kinds, ...curvatureOptions, layers: "list" });
+  const { layers = [...layersOf(surface.layout).keys()], signal, onProgress, state, ...options } = given;
   const names = layersOf(surface.layout);
   const found = await inTurn(
     layers.map((layer) => {
@@ -71,8 +73,10 @@ export async function layerSpectra(
 /** Multiplication by the curvature, for the algorithms that know nothing else of it. */
 export function curvatureOperator(
   surface: Surface,
-  { curvature = "hessian", signal }: CurvatureOptions & Pick<LongComputation, "signal"> = {},
+  options: CurvatureOptions & Pick<LongComputation, "signal"> = {},
 ): LinearOperator {
+  const kinds = { ...curvatureOptions, signal: "object" } as const;
+  const { curvature = "hessian", signal } = readOptions("curvatureOperator", options, kinds);
   return curvature === "hessian"
     ? (vector) => surface.hessianProduct(vector, { signal })
     : (vector) => surface.gaussNewtonProduct(vector, { signal });

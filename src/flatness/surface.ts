@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import { type LossModel, type ProgramKind, suffixes } from "./curvature-graphs.ts";
@@ -44,6 +45,8 @@ export interface EvaluationOptions {
   tensors?: Tensors;
 }
 
+export const evaluationOptions: OptionKinds<EvaluationOptions> = { signal: "object", tensors: "object" };
+
 export interface SurfaceOptions {
   /**
    * Bytes, of all engines together, for keeping what products with the curvature have in common: the network and its
@@ -64,8 +67,9 @@ export interface SurfaceOptions {
 export async function openSurface(
   engines: readonly Engine[],
   surface: LossSurface,
-  { memory = 1e9 }: SurfaceOptions = {},
+  options: SurfaceOptions = {},
 ): Promise<Surface> {
+  const { memory = 1e9 } = readOptions("openSurface", options, { memory: "number" });
   const { batches, build, tensors, description = {} } = surface;
   if (engines.length === 0) throw new Error("a surface needs an engine");
   for (const { size } of batches) {
@@ -151,6 +155,7 @@ export class Surface {
 
   /** Loss and metrics at the given weights, or those the surface was opened at. Loss may be infinite or NaN. */
   async evaluate(weights = this.weights, options: EvaluationOptions = {}): Promise<LossValue> {
+    readOptions("evaluate", options, evaluationOptions);
     const batchLosses: number[] = [];
     const metrics: Record<string, number> = {};
     await this.overBatches("loss", weights, undefined, options, (outputs, share) => {
@@ -164,6 +169,7 @@ export class Surface {
 
   /** Loss and gradient at the given weights, or those the surface was opened at. */
   async gradient(weights = this.weights, options: EvaluationOptions = {}) {
+    readOptions("gradient", options, evaluationOptions);
     const gradient = new Float64Array(this.layout.length);
     const batchLosses: number[] = [];
     await this.overBatches("gradient", weights, undefined, options, (outputs, share) => {
@@ -178,11 +184,12 @@ export class Surface {
 
   /** H·v at the weights the surface was opened at. */
   hessianProduct(vector: Float64Array, options: EvaluationOptions = {}): Promise<Float64Array> {
-    return this.product("hessian", vector, options);
+    return this.product("hessian", vector, readOptions("hessianProduct", options, evaluationOptions));
   }
 
   /** Jᵀ·H_L·J·v at the weights the surface was opened at. */
   gaussNewtonProduct(vector: Float64Array, options: EvaluationOptions = {}): Promise<Float64Array> {
+    readOptions("gaussNewtonProduct", options, evaluationOptions);
     return this.product("gauss-newton", vector, options);
   }
 

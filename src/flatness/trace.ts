@@ -1,15 +1,22 @@
-import { UserError } from "../common/errors.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import { type Random, randomStream } from "../common/random.ts";
 import { dot, norm, orthogonalize, scale } from "./dense.ts";
 import type { LinearOperator } from "./krylov.ts";
 import {
   type LongComputation,
+  longComputation,
   progressReporter,
   requireSameSettings,
   requireWhole,
   type SavedState,
 } from "./progress.ts";
-import { type CurvatureOptions, curvatureOperator, type Measured, measured } from "./spectrum.ts";
+import {
+  type CurvatureOptions,
+  curvatureOperator,
+  curvatureOptions,
+  type Measured,
+  measured,
+} from "./spectrum.ts";
 import { estimate } from "./statistics.ts";
 import type { Surface } from "./surface.ts";
 
@@ -36,15 +43,24 @@ export interface TraceOptions extends LongComputation {
   seed?: number;
 }
 
+const traceOptions: OptionKinds<TraceOptions> = {
+  ...longComputation,
+  method: traceMethods,
+  products: "number",
+  seed: "number",
+};
+
 /** The trace of the loss's curvature over the surface's data subset; see `operatorTrace`. */
 export async function curvatureTrace(
   surface: Surface,
   options: TraceOptions & CurvatureOptions = {},
 ): Promise<TraceEstimate & Measured> {
-  const operator = curvatureOperator(surface, options);
+  readOptions("curvatureTrace", options, { ...traceOptions, ...curvatureOptions });
+  const { curvature, ...own } = options;
+  const operator = curvatureOperator(surface, { curvature, signal: own.signal });
   return {
-    ...measured(surface, options),
-    ...(await operatorTrace(operator, surface.layout.length, options)),
+    ...measured(surface, { curvature }),
+    ...(await operatorTrace(operator, surface.layout.length, own)),
   };
 }
 
@@ -64,12 +80,8 @@ export async function operatorTrace(
   length: number,
   options: TraceOptions = {},
 ): Promise<TraceEstimate> {
+  readOptions("operatorTrace", options, traceOptions);
   const { method = "hutch++", products: asked = 60, seed = 0, state, signal } = options;
-  if (!traceMethods.includes(method)) {
-    throw new UserError(
-      `there is no method "${method}" for the trace; choose one of ${traceMethods.join(", ")}`,
-    );
-  }
   const parts = method === "hutch++" ? 3 : 1;
   requireWhole(`the number of products for ${method}`, asked, 2 * parts);
   const samples = Math.floor(asked / parts);

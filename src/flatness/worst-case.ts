@@ -1,17 +1,19 @@
 import { UserError } from "../common/errors.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import { randomStream } from "../common/random.ts";
 import { addScaled, norm, scale } from "./dense.ts";
 import { layersOf } from "./parameter-vector.ts";
 import {
   inTurn,
   type LongComputation,
+  longComputation,
   progressReporter,
   requirePositive,
   requireSameSettings,
   requireWhole,
   type SavedState,
 } from "./progress.ts";
-import { type Radius, radiusScale } from "./radius.ts";
+import { type Radius, radii, radiusScale } from "./radius.ts";
 import { type ConfidenceInterval, confidenceInterval, intervalOverBatches } from "./statistics.ts";
 import type { Surface } from "./surface.ts";
 
@@ -62,6 +64,16 @@ export interface WorstCaseOptions extends LongComputation {
   confidence?: number;
 }
 
+const worstCaseOptions: OptionKinds<WorstCaseOptions> = {
+  ...longComputation,
+  rho: "number",
+  radius: radii,
+  steps: "number",
+  stepSize: "number",
+  seed: "number",
+  confidence: "number",
+};
+
 /** The best point so far of one search, in units of the radius: ε = T·δ. */
 interface Search {
   delta: Float64Array;
@@ -91,6 +103,7 @@ export async function worstCaseSharpness(
   surface: Surface,
   options: WorstCaseOptions,
 ): Promise<WorstCaseSharpness> {
+  readOptions("worstCaseSharpness", options, worstCaseOptions);
   const { rho, radius = "plain", steps = 20, stepSize = 1, seed = 0, signal, state } = options;
   const { confidence = 0.95 } = options;
   requirePositive("the radius ρ", rho);
@@ -177,14 +190,10 @@ export async function worstCaseSharpness(
 /** `worstCaseSharpness` of each layer: only its parameters are perturbed. */
 export async function layerSharpness(
   surface: Surface,
-  {
-    layers = [...layersOf(surface.layout).keys()],
-    signal,
-    onProgress,
-    state,
-    ...options
-  }: WorstCaseOptions & { layers?: readonly string[] },
+  given: WorstCaseOptions & { layers?: readonly string[] },
 ): Promise<Map<string, WorstCaseSharpness>> {
+  readOptions("layerSharpness", given, { ...worstCaseOptions, layers: "list" });
+  const { layers = [...layersOf(surface.layout).keys()], signal, onProgress, state, ...options } = given;
   const names = layersOf(surface.layout);
   const blocks = layers.map((layer) => surface.restrictedTo(names.get(layer) ?? [layer]));
   const found = await inTurn(
@@ -206,10 +215,8 @@ export interface BatchSharpness {
  * (m-sharpness, arXiv 2010.01412 section 4.1, with m the batch size), and the interval for its mean over batches.
  * Throws `UserError` when there are fewer than two batches.
  */
-export async function batchSharpness(
-  surface: Surface,
-  { signal, onProgress, state, ...options }: WorstCaseOptions,
-): Promise<BatchSharpness> {
+export async function batchSharpness(surface: Surface, given: WorstCaseOptions): Promise<BatchSharpness> {
+  const { signal, onProgress, state, ...options } = readOptions("batchSharpness", given, worstCaseOptions);
   requireSeveralBatches(surface);
   const { confidence = 0.95 } = options;
   const batches = await inTurn(

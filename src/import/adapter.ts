@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import type { OptionKinds } from "../common/options.ts";
 import { constantNumbers, int64Vector } from "../graph/constants.ts";
 import type { Attributes, Graph, Value } from "../graph/graph.ts";
 import type { DataType } from "../onnx/tensor.ts";
@@ -17,6 +18,12 @@ export interface TrainingMode {
   /** The share of the new statistics in the running ones, in place of what the file says. */
   statisticsMomentum?: number;
 }
+
+/** Of the settings that hold for a file, whatever is built of it. */
+export const trainingMode: OptionKinds<Omit<TrainingMode, "statisticsMomentum">> = {
+  batchNormalization: ["batch", "frozen"],
+  dropout: "boolean",
+};
 
 /** What a graph in training mode has beside its outputs. */
 export interface TrainingParts {

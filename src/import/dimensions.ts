@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import type { OptionKinds } from "../common/options.ts";
 import type { TensorType } from "../graph/graph.ts";
 import type { ValueInfoProto } from "../onnx/onnx_pb.ts";
 import { dataTypeName, wideType } from "../onnx/types.ts";
@@ -11,6 +12,12 @@ export interface DimensionOptions {
   /** Take `batchSize` even where the file states the size of an input's first axis. */
   anyBatch?: boolean;
 }
+
+export const dimensionOptions: OptionKinds<DimensionOptions> = {
+  dimensions: "object",
+  batchSize: "number",
+  anyBatch: "boolean",
+};
 
 /**
  * The type of an input of a file, its symbolic dimensions bound.

@@ -1,10 +1,11 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import { Graph, type TensorType, type Value } from "../graph/graph.ts";
 import type { GraphProto, ModelProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
-import type { TrainingMode, TrainingParts } from "./adapter.ts";
+import { type TrainingMode, type TrainingParts, trainingMode } from "./adapter.ts";
 import { buildNodes } from "./build-nodes.ts";
-import { type DimensionOptions, inputType } from "./dimensions.ts";
+import { type DimensionOptions, dimensionOptions, inputType } from "./dimensions.ts";
 import { withoutFunctions } from "./functions.ts";
 import { statedTypes } from "./narrow-types.ts";
 import { nodeLabel } from "./order.ts";
@@ -55,6 +56,17 @@ const opsets = { first: 1, last: 28 };
  * @throws UserError naming the node, tensor or dimension that stands in the way
  */
 export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): ImportedGraph {
+  readOptions("fromOnnx", options, {
+    ...dimensionOptions,
+    weights: "object",
+    isInput: "function",
+    entries: "object",
+    training: "object",
+  });
+  if (options.training) {
+    const mode = { ...trainingMode, statisticsMomentum: "number" } as const;
+    readOptions("fromOnnx: training", options.training, mode);
+  }
   const proto = withoutFunctions(model);
   const opset = opsetOf(model);
   const weights = options.weights ?? readWeights(model.graph!);

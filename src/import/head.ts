@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import { randomStream } from "../common/random.ts";
 import { elementCount, type Shape } from "../graph/graph.ts";
 import { initialTensor, uniformByFanIn } from "../nn/initializers.ts";
@@ -50,7 +51,8 @@ const behindHead = new Set([
  * @param name the node's name or first output; default: the last linear layer before the output
  * @throws UserError where there is none, or it is not one of its own
  */
-export function findHead(model: ModelProto, { output, name }: { output?: string; name?: string } = {}): Head {
+export function findHead(model: ModelProto, options: { output?: string; name?: string } = {}): Head {
+  const { output, name } = readOptions("findHead", options, { output: "text", name: "text" });
   const { label, inputs, classes, weight, bias } = locate(model.graph!, output, name);
   return { label, inputs, classes, weight, ...(bias !== undefined && { bias }) };
 }
@@ -62,8 +64,10 @@ export function findHead(model: ModelProto, { output, name }: { output?: string;
 export function replaceHead(
   model: ModelProto,
   classes: number,
-  { output, name, seed = 1 }: { output?: string; name?: string; seed?: number } = {},
+  options: { output?: string; name?: string; seed?: number } = {},
 ): Head {
+  const kinds = { output: "text", name: "text", seed: "number" } as const;
+  const { output, name, seed = 1 } = readOptions("replaceHead", options, kinds);
   if (!(Number.isSafeInteger(classes) && classes >= 2)) {
     throw new UserError(`classes is ${classes}; it has to be a whole number of 2 or more`);
   }

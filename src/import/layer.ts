@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import type { Shape, Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 import { startingFrom } from "../nn/initializers.ts";
@@ -26,7 +27,8 @@ export interface ModelLayerOptions {
  * The layer throws `UserError` when the model cannot be built for the batch and images it is given.
  */
 export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {}): Layer {
-  const { output, dimensions, adapt = (x) => x } = options;
+  const kinds = { output: "text", dimensions: "object", adapt: "function" } as const;
+  const { output, dimensions, adapt = (x: Value) => x } = readOptions("modelLayer", options, kinds);
   return (x, scope) => {
     const [batchSize] = x.shape;
     const network = model.build({

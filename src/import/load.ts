@@ -1,15 +1,16 @@
 import { readFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { UserError } from "../common/errors.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import type { Graph, Shape, Value } from "../graph/graph.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import { fitsNames, type ParameterKind } from "../optim/parameter-groups.ts";
 import type { Objective } from "../optim/passes.ts";
-import type { TrainingMode } from "./adapter.ts";
+import { type TrainingMode, trainingMode } from "./adapter.ts";
 import { separateAliases } from "./aliases.ts";
-import type { DimensionOptions } from "./dimensions.ts";
+import { type DimensionOptions, dimensionOptions } from "./dimensions.ts";
 import { readExternalData } from "./external-data.ts";
 import { fromOnnx, type ImportedGraph } from "./from-onnx.ts";
 import { logitsOf } from "./logits.ts";
@@ -17,7 +18,9 @@ import { restoreNames } from "./pytorch-names.ts";
 import { guessRoles, type TensorRole } from "./roles.ts";
 import { isFloatingPoint, readWeights, withWeights } from "./weights.ts";
 
-export interface LoadModelOptions extends DimensionOptions, Partial<TrainingMode> {
+export interface LoadModelOptions
+  extends DimensionOptions,
+    Partial<Omit<TrainingMode, "statisticsMomentum">> {
   /**
    * Names of the parameters that train, `*` standing for any characters. Default: every weight, bias, and scale and
    * shift of a normalisation; neither running statistics nor tensors that look like constants.
@@ -26,6 +29,13 @@ export interface LoadModelOptions extends DimensionOptions, Partial<TrainingMode
   /** Names of parameters that keep their values all the same. */
   frozen?: string | readonly string[];
 }
+
+export const loadModelOptions: OptionKinds<LoadModelOptions> = {
+  ...dimensionOptions,
+  ...trainingMode,
+  trainable: "any",
+  frozen: "any",
+};
 
 /** A floating-point tensor that the file stores. */
 export interface ImportedParameter {
@@ -65,6 +75,7 @@ export async function loadModel(
   source: string | Uint8Array,
   options: LoadModelOptions = {},
 ): Promise<TrainableModel> {
+  readOptions("loadModel", options, loadModelOptions);
   return new TrainableModel(await readModelFile(source), options);
 }
 
@@ -147,11 +158,11 @@ export class TrainableModel {
    * other weights constants.
    * @throws UserError naming the node that stands in the way
    */
-  build({
-    training,
-    statisticsMomentum,
-    ...sizes
-  }: { training: boolean } & Pick<TrainingMode, "statisticsMomentum"> & DimensionOptions): ImportedNetwork {
+  build(
+    options: { training: boolean } & Pick<TrainingMode, "statisticsMomentum"> & DimensionOptions,
+  ): ImportedNetwork {
+    const kinds = { ...dimensionOptions, training: "boolean", statisticsMomentum: "number" } as const;
+    const { training, statisticsMomentum, ...sizes } = readOptions("build", options, kinds);
     const { initializers, ...network } = fromOnnx(this.proto, {
       batchSize: sizes.batchSize ?? this.options.batchSize,
       anyBatch: sizes.anyBatch ?? this.options.anyBatch,

@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import type { Graph } from "../graph/graph.ts";
 import { type ToOnnxOptions, toOnnx } from "../graph/to-onnx.ts";
 import { nodesOf } from "../graph/walk.ts";
@@ -16,7 +17,9 @@ export interface CompileOptions extends Omit<ToOnnxOptions, "opset" | "domains">
  * inside or a symbolic batch it is a model for others to run and is left plain: ONNX Runtime rearranges stored weights
  * by itself. For a target (`engine.target()`) it is a program for that engine, faster and not to be kept.
  */
-export function compile(graph: Graph, { target, ...options }: CompileOptions = {}): Uint8Array<ArrayBuffer> {
+export function compile(graph: Graph, given: CompileOptions = {}): Uint8Array<ArrayBuffer> {
+  const kinds = { target: "object", weights: "object", symbolicBatch: "text", name: "text" } as const;
+  const { target, ...options } = readOptions("compile", given, kinds);
   const plain = options.weights !== undefined || options.symbolicBatch !== undefined;
   const lowered = lower(graph, { plain, target });
   const opset = requiredOpset(nodesOf(lowered.outputs.values()));

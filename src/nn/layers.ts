@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import { add, mul } from "../ops/arithmetic.ts";
@@ -22,16 +23,19 @@ export interface InitializerOptions {
   biasInitializer?: Initializer;
 }
 
+const initializerOptions = { initializer: "function", biasInitializer: "function" } as const;
+
 /** Fully connected: [N, inputs] to [N, outputs]. */
 export function linear(
   inputs: number,
   outputs: number,
-  {
+  options: InitializerOptions & { bias?: boolean } = {},
+): Layer {
+  const {
     bias = true,
     initializer = uniformByFanIn(inputs),
     biasInitializer = uniformByFanIn(inputs),
-  }: InitializerOptions & { bias?: boolean } = {},
-): Layer {
+  } = readOptions("linear", options, { bias: "boolean", ...initializerOptions });
   return (x, scope) =>
     ops.linear(
       x,
@@ -49,12 +53,16 @@ export interface Conv2dOptions extends InitializerOptions {
 }
 
 /** Convolution with a square kernel: [N, inputs, H, W] to [N, outputs, H′, W′]. */
-export function conv2d(
-  inputs: number,
-  outputs: number,
-  kernel: number,
-  { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, ...initializers }: Conv2dOptions = {},
-): Layer {
+export function conv2d(inputs: number, outputs: number, kernel: number, options: Conv2dOptions = {}): Layer {
+  readOptions("conv2d", options, {
+    stride: "number",
+    padding: "number",
+    dilation: "number",
+    groups: "number",
+    bias: "boolean",
+    ...initializerOptions,
+  });
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, ...initializers } = options;
   if (inputs % groups !== 0 || outputs % groups !== 0) {
     throw new UserError(
       `conv2d: ${inputs} input and ${outputs} output channels do not divide into ${groups} groups`,
@@ -87,10 +95,9 @@ export interface BatchNormOptions {
  * Batch normalisation over the channels of [N, C, …] (Ioffe & Szegedy 2015). Training normalises by the batch's own
  * statistics; inference by the running ones, whose variance is the unbiased one, as in PyTorch.
  */
-export function batchNorm(
-  channels: number,
-  { epsilon = 1e-5, momentum = 0.1 }: BatchNormOptions = {},
-): Layer {
+export function batchNorm(channels: number, options: BatchNormOptions = {}): Layer {
+  const kinds = { epsilon: "number", momentum: "number" } as const;
+  const { epsilon = 1e-5, momentum = 0.1 } = readOptions("batchNorm", options, kinds);
   return (x, scope) => {
     const scale = scope.parameter("weight", [channels], "norm-weight", filledWith(1));
     const bias = scope.parameter("bias", [channels], "norm-bias", filledWith(0));
@@ -135,10 +142,9 @@ export const gelu = (): Layer => elementwise.gelu;
 export const silu = (): Layer => elementwise.silu;
 
 /** Maximum over square windows; `stride` is the kernel when left out. */
-export function maxPool(
-  kernel: number,
-  { stride = kernel, padding = 0 }: { stride?: number; padding?: number } = {},
-): Layer {
+export function maxPool(kernel: number, options: { stride?: number; padding?: number } = {}): Layer {
+  const kinds = { stride: "number", padding: "number" } as const;
+  const { stride = kernel, padding = 0 } = readOptions("maxPool", options, kinds);
   const pads = [padding, padding, padding, padding];
   return (x) => pooling.maxPool(x, [kernel, kernel], { strides: [stride, stride], pads });
 }
@@ -146,12 +152,10 @@ export function maxPool(
 /** Mean over square windows; `stride` is the kernel when left out, and with `ceilMode` a last window may be cut off. */
 export function averagePool(
   kernel: number,
-  {
-    stride = kernel,
-    padding = 0,
-    ceilMode = false,
-  }: { stride?: number; padding?: number; ceilMode?: boolean } = {},
+  options: { stride?: number; padding?: number; ceilMode?: boolean } = {},
 ): Layer {
+  const kinds = { stride: "number", padding: "number", ceilMode: "boolean" } as const;
+  const { stride = kernel, padding = 0, ceilMode = false } = readOptions("averagePool", options, kinds);
   const pads = [padding, padding, padding, padding];
   return (x) => pooling.averagePool(x, [kernel, kernel], { strides: [stride, stride], pads, ceilMode });
 }
@@ -243,8 +247,10 @@ export function residual(main: Layer, shortcut?: Layer): Layer {
 export function squeezeExcitation(
   channels: number,
   squeezed: number,
-  { activation = relu(), ...initializers }: InitializerOptions & { activation?: Layer } = {},
+  options: InitializerOptions & { activation?: Layer } = {},
 ): Layer {
+  readOptions("squeezeExcitation", options, { activation: "function", ...initializerOptions });
+  const { activation = relu(), ...initializers } = options;
   const scale = sequential({
     avgpool: pooling.globalAveragePool,
     fc1: conv2d(channels, squeezed, 1, initializers),

@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import { type Random, randomStream } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
@@ -96,10 +97,15 @@ export interface BuildOptions {
 }
 
 /** Builds a network for one batch size. Throws `UserError` naming the layer whose shapes do not fit. */
-export function buildModel(
-  layer: Layer,
-  { inputShape, batchSize, training, type = "float32", batchNormMomentum }: BuildOptions,
-): Model {
+export function buildModel(layer: Layer, options: BuildOptions): Model {
+  readOptions("buildModel", options, {
+    inputShape: "list",
+    batchSize: "number",
+    training: "boolean",
+    type: ["float32", "float64"],
+    batchNormMomentum: "number",
+  });
+  const { inputShape, batchSize, training, type = "float32", batchNormMomentum } = options;
   const graph = new Graph();
   const builder = new ModelBuilder(graph, { training, type, batchNormMomentum });
   const input = graph.input("input", type, [batchSize, ...inputShape]);

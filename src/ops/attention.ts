@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, type Value } from "../graph/graph.ts";
 import { add, mul, sub } from "./arithmetic.ts";
@@ -59,12 +60,9 @@ export interface AttentionOptions {
  * softmax(scale·q·kᵀ)·v for q [N, heads, queries, width] and k, v [N, groups, keys, …], where each group of heads shares
  * its keys: PyTorch's `scaled_dot_product_attention`.
  */
-export function attention(
-  q: Value,
-  k: Value,
-  v: Value,
-  { mask, causal = false, window, scale }: AttentionOptions = {},
-): Value {
+export function attention(q: Value, k: Value, v: Value, options: AttentionOptions = {}): Value {
+  const kinds = { mask: "object", causal: "boolean", window: "list", scale: "number" } as const;
+  const { mask, causal = false, window, scale } = readOptions("attention", options, kinds);
   return apply("Attention", [q, k, v, mask], {
     is_causal: int(causal ? 1 : 0),
     ...(window ? { left_window_size: int(window[0]), right_window_size: int(window[1]) } : {}),
@@ -201,8 +199,10 @@ export function rotaryEmbedding(
   x: Value,
   cosines: Value,
   sines: Value,
-  { positions, interleaved = false }: { positions?: Value; interleaved?: boolean } = {},
+  options: { positions?: Value; interleaved?: boolean } = {},
 ): Value {
+  const kinds = { positions: "object", interleaved: "boolean" } as const;
+  const { positions, interleaved = false } = readOptions("rotaryEmbedding", options, kinds);
   const attributes = { interleaved: int(interleaved ? 1 : 0) };
   return apply("RotaryEmbedding", [x, cosines, sines, positions], attributes)[0];
 }

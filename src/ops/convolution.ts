@@ -1,3 +1,4 @@
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import {
   type Attributes,
   describe,
@@ -40,6 +41,13 @@ export interface ConvolutionOptions {
   /** Channels are split into so many groups that do not see each other. Default 1. */
   group?: number;
 }
+
+export const convolutionOptions: OptionKinds<ConvolutionOptions> = {
+  strides: "list",
+  pads: "list",
+  dilations: "list",
+  group: "number",
+};
 
 /** A convolution's settings with every default filled in. */
 export interface Convolution {
@@ -147,6 +155,7 @@ defineOperator("ConvWeightGradient", {
  * PyTorch's `conv1d`, `conv2d`, `conv3d`.
  */
 export function conv(x: Value, weight: Value, bias?: Value, options: ConvolutionOptions = {}): Value {
+  readOptions("conv", options, convolutionOptions);
   const settings = completeConvolution(options, x.shape.length - 2);
   return apply("Conv", [x, weight, bias], {
     ...convolutionAttributes(settings),

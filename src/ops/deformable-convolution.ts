@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, elementCount, sameShape, type Value } from "../graph/graph.ts";
 import { add, addAll, mul } from "./arithmetic.ts";
@@ -5,6 +6,7 @@ import {
   type ConvolutionOptions,
   completeConvolution,
   convolutionAttributes,
+  convolutionOptions,
   outputSize,
 } from "./convolution.ts";
 import { interpolationTerms, numbered } from "./interpolation.ts";
@@ -47,10 +49,12 @@ export function deformConv(
   weight: Value,
   offsets: Value,
   bias?: Value,
-  { mask, offsetGroups = 1, ...options }: DeformableOptions = {},
+  options: DeformableOptions = {},
 ): Value {
+  readOptions("deformConv", options, { ...convolutionOptions, mask: "object", offsetGroups: "number" });
+  const { mask, offsetGroups = 1, ...convolution } = options;
   return apply("DeformConv", [x, weight, offsets, bias, mask], {
-    ...convolutionAttributes(completeConvolution(options, x.shape.length - 2)),
+    ...convolutionAttributes(completeConvolution(convolution, x.shape.length - 2)),
     offset_group: int(offsetGroups),
   })[0];
 }

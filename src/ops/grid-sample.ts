@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, elementCount, type Value } from "../graph/graph.ts";
 import { add, addAll, mul } from "./arithmetic.ts";
@@ -53,6 +54,8 @@ export function gridSample(
   grid: Value,
   options: Interpolation = { mode: "linear", padding: "zeros" },
 ): Value {
+  const kinds = { mode: ["nearest", "linear", "cubic"], padding: paddings, alignCorners: "boolean" } as const;
+  readOptions("gridSample", options, kinds);
   const [count, , ...size] = x.shape;
   const out = grid.shape.slice(1, -1);
   if (grid.shape[0] !== count || grid.shape.at(-1) !== size.length || out.length !== size.length) {

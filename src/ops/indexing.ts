@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { int64Vector, tensorData } from "../graph/constants.ts";
 import {
   type Attributes,
@@ -262,8 +263,10 @@ defineOperator("ReverseSequence", {
 export function reverseSequence(
   x: Value,
   lengths: Value,
-  { timeAxis = 0, batchAxis = 1 }: { timeAxis?: number; batchAxis?: number } = {},
+  options: { timeAxis?: number; batchAxis?: number } = {},
 ): Value {
+  const kinds = { timeAxis: "number", batchAxis: "number" } as const;
+  const { timeAxis = 0, batchAxis = 1 } = readOptions("reverseSequence", options, kinds);
   return apply("ReverseSequence", [x, lengths], { time_axis: int(timeAxis), batch_axis: int(batchAxis) })[0];
 }
 

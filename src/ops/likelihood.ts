@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { type Attributes, describe, sameShape, type Value } from "../graph/graph.ts";
 import { div, mul, neg } from "./arithmetic.ts";
 import { equal, not, where } from "./comparison.ts";
@@ -64,8 +65,10 @@ function optionsOf(weights: Value | undefined, attributes: Attributes, x: Value)
 export function negativeLogLikelihood(
   logProbabilities: Value,
   target: Value,
-  { weights, ignoreIndex, reduction = "mean" }: LikelihoodOptions = {},
+  options: LikelihoodOptions = {},
 ): Value {
+  const kinds = { weights: "object", ignoreIndex: "number", reduction: reductions } as const;
+  const { weights, ignoreIndex, reduction = "mean" } = readOptions("negativeLogLikelihood", options, kinds);
   const { graph, type } = logProbabilities;
   const [count, classes, ...places] = logProbabilities.shape;
   const integers = target.type === "int32" || target.type === "int64";

@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { describe, type Shape, type TensorType, type Value } from "../graph/graph.ts";
 import { mul, sumToShape } from "./arithmetic.ts";
 import { reshape, transpose } from "./movement.ts";
@@ -118,8 +119,10 @@ export function gemm(
   a: Value,
   b: Value,
   c?: Value,
-  { transposeA = false, transposeB = false }: { transposeA?: boolean; transposeB?: boolean } = {},
+  options: { transposeA?: boolean; transposeB?: boolean } = {},
 ): Value {
+  const kinds = { transposeA: "boolean", transposeB: "boolean" } as const;
+  const { transposeA = false, transposeB = false } = readOptions("gemm", options, kinds);
   return apply("Gemm", [a, b, c], { transA: int(transposeA ? 1 : 0), transB: int(transposeB ? 1 : 0) })[0];
 }
 

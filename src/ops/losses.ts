@@ -1,3 +1,4 @@
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import { tensorData } from "../graph/constants.ts";
 import { describe, type Value } from "../graph/graph.ts";
 import { add, mul, neg } from "./arithmetic.ts";
@@ -24,15 +25,22 @@ export interface CrossEntropyOptions {
   reduction?: "mean" | "none";
 }
 
+/** How labels are smoothed, for functions that take these options beside their own. */
+export const smoothingOptions: OptionKinds<Omit<CrossEntropyOptions, "reduction">> = {
+  labelSmoothing: "number",
+  labelSmoothingKind: ["uniform", "kl"],
+};
+
 /**
  * Softmax cross entropy of logits [N, C] and class numbers [N] (int32 or int64).
  * Throws when the shapes do not belong together.
  */
-export function softmaxCrossEntropy(
-  logits: Value,
-  target: Value,
-  { labelSmoothing = 0, labelSmoothingKind = "uniform", reduction = "mean" }: CrossEntropyOptions = {},
-): Value {
+export function softmaxCrossEntropy(logits: Value, target: Value, options: CrossEntropyOptions = {}): Value {
+  readOptions("softmaxCrossEntropy", options, {
+    ...smoothingOptions,
+    reduction: ["mean", "none"],
+  });
+  const { labelSmoothing = 0, labelSmoothingKind = "uniform", reduction = "mean" } = options;
   const [count, classes] = logits.shape;
   if (logits.shape.length !== 2 || target.shape.length !== 1 || target.shape[0] !== count) {
     throw operatorError(

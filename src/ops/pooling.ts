@@ -1,3 +1,4 @@
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import { int64Vector, tensorData } from "../graph/constants.ts";
 import {
   type Attributes,
@@ -45,6 +46,13 @@ export interface PoolOptions {
   ceilMode?: boolean;
 }
 
+const poolOptions: OptionKinds<PoolOptions> = {
+  strides: "list",
+  pads: "list",
+  dilations: "list",
+  ceilMode: "boolean",
+};
+
 // The second output says for each maximum where in the flattened input it stood: the gradient goes back there.
 defineOperator("MaxPool", {
   since: 12,
@@ -69,7 +77,7 @@ defineOperator("MaxPool", {
 
 /** Largest number in each window of the spatial axes; padding never wins. */
 export function maxPool(x: Value, kernel: readonly number[], options: PoolOptions = {}): Value {
-  return apply("MaxPool", [x], poolAttributes(kernel, options))[0];
+  return apply("MaxPool", [x], poolAttributes(kernel, readOptions("maxPool", options, poolOptions)))[0];
 }
 
 // A depthwise convolution with equal weights, so its gradient is that convolution's input gradient.
@@ -89,10 +97,12 @@ defineOperator("AveragePool", {
 export function averagePool(
   x: Value,
   kernel: readonly number[],
-  { countIncludePad = true, ...options }: PoolOptions & { countIncludePad?: boolean } = {},
+  options: PoolOptions & { countIncludePad?: boolean } = {},
 ): Value {
+  readOptions("averagePool", options, { ...poolOptions, countIncludePad: "boolean" });
+  const { countIncludePad = true, ...window } = options;
   return apply("AveragePool", [x], {
-    ...poolAttributes(kernel, options),
+    ...poolAttributes(kernel, window),
     count_include_pad: int(countIncludePad ? 1 : 0),
   })[0];
 }

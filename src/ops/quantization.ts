@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { type Attributes, describe, sameShape, type TensorType, type Value } from "../graph/graph.ts";
 import { dataTypeName, dataTypes, wideType } from "../onnx/types.ts";
 import { add, div, mul, sub } from "./arithmetic.ts";
@@ -23,7 +24,8 @@ import { slice } from "./slicing.ts";
 // number, one per channel of `axis`, or one per block of so many places of it. Integers of 4 and 2 bits are held in 8.
 
 /** Integers that numbers are quantised to. */
-export type QuantizedType = "uint16" | "int16" | "uint8" | "int8" | "uint4" | "int4" | "uint2" | "int2";
+const quantizedTypes = ["uint16", "int16", "uint8", "int8", "uint4", "int4", "uint2", "int2"] as const;
+export type QuantizedType = (typeof quantizedTypes)[number];
 
 /** The least and the largest number of a type. */
 function rangeOf(type: QuantizedType): readonly [number, number] {
@@ -125,8 +127,10 @@ export function fakeQuantize(
   x: Value,
   scale: Value,
   zero: Value,
-  { type = "uint8", axis = 1 }: { type?: QuantizedType; axis?: number } = {},
+  options: { type?: QuantizedType; axis?: number } = {},
 ): Value {
+  const kinds = { type: quantizedTypes, axis: "number" } as const;
+  const { type = "uint8", axis = 1 } = readOptions("fakeQuantize", options, kinds);
   return apply("FakeQuantize", [x, scale, zero], {
     axis: int(axis),
     type: { string: type },

@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { type Attributes, describe, sameShape, type Value } from "../graph/graph.ts";
 import { add, mul, sub } from "./arithmetic.ts";
 import { greater, where } from "./comparison.ts";
@@ -153,8 +154,15 @@ export function recurrentLayer(
   kind: "LSTM" | "GRU" | "RNN",
   x: Value,
   { input, recurrent, bias }: RecurrentWeights,
-  { direction = "forward", lengths, start = [], linearBeforeReset = true }: RecurrentOptions = {},
+  options: RecurrentOptions = {},
 ): { sequence: Value; last: readonly Value[] } {
+  readOptions("recurrentLayer", options, {
+    direction: ["forward", "reverse", "bidirectional"],
+    lengths: "object",
+    start: "list",
+    linearBeforeReset: "boolean",
+  });
+  const { direction = "forward", lengths, start = [], linearBeforeReset = true } = options;
   const attributes = {
     direction: { string: direction },
     ...(kind === "GRU" ? { linear_before_reset: int(linearBeforeReset ? 1 : 0) } : {}),

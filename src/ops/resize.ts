@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { int64Vector, tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, elementCount, type TensorType, type Value } from "../graph/graph.ts";
 import { add } from "./arithmetic.ts";
@@ -72,11 +73,11 @@ export interface ResizeOptions {
 }
 
 /** x with every axis brought to a size: PyTorch's `interpolate` for x [N, C, …]. */
-export function resize(
-  x: Value,
-  sizes: readonly number[],
-  { mode = "linear", coordinates = "half_pixel" }: ResizeOptions = {},
-): Value {
+export function resize(x: Value, sizes: readonly number[], options: ResizeOptions = {}): Value {
+  const { mode = "linear", coordinates = "half_pixel" } = readOptions("resize", options, {
+    mode: ["nearest", "linear", "cubic"],
+    coordinates: ["half_pixel", "align_corners", "asymmetric"],
+  });
   return apply("Resize", [x, undefined, undefined, int64Vector(x.graph, sizes)], {
     mode: { string: mode },
     coordinate_transformation_mode: { string: coordinates },

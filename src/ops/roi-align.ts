@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, sameShape, type Value } from "../graph/graph.ts";
 import { add, addAll, mul, sub } from "./arithmetic.ts";
@@ -56,12 +57,15 @@ function optionsOf(x: Value, attributes: Attributes): RoiAlignOptions {
  * Regions [R, 4] (left, top, right, bottom) of the images x [N, C, H, W] that `images` (int64 [R]) names, as
  * [R, C, …size]: torchvision's `roi_align`. It is differentiable for the regions too, which torchvision's is not.
  */
-export function roiAlign(
-  x: Value,
-  rois: Value,
-  images: Value,
-  { size, spatialScale = 1, samplingRatio = 2, aligned = true, mode = "avg" }: RoiAlignOptions,
-): Value {
+export function roiAlign(x: Value, rois: Value, images: Value, options: RoiAlignOptions): Value {
+  readOptions("roiAlign", options, {
+    size: "list",
+    spatialScale: "number",
+    samplingRatio: "number",
+    aligned: "boolean",
+    mode: ["avg", "max"],
+  });
+  const { size, spatialScale = 1, samplingRatio = 2, aligned = true, mode = "avg" } = options;
   const [, channels, ...given] = x.shape;
   const count = rois.shape[0];
   if (given.length !== 2 || !sameShape(rois.shape, [count, 4]) || !sameShape(images.shape, [count])) {

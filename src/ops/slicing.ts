@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { int64Vector } from "../graph/constants.ts";
 import type { Value } from "../graph/graph.ts";
 import { reshape } from "./movement.ts";
@@ -63,6 +64,7 @@ function readSlice([x, starts, ends, axes, steps]: readonly (Value | undefined)[
 
 /** The part of a tensor from `starts` up to `ends` (not included; negative counts from the end) by `steps`. */
 export function slice(x: Value, range: SliceRange): Value {
+  readOptions("slice", range, { starts: "list", ends: "list", axes: "list", steps: "list" });
   const axes = range.axes ?? range.starts.map((_, axis) => axis);
   const steps = range.steps ?? axes.map(() => 1);
   if (steps.some((step) => !Number.isInteger(step) || step < 1)) {

@@ -1,3 +1,4 @@
+import { readOptions } from "../common/options.ts";
 import { int64Vector, tensorData } from "../graph/constants.ts";
 import {
   type Attributes,
@@ -14,6 +15,7 @@ import {
   completeConvolution,
   conv,
   convolutionAttributes,
+  convolutionOptions,
   convWeightGradient,
   outputSize,
   readConvolution,
@@ -107,9 +109,11 @@ export function convTranspose(
   x: Value,
   weight: Value,
   bias?: Value,
-  { outputPadding, ...options }: TransposedConvolutionOptions = {},
+  options: TransposedConvolutionOptions = {},
 ): Value {
-  const settings = completeConvolution(options, x.shape.length - 2);
+  readOptions("convTranspose", options, { ...convolutionOptions, outputPadding: "list" });
+  const { outputPadding, ...convolution } = options;
+  const settings = completeConvolution(convolution, x.shape.length - 2);
   return apply("ConvTranspose", [x, weight, bias], {
     ...convolutionAttributes(settings),
     kernel_shape: ints(weight.shape.slice(2)),
@@ -135,6 +139,7 @@ export function foldBlocks(
   block: readonly number[],
   options: Omit<ConvolutionOptions, "group"> = {},
 ): Value {
+  readOptions("foldBlocks", options, { strides: "list", pads: "list", dilations: "list" });
   const { strides, pads, dilations } = completeConvolution(options, image.length);
   const sizes = [image, block].map((size) => int64Vector(x.graph, size));
   return apply("Col2Im", [x, ...sizes], {

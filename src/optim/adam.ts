@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import type { Value } from "../graph/graph.ts";
 import { add, div, mul, sub } from "../ops/arithmetic.ts";
 import { sign, sqrt } from "../ops/elementwise.ts";
@@ -20,18 +21,22 @@ export interface AdamOptions {
  *   m ← β₁·m + (1 − β₁)·d;  v ← β₂·v + (1 − β₂)·d²;  w ← w − η·m̂/(√v̂ + ε).
  */
 export function adam(options: AdamOptions = {}): Optimizer {
-  return plain(adamUpdate("adam", { weightDecay: 0, ...options }));
+  return plain(adamUpdate("adam", options, 0));
 }
 
 /** Adam with decoupled weight decay (Loshchilov & Hutter 2019) as in PyTorch: w ← w − η·λ·w first. λ = 0.01. */
 export function adamw(options: AdamOptions = {}): Optimizer {
-  return plain(adamUpdate("adamw", { weightDecay: 0.01, ...options }));
+  return plain(adamUpdate("adamw", options, 0.01));
 }
 
-function adamUpdate(
-  name: "adam" | "adamw",
-  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 }: AdamOptions,
-): BaseUpdate {
+function adamUpdate(name: "adam" | "adamw", options: AdamOptions, defaultDecay: number): BaseUpdate {
+  const kinds = { beta1: "number", beta2: "number", epsilon: "number", weightDecay: "number" } as const;
+  const {
+    beta1 = 0.9,
+    beta2 = 0.999,
+    epsilon = 1e-8,
+    weightDecay = defaultDecay,
+  } = readOptions(name, options, kinds);
   requireFraction("beta1", beta1);
   requireFraction("beta2", beta2);
   requireEpsilon(epsilon);
@@ -74,7 +79,9 @@ export interface LionOptions {
  *
  *   w ← w − η·(sign(β₁·m + (1 − β₁)·d) + λ·w);  m ← β₂·m + (1 − β₂)·d.
  */
-export function lion({ beta1 = 0.9, beta2 = 0.99, weightDecay = 0 }: LionOptions = {}): Optimizer {
+export function lion(options: LionOptions = {}): Optimizer {
+  const kinds = { beta1: "number", beta2: "number", weightDecay: "number" } as const;
+  const { beta1 = 0.9, beta2 = 0.99, weightDecay = 0 } = readOptions("lion", options, kinds);
   requireFraction("beta1", beta1);
   requireFraction("beta2", beta2);
   requireDecay(weightDecay);
@@ -108,7 +115,13 @@ export interface RmsPropOptions {
  *   v ← α·v + (1 − α)·d²;  m ← μ·m + d/(√v + ε);  w ← w − η·m.
  */
 export function rmsprop(options: RmsPropOptions = {}): Optimizer {
-  const { alpha = 0.99, momentum = 0, epsilon = 1e-8, weightDecay = 0 } = options;
+  const kinds = { alpha: "number", momentum: "number", epsilon: "number", weightDecay: "number" } as const;
+  const {
+    alpha = 0.99,
+    momentum = 0,
+    epsilon = 1e-8,
+    weightDecay = 0,
+  } = readOptions("rmsprop", options, kinds);
   requireFraction("alpha", alpha);
   requireFraction("momentum", momentum);
   requireEpsilon(epsilon);

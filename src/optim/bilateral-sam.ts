@@ -1,4 +1,4 @@
-import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import { add, div, mul, neg, sub } from "../ops/arithmetic.ts";
 import { always, type Direction, type DirectionContext, type Optimizer } from "./optimizer.ts";
 import { ascentDiagnostics } from "./sam.ts";
@@ -37,21 +37,22 @@ export interface BilateralSamOptions {
  * To first order d = g + (ρ_max + ρ_min)·(I − uuᵀ)·H·u: SAM's curvature correction less its part along the gradient.
  * `variant: "two-pass"` takes it from two gradients: with g_s at w + (ρ_max + ρ_min)·u, d = g + g_s − (‖g_s‖/‖g‖)·g.
  */
-export function bilateralSam(
-  base: Optimizer,
-  {
+export function bilateralSam(base: Optimizer, options: BilateralSamOptions = {}): Optimizer {
+  const {
     rhoMax = 0.05,
     rhoMin = proportionalToLearningRate(0.05),
     variant = "paper",
     adaptive = false,
-  }: BilateralSamOptions = {},
-): Optimizer {
-  if (!bilateralSamVariants.includes(variant)) {
-    throw new UserError(
-      `bilateral-sam has no variant "${variant}"; choose one of ${bilateralSamVariants.join(", ")}`,
-    );
-  }
-  const radii = { rhoMax: toSchedule(rhoMax), rhoMin: toSchedule(rhoMin) };
+  } = readOptions("bilateralSam", options, {
+    rhoMax: "any",
+    rhoMin: "any",
+    variant: bilateralSamVariants,
+    adaptive: "boolean",
+  });
+  const radii = {
+    rhoMax: toSchedule("bilateralSam: rhoMax", rhoMax),
+    rhoMin: toSchedule("bilateralSam: rhoMin", rhoMin),
+  };
   return {
     config: {
       method: "bilateral-sam",

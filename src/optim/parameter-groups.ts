@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 
 /** What a parameter is to its layer. */
 export const parameterKinds = ["weight", "bias", "norm-weight", "norm-bias"] as const;
@@ -24,6 +25,16 @@ export interface ParameterGroup extends Partial<ParameterSettings> {
   kinds?: ParameterKind | readonly ParameterKind[];
 }
 
+const parameterGroup: OptionKinds<ParameterGroup> = {
+  names: "any",
+  kinds: "any",
+  learningRate: "number",
+  weightDecay: "number",
+  rho: "number",
+  perturbed: "boolean",
+  frozen: "boolean",
+};
+
 /** Which parameters are perturbed, by a name of its own. */
 export const perturbChoices = ["all", "norm-only", "no-bias-no-norm"] as const;
 export type Perturb = (typeof perturbChoices)[number];
@@ -47,10 +58,14 @@ export function resolveGroups(
   groups: readonly ParameterGroup[] = [],
   perturb: Perturb = "all",
 ): Map<string, ParameterSettings> {
+  if (!perturbChoices.includes(perturb)) {
+    throw new UserError(`perturb is ${perturb}; choose one of ${perturbChoices.join(", ")}`);
+  }
   const settings = new Map(
     parameters.map(({ name, kind }) => [name, { ...defaultSettings, perturbed: isPerturbed(kind, perturb) }]),
   );
-  for (const { names, kinds, ...changes } of groups) {
+  for (const group of groups) {
+    const { names, kinds, ...changes } = readOptions("parameter group", group, parameterGroup);
     const label = JSON.stringify({ names, kinds });
     for (const key of ["learningRate", "weightDecay", "rho"] as const) {
       const factor = changes[key];

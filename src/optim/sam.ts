@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import type { Value } from "../graph/graph.ts";
 import { mul, neg, sub } from "../ops/arithmetic.ts";
 import { always, type DirectionContext, type Evaluation, type Optimizer } from "./optimizer.ts";
@@ -19,7 +20,8 @@ export interface SamOptions {
  *
  * Two gradient evaluations a step. Where ‖g‖ = 0 there is no perturbation.
  */
-export function sam(base: Optimizer, { rho = 0.05 }: SamOptions = {}): Optimizer {
+export function sam(base: Optimizer, options: SamOptions = {}): Optimizer {
+  const { rho = 0.05 } = readOptions("sam", options, { rho: "any" });
   return ascending("sam", base, rho, {}, false, ({ above }) => above.gradients);
 }
 
@@ -27,7 +29,8 @@ export function sam(base: Optimizer, { rho = 0.05 }: SamOptions = {}): Optimizer
  * Adaptive SAM (Kwon et al. 2021, arXiv 2102.11600): the radius is measured relative to each weight, so that
  * rescaling two layers against each other changes nothing. Its radii are some ten times SAM's: default 0.5.
  */
-export function asam(base: Optimizer, { rho = 0.5 }: SamOptions = {}): Optimizer {
+export function asam(base: Optimizer, options: SamOptions = {}): Optimizer {
+  const { rho = 0.5 } = readOptions("asam", options, { rho: "any" });
   return ascending("asam", base, rho, {}, true, ({ above }) => above.gradients);
 }
 
@@ -40,7 +43,8 @@ export interface GsamOptions extends SamOptions {
  * Surrogate gap guided SAM (Zhuang et al. 2022, arXiv 2203.08065): d = g⁺ − α·(g − ⟨g, ĝ⁺⟩·ĝ⁺) with ĝ⁺ = g⁺/‖g⁺‖.
  * Besides the perturbed loss it descends on the gap to the loss itself, without slowing the former to first order.
  */
-export function gsam(base: Optimizer, { rho = 0.05, alpha = 0.4 }: GsamOptions = {}): Optimizer {
+export function gsam(base: Optimizer, options: GsamOptions = {}): Optimizer {
+  const { rho = 0.05, alpha = 0.4 } = readOptions("gsam", options, { rho: "any", alpha: "number" });
   if (!(alpha >= 0 && Number.isFinite(alpha)))
     throw new UserError(`alpha is ${alpha}; it has to be 0 or more`);
   return ascending("gsam", base, rho, { alpha }, false, ({ first: { gradients: g }, above }) => {
@@ -56,14 +60,15 @@ export function gsam(base: Optimizer, { rho = 0.05, alpha = 0.4 }: GsamOptions =
  * w + ρ·m/‖m‖, so a step needs one gradient evaluation only. The base has to keep a momentum.
  * Its loss is that at the perturbed weights.
  */
-export function momentumSam(base: Optimizer, { rho = 0.3 }: SamOptions = {}): Optimizer {
+export function momentumSam(base: Optimizer, options: SamOptions = {}): Optimizer {
+  const { rho = 0.3 } = readOptions("momentumSam", options, { rho: "any" });
   const momentum = ["momentum", "mean"].find((name) => base.base.state.includes(name));
   if (momentum === undefined) {
     throw new UserError(
       `momentum-sam needs a base optimizer with a momentum; ${base.config.method} keeps none`,
     );
   }
-  const rhoMax = toSchedule(rho);
+  const rhoMax = toSchedule("momentumSam: rho", rho);
   return {
     config: { method: "momentum-sam", rho: rhoMax.config, base: base.base.config },
     base: base.base,
@@ -90,7 +95,7 @@ function ascending(
   adaptive: boolean,
   direction: (ascent: Ascent) => readonly Value[],
 ): Optimizer {
-  const rhoMax = toSchedule(rho);
+  const rhoMax = toSchedule(`${method}: rho`, rho);
   return {
     config: { method, rho: rhoMax.config, ...settings, base: base.base.config },
     base: base.base,

@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 
 /** What a schedule may depend on. Steps are optimizer steps, counted from 0. */
 export interface Progress {
@@ -43,7 +44,8 @@ export function cosine(): LearningRateSchedule {
 }
 
 /** From the peak in a straight line to `end` of it. */
-export function linear({ end = 0 }: { end?: number } = {}): LearningRateSchedule {
+export function linear(options: { end?: number } = {}): LearningRateSchedule {
+  const { end = 0 } = readOptions("linearRate", options, { end: "number" });
   if (!(end >= 0 && end <= 1))
     throw new UserError(`linear schedule: end is ${end}; it has to be from 0 to 1`);
   return {
@@ -54,7 +56,8 @@ export function linear({ end = 0 }: { end?: number } = {}): LearningRateSchedule
 }
 
 /** From the peak to 0 as (1 − t/T)^power: PyTorch's PolynomialLR. */
-export function polynomial({ power = 2 }: { power?: number } = {}): LearningRateSchedule {
+export function polynomial(options: { power?: number } = {}): LearningRateSchedule {
+  const { power = 2 } = readOptions("polynomial", options, { power: "number" });
   requirePositive("polynomial schedule: power", power);
   return {
     config: { name: "polynomial", power },
@@ -64,7 +67,8 @@ export function polynomial({ power = 2 }: { power?: number } = {}): LearningRate
 }
 
 /** Times `gamma` after every `epochs` epochs: PyTorch's StepLR. */
-export function stepDecay({ epochs, gamma = 0.1 }: { epochs: number; gamma?: number }): LearningRateSchedule {
+export function stepDecay(options: { epochs: number; gamma?: number }): LearningRateSchedule {
+  const { epochs, gamma = 0.1 } = readOptions("stepDecay", options, { epochs: "number", gamma: "number" });
   requirePositive("step schedule: epochs", epochs);
   requirePositive("step schedule: gamma", gamma);
   return {
@@ -79,9 +83,10 @@ export function stepDecay({ epochs, gamma = 0.1 }: { epochs: number; gamma?: num
  * begins there.
  */
 export function warmUp(
-  { epochs, start = 0.01 }: { epochs: number; start?: number },
+  options: { epochs: number; start?: number },
   after: LearningRateSchedule = constantRate(),
 ): LearningRateSchedule {
+  const { epochs, start = 0.01 } = readOptions("warmUp", options, { epochs: "number", start: "number" });
   requirePositive("warm-up: epochs", epochs);
   if (!(start >= 0 && start <= 1))
     throw new UserError(`warm-up: start is ${start}; it has to be from 0 to 1`);
@@ -118,14 +123,16 @@ export function proportionalToLearningRate(high: number, low = 0): Schedule {
   };
 }
 
-/** A number stands for a constant schedule. */
-export function toSchedule(value: number | Schedule): Schedule {
-  return typeof value === "number" ? constant(value) : value;
+/** A number stands for a constant schedule. `what` names it in messages. */
+export function toSchedule(what: string, value: number | Schedule): Schedule {
+  if (typeof value === "object" && typeof value?.at === "function") return value;
+  requireRadius(what, value as number);
+  return constant(value as number);
 }
 
 function requireRadius(what: string, value: number): void {
   if (!(value >= 0 && Number.isFinite(value))) {
-    throw new UserError(`${what} is ${value}; it has to be 0 or more`);
+    throw new UserError(`${what} is ${value}; it has to be a number of 0 or more`);
   }
 }
 

@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { type BaseUpdate, type Optimizer, plain } from "./optimizer.ts";
 
@@ -16,7 +17,9 @@ export interface SgdOptions {
  *
  *   d ← d + λ·w;  m ← μ·m + d;  w ← w − η·m,  or with Nesterov  w ← w − η·(d + μ·m).
  */
-export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOptions = {}): Optimizer {
+export function sgd(options: SgdOptions = {}): Optimizer {
+  const kinds = { momentum: "number", nesterov: "boolean", weightDecay: "number" } as const;
+  const { momentum = 0, nesterov = false, weightDecay = 0 } = readOptions("sgd", options, kinds);
   requireFraction("momentum", momentum);
   requireDecay(weightDecay);
   if (nesterov && momentum === 0) throw new UserError("nesterov needs a momentum above 0");

@@ -1,23 +1,22 @@
+import { readOptions } from "../common/options.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount } from "../graph/graph.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { Objective } from "./passes.ts";
-import type { TrainingStepOptions } from "./training-step.ts";
-
-/** Ending of the name of a parameter's running average. */
-export const averageName = "average";
+import { averageName, type TrainingStepOptions, trainingStepOptions } from "./training-step.ts";
 
 /**
  * What a training step keeps from one step to the next beside parameters and buffers, as it is before the first:
- * zeros, and running averages equal to the parameters they follow (`start`).
+ * zeros, and running averages equal to the parameters they follow (`start`). The options are those of the step.
  */
 export function initialState(
   objective: Objective,
   optimizer: Optimizer,
   start: Tensors,
-  { settings, averageWeights = false }: Pick<TrainingStepOptions, "settings" | "averageWeights"> = {},
+  options: TrainingStepOptions = {},
 ): Tensors {
+  const { settings, averageWeights = false } = readOptions("initialState", options, trainingStepOptions);
   const state: Tensors = {};
   const zeros = (name: string, shape: readonly number[], type: "float32" | "float64") => {
     state[name] = tensorData(new Float64Array(elementCount(shape)), shape, type);

@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { add, mul, sub } from "../ops/arithmetic.ts";
 import { minimum } from "../ops/variadic.ts";
@@ -6,10 +7,12 @@ import type { Direction, DirectionContext, Optimizer } from "./optimizer.ts";
 import { defaultSettings, type ParameterSettings } from "./parameter-groups.ts";
 import { average, MicroBatches, type Objective, Passes } from "./passes.ts";
 import { perturbation } from "./perturbation.ts";
-import { averageName } from "./state.ts";
 import { divideOrZero, norm } from "./vectors.ts";
 
 export type { Objective } from "./passes.ts";
+
+/** Ending of the name of a parameter's running average. */
+export const averageName = "average";
 
 export interface TrainingStepOptions {
   /** Which kind of the optimizer's steps. Default: its first, the complete one. */
@@ -29,6 +32,15 @@ export interface TrainingStepOptions {
   averageWeights?: boolean;
 }
 
+export const trainingStepOptions: OptionKinds<TrainingStepOptions> = {
+  step: "text",
+  settings: "object",
+  clipNorm: "number",
+  microBatches: "number",
+  perturbationPer: ["batch", "micro-batch"],
+  averageWeights: "boolean",
+};
+
 /**
  * One optimizer step as one graph: every gradient evaluation, the perturbations, the update, the buffers and all
  * diagnostics.
@@ -45,8 +57,14 @@ export function trainingStep(
   optimizer: Optimizer,
   options: TrainingStepOptions = {},
 ): Graph {
+  readOptions("trainingStep", options, trainingStepOptions);
   const { settings, clipNorm, microBatches = 1, perturbationPer = "batch", averageWeights = false } = options;
-  const rule = optimizer.steps[options.step ?? Object.keys(optimizer.steps)[0]];
+  const kinds = Object.keys(optimizer.steps);
+  const { step = kinds[0] } = options;
+  if (!kinds.includes(step)) {
+    throw new UserError(`there is no step "${step}" of this optimizer; choose one of ${kinds.join(", ")}`);
+  }
+  const rule = optimizer.steps[step];
   const graph = new Graph();
   const settingsOf = (name: string) => settings?.get(name) ?? defaultSettings;
   const names = [...objective.parameters.keys()].filter((name) => !settingsOf(name).frozen);

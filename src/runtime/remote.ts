@@ -1,5 +1,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import type { Target } from "../lower/blocked.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { Engine, RunOptions, RunResult, Tensors } from "./engine.ts";
@@ -19,7 +21,11 @@ export interface EngineOptions {
 }
 
 /** Starts an engine on a thread of its own, so that the calling thread stays free while it computes. */
-export function openEngine({ threads = availableParallelism() }: EngineOptions = {}): Engine {
+export function openEngine(options: EngineOptions = {}): Engine {
+  const { threads = availableParallelism() } = readOptions("openEngine", options, { threads: "number" });
+  if (!(Number.isInteger(threads) && threads >= 1)) {
+    throw new UserError(`threads is ${threads}; it has to be a whole number of 1 or more`);
+  }
   return new RemoteEngine(new Worker(new URL("./worker.js", import.meta.url), { workerData: { threads } }));
 }
 
@@ -63,6 +69,7 @@ class RemoteEngine implements Engine {
   }
 
   async run(program: string, feeds: Tensors = {}, options: RunOptions = {}): Promise<RunResult> {
+    readOptions("run", options, { advance: "boolean", stored: "object" });
     requirePresent(feeds);
     const sent = withoutSurroundings(feeds);
     const buffers = Object.values(sent).flatMap(({ data }) =>

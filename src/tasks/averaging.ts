@@ -3,7 +3,7 @@ import { evaluationBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { compile } from "../lower/compile.ts";
 import { buildModel, drawRandomInputs, type Model } from "../nn/module.ts";
-import { averageName } from "../optim/state.ts";
+import { averageName } from "../optim/training-step.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import { type Classifier, imageFeed } from "./classification.ts";
 import type { RunConfiguration } from "./configuration.ts";

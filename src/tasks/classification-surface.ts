@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import type { LossSurface } from "../flatness/surface.ts";
@@ -7,7 +8,7 @@ import type { TrainableModel } from "../import/load.ts";
 import { buildModel } from "../nn/module.ts";
 import { equal } from "../ops/comparison.ts";
 import { cast } from "../ops/elementwise.ts";
-import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/losses.ts";
+import { type CrossEntropyOptions, smoothingOptions, softmaxCrossEntropy } from "../ops/losses.ts";
 import { argMax, reduceMean } from "../ops/reduction.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { type Classifier, feedsOf } from "./classification.ts";
@@ -23,6 +24,13 @@ export interface ClassificationSurfaceOptions extends Omit<CrossEntropyOptions, 
    */
   batchNorm?: "evaluation" | "batch";
 }
+
+const surfaceOptions: OptionKinds<ClassificationSurfaceOptions> = {
+  ...smoothingOptions,
+  images: "number",
+  batchSize: "number",
+  batchNorm: ["evaluation", "batch"],
+};
 
 /** The network of one batch, as far as a loss is taken of it. */
 interface Network {
@@ -42,6 +50,7 @@ export function classificationSurface(
   dataset: ImageDataset,
   options: ClassificationSurfaceOptions = {},
 ): LossSurface {
+  readOptions("classificationSurface", options, surfaceOptions);
   const build = (batchSize: number, training: boolean): Network => {
     const { graph, logits, parameters } = buildModel(layer, { inputShape, batchSize, training });
     return {
@@ -63,8 +72,10 @@ export function classificationSurface(
 export function importedSurface(
   model: TrainableModel,
   dataset: ImageDataset,
-  { name = "the model", ...options }: ClassificationSurfaceOptions & { name?: string } = {},
+  given: ClassificationSurfaceOptions & { name?: string } = {},
 ): LossSurface {
+  const kinds = { ...surfaceOptions, name: "text" } as const;
+  const { name = "the model", ...options } = readOptions("importedSurface", given, kinds);
   const images = checkedImages(dataset, options.images);
   const build = (batchSize: number, training: boolean): Network => {
     const { inputs, logits, parameters } = model.build({ training, batchSize });

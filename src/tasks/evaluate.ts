@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { elementCount, Graph } from "../graph/graph.ts";
@@ -9,7 +10,7 @@ import { dataTypeNumber } from "../onnx/types.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import type { ImportedModelSettings } from "./configuration.ts";
-import { imageInput } from "./image-input.ts";
+import { imageInput, normalizations } from "./image-input.ts";
 import { imageDimensions } from "./network.ts";
 
 export interface Evaluation {
@@ -48,6 +49,15 @@ export async function evaluateModel(
   dataset: ImageDataset,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
+  readOptions("evaluateModel", options, {
+    name: "text",
+    threads: "number",
+    onNote: "function",
+    onProgress: "function",
+    normalization: normalizations,
+    dimensions: "object",
+    output: "text",
+  });
   const { name = "the model", threads, onProgress } = options;
   const { input, output, shape } = signature(readModel(model, name), dataset, { ...options, name });
   const engine = openEngine({ threads });

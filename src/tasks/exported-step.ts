@@ -1,6 +1,7 @@
 import { basename, dirname, extname, join } from "node:path";
 import { UserError } from "../common/errors.ts";
 import { replaceFile } from "../common/files.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
 import { nodesOf } from "../graph/walk.ts";
@@ -8,11 +9,11 @@ import { type ImportedNetwork, objectiveOf, type TrainableModel } from "../impor
 import { classLogits } from "../import/logits.ts";
 import { lower } from "../lower/lower.ts";
 import { writeModel } from "../onnx/model.ts";
-import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/losses.ts";
+import { type CrossEntropyOptions, smoothingOptions, softmaxCrossEntropy } from "../ops/losses.ts";
 import { requiredOpset } from "../ops/operator.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { initialState } from "../optim/state.ts";
-import { type TrainingStepOptions, trainingStep } from "../optim/training-step.ts";
+import { type TrainingStepOptions, trainingStep, trainingStepOptions } from "../optim/training-step.ts";
 import { nextSuffix, type Tensors } from "../runtime/engine.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
 import { optimizerLabel } from "./optimizers.ts";
@@ -29,6 +30,15 @@ export interface ExportStepOptions
   /** Which of the model's outputs holds the logits [batch, classes]. Default: its only one. */
   output?: string;
 }
+
+const { step: _step, averageWeights: _averageWeights, ...stepOptions } = trainingStepOptions;
+const exportStepOptions: OptionKinds<ExportStepOptions> = {
+  ...smoothingOptions,
+  ...stepOptions,
+  batchSize: "number",
+  dimensions: "object",
+  output: "text",
+};
 
 export interface ExportedStep {
   /** The kinds of step; all but a few optimizers make one kind only. */
@@ -102,8 +112,10 @@ export function exportStep(
   optimizer: Optimizer,
   options: ExportStepOptions,
 ): ExportedStep {
+  readOptions("exportStep", options, exportStepOptions);
   const { batchSize, dimensions, output, labelSmoothing = 0, labelSmoothingKind = "uniform" } = options;
-  const { microBatches = 1 } = options;
+  const { settings, clipNorm, microBatches = 1, perturbationPer } = options;
+  const step = { settings, clipNorm, microBatches, perturbationPer };
   if (batchSize % microBatches !== 0) {
     throw new UserError(
       `microBatches is ${microBatches}; it has to divide the batch size, which is ${batchSize}`,
@@ -122,12 +134,12 @@ export function exportStep(
     softmaxCrossEntropy(logits, target, { labelSmoothing, labelSmoothingKind }),
   );
   const kinds = Object.keys(optimizer.steps).map((kind) => {
-    const graph = lower(trainingStep(objective, optimizer, { ...options, step: kind }));
+    const graph = lower(trainingStep(objective, optimizer, { ...step, step: kind }));
     const opset = requiredOpset(nodesOf(graph.outputs.values()));
     return { kind, graph, bytes: writeModel(toOnnx(graph, { opset, name: "training step" })) };
   });
   const weights = model.tensors;
-  const all: Tensors = { ...weights, ...initialState(objective, optimizer, weights, options) };
+  const all: Tensors = { ...weights, ...initialState(objective, optimizer, weights, step) };
   const used = new Set(kinds.flatMap(({ graph }) => [...graph.inputs.keys()]));
   const initial = Object.fromEntries(Object.entries(all).filter(([name]) => used.has(name)));
   return {

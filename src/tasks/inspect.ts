@@ -1,10 +1,12 @@
 import { gradients } from "../autodiff/gradients.ts";
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import { elementCount, type Graph, type Shape, type Value } from "../graph/graph.ts";
 import { nodesOf } from "../graph/walk.ts";
 import {
   type ImportedNetwork,
   type LoadModelOptions,
+  loadModelOptions,
   readModelFile,
   TrainableModel,
 } from "../import/load.ts";
@@ -89,6 +91,7 @@ export async function inspectModel(
   source: string | Uint8Array,
   options: LoadModelOptions = {},
 ): Promise<ModelDescription> {
+  readOptions("inspectModel", options, loadModelOptions);
   const proto = await readModelFile(source);
   const graph = proto.graph!;
   const model = new TrainableModel(proto, options);

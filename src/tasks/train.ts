@@ -1,9 +1,10 @@
 import { basename, resolve } from "node:path";
+import { type OptionKinds, readOptions, requireKnownOptions } from "../common/options.ts";
 import { type DatasetPair, loadDataset } from "../data/dataset.ts";
 import type { Layer } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import { parseRun, type RunSettings } from "./configuration.ts";
+import { parseRun, type RunSettings, runSchema } from "./configuration.ts";
 import type { GivenWeights } from "./initial-weights.ts";
 import { type RunHooks, type RunResult, runClassification } from "./run.ts";
 
@@ -33,6 +34,20 @@ export interface TrainOptions
   log?: (line: string) => void;
 }
 
+/** The options that are no settings of a run. */
+const ownOptions: OptionKinds<Omit<TrainOptions, keyof RunSettings>> = {
+  dataDirectory: "text",
+  name: "text",
+  log: "function",
+  out: "text",
+  existing: ["refuse", "overwrite", "resume"],
+  onNote: "function",
+  onStart: "function",
+  onStep: "function",
+  onEpoch: "function",
+  signal: "object",
+};
+
 /**
  * Trains an image classifier and returns its metrics and the ONNX model.
  *
@@ -49,6 +64,7 @@ export interface TrainOptions
  * early, with the reason in `failure`.
  */
 export async function train(options: TrainOptions): Promise<RunResult> {
+  requireKnownOptions("train", options, [...Object.keys(runSchema.shape), ...Object.keys(ownOptions)]);
   const {
     data,
     dataDirectory,
@@ -66,6 +82,11 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     signal,
     ...rest
   } = options;
+  readOptions(
+    "train",
+    { dataDirectory, name, log, out, existing, onNote, onStart, onStep, onEpoch, signal },
+    ownOptions,
+  );
   const ownOptimizer = typeof optimizer === "object" && "steps" in optimizer ? optimizer : undefined;
   const ownWeights =
     typeof weights === "object" && "tensors" in weights ? { except: [], ...weights } : undefined;

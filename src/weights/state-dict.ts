@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
 
 // Weights of a network by PyTorch's names: what `state_dict` and `load_state_dict` do there.
@@ -34,8 +35,10 @@ const isCounter = (name: string) => name === counter || name.endsWith(`.${counte
 export function matchStateDict(
   wanted: readonly NamedShape[],
   given: Tensors,
-  { source, type = "float32", except = () => false }: StateDictOptions,
+  options: StateDictOptions,
 ): Tensors {
+  const kinds = { source: "text", type: ["float32", "float64"], except: "function" } as const;
+  const { source, type = "float32", except = () => false } = readOptions("matchStateDict", options, kinds);
   const names = new Set(wanted.map(({ name }) => name));
   const asked = wanted.filter(({ name }) => !except(name));
   const missing = asked.map(({ name }) => name).filter((name) => !Object.hasOwn(given, name));

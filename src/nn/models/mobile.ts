@@ -1,3 +1,4 @@
+import { readOptions } from "../../common/options.ts";
 import { filledWith, kaimingNormal, normal, uniform } from "../initializers.ts";
 import {
   batchNorm,
@@ -25,10 +26,9 @@ export interface MobilenetOptions {
 }
 
 /** MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381), torchvision's `mobilenet_v2`. */
-export function mobilenetV2(
-  { channels, classes }: ModelShape,
-  { width: factor = 1, dropout: p = 0.2 }: MobilenetOptions = {},
-): Layer {
+export function mobilenetV2({ channels, classes }: ModelShape, options: MobilenetOptions = {}): Layer {
+  const kinds = { width: "number", dropout: "number" } as const;
+  const { width: factor = 1, dropout: p = 0.2 } = readOptions("mobilenetV2", options, kinds);
   // Of each stage: factor of the inner width, width, units, stride of the first.
   const stages = [
     [1, 16, 1, 1],
@@ -71,15 +71,14 @@ export interface EfficientnetOptions extends MobilenetOptions {
  * EfficientNet-B0 (Tan & Le 2019, arXiv 1905.11946), torchvision's `efficientnet_b0`; larger ones by `width` and
  * `depth`, as B1 with a depth of 1.1.
  */
-export function efficientnetB0(
-  { channels, classes }: ModelShape,
-  {
+export function efficientnetB0({ channels, classes }: ModelShape, options: EfficientnetOptions = {}): Layer {
+  const kinds = { width: "number", depth: "number", dropout: "number", stochasticDepth: "number" } as const;
+  const {
     width: factor = 1,
     depth = 1,
     dropout: p = 0.2,
     stochasticDepth: leftOut = 0.2,
-  }: EfficientnetOptions = {},
-): Layer {
+  } = readOptions("efficientnetB0", options, kinds);
   // Of each stage: factor of the inner width, kernel, stride of the first unit, width, units.
   const stages = [
     [1, 3, 1, 16, 1],

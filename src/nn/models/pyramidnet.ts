@@ -1,3 +1,4 @@
+import { readOptions } from "../../common/options.ts";
 import { kaimingNormal } from "../initializers.ts";
 import {
   averagePool,
@@ -25,10 +26,9 @@ export interface PyramidnetOptions {
  * arXiv 1610.02915): every unit is a little wider than the one before, and shortcuts are padded with channels of zeros.
  * Names, structure and initialisation are those of dyhan0920/PyramidNet-PyTorch (`PyramidNet("cifar10", 110, 270, …)`).
  */
-export function pyramidnet(
-  { channels, classes }: ModelShape,
-  { alpha = 270, units = 18 }: PyramidnetOptions = {},
-): Layer {
+export function pyramidnet({ channels, classes }: ModelShape, options: PyramidnetOptions = {}): Layer {
+  const kinds = { alpha: "number", units: "number" } as const;
+  const { alpha = 270, units = 18 } = readOptions("pyramidnet", options, kinds);
   // Added up one by one as in the original, since sums of fractions decide which way a half is rounded.
   let exact = 16;
   const widths = Array.from({ length: 3 * units }, () => {

@@ -1,4 +1,5 @@
 import { UserError } from "../../common/errors.ts";
+import { readOptions } from "../../common/options.ts";
 import { filledWith, kaimingNormal, normal } from "../initializers.ts";
 import {
   adaptiveAveragePool,
@@ -36,7 +37,9 @@ const stages = [
  * VGG-16 with BatchNorm as torchvision's `vgg16_bn`: three linear layers on 7×7 means of the last feature map. Images
  * have to be of 32×32 or more.
  */
-export function vgg16Bn(shape: ModelShape, { width = 1, dropout: p = 0.5 }: VggOptions = {}): Layer {
+export function vgg16Bn(shape: ModelShape, options: VggOptions = {}): Layer {
+  const kinds = { width: "number", dropout: "number" } as const;
+  const { width = 1, dropout: p = 0.5 } = readOptions("vgg16Bn", options, kinds);
   const [last, hidden] = [scaled(512, width), scaled(4096, width)];
   const convolutions = { initializer: kaimingNormal("fan-out"), biasInitializer: filledWith(0) };
   const fullyConnected = { initializer: normal(0.01), biasInitializer: filledWith(0) };
@@ -60,7 +63,8 @@ export function vgg16Bn(shape: ModelShape, { width = 1, dropout: p = 0.5 }: VggO
  * VGG-16 with BatchNorm for small images, one linear layer on the mean of the last feature map. Names and structure of
  * kuangliu/pytorch-cifar (`VGG("VGG16")`), which starts from PyTorch's defaults.
  */
-export function smallVgg16Bn(shape: ModelShape, { width = 1 }: Pick<VggOptions, "width"> = {}): Layer {
+export function smallVgg16Bn(shape: ModelShape, options: Pick<VggOptions, "width"> = {}): Layer {
+  const { width = 1 } = readOptions("smallVgg16Bn", options, { width: "number" });
   return sequential({
     features: features(shape, "vgg16-bn-small", width, {}),
     pool: globalAveragePool(),

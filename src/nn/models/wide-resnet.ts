@@ -1,3 +1,4 @@
+import { readOptions } from "../../common/options.ts";
 import { filledWith, kaimingNormal } from "../initializers.ts";
 import {
   batchNorm,
@@ -26,10 +27,9 @@ export interface WideResnetOptions {
  * and initialisation are those of davda54/sam (`WideResNet`), the code that bilateral SAM's authors build on. That code
  * puts one unit more into each stage than the depth in its name says: its WRN-28-10 is `units: 5`.
  */
-export function wideResnet(
-  { channels, classes }: ModelShape,
-  { width = 10, units = 4, dropout: p = 0 }: WideResnetOptions = {},
-): Layer {
+export function wideResnet({ channels, classes }: ModelShape, options: WideResnetOptions = {}): Layer {
+  const kinds = { width: "number", units: "number", dropout: "number" } as const;
+  const { width = 10, units = 4, dropout: p = 0 } = readOptions("wideResnet", options, kinds);
   const widths = [16, 32, 64].map((channelsOfStage) => channelsOfStage * width);
   return sequential({
     f: sequential({
