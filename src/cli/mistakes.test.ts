@@ -8,6 +8,7 @@ import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
 import { matMul } from "../ops/linear.ts";
+import { optimizerNames } from "../tasks/optimizer-settings.ts";
 import { lowland, temporaryFolder } from "../testing/cli.ts";
 
 // What a person gets wrong, as the command line takes it: one clear sentence on standard error, exit code 2, nothing
@@ -73,8 +74,9 @@ function cases(title: string, list: Record<string, Mistake>) {
 cases("a name that does not exist is told with the choices", {
   optimizer: {
     args: [...digits, "--optimizer", "adagrad"],
-    expected:
-      /^optimizer\.method: there is no "adagrad"; choose one of sgd, adam, adamw, lion, rmsprop, sam, asam, gsam, momentum-sam, bilateral-sam$/,
+    expected: new RegExp(
+      `^optimizer\\.method: there is no "adagrad"; choose one of ${optimizerNames.join(", ")}$`,
+    ),
   },
   model: {
     args: [...digits, "--model", "vgg"],
@@ -116,6 +118,10 @@ cases("a flag's value that makes no sense", {
   "more images in a batch than there are": {
     args: [...digits, "--batch-size", "1438", "--out", "big-batch"],
     expected: /^batch size 1438 is larger than the 1437 training images; choose at most 1437/,
+  },
+  "a radius by another method's name": {
+    args: [...digits, "--optimizer", "sam", "--rho-max", "0.1"],
+    expected: /^sam: the radius is --rho; --rho-max is for bilateral-sam$/,
   },
   "a radius the optimizer has not": {
     args: [...digits, "--optimizer", "sgd", "--rho-min", "0.1"],

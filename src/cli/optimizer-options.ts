@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { UserError } from "../common/errors.ts";
 import { bilateralSamVariants } from "../optim/bilateral-sam.ts";
-import { baseNames, optimizerNames } from "../tasks/optimizer-settings.ts";
+import { baseNames, defaultsOf, methodsWith, optimizerNames } from "../tasks/optimizer-settings.ts";
 import { choices, defined, isObject, merged, numberOption, type Settings } from "./settings.ts";
 
 // The flags that say how to train, and how they override the optimizer of a document.
@@ -10,6 +10,7 @@ export interface OptimizerFlags {
   optimizer?: string;
   base?: string;
   variant?: string;
+  rho?: number;
   rhoMax?: number;
   rhoMin?: number;
   alpha?: number;
@@ -44,13 +45,16 @@ export function addOptimizerFlags(command: Command): Command {
     .option("--optimizer <name>", `how to train: ${choices(optimizerNames)} (default: bilateral-sam)`)
     .option("--base <name>", `what it goes over: ${choices(baseNames)} (default: sgd)`)
     .option(
-      "--rho-max <ρ>",
-      "radius of the ascent, for sam and its kin the only one (default: 0.05)",
+      "--rho <ρ>",
+      `radius of the ascent (default: ${defaultsOf("rho")
+        .map((pair) => pair.join(" "))
+        .join(", ")})`,
       numberOption,
     )
+    .option("--rho-max <ρ>", "radius of bilateral-sam's ascent (default: 0.05)", numberOption)
     .option(
       "--rho-min <ρ>",
-      "radius of the descent at the peak learning rate, which it follows (default: 0.05)",
+      "radius of bilateral-sam's descent at the peak learning rate, which it follows (default: 0.05)",
       numberOption,
     )
     .option("--variant <name>", `variant of bilateral-sam: ${choices(bilateralSamVariants)} (default: paper)`)
@@ -61,19 +65,6 @@ export function addOptimizerFlags(command: Command): Command {
     .option("--from <share>", "the base optimizer alone for this share of training", numberOption);
 }
 
-/** Which methods a flag means something for. */
-const meaning: Record<Exclude<keyof OptimizerFlags, "optimizer">, readonly string[]> = {
-  base: ["sam", "asam", "gsam", "momentum-sam", "bilateral-sam"],
-  rhoMax: ["sam", "asam", "gsam", "momentum-sam", "bilateral-sam"],
-  rhoMin: ["bilateral-sam"],
-  variant: ["bilateral-sam"],
-  adaptive: ["bilateral-sam"],
-  alpha: ["gsam"],
-  every: ["sam", "asam", "gsam", "bilateral-sam"],
-  reuse: ["sam", "asam", "gsam", "bilateral-sam"],
-  from: ["sam", "asam", "gsam", "bilateral-sam"],
-};
-
 /** A document's optimizer with the flags' settings in place of its own. Throws for flags without a meaning for it. */
 export function applyOptimizerFlags(
   given: Settings,
@@ -81,19 +72,13 @@ export function applyOptimizerFlags(
 ): Settings {
   const method = optimizer ?? given.method ?? "bilateral-sam";
   // Another method keeps what it goes over, unless it is a base update itself.
-  const isBase = (baseNames as readonly unknown[]).includes(method);
   const sameMethod = optimizer === undefined || optimizer === given.method;
-  const chosen = sameMethod ? given : defined({ base: isBase ? undefined : given.base });
+  const chosen = sameMethod ? given : defined({ base: isBase(method) ? undefined : given.base });
   requireMeaning(method, { base, ...flags });
-  const { rhoMax, rhoMin, ...plain } = flags;
-  const radii =
-    method === "bilateral-sam"
-      ? {
-          rhoMax,
-          rhoMin: rhoMin === undefined ? undefined : { name: "proportional-to-learning-rate", high: rhoMin },
-        }
-      : { rho: rhoMax };
-  const settings = { ...chosen, method, ...defined({ ...radii, ...plain }) };
+  // Every flag has the name of its setting.
+  const { rhoMin: high, ...plain } = flags;
+  const rhoMin = high === undefined ? undefined : { name: "proportional-to-learning-rate", high };
+  const settings = { ...chosen, method, ...defined({ ...plain, rhoMin }) };
   return base === undefined ? settings : { ...settings, base: { name: base } };
 }
 
@@ -108,9 +93,27 @@ function requireMeaning(method: unknown, flags: Omit<OptimizerFlags, "optimizer"
   // A method that is not there is the schema's to tell.
   if (!(optimizerNames as readonly unknown[]).includes(method)) return;
   for (const [name, value] of Object.entries(flags)) {
-    const methods = meaning[name as keyof typeof meaning];
+    // Methods that are a base update have no other below them.
+    const methods = methodsWith(name).filter((one) => name !== "base" || !isBase(one));
     if (value === undefined || methods.includes(String(method))) continue;
-    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    throw new UserError(`${flag} has no meaning for ${method}; choose --optimizer ${methods.join(" or ")}`);
+    const own = radii.filter((radius) => methodsWith(radius).includes(String(method))).map(flagOf);
+    if ((radii as readonly string[]).includes(name) && own.length > 0) {
+      throw new UserError(
+        `${method}: the ${own.length > 1 ? "radii are" : "radius is"} ${own.join(" and ")}; ${flagOf(name)} is for ${methods.join(", ")}`,
+      );
+    }
+    throw new UserError(
+      `${flagOf(name)} has no meaning for ${method}; choose --optimizer ${methods.join(" or ")}`,
+    );
   }
+}
+
+const radii = ["rho", "rhoMax", "rhoMin"] as const;
+
+function isBase(method: unknown): boolean {
+  return (baseNames as readonly unknown[]).includes(method);
+}
+
+function flagOf(setting: string): string {
+  return `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

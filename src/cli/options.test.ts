@@ -24,7 +24,7 @@ describe("flags over a document", () => {
         augmentation: { crop: 2 },
         optimizer: { method: "sam", rho: 0.3 },
       },
-      { epochs: 7, labelNoise: 0.2, flip: true, cutout: 4, momentum: 0.5, rhoMax: 0.1 },
+      { epochs: 7, labelNoise: 0.2, flip: true, cutout: 4, momentum: 0.5, rho: 0.1 },
     );
     const { data, epochs, limit, labelNoise, augmentation, optimizer } = configuration;
     assert.deepEqual([data, epochs, limit, labelNoise], ["digits", 7, 100, 0.2]);
@@ -102,13 +102,38 @@ describe("flags over a document", () => {
       );
     refuses(
       { optimizer: "sgd", rhoMax: 0.1 },
-      /^--rho-max has no meaning for sgd; choose --optimizer sam or asam or gsam or momentum-sam or bilateral-sam$/,
+      /^--rho-max has no meaning for sgd; choose --optimizer bilateral-sam$/,
     );
+    refuses({ optimizer: "sam", base: "adam", alpha: 1 }, /^--alpha has no meaning for sam; .* gsam$/);
     refuses(
-      { optimizer: "sam", rhoMin: 0.1 },
-      /^--rho-min has no meaning for sam; choose --optimizer bilateral-sam$/,
+      { optimizer: "adam", base: "sgd" },
+      /^--base has no meaning for adam; choose --optimizer sam or /,
     );
     refuses({ optimizer: "sam", variant: "paper" }, /^--variant has no meaning for sam/);
+  });
+
+  for (const method of ["sam", "asam", "gsam", "momentum-sam"]) {
+    test(`give ${method} its radius by one name, that of the setting`, () => {
+      const { optimizer } = run({}, { optimizer: method, rho: 0.2, base: "adam" });
+      assert.deepEqual("rho" in optimizer && optimizer.rho, 0.2);
+      for (const name of ["rhoMax", "rhoMin"] as const) {
+        const flag = { rhoMax: "--rho-max", rhoMin: "--rho-min" }[name];
+        assert.throws(() => applyFlags({}, { optimizer: method, [name]: 0.1 }), {
+          name: "UserError",
+          message: `${method}: the radius is --rho; ${flag} is for bilateral-sam`,
+        });
+      }
+    });
+  }
+
+  test("give bilateral SAM's radii by their own names, whether it was named or not", () => {
+    for (const flags of [{ rho: 0.1 }, { optimizer: "bilateral-sam", rho: 0.1 }]) {
+      assert.throws(() => applyFlags({}, flags), {
+        name: "UserError",
+        message:
+          "bilateral-sam: the radii are --rho-max and --rho-min; --rho is for sam, asam, gsam, momentum-sam",
+      });
+    }
   });
 
   test("of the base update reach every run of a comparison, and the shared settings its own", () => {

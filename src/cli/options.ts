@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { UserError } from "../common/errors.ts";
+import type { RunSettings } from "../tasks/configuration.ts";
 import type { ExistingRun } from "../train/run-folder.ts";
 import { applyOptimizerFlags, withBase } from "./optimizer-options.ts";
 import type { PlaceFlags, SettingFlags } from "./setting-flags.ts";
@@ -26,15 +27,29 @@ export async function readConfiguration(path: string): Promise<Settings> {
 
 /** The document with the flags' settings in place of its own. */
 export function applyFlags(document: Settings, flags: SettingFlags): Settings {
-  const { flip, crop, cutout, perturb, learningRateFactor, momentum, nesterov, weightDecay, ...plain } =
-    flags;
-  const weights = defined({ file: flags.weights, except: flags.weightsExcept?.split(",") });
+  const { flip, crop, cutout, weights: file, weightsExcept, schedule, warmUp, ema, swa, ...others } = flags;
+  const { perturb, learningRateFactor, momentum, nesterov, weightDecay, ...rest } = others;
+  const {
+    optimizer,
+    base: over,
+    variant,
+    rho,
+    rhoMax,
+    rhoMin,
+    alpha,
+    adaptive,
+    every,
+    reuse,
+    from,
+    ...plain
+  } = rest;
+  const names = Object.keys(plainSettings satisfies Record<keyof typeof plain, true>);
+  const weights = defined({ file, except: weightsExcept?.split(",") });
   const parameters = defined({ perturb, groups: learningRateFactor });
-  const { schedule, warmUp, ema, swa } = flags;
   const augmentation = defined({ flip, crop, cutout: cutout === undefined ? undefined : { size: cutout } });
   const settings: Settings = {
     ...document,
-    ...defined(Object.fromEntries(settingNames.map((name) => [name, plain[name]]))),
+    ...defined(Object.fromEntries(Object.entries(plain).filter(([name]) => names.includes(name)))),
     ...("augmentation" in document || Object.keys(augmentation).length > 0
       ? { augmentation: merged(document.augmentation, augmentation) }
       : {}),
@@ -56,8 +71,7 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
   }
   const { optimizer: given = {} } = document;
   if (!isObject(given)) return settings;
-  const { optimizer, base: over, variant, rhoMax, rhoMin, alpha, adaptive, every, reuse, from } = flags;
-  const own = { optimizer, base: over, variant, rhoMax, rhoMin, alpha, adaptive, every, reuse, from };
+  const own = { optimizer, base: over, variant, rho, rhoMax, rhoMin, alpha, adaptive, every, reuse, from };
   return { ...settings, optimizer: withBase(applyOptimizerFlags(given, own), base) };
 }
 
@@ -79,25 +93,26 @@ function fileSettings(weights: unknown): unknown {
   return typeof weights === "string" ? { file: weights } : weights;
 }
 
-const settingNames = [
-  "data",
-  "limit",
-  "labelNoise",
-  "model",
-  "learningRate",
-  "epochs",
-  "evaluateEvery",
-  "batchSize",
-  "labelSmoothing",
-  "labelSmoothingKind",
-  "seed",
-  "threads",
-  "keepWeights",
-  "onNonFinite",
-  "clipNorm",
-  "microBatches",
-  "perturbationPer",
-] as const;
+/** The settings at the top of a document that a flag of the same name sets; commander hands others over beside them. */
+const plainSettings = {
+  data: true,
+  limit: true,
+  labelNoise: true,
+  model: true,
+  learningRate: true,
+  epochs: true,
+  evaluateEvery: true,
+  batchSize: true,
+  labelSmoothing: true,
+  labelSmoothingKind: true,
+  seed: true,
+  threads: true,
+  keepWeights: true,
+  onNonFinite: true,
+  clipNorm: true,
+  microBatches: true,
+  perturbationPer: true,
+} as const satisfies Partial<Record<keyof RunSettings, true>>;
 
 /** What `--overwrite` and `--resume` say about a run that is already there. */
 export function existingRun({ overwrite, resume }: PlaceFlags): ExistingRun {

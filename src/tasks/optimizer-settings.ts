@@ -1,7 +1,14 @@
 import { z } from "zod";
-import { bilateralSamVariants } from "../optim/bilateral-sam.ts";
+import { adam, adamw, lion, rmsprop } from "../optim/adam.ts";
+import { bilateralSam, bilateralSamVariants } from "../optim/bilateral-sam.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import { asam, gsam, momentumSam, sam } from "../optim/sam.ts";
+import { constant, proportionalToLearningRate, type Schedule } from "../optim/schedules.ts";
+import { sgd } from "../optim/sgd.ts";
 
-// The part of a configuration that says how to train: optimizers and schedules as plain data.
+// The part of a configuration that says how to train. Each base update and each method is one entry of a table: its
+// settings in a document, and the optimizer they make. The schema, the lists of names, the meaning of command-line flags
+// and docs/configuration.md come from these tables.
 
 const nonNegative = z.number().min(0);
 const positive = z.number().positive();
@@ -14,36 +21,54 @@ const decay = (value: number) => nonNegative.default(value).describe("Weight dec
 const beta = (value: number, of: string) => belowOne.default(value).describe(`Decay of ${of}.`);
 const epsilon = positive.default(1e-8).describe("Added to the denominator.");
 
-const sgd = z.strictObject({
-  name: z.literal("sgd").default("sgd"),
-  momentum: momentum(0.9),
-  nesterov: z.boolean().default(false).describe("Look ahead along the momentum."),
-  weightDecay: decay(1e-3),
-});
-
 const adamSettings = {
   beta1: beta(0.9, "the running mean"),
   beta2: beta(0.999, "the running mean of squares"),
   epsilon,
 };
-const adam = z.strictObject({ name: z.literal("adam"), ...adamSettings, weightDecay: decay(0) });
-const adamw = z.strictObject({ name: z.literal("adamw"), ...adamSettings, weightDecay: decay(0.01) });
-const lion = z.strictObject({
-  name: z.literal("lion"),
-  beta1: beta(0.9, "the direction's blend"),
-  beta2: beta(0.99, "the kept momentum"),
-  weightDecay: decay(0),
-});
-const rmsprop = z.strictObject({
-  name: z.literal("rmsprop"),
-  alpha: beta(0.99, "the running mean of squares"),
-  momentum: momentum(0),
-  epsilon,
-  weightDecay: decay(0),
-});
+
+/** Base updates, alone or below a method. */
+const bases = [
+  baseUpdate("sgd", sgd, {
+    momentum: momentum(0.9),
+    nesterov: z.boolean().default(false).describe("Look ahead along the momentum."),
+    weightDecay: decay(1e-3),
+  }),
+  baseUpdate("adam", adam, { ...adamSettings, weightDecay: decay(0) }),
+  baseUpdate("adamw", adamw, { ...adamSettings, weightDecay: decay(0.01) }),
+  baseUpdate("lion", lion, {
+    beta1: beta(0.9, "the direction's blend"),
+    beta2: beta(0.99, "the kept momentum"),
+    weightDecay: decay(0),
+  }),
+  baseUpdate("rmsprop", rmsprop, {
+    alpha: beta(0.99, "the running mean of squares"),
+    momentum: momentum(0),
+    epsilon,
+    weightDecay: decay(0),
+  }),
+] as const;
+
+/** An entry for a function whose options are the settings. */
+function baseUpdate<const Name extends string, Shape extends z.ZodRawShape>(
+  name: Name,
+  create: (options: z.infer<z.ZodObject<Shape>>) => Optimizer,
+  shape: Shape,
+) {
+  return {
+    name,
+    settings: z.strictObject({ name: nameOf(name), ...shape }),
+    create: ({ name: _, ...options }: { name: string }) => create(options as z.infer<z.ZodObject<Shape>>),
+  };
+}
+
+/** A name that may be left out where only one is possible. */
+function nameOf<const Name extends string>(name: Name) {
+  return z.literal(name).default(name as z.util.NoUndefined<Name>);
+}
 
 /** A base update's own settings. */
-export const baseUpdates = z.discriminatedUnion("name", [sgd, adam, adamw, lion, rmsprop]);
+export const baseUpdates = z.discriminatedUnion("name", settingsIn(bases));
 
 /** A base update; SGD when no name is given. */
 export const baseSettings = z
@@ -78,61 +103,141 @@ const cheaper = {
   from: share.optional().describe("The base update alone for this share of training."),
 };
 
-const ownSettings = "Its settings.";
-
-/** The base update alone goes by its own name. */
-const plainMethods = [
-  z.strictObject({ method: z.literal("sgd"), base: sgd.prefault({}).describe(ownSettings) }),
-  z.strictObject({ method: z.literal("adam"), base: adam.prefault({ name: "adam" }).describe(ownSettings) }),
-  z.strictObject({
-    method: z.literal("adamw"),
-    base: adamw.prefault({ name: "adamw" }).describe(ownSettings),
-  }),
-  z.strictObject({ method: z.literal("lion"), base: lion.prefault({ name: "lion" }).describe(ownSettings) }),
-  z.strictObject({
-    method: z.literal("rmsprop"),
-    base: rmsprop.prefault({ name: "rmsprop" }).describe(ownSettings),
-  }),
+/** Methods over a base update. */
+const methods = [
+  method("sam", { rho: rho(0.05), ...cheaper }, (over, settings) =>
+    sam(over, { rho: createRadius(settings.rho) }),
+  ),
+  method("asam", { rho: rho(0.5), ...cheaper }, (over, settings) =>
+    asam(over, { rho: createRadius(settings.rho) }),
+  ),
+  method(
+    "gsam",
+    {
+      rho: rho(0.05),
+      alpha: nonNegative.default(0.4).describe("Share of the part of g orthogonal to g⁺ that is taken off."),
+      ...cheaper,
+    },
+    (over, settings) => gsam(over, { rho: createRadius(settings.rho), alpha: settings.alpha }),
+  ),
+  method("momentum-sam", { rho: rho(0.3) }, (over, settings) =>
+    momentumSam(over, { rho: createRadius(settings.rho) }),
+  ),
+  method(
+    "bilateral-sam",
+    {
+      variant: z
+        .enum(bilateralSamVariants)
+        .default("paper")
+        .describe(
+          "`released`: what the authors' code does; `two-pass`: two gradients, the same to first order.",
+        ),
+      rhoMax: rho(0.05),
+      rhoMin: radius
+        .default({ name: "proportional-to-learning-rate", high: 0.05, low: 0 })
+        .describe("Radius of the descent."),
+      adaptive: z
+        .boolean()
+        .default(false)
+        .describe("Measure the radii relative to each weight, as ASAM does."),
+      ...cheaper,
+    },
+    (over, { variant, adaptive, rhoMax, rhoMin }) =>
+      bilateralSam(over, {
+        variant,
+        adaptive,
+        rhoMax: createRadius(rhoMax),
+        rhoMin: createRadius(rhoMin),
+      }),
+  ),
 ] as const;
 
-const flatMethods = [
-  z.strictObject({ method: z.literal("sam"), rho: rho(0.05), ...cheaper, base }),
-  z.strictObject({ method: z.literal("asam"), rho: rho(0.5), ...cheaper, base }),
-  z.strictObject({
-    method: z.literal("gsam"),
-    rho: rho(0.05),
-    alpha: nonNegative.default(0.4).describe("Share of the part of g orthogonal to g⁺ that is taken off."),
-    ...cheaper,
-    base,
-  }),
-  z.strictObject({ method: z.literal("momentum-sam"), rho: rho(0.3), base }),
-  z.strictObject({
-    method: z.literal("bilateral-sam"),
-    variant: z
-      .enum(bilateralSamVariants)
-      .default("paper")
-      .describe(
-        "`released`: what the authors' code does; `two-pass`: two gradients, the same to first order.",
-      ),
-    rhoMax: rho(0.05),
-    rhoMin: radius
-      .default({ name: "proportional-to-learning-rate", high: 0.05, low: 0 })
-      .describe("Radius of the descent."),
-    adaptive: z.boolean().default(false).describe("Measure the radii relative to each weight, as ASAM does."),
-    ...cheaper,
-    base,
-  }),
-] as const;
+function method<const Name extends string, Shape extends z.ZodRawShape>(
+  name: Name,
+  shape: Shape,
+  create: (over: Optimizer, settings: z.infer<z.ZodObject<Shape>>) => Optimizer,
+) {
+  return {
+    name,
+    settings: z.strictObject({ method: z.literal(name), ...shape, base }),
+    create: (over: Optimizer, settings: object) => create(over, settings as z.infer<z.ZodObject<Shape>>),
+  };
+}
 
-export const optimizerSettings = z.discriminatedUnion("method", [...plainMethods, ...flatMethods]);
+/** A base update alone is a method of its own name. */
+const plainMethods = bases.map(({ name, settings }) => ({
+  name,
+  settings: z.strictObject({
+    method: z.literal(name),
+    base: (settings as PlainBase).prefault({}).describe("Its settings."),
+  }),
+}));
+
+/** The base updates' settings, as far as types are concerned one schema. */
+type PlainBase = z.ZodType<BaseSettings, Partial<z.input<typeof baseUpdates>>>;
+
+/** The schemas of a table's entries. */
+function settingsIn<Entry extends { settings: unknown }>(entries: readonly Entry[]) {
+  return entries.map(({ settings }) => settings) as [Entry["settings"], ...Entry["settings"][]];
+}
+
+export const optimizerSettings = z.discriminatedUnion("method", [
+  ...settingsIn(plainMethods),
+  ...settingsIn(methods),
+]);
 
 export type OptimizerSettings = z.infer<typeof optimizerSettings>;
 export type RadiusSettings = z.infer<typeof radius>;
-export type BaseSettings = z.infer<typeof baseSettings>;
+export type BaseSettings = z.infer<typeof baseUpdates>;
 
-/** The names of all methods, and of the base updates among them. */
-export const optimizerNames = [...plainMethods, ...flatMethods].map(({ shape }) => shape.method.value);
-export const baseNames = plainMethods.map(({ shape }) => shape.method.value);
+/** The names of the methods over a base update, of the base updates, and of all. */
+export const methodNames = methods.map(({ name }) => name);
+export const baseNames = bases.map(({ name }) => name);
+export const optimizerNames = [...baseNames, ...methodNames];
+
+/** The methods that have a setting. */
+export function methodsWith(setting: string): string[] {
+  return [...plainMethods, ...methods]
+    .filter(({ settings }) => Object.hasOwn(settings.shape, setting))
+    .map(({ name }) => name);
+}
+
+/** What a setting is when it is left out, by the methods that have it. */
+export function defaultsOf(setting: string): [method: string, value: unknown][] {
+  return methodsWith(setting).map((method) => {
+    const settings: Record<string, unknown> = optimizerSettings.parse({ method });
+    return [method, settings[setting]];
+  });
+}
+
+/** The optimizer of checked settings, those aside that make it cheaper. */
+export function createMethod(settings: OptimizerSettings): Optimizer {
+  const over = entryOf(bases, settings.base.name).create(settings.base);
+  return isBase(settings.method) ? over : entryOf(methods, settings.method).create(over, settings);
+}
+
+/** A method at its defaults over a base update. */
+export function methodOver(name: (typeof methodNames)[number], over: Optimizer): Optimizer {
+  const { settings, create } = entryOf(methods, name);
+  return create(over, settings.parse({ method: name }));
+}
+
+function isBase(name: string): name is (typeof baseNames)[number] {
+  return (baseNames as readonly string[]).includes(name);
+}
+
+function entryOf<Entry extends { name: string }>(entries: readonly Entry[], name: Entry["name"]): Entry {
+  const found = entries.find((entry) => entry.name === name);
+  if (!found) throw new Error(`there is no entry "${name}"`);
+  return found;
+}
+
+function createRadius(settings: RadiusSettings): Schedule {
+  if (typeof settings === "number") return constant(settings);
+  return settings.name === "constant"
+    ? constant(settings.value)
+    : proportionalToLearningRate(settings.high, settings.low);
+}
 
 const simpleSchedule = z.discriminatedUnion("name", [
   z.strictObject({ name: z.literal("constant") }),

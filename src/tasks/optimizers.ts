@@ -1,37 +1,25 @@
 import { UserError } from "../common/errors.ts";
-import { adam, adamw, lion, rmsprop } from "../optim/adam.ts";
-import { bilateralSam } from "../optim/bilateral-sam.ts";
 import { every, reuse, startingAt } from "../optim/cheaper.ts";
 import type { Optimizer, OptimizerConfig } from "../optim/optimizer.ts";
-import { asam, gsam, momentumSam, sam } from "../optim/sam.ts";
 import {
-  constant,
   constantRate,
   cosine,
   type LearningRateSchedule,
   linear,
   polynomial,
-  proportionalToLearningRate,
-  type Schedule,
   type ScheduleConfig,
   stepDecay,
   warmUp,
 } from "../optim/schedules.ts";
-import { sgd } from "../optim/sgd.ts";
 import { progressAt } from "../train/loop.ts";
 import type { RunConfiguration } from "./configuration.ts";
-import type {
-  BaseSettings,
-  OptimizerSettings,
-  RadiusSettings,
-  ScheduleSettings,
-} from "./optimizer-settings.ts";
+import { createMethod, type OptimizerSettings, type ScheduleSettings } from "./optimizer-settings.ts";
 
 // From the plain settings of a configuration to optimizers and schedules, and to the names people read.
 
 /** The optimizer that checked settings describe. */
 export function createOptimizer(settings: OptimizerSettings): Optimizer {
-  const method = createMethod(settings, createBase(settings.base));
+  const method = createMethod(settings);
   const none = { every: undefined, reuse: undefined, from: undefined };
   const { every: k, reuse: kept, from } = { ...none, ...settings };
   if (k !== undefined && kept !== undefined) {
@@ -39,45 +27,6 @@ export function createOptimizer(settings: OptimizerSettings): Optimizer {
   }
   const thinned = k !== undefined ? every(method, k) : kept !== undefined ? reuse(method, kept) : method;
   return from === undefined ? thinned : startingAt(thinned, from);
-}
-
-function createBase(settings: BaseSettings): Optimizer {
-  switch (settings.name) {
-    case "sgd":
-      return sgd(settings);
-    case "adam":
-      return adam(settings);
-    case "adamw":
-      return adamw(settings);
-    case "lion":
-      return lion(settings);
-    case "rmsprop":
-      return rmsprop(settings);
-  }
-}
-
-function createMethod(settings: OptimizerSettings, base: Optimizer): Optimizer {
-  switch (settings.method) {
-    case "sam":
-      return sam(base, { rho: createRadius(settings.rho) });
-    case "asam":
-      return asam(base, { rho: createRadius(settings.rho) });
-    case "gsam":
-      return gsam(base, { rho: createRadius(settings.rho), alpha: settings.alpha });
-    case "momentum-sam":
-      return momentumSam(base, { rho: createRadius(settings.rho) });
-    case "bilateral-sam": {
-      const { variant, adaptive, rhoMax, rhoMin } = settings;
-      return bilateralSam(base, {
-        variant,
-        adaptive,
-        rhoMax: createRadius(rhoMax),
-        rhoMin: createRadius(rhoMin),
-      });
-    }
-    default:
-      return base;
-  }
 }
 
 /** The learning rate schedule that checked settings describe. */
@@ -88,13 +37,15 @@ export function createSchedule(settings: ScheduleSettings): LearningRateSchedule
     case "cosine":
       return cosine();
     case "linear":
-      return linear(settings);
+      return linear({ end: settings.end });
     case "polynomial":
-      return polynomial(settings);
+      return polynomial({ power: settings.power });
     case "step":
-      return stepDecay(settings);
+      return stepDecay({ epochs: settings.epochs, gamma: settings.gamma });
     case "warm-up":
-      return warmUp(settings, createSchedule(settings.after));
+      return warmUp({ epochs: settings.epochs, start: settings.start }, createSchedule(settings.after));
+    default:
+      return settings satisfies never;
   }
 }
 
@@ -111,32 +62,26 @@ export function evaluationsPerStep(configuration: RunConfiguration, stepsPerEpoc
 }
 
 /** An optimizer as a reader would name it, e.g. `bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)`. */
-export function optimizerLabel({ method, base, ...config }: OptimizerConfig): string {
-  const { variant, rho, rhoMax, rhoMin, alpha, adaptive, every: k, reuse: kept, from } = config;
-  const radius = (symbol: string, schedule: unknown) =>
-    schedule === undefined ? undefined : `${symbol} ${radiusLabel(schedule as ScheduleConfig)}`;
+export function optimizerLabel({ method, base, ...settings }: OptimizerConfig): string {
+  const entries = Object.entries(settings);
   const details = [
-    variant,
-    adaptive ? "adaptive" : undefined,
-    radius("ρ", rho),
-    radius("ρmax", rhoMax),
-    radius("ρmin", rhoMin),
-    alpha === undefined ? undefined : `α ${alpha}`,
-    k === undefined ? undefined : `every ${k}`,
-    kept === undefined ? undefined : `reuse ${kept}`,
-    from === undefined ? undefined : `from ${from}`,
-    base.name === "sgd" || base.name === method ? undefined : `over ${base.name}`,
-  ].filter((detail) => detail !== undefined);
+    ...entries.filter(([, value]) => typeof value === "string").map(([, value]) => value),
+    ...entries.filter(([, value]) => value === true).map(([name]) => name),
+    ...entries.flatMap(([name, value]) => {
+      const amount = amountLabel(value);
+      return amount === undefined ? [] : [`${symbols[name] ?? name} ${amount}`];
+    }),
+    ...(base.name === "sgd" || base.name === method ? [] : [`over ${base.name}`]),
+  ];
   return details.length > 0 ? `${method} (${details.join(", ")})` : method;
 }
 
-function createRadius(settings: RadiusSettings): Schedule {
-  if (typeof settings === "number") return constant(settings);
-  return settings.name === "constant"
-    ? constant(settings.value)
-    : proportionalToLearningRate(settings.high, settings.low);
-}
+const symbols: Readonly<Record<string, string>> = { rho: "ρ", rhoMax: "ρmax", rhoMin: "ρmin", alpha: "α" };
 
-function radiusLabel(schedule: ScheduleConfig): string {
+/** A number, or a schedule by its numbers. */
+function amountLabel(value: unknown): string | undefined {
+  if (typeof value === "number") return String(value);
+  if (typeof value !== "object" || value === null || !("name" in value)) return undefined;
+  const schedule = value as ScheduleConfig;
   return "value" in schedule ? String(schedule.value) : `${schedule.high}→${schedule.low}`;
 }

@@ -2,8 +2,8 @@ import { adam, adamw, lion, rmsprop } from "../optim/adam.ts";
 import { bilateralSam } from "../optim/bilateral-sam.ts";
 import { reuse } from "../optim/cheaper.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import { asam, gsam, momentumSam, sam } from "../optim/sam.ts";
 import { sgd } from "../optim/sgd.ts";
+import { methodNames, methodOver } from "../tasks/optimizer-settings.ts";
 
 // Every base update and every direction, for tests of what holds for all of them.
 
@@ -20,16 +20,12 @@ export const bases: Record<string, () => Optimizer> = {
 
 export const methods: Record<string, (base: Optimizer) => Optimizer> = {
   plain: (base) => base,
-  sam: (base) => sam(base),
-  asam: (base) => asam(base),
-  gsam: (base) => gsam(base),
-  "bilateral-sam": (base) => bilateralSam(base),
+  ...Object.fromEntries(methodNames.map((name) => [name, (base: Optimizer) => methodOver(name, base)])),
   "bilateral-sam adaptive": (base) => bilateralSam(base, { adaptive: true }),
   "bilateral-sam two-pass": (base) => bilateralSam(base, { variant: "two-pass" }),
   "bilateral-sam reuse": (base) => reuse(bilateralSam(base), 4),
   "bilateral-sam reused step": (base) => alone("reused", reuse(bilateralSam(base), 4)),
   "bilateral-sam released": (base) => bilateralSam(base, { variant: "released" }),
-  "momentum-sam": (base) => momentumSam(base),
 };
 
 /** One kind of an optimizer's steps as an optimizer of its own. */

@@ -20,7 +20,7 @@ import { addStepFlags, type SettingFlags } from "../setting-flags.ts";
 const examples = `
 Examples:
   $ lowland export-step model.onnx -o step.onnx
-  $ lowland export-step model.onnx --optimizer sam --rho-max 0.1 --base adamw --batch-size 64 -o step.onnx
+  $ lowland export-step model.onnx --optimizer sam --rho 0.1 --base adamw --batch-size 64 -o step.onnx
   $ lowland export-step model.onnx --loss cross-entropy --label-smoothing 0.1 --label-smoothing-kind kl \\
       --optimizer bilateral-sam --momentum 0.9 --weight-decay 1e-3 --batch-size 32 -o step.onnx
   $ lowland export-step detector.onnx --frozen 'backbone.*' --output scores --dimension height=64 -o step.onnx

@@ -13,7 +13,7 @@ Examples:
   $ lowland finetune model.onnx --data digits
   $ lowland finetune resnet18.onnx --normalization imagenet --learning-rate-factor 'layer*=0.1' --flip
   $ lowland finetune detector.onnx --frozen 'backbone.*' --dimension height=64 --dimension width=64
-  $ lowland finetune model.onnx --classes 10 --optimizer sam --rho-max 0.1 --epochs 3 --out runs/tuned
+  $ lowland finetune model.onnx --classes 10 --optimizer sam --rho 0.1 --epochs 3 --out runs/tuned
   $ lowland finetune model.onnx --out runs/tuned --resume
 
 The last linear layer starts anew where it has another number of classes than the data, or where --classes or --head

@@ -15,7 +15,7 @@ import { trainAndPresent } from "../train-run.ts";
 const examples = `
 Examples:
   $ lowland train --data digits --model mlp --epochs 20
-  $ lowland train --model cnn --optimizer sam --rho-max 0.1 --limit 10000 --flip
+  $ lowland train --model cnn --optimizer sam --rho 0.1 --limit 10000 --flip
   $ lowland train --model wide-resnet-28-10:units=5,width=2 --micro-batches 4
   $ lowland train --model resnet18 --weights cifar.safetensors --weights-except "conv1.*,linear.*"
   $ lowland train --config run.json --seed 2 --out runs/second
