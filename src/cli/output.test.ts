@@ -79,11 +79,20 @@ describe("lowland train", { concurrency: 2 }, () => {
     const summary: RunSummary = JSON.parse(json.stdout);
     assert.deepEqual(summary, readJsonFile(folder, "json", "summary.json"));
     assert.deepEqual([summary.name, summary.status, summary.epochs], ["json", "finished", 2]);
+    assert.deepEqual([summary.method, summary.base, summary.variant], ["bilateral-sam", "sgd", "paper"]);
     const plainSummary = readJsonFile(folder, "plain", "summary.json");
     assert.equal(summary.testAccuracy, plainSummary.testAccuracy);
     for (const name of ["plain", "json"]) assert.deepEqual(readdirSync(join(folder, name)).sort(), runFiles);
     assert.match(readFileSync(join(folder, "json", "report.html"), "utf8"), /^<!doctype html>/i);
     assert.equal(lines(json.stderr).length, 1);
+  });
+
+  test("the report's lead says how training images are augmented", async () => {
+    const ended = await run("train", "--config", "run.json", "--flip", "--crop", "1", "--out", "augmented");
+    assert.equal(ended.code, 0, ended.stderr);
+    const report = (name: string) => readFileSync(join(folder, name, "report.html"), "utf8");
+    assert.match(report("augmented"), /images augmented by flips and crops padded by 1/);
+    assert.doesNotMatch(report("plain"), /images augmented/);
   });
 
   test("evaluate measures what the run told, as a line or as JSON", async () => {

@@ -1,3 +1,4 @@
+import type { OptimizerConfig } from "../optim/optimizer.ts";
 import type { SpectralDensity } from "./density.ts";
 import type { Determinism } from "./determinism.ts";
 import type { Landscape } from "./landscape.ts";
@@ -18,6 +19,9 @@ import type { BatchSharpness, WorstCaseSharpness } from "./worst-case.ts";
 export interface MeasuredModel {
   /** As a reader would name it: of a run its optimizer and folder, of a file its name. */
   name: string;
+  /** Of a run: its name, and its optimizer as `run.json` has it. */
+  run?: string;
+  optimizer?: OptimizerConfig;
   /** Path of the ONNX file. */
   model: string;
   parameters: number;
@@ -65,6 +69,13 @@ export interface CurvatureRecord {
 
 /** One axis of a line or a plane. */
 export interface LandscapeAxis {
+  /** How the axis was chosen, and which of its kind it is, from 1. */
+  kind: "random" | "eigenvector" | "model" | "principal-component";
+  number: number;
+  /** Of an eigenvector: its eigenvalue. */
+  eigenvalue?: number;
+  /** Of a principal component: its share of the trajectory's variance. */
+  explained?: number;
   /** Such as "random direction 1, filter-normalised", "eigenvector 1 (λ = 23.1)", "to runs/sam". */
   label: string;
   /** What 1 on the axis is, such as "each filter's own length" or "the other model". */

@@ -44,6 +44,7 @@ function adamUpdate(name: "adam" | "adamw", options: AdamOptions, defaultDecay: 
   return {
     config: { name, beta1, beta2, epsilon, weightDecay },
     state: ["mean", "square"],
+    momentum: "mean",
     // 1 − βᵗ is the running mean of ones. Kept like m and v it needs no step count and loses no digits.
     sharedState: ["mean_weight", "square_weight"],
     updateShared: ([meanWeight, squareWeight]) => [
@@ -88,6 +89,7 @@ export function lion(options: LionOptions = {}): Optimizer {
   return plain({
     config: { name: "lion", beta1, beta2, weightDecay },
     state: ["momentum"],
+    momentum: "momentum",
     sharedState: [],
     updateShared: () => [],
     update: ({ parameter, direction, state: [momentum], learningRate, decayFactor }) => {
@@ -129,6 +131,7 @@ export function rmsprop(options: RmsPropOptions = {}): Optimizer {
   return plain({
     config: { name: "rmsprop", alpha, momentum, epsilon, weightDecay },
     state: momentum > 0 ? ["square", "momentum"] : ["square"],
+    momentum: momentum > 0 ? "momentum" : undefined,
     sharedState: [],
     updateShared: () => [],
     update: ({ parameter, direction, state: [square, buffer], learningRate, decayFactor }) => {

@@ -11,7 +11,7 @@ export function every(optimizer: Optimizer, k: number): Optimizer {
   return {
     ...optimizer,
     config: { ...optimizer.config, every: k },
-    steps: { ...optimizer.steps, base: baseStep },
+    steps: withBaseSteps(optimizer, `step % ${k} == 0`, `not (step % ${k} == 0)`),
     stepAt: (progress) => (progress.step % k === 0 ? optimizer.stepAt(progress) : "base"),
   };
 }
@@ -22,7 +22,7 @@ export function startingAt(optimizer: Optimizer, share: number): Optimizer {
   return {
     ...optimizer,
     config: { ...optimizer.config, from: share },
-    steps: { ...optimizer.steps, base: baseStep },
+    steps: withBaseSteps(optimizer, `step >= ${share} * total_steps`, `step < ${share} * total_steps`),
     stepAt: (progress) => (progress.step < share * progress.totalSteps ? "base" : optimizer.stepAt(progress)),
   };
 }
@@ -45,8 +45,12 @@ export function reuse(optimizer: Optimizer, k: number): Optimizer {
     config: { ...optimizer.config, reuse: k },
     state: [...optimizer.state, "orthogonal"],
     steps: {
-      [name]: { ...whole, direction: (context) => keepOrthogonal(context, whole.direction(context)) },
-      reused: { gradientEvaluations: 1, direction: reuseOrthogonal },
+      [name]: {
+        ...whole,
+        when: `step % ${k} == 0`,
+        direction: (context) => keepOrthogonal(context, whole.direction(context)),
+      },
+      reused: { gradientEvaluations: 1, when: `step % ${k} != 0`, direction: reuseOrthogonal },
     },
     stepAt: (progress) => (progress.step % k === 0 ? name : "reused"),
   };
@@ -56,6 +60,17 @@ const baseStep: StepRule = {
   gradientEvaluations: 1,
   direction: ({ first }) => ({ direction: first.gradients, diagnostics: {} }),
 };
+
+/** An optimizer's kinds of step where a condition holds, and the base update alone elsewhere. */
+function withBaseSteps({ steps }: Optimizer, where: string, elsewhere: string): Optimizer["steps"] {
+  const { base, ...whole } = steps;
+  const restricted = Object.entries(whole).map(([kind, rule]) => [
+    kind,
+    { ...rule, when: rule.when === undefined ? where : `${where} and ${rule.when}` },
+  ]);
+  const when = base === undefined ? elsewhere : `${elsewhere} or ${base.when}`;
+  return { ...Object.fromEntries(restricted), base: { ...baseStep, when } };
+}
 
 /** Keeps v/‖g‖, which is all that is needed of v and g later. */
 function keepOrthogonal({ first: { gradients: g } }: DirectionContext, made: Direction): Direction {

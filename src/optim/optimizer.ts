@@ -44,6 +44,8 @@ export interface Direction {
 export interface StepRule {
   /** Mini-batch gradients it computes. */
   readonly gradientEvaluations: number;
+  /** Which steps are of this kind, as a condition on `step`, from 0, and `total_steps`. Left out: every step. */
+  readonly when?: string;
   /** Where pass 1 is taken; w unless stated. */
   firstAt?(context: Omit<DirectionContext, "first" | "evaluate">): readonly Value[];
   direction(context: DirectionContext): Direction;
@@ -54,6 +56,8 @@ export interface BaseUpdate {
   readonly config: Readonly<Record<string, number | boolean | string>> & { readonly name: string };
   /** Names of the tensors kept per parameter; each has the parameter's shape and starts as zeros. */
   readonly state: readonly string[];
+  /** Which of them is a momentum, for methods that perturb along it. */
+  readonly momentum?: string;
   /** Names of the scalars kept for all parameters together; each starts as 0. */
   readonly sharedState: readonly string[];
   /** The next values of the scalars. */

@@ -222,6 +222,23 @@ describe("cheaper steps", () => {
     assert.throws(() => startingAt(sam(sgd()), 1.5), /from is 1.5/);
   });
 
+  test("say which steps they are made at, as a program can read it", () => {
+    const methods = [
+      every(sam(sgd()), 4),
+      startingAt(sam(sgd()), 0.45),
+      reuse(sam(sgd()), 5),
+      startingAt(every(sam(sgd()), 3), 0.5),
+      every(startingAt(sam(sgd()), 0.5), 3),
+      startingAt(reuse(sam(sgd()), 3), 0.5),
+    ];
+    for (const { steps, stepAt } of methods) {
+      for (let step = 0; step < place.totalSteps; step++) {
+        const fitting = Object.keys(steps).filter((kind) => holds(steps[kind].when, step, place.totalSteps));
+        assert.deepEqual(fitting, [stepAt({ ...place, step })]);
+      }
+    }
+  });
+
   test("a base step is the base optimizer's, to the last bit", async () => {
     const base = sgd({ momentum: 0.9, weightDecay: 0.01 });
     const cheap = await runSteps(every(bilateralSam(base), 2), { kinds: ["base", "base"] });
@@ -242,6 +259,20 @@ describe("cheaper steps", () => {
     assert.equal(optimizer.steps.reused.gradientEvaluations, 1);
   });
 });
+
+/** What a condition comes to, read word by word; `or` binds less than `and`. */
+function holds(when: string | undefined, step: number, total: number): boolean {
+  const compare = (text: string): boolean => {
+    const [, negated] = /^not \((.*)\)$/.exec(text) ?? [];
+    if (negated !== undefined) return !compare(negated);
+    const [, cycle, sign, rest] = /^step % (\d+) (==|!=) (\d+)$/.exec(text) ?? [];
+    if (cycle !== undefined) return (step % Number(cycle) === Number(rest)) === (sign === "==");
+    const [, order, share] = /^step (<|>=) ([\d.]+) \* total_steps$/.exec(text) ?? [];
+    assert.ok(share !== undefined, text);
+    return step < Number(share) * total === (order === "<");
+  };
+  return when!.split(" or ").some((all) => all.split(" and ").every(compare));
+}
 
 test("momentum-SAM takes its one gradient at w + ρ·m/‖m‖", async () => {
   const base = sgd({ momentum: 0.9 });

@@ -62,7 +62,7 @@ export function gsam(base: Optimizer, options: GsamOptions = {}): Optimizer {
  */
 export function momentumSam(base: Optimizer, options: SamOptions = {}): Optimizer {
   const { rho = 0.3 } = readOptions("momentumSam", options, { rho: "any" });
-  const momentum = ["momentum", "mean"].find((name) => base.base.state.includes(name));
+  const { momentum } = base.base;
   if (momentum === undefined) {
     throw new UserError(
       `momentum-sam needs a base optimizer with a momentum; ${base.config.method} keeps none`,

@@ -126,9 +126,17 @@ describe("radii", () => {
 
 describe("settings that cannot be meant are refused in one sentence", () => {
   const refused: [string, () => unknown, RegExp][] = [
-    ["negative rho", () => sam(sgd(), { rho: -0.1 }), /radius is -0\.1; it has to be 0 or more/],
-    ["negative rhoMax", () => bilateralSam(sgd(), { rhoMax: -1 }), /radius is -1; .* 0 or more/],
-    ["NaN rhoMin", () => bilateralSam(sgd(), { rhoMin: Number.NaN }), /radius is NaN/],
+    [
+      "negative rho",
+      () => sam(sgd(), { rho: -0.1 }),
+      /^UserError: sam: rho is -0\.1; it has to be a number of 0 or more$/,
+    ],
+    [
+      "negative rhoMax",
+      () => bilateralSam(sgd(), { rhoMax: -1 }),
+      /bilateralSam: rhoMax is -1; .* 0 or more/,
+    ],
+    ["NaN rhoMin", () => bilateralSam(sgd(), { rhoMin: Number.NaN }), /rhoMin is NaN/],
     ["infinite radius", () => constant(Number.POSITIVE_INFINITY), /radius is Infinity/],
     ["negative end", () => proportionalToLearningRate(0.1, -0.2), /lowest learning rate is -0\.2/],
     ["negative start", () => proportionalToLearningRate(-0.1), /highest learning rate is -0\.1/],
@@ -140,7 +148,7 @@ describe("settings that cannot be meant are refused in one sentence", () => {
     [
       "unknown variant",
       () => bilateralSam(sgd(), { variant: "original" as "paper" }),
-      /no variant "original"; choose one of paper, released/,
+      /variant is "original"; choose one of paper, released/,
     ],
     ["step decay every 0 epochs", () => stepDecay({ epochs: 0 }), /epochs is 0; it has to be above 0/],
     ["gamma 0", () => stepDecay({ epochs: 1, gamma: 0 }), /gamma is 0/],

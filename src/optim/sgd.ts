@@ -26,6 +26,7 @@ export function sgd(options: SgdOptions = {}): Optimizer {
   const base: BaseUpdate = {
     config: { name: "sgd", momentum, nesterov, weightDecay },
     state: momentum > 0 ? ["momentum"] : [],
+    momentum: momentum > 0 ? "momentum" : undefined,
     sharedState: [],
     updateShared: () => [],
     update: ({ parameter, direction, state: [buffer], learningRate, decayFactor }) => {

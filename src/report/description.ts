@@ -1,11 +1,12 @@
 /** One sentence on what was trained, from whatever the configuration says. */
 import { basename } from "node:path";
+import type { Augmentation } from "../data/transforms.ts";
 import { fixed, isNumber, significant } from "./numbers.ts";
 import type { Run } from "./read.ts";
 import { settingsOf } from "./settings.ts";
 
 /** Settings that are the point of a comparison or of no interest to its reader. */
-const expectedToDiffer = /^(optimizer|name|output|folder|threads)\b/;
+const expectedToDiffer = /^(optimizer|threads)\b/;
 
 /** Plain text; several sentences when the runs differ in more than their optimizer. */
 export function describe(runs: Run[]): string {
@@ -69,11 +70,18 @@ function scheduleOf({ schedule }: Record<string, unknown>): string {
   return name ? ` (${name} schedule)` : "";
 }
 
+/** What is done to training images at random, e.g. "augmented by flips, crops padded by 2 and cutout of 8×8". */
 function augmentationOf(augmentation: unknown): string | undefined {
-  if (augmentation === false || augmentation === "none" || augmentation === "off") return "no augmentation";
-  if (augmentation === true) return "augmented images";
-  const name = nameOf(augmentation);
-  return name && `augmentation ${name}`;
+  if (typeof augmentation !== "object" || augmentation === null) return undefined;
+  const { crop, flip, cutout } = augmentation as Augmentation;
+  const parts = [
+    flip && "flips",
+    crop && `crops padded by ${crop}`,
+    cutout && `cutout of ${cutout.size}×${cutout.size} in ${significant(100 * cutout.probability)} %`,
+  ].filter((part) => typeof part === "string");
+  if (parts.length === 0) return undefined;
+  const last = parts.pop();
+  return `images augmented by ${parts.length > 0 ? `${parts.join(", ")} and ${last}` : last}`;
 }
 
 function nameOf(value: unknown): string | undefined {

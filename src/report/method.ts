@@ -8,8 +8,7 @@ export type Family = "sgd" | "sam" | "bilateral" | "other";
 export function familyOf(run: Run): Family {
   const method = optimizerOf(run).method;
   if (method === "sgd" || method === "sam") return method;
-  if (method === "bsam" || method === "bilateral-sam" || method === "bilateralSam") return "bilateral";
-  return "other";
+  return method === "bilateral-sam" ? "bilateral" : "other";
 }
 
 /** The largest distance between the points where gradients are taken: ρ for SAM, ρmax + ρmin for bilateral SAM. */

@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { Script } from "node:vm";
 import { UserError } from "../common/errors.ts";
+import { parseRun, type RunSettings } from "../tasks/configuration.ts";
 import type { EpochRecord, Measurements, RunRecord, RunSummary, StepRecord } from "../train/records.ts";
 import { describe } from "./description.ts";
 import { findingsOf } from "./findings.ts";
@@ -152,6 +153,26 @@ test("the description uses the settings that are there and names those that diff
   );
 });
 
+test("the description says how images are augmented, in the document's own format", async () => {
+  const lead = async (augmentation: RunSettings["augmentation"]) => {
+    const { runs } = await readComparison(comparison(five()));
+    for (const run of runs) run.record!.configuration = { ...parseRun({ augmentation }) };
+    return describe(runs);
+  };
+  assert.match(await lead({ flip: true }), /, images augmented by flips, seed 1\./);
+  assert.match(
+    await lead({ crop: 2, flip: true }),
+    /, images augmented by flips and crops padded by 2, seed/,
+  );
+  assert.match(
+    await lead({ crop: 2, flip: true, cutout: { size: 8 } }),
+    /, images augmented by flips, crops padded by 2 and cutout of 8×8 in 50 %, seed/,
+  );
+  for (const none of [undefined, {}, { flip: false, crop: 0 }]) {
+    assert.doesNotMatch(await lead(none), /augment/);
+  }
+});
+
 test("the page is one file that loads nothing, stays small and whose script parses", async () => {
   const folder = comparison(five());
   const path = await writeReport(folder);
@@ -216,7 +237,7 @@ function sgd(accuracy: number): Example {
 }
 
 function sam(rho: number, accuracy: number): Example {
-  const optimizer = { method: "sam", rhoMax: rho };
+  const optimizer = { method: "sam", rho };
   return { name: `sam-${rho}`, label: `sam (ρ ${rho})`, optimizer, evaluations: 2, accuracy, wrong: 0.22 };
 }
 
@@ -286,6 +307,8 @@ function writeRun(folder: string, example: Example): void {
     ...last,
     name,
     optimizer: example.label,
+    method: String(optimizer.method),
+    base: "sgd",
     status: "finished",
     epochs,
     steps,

@@ -190,6 +190,11 @@ test("a method with several kinds of step is one file per kind, and says when wh
     ["step.onnx", "step % 4 == 0, counted from 0"],
     ["step-base.onnx", "not (step % 4 == 0)"],
   ]);
+  assert.deepEqual(await kindsOf(whole), [["step.onnx", "every step"]]);
+  assert.deepEqual(await kindsOf(startingAt(every(whole, 4), 0.5)), [
+    ["step.onnx", "step >= 0.5 * total_steps and step % 4 == 0, counted from 0"],
+    ["step-base.onnx", "step < 0.5 * total_steps or not (step % 4 == 0)"],
+  ]);
   assert.deepEqual(await kindsOf(startingAt(reuse(whole, 3), 0.5)), [
     ["step.onnx", "step >= 0.5 * total_steps and step % 3 == 0, counted from 0"],
     ["step-reused.onnx", "step >= 0.5 * total_steps and step % 3 != 0"],

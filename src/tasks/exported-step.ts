@@ -194,18 +194,11 @@ function programFile(file: string, kind: string, index: number): string {
   return index === 0 ? file : beside(file, `-${kind}${extname(file)}`);
 }
 
-/** Steps are counted from 0. */
-function whenOf(kind: string, index: number, { steps, config }: Optimizer): string {
-  if (Object.keys(steps).length === 1) return "every step";
-  const { every, reuse, from } = config as { every?: number; reuse?: number; from?: number };
-  const cycle = every ?? reuse;
-  const thinned = cycle === undefined ? undefined : `step % ${cycle} == 0`;
-  const started = from === undefined ? undefined : `step >= ${from} * total_steps`;
-  const whole = [started, thinned].filter((condition) => condition !== undefined).join(" and ");
-  if (index === 0) return `${whole}, counted from 0`;
-  if (kind === "reused") return [started, `step % ${cycle} != 0`].filter(Boolean).join(" and ");
-  if (reuse !== undefined) return `step < ${from} * total_steps`;
-  return `not (${whole})`;
+/** The condition of a kind of step; the first one says how steps are counted. */
+function whenOf(kind: string, index: number, { steps }: Optimizer): string {
+  const { when } = steps[kind];
+  if (when === undefined) return "every step";
+  return index === 0 ? `${when}, counted from 0` : when;
 }
 
 function inputOf(

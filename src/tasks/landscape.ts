@@ -94,7 +94,13 @@ export async function measureLandscape(
       ).result;
     const difference = flatten(surface.layout, to.tensors);
     addScaled(difference, -1, surface.weights);
-    const axis = { label: `to ${to.name}`, unit: "the other model is at 1", length: norm(difference) };
+    const axis: LandscapeAxis = {
+      kind: "model",
+      number: 1,
+      label: `to ${to.name}`,
+      unit: "the other model is at 1",
+      length: norm(difference),
+    };
     const grid = await line("line between models", () => undefined);
     const reestimated = statistics && (await line("line, statistics anew", anew));
     return finish({ axes: [axis], grid, reestimated });
@@ -132,6 +138,8 @@ function randomDirections(surface: Surface, seed: number, count: number): Direct
   return {
     directions,
     axes: directions.map((direction, index) => ({
+      kind: "random",
+      number: index + 1,
       label: `random direction ${index + 1}`,
       unit: "each filter's own norm",
       length: norm(direction),
@@ -165,6 +173,9 @@ async function eigenvectorDirections(
   return {
     directions: result.values.map((_, index) => tensors[String(index)].data as Float64Array),
     axes: result.values.map(({ value }, index) => ({
+      kind: "eigenvector",
+      number: index + 1,
+      eigenvalue: value,
       label: `eigenvector ${index + 1} (λ = ${Number(value.toPrecision(3))})`,
       unit: "‖ε‖ = 1",
       length: 1,
@@ -224,6 +235,9 @@ async function trajectoryPlane(
   });
   return {
     axes: plane.explained.map((share, index) => ({
+      kind: "principal-component",
+      number: index + 1,
+      explained: share,
       label: `principal component ${index + 1} (${(100 * share).toFixed(1)} %)`,
       unit: "‖ε‖ = 1",
       length: 1,

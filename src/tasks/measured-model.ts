@@ -8,6 +8,7 @@ import type { Graph, Value } from "../graph/graph.ts";
 import { modelLayer } from "../import/layer.ts";
 import { loadModel, readModelFile, TrainableModel } from "../import/load.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
+import type { OptimizerConfig } from "../optim/optimizer.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import {
   type ClassificationSurfaceOptions,
@@ -38,7 +39,7 @@ export interface ModelToMeasure {
     bufferUpdates: ReadonlyMap<string, Value>;
   };
   /** What results say of themselves. */
-  identity: Pick<MeasuredModel, "name" | "model" | "description" | "fingerprints">;
+  identity: Pick<MeasuredModel, "name" | "run" | "optimizer" | "model" | "description" | "fingerprints">;
   /** Where results go, unless another folder is named. */
   folder: string;
   /** The run folder, of a run. */
@@ -71,12 +72,14 @@ export async function openModel(
   const { surface, statistics } = tuned
     ? await openTuned(path, tuned, dataset, settings)
     : await openFile(path, dataset, settings);
-  const label = run && optimizerLabel(run.configuration.optimizer as Parameters<typeof optimizerLabel>[0]);
+  const optimizer = run && (run.configuration.optimizer as OptimizerConfig);
+  const label = optimizer && optimizerLabel(optimizer);
   return {
     statistics,
     surface: { ...surface, description: { ...surface.description, set } },
     identity: {
       name: label ? `${found.name}: ${label}` : found.name,
+      ...(optimizer && { run: found.name, optimizer }),
       model: path,
       description: {
         ...surface.description,

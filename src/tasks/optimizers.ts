@@ -61,6 +61,19 @@ export function evaluationsPerStep(configuration: RunConfiguration, stepsPerEpoc
   return sum / totalSteps;
 }
 
+/** What other programs know an optimizer by; results have it beside the label for readers. */
+export interface OptimizerIdentity {
+  method: string;
+  /** The name of its base update. */
+  base: string;
+  /** Of a method that has several. */
+  variant?: string;
+}
+
+export function optimizerIdentity({ method, base, variant }: OptimizerConfig): OptimizerIdentity {
+  return { method, base: base.name, ...(typeof variant === "string" && { variant }) };
+}
+
 /** An optimizer as a reader would name it, e.g. `bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)`. */
 export function optimizerLabel({ method, base, ...settings }: OptimizerConfig): string {
   const entries = Object.entries(settings);

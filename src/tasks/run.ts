@@ -27,7 +27,7 @@ import {
 import type { RunConfiguration } from "./configuration.ts";
 import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
 import { networkOf } from "./network.ts";
-import { createOptimizer, createSchedule, optimizerLabel } from "./optimizers.ts";
+import { createOptimizer, createSchedule, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
 import { trainingImages } from "./training-images.ts";
 
 /** What a run is told besides its configuration. */
@@ -340,6 +340,7 @@ function summarize(
   return {
     name,
     optimizer: optimizerLabel(optimizer.config),
+    ...optimizerIdentity(optimizer.config),
     status,
     epochs: epoch.epoch,
     steps: epoch.step,

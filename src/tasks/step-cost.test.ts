@@ -4,19 +4,21 @@ import { parseRun } from "./configuration.ts";
 import { measureStepCosts } from "./step-cost.ts";
 
 test("the cost of a step: gradients, and the memory of what each optimizer keeps", async () => {
-  const settings = [
-    { method: "sgd", base: { momentum: 0 } },
-    { method: "sgd" },
-    { method: "adam" },
-    { method: "bilateral-sam", every: 4 },
-    { method: "bilateral-sam", reuse: 2 },
-  ];
+  const settings = {
+    "sgd-plain": { method: "sgd", base: { momentum: 0 } },
+    sgd: { method: "sgd" },
+    adam: { method: "adam" },
+    "bilateral-sam-every-4": { method: "bilateral-sam", every: 4 },
+    "bilateral-sam-reuse-2": { method: "bilateral-sam", reuse: 2, base: { name: "lion" } },
+  };
   const rounds: number[] = [];
   const costs = await measureStepCosts({
     model: "mlp",
     shape: { channels: 1, height: 4, width: 4, classes: 3 },
     batchSize: 2,
-    optimizers: settings.map((optimizer) => parseRun({ optimizer }).optimizer),
+    optimizers: Object.fromEntries(
+      Object.entries(settings).map(([id, optimizer]) => [id, parseRun({ optimizer }).optimizer]),
+    ),
     rounds: 1,
     threads: 1,
     onProgress: (done) => rounds.push(done),
@@ -32,6 +34,16 @@ test("the cost of a step: gradients, and the memory of what each optimizer keeps
       [1, 2 * bytes + 8],
       [1.5, bytes],
       [2, 2 * bytes],
+    ],
+  );
+  assert.deepEqual(
+    costs.map(({ id, method, base, variant }) => [id, method, base, variant]),
+    [
+      ["sgd-plain", "sgd", "sgd", undefined],
+      ["sgd", "sgd", "sgd", undefined],
+      ["adam", "adam", "adam", undefined],
+      ["bilateral-sam-every-4", "bilateral-sam", "sgd", "paper"],
+      ["bilateral-sam-reuse-2", "bilateral-sam", "lion", "paper"],
     ],
   );
   assert.ok(costs.every(({ milliseconds }) => milliseconds > 0));

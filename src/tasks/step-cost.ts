@@ -9,11 +9,13 @@ import type { Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { classificationObjective } from "./classification.ts";
 import type { OptimizerSettings } from "./optimizer-settings.ts";
-import { createOptimizer, optimizerLabel } from "./optimizers.ts";
+import { createOptimizer, type OptimizerIdentity, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
 
 /** What one optimizer costs on one network. */
-export interface StepCost {
-  optimizer: string;
+export interface StepCost extends OptimizerIdentity {
+  id: string;
+  /** The optimizer as a reader would name it. */
+  label: string;
   /** Mini-batch gradients a step computes; on average, where steps are of several kinds. */
   gradientEvaluations: number;
   /** Median time of a step; on average over the kinds. */
@@ -26,7 +28,8 @@ export interface StepCostOptions {
   model: string;
   shape: ModelShape;
   batchSize: number;
-  optimizers: readonly OptimizerSettings[];
+  /** By ids that name their costs. */
+  optimizers: Readonly<Record<string, OptimizerSettings>>;
   /** Timed steps of each optimizer. Default 15. */
   rounds?: number;
   threads?: number;
@@ -52,17 +55,14 @@ export async function measureStepCosts(options: StepCostOptions): Promise<StepCo
     await engine.write(weights);
     const target = await engine.target();
     const runs = [];
-    for (const [index, settings] of optimizers.entries()) {
+    for (const [id, settings] of Object.entries(optimizers)) {
       const optimizer = createOptimizer(settings);
       const state = initialState(objective, optimizer, weights);
       await engine.write(state);
       for (const step of Object.keys(optimizer.steps)) {
-        await engine.load(
-          `${index} ${step}`,
-          compile(trainingStep(objective, optimizer, { step }), { target }),
-        );
+        await engine.load(`${id} ${step}`, compile(trainingStep(objective, optimizer, { step }), { target }));
       }
-      runs.push({ index, optimizer, stateBytes: bytesOf(state), times: [] as number[] });
+      runs.push({ id, optimizer, stateBytes: bytesOf(state), times: [] as number[] });
     }
     const random = randomStream(1, "step cost");
     const pixels = Float32Array.from({ length: batchSize * inputShape.reduce((a, b) => a * b) }, () =>
@@ -70,22 +70,24 @@ export async function measureStepCosts(options: StepCostOptions): Promise<StepCo
     );
     const classes = Int32Array.from({ length: batchSize }, () => random.integer(shape.classes));
     for (let round = -2; round < rounds; round++) {
-      for (const { index, optimizer, times } of runs) {
+      for (const { id, optimizer, times } of runs) {
         if (signal?.aborted) return [];
         let total = 0;
         for (let step = 0; step < cycle; step++) {
           const feeds = feedsOf(pixels, classes, [batchSize, ...inputShape]);
           const started = performance.now();
           // Nothing is advanced, so every step is timed on the same weights.
-          await engine.run(`${index} ${optimizer.stepAt(placeAt(step))}`, feeds);
+          await engine.run(`${id} ${optimizer.stepAt(placeAt(step))}`, feeds);
           total += performance.now() - started;
         }
         if (round >= 0) times.push(total / cycle);
       }
       onProgress?.(round + 3, rounds + 2);
     }
-    return runs.map(({ optimizer, stateBytes, times }) => ({
-      optimizer: optimizerLabel(optimizer.config),
+    return runs.map(({ id, optimizer, stateBytes, times }) => ({
+      id,
+      ...optimizerIdentity(optimizer.config),
+      label: optimizerLabel(optimizer.config),
       gradientEvaluations: meanOverCycle(
         (step) => optimizer.steps[optimizer.stepAt(placeAt(step))].gradientEvaluations,
       ),

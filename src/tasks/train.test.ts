@@ -52,6 +52,7 @@ test("a dozen lines train digits to 90 % and more, and tell of every step and ep
   assert.equal(summary!.status, "finished");
   assert.equal(summary!.name, "run");
   assert.equal(summary!.optimizer, "bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)");
+  assert.deepEqual([summary!.method, summary!.base, summary!.variant], ["bilateral-sam", "sgd", "paper"]);
   // 64·256 + 256·128 + 128·10 weights and 256 + 128 + 10 biases; 1,437 images are 11 batches of 128.
   assert.equal(summary!.parameters, 50_826);
   assert.deepEqual([summary!.steps, summary!.gradientEvaluations], [220, 660]);

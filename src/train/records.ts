@@ -87,6 +87,10 @@ export interface RunSummary extends Measurements {
   name: string;
   /** The optimizer as a reader would name it, e.g. `bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)`. */
   optimizer: string;
+  /** The same for other programs: the method, its base update, and of a method that has several the variant. */
+  method: string;
+  base: string;
+  variant?: string;
   /** "diverged": a loss or gradient was not finite, and the run ended at the last good weights. */
   status: "finished" | "interrupted" | "diverged";
   epochs: number;

@@ -1,7 +1,9 @@
 import Table from "cli-table3";
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
+import { bilateralSamVariants } from "../../optim/bilateral-sam.ts";
 import { parseRun } from "../../tasks/configuration.ts";
+import { optimizerNames } from "../../tasks/optimizer-settings.ts";
 import { measureStepCosts, type StepCost } from "../../tasks/step-cost.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { printJson } from "../output.ts";
@@ -14,25 +16,19 @@ Examples:
   $ lowland optimizers --model cnn --batch-size 64 --json
   $ lowland optimizers --model resnet18 --image 3x32x32 --batch-size 16`;
 
-/** What the table shows: every method over SGD, every base update, and the cheaper forms. */
-const shown = [
-  { method: "sgd" },
-  { method: "adam" },
-  { method: "adamw" },
-  { method: "lion" },
-  { method: "rmsprop" },
-  { method: "momentum-sam" },
-  { method: "sam" },
-  { method: "asam" },
-  { method: "gsam" },
-  { method: "bilateral-sam" },
-  { method: "bilateral-sam", variant: "released" },
-  { method: "bilateral-sam", variant: "two-pass" },
-  { method: "bilateral-sam", adaptive: true, rhoMax: 0.5, rhoMin: 0.5 },
-  { method: "bilateral-sam", every: 4 },
-  { method: "bilateral-sam", reuse: 4 },
-  { method: "bilateral-sam", base: { name: "adamw" } },
-];
+/** What the table shows, by the ids that the JSON has: every method by its name, variants and the cheaper forms. */
+const shown: Readonly<Record<string, object>> = {
+  ...Object.fromEntries(optimizerNames.map((method) => [method, { method }])),
+  ...Object.fromEntries(
+    bilateralSamVariants
+      .slice(1)
+      .map((variant) => [`bilateral-sam-${variant}`, { method: "bilateral-sam", variant }]),
+  ),
+  "bilateral-sam-adaptive": { method: "bilateral-sam", adaptive: true, rhoMax: 0.5, rhoMin: 0.5 },
+  "bilateral-sam-every-4": { method: "bilateral-sam", every: 4 },
+  "bilateral-sam-reuse-4": { method: "bilateral-sam", reuse: 4 },
+  "bilateral-sam-adamw": { method: "bilateral-sam", base: { name: "adamw" } },
+};
 
 const defaultModel = "mlp";
 
@@ -59,7 +55,9 @@ export function optimizersCommand(): Command {
       // The schema checks the numbers and fills in every optimizer's defaults.
       const { model = defaultModel } = flags;
       const { batchSize } = parseRun({ model, batchSize: flags.batchSize });
-      const optimizers = shown.map((optimizer) => parseRun({ optimizer }).optimizer);
+      const optimizers = Object.fromEntries(
+        Object.entries(shown).map(([id, optimizer]) => [id, parseRun({ optimizer }).optimizer]),
+      );
       const signal = interruptSignal();
       const [channels, height, width] = imageShape(flags.image);
       const shape = { channels, height, width, classes: 10 };
@@ -102,9 +100,9 @@ function tableOf(costs: readonly StepCost[]): string {
     colAligns: ["left", "right", "right", "right", "right"],
     style: { head: [], border: [], compact: true },
   });
-  for (const { optimizer, gradientEvaluations, milliseconds, stateBytes } of costs) {
+  for (const { label, gradientEvaluations, milliseconds, stateBytes } of costs) {
     table.push([
-      optimizer,
+      label,
       String(gradientEvaluations),
       milliseconds.toFixed(milliseconds < 10 ? 2 : 1),
       (milliseconds / base).toFixed(2),

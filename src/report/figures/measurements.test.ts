@@ -131,8 +131,8 @@ const plane: LandscapeRecord = {
   kind: "plane",
   along: "trajectory",
   axes: [
-    { label: "principal component 1", unit: "", length: 1 },
-    { label: "principal component 2", unit: "", length: 1 },
+    { kind: "principal-component", number: 1, label: "principal component 1", unit: "", length: 1 },
+    { kind: "principal-component", number: 2, label: "principal component 2", unit: "", length: 1 },
   ],
   grid: grid(
     [axis, axis],
@@ -223,7 +223,7 @@ test("of a line: a band of one standard error, and the line with statistics meas
     ...plane,
     kind: "line",
     along: "models",
-    axes: [{ label: "to runs/sgd", unit: "the other model", length: 3 }],
+    axes: [{ kind: "model", number: 1, label: "to runs/sgd", unit: "the other model", length: 3 }],
     grid: grid([axis], [3, 2, 1, 2, 3]),
     reestimated: grid([axis], [2, 1, 1, 1, 2]),
     trajectory: undefined,
