@@ -6,6 +6,7 @@ import { UserError } from "../common/errors.ts";
 import { parseComparison, parseRun } from "../tasks/configuration.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { chooseRuns } from "./commands/compare.ts";
+import { trainCommand } from "./commands/train.ts";
 import { applyFlags, existingRun, readConfiguration } from "./options.ts";
 import type { SettingFlags } from "./setting-flags.ts";
 import { numberOption, type Settings } from "./settings.ts";
@@ -215,6 +216,45 @@ describe("flags over a document", () => {
       parseComparison,
     );
   });
+});
+
+describe("every flag of a run reaches its document", () => {
+  /** What is no setting of a run. */
+  const places = ["--config", "--out", "--overwrite", "--resume", "--json", "--data-dir"];
+  /** Values of flags that take no number, and what a flag needs beside it. */
+  const samples: Readonly<Record<string, { value?: string; beside?: string[] }>> = {
+    "--data": { value: "digits" },
+    "--model": { value: "cnn" },
+    "--weights": { value: "a.safetensors" },
+    "--weights-except": { value: "fc.*" },
+    "--optimizer": { value: "sam" },
+    "--base": { value: "adam" },
+    "--variant": { value: "released" },
+    "--rho": { value: "0.3", beside: ["--optimizer", "sam"] },
+    "--alpha": { value: "0.3", beside: ["--optimizer", "gsam"] },
+    "--schedule": { value: "constant" },
+    "--label-smoothing-kind": { value: "kl" },
+    "--learning-rate-factor": { value: "fc.*=0.1" },
+    "--perturb": { value: "norm-only" },
+    "--perturbation-per": { value: "micro-batch" },
+    "--on-non-finite": { value: "skip" },
+  };
+  const documentOf = (args: string[]) => {
+    let flags: SettingFlags = {};
+    const command = trainCommand().action((given: SettingFlags) => {
+      flags = given;
+    });
+    command.parse(args, { from: "user" });
+    return applyFlags({}, flags);
+  };
+  for (const { long, required, optional } of trainCommand().options) {
+    if (!long || places.includes(long)) continue;
+    test(long, () => {
+      const { value = "7", beside = [] } = samples[long] ?? {};
+      const given = required || optional ? [long, value] : [long];
+      assert.notDeepEqual(documentOf([...beside, ...given]), documentOf(beside));
+    });
+  }
 });
 
 test("a configuration is a file of settings, or the configuration in a run.json", async () => {

@@ -166,8 +166,7 @@ export function addStepFlags(command: Command, defaults?: Defaults): Command {
     )
     .option(
       "--label-smoothing-kind <kind>",
-      `pytorch: its cross entropy; kl: KL divergence, the mass on the other classes${by(() => "pytorch")}`,
-      smoothingKind,
+      `uniform: PyTorch's cross entropy; kl: KL divergence, the mass on the other classes${by(() => "uniform")}`,
     )
     .option(
       "--learning-rate-factor <names=factor>",
@@ -196,11 +195,6 @@ function rateFactor(text: string, earlier: SettingFlags["learningRateFactor"] = 
     throw new InvalidArgumentError("It has to be a pattern and a factor, as in backbone.*=0.1.");
   }
   return [...earlier, { names, learningRate }];
-}
-
-/** PyTorch's convention goes by its name too. */
-function smoothingKind(text: string): string {
-  return text === "pytorch" ? "uniform" : text;
 }
 
 /** `step:epochs=30,gamma=0.2` as a name with its settings. */

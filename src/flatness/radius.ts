@@ -30,6 +30,7 @@ export function radiusScale(layout: ParameterLayout, weights: Float64Array, radi
       return scale;
     }
     default:
+      radius satisfies never;
       throw new UserError(`there is no radius "${radius}"; choose one of ${radii.join(", ")}`);
   }
 }

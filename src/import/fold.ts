@@ -85,7 +85,8 @@ const reducing = (combine: (values: readonly number[]) => number): Evaluator => 
   };
 };
 
-const evaluators: Readonly<Record<string, Evaluator>> = {
+/** How constants are computed, by operator. */
+export const evaluators: Readonly<Record<string, Evaluator>> = {
   Identity: ([x]) => [x],
   Cast: ([x], attributes) => {
     const type = dataTypeName(intAttribute(attributes, "to", 0), "Cast");

@@ -60,6 +60,9 @@ const fasterRules: Record<string, LoweringRule> = {
   Sub: lowerArithmetic,
 };
 
+/** The rules by the operators they are for. */
+export const ruleTables = [necessaryRules, fasterRules, float64Rules, integerRules];
+
 function orNone(value: Value | undefined): readonly Value[] | undefined {
   return value && [value];
 }

@@ -129,7 +129,7 @@ describe("settings that cannot be meant are refused in one sentence", () => {
     [
       "negative rho",
       () => sam(sgd(), { rho: -0.1 }),
-      /^UserError: sam: rho is -0\.1; it has to be a number of 0 or more$/,
+      /^sam: rho is -0\.1; it has to be a number of 0 or more$/,
     ],
     [
       "negative rhoMax",
