@@ -62,6 +62,7 @@ test("of a run: every measurement, with its errors, as JSON and as a table of 80
   assert.deepEqual(record, readJsonFile(folder, "run", "flatness.json"));
   const { data, set, examples, batchSize, labelSmoothing } = record.description;
   assert.deepEqual([data, set, examples, batchSize, labelSmoothing], ["digits", "test", 100, 30, 0.2]);
+  assert.deepEqual([record.run, record.optimizer?.method], ["run", "bilateral-sam"]);
   assert.equal(record.parameters, 64 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10);
   assert.ok(record.determinism.deterministic && record.accuracy > 0.2 && record.loss > 0);
   const balls = [

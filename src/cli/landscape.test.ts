@@ -59,7 +59,9 @@ test("along the top eigenvector the loss bends by its eigenvalue", async () => {
   const { code, stdout, stderr } = await run(...args, "--range", "0.1", "--out", "eigen", "--json");
   assert.equal(code, 0, stderr);
   const { axes, grid }: LandscapeRecord = JSON.parse(stdout);
-  const eigenvalue = Number(/λ = (.*)\)/.exec(axes[0].label)![1]);
+  const [{ kind, number, eigenvalue }] = axes;
+  assert.deepEqual([kind, number], ["eigenvector", 1]);
+  assert.ok(eigenvalue !== undefined);
   const bend = (grid.loss[1] - 2 * grid.loss[2] + grid.loss[3]) / 0.05 ** 2;
   assert.ok(Math.abs(bend - eigenvalue) < 0.1 * eigenvalue, `${bend}, ${eigenvalue}`);
 });

@@ -291,11 +291,11 @@ test("impossible settings are refused in one sentence", async () => {
   await usingSurface(surfaceOfQuadratic, async (surface) => {
     for (const [options, message] of [
       [{ rho: 0 }, "the radius ρ is 0; choose a number above 0"],
-      [{ rho: Number.NaN }, "the radius ρ is NaN; choose a number above 0"],
+      [{ rho: Number.NaN }, "worstCaseSharpness: rho is NaN; it has to be a number"],
       [{ rho: 1, steps: -1 }, "the number of steps is -1; choose a whole number of at least 0"],
       [
         { rho: 1, radius: "round" as Radius },
-        'there is no radius "round"; choose one of plain, adaptive, filter',
+        'worstCaseSharpness: radius is "round"; choose one of plain, adaptive, filter',
       ],
     ] as const) {
       await assert.rejects(worstCaseSharpness(surface, options), new UserError(message));

@@ -188,7 +188,7 @@ describe("normalisation, pooling and losses", () => {
     inScope("softmaxCrossEntropy", "two classes or more are needed, got float32 [4, 1]"),
     (input) => softmaxCrossEntropy(input([4, 1]), input([4], "int32")),
   );
-  for (const labelSmoothing of [-0.1, 1, Number.NaN]) {
+  for (const labelSmoothing of [-0.1, 1]) {
     refuses(
       `cross entropy: smoothing ${labelSmoothing}`,
       inScope(
