@@ -9,7 +9,7 @@ import { loadWithProgress } from "../data.ts";
 import { dimensionOption } from "../import-options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
-import { choices, defined, numberOption } from "../settings.ts";
+import { choices, numberOption } from "../settings.ts";
 
 const examples = `
 Examples:
@@ -55,10 +55,12 @@ export function evaluateCommand(): Command {
         throw new UserError(`the model ${path} cannot be read (${error.message})`);
       });
       const { test } = await loadWithProgress(name, flags);
-      const { normalization, output, dimension: dimensions, threads } = flags;
+      const trained = importedModelOf(found);
+      const { normalization, output, dimension, threads } = flags;
       const result = await evaluateModel(model, test, {
-        ...importedModelOf(found),
-        ...defined({ normalization, output, dimensions }),
+        normalization: normalization ?? trained?.normalization,
+        output: output ?? trained?.output,
+        dimensions: dimension ?? trained?.dimensions,
         name: path,
         threads,
         onNote: say,
