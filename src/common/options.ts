@@ -64,7 +64,7 @@ export function requireKnownOptions(of: string, options: object, known: readonly
 }
 
 /** The known name that a name is a misspelling of, if it resembles one. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
+function nearest(name: string, known: readonly string[]): string | undefined {
   const given = name.toLowerCase();
   const [first] = known
     .map((one) => ({ one, cost: distance(one.toLowerCase(), given) }))
