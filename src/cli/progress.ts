@@ -48,6 +48,8 @@ export class ProgressDisplay {
   /** Gradient evaluations up to where training is, and those of them that were computed since `started`. */
   private work = 0;
   private workHere = 0;
+  /** What was said of the runs so far; several runs of a study share most of it. */
+  private readonly noted = new Set<string>();
   /** What `work` will be when the run is over, however it ends. */
   private workAfterRun = 0;
 
@@ -56,12 +58,19 @@ export class ProgressDisplay {
   }
 
   /** Hooks that follow a run whose steps cost so many gradient evaluations each. */
-  follow(label: string, evaluationsPerStep: number): Pick<RunHooks, "onStart" | "onStep" | "onEpoch"> {
+  follow(
+    label: string,
+    evaluationsPerStep: number,
+  ): Pick<RunHooks, "onStart" | "onStep" | "onEpoch" | "onNote"> {
     let [totalSteps, stepsPerEpoch, batchSize] = [1, 1, 1];
     let [firstStep, started, lastShown] = [0, 0, 0];
     let accuracy = "";
     const bar = openBar(label);
     return {
+      onNote: (note) => {
+        if (!this.noted.has(note)) say(note);
+        this.noted.add(note);
+      },
       onStart: (run) => {
         ({ totalSteps, stepsPerEpoch, batchSize } = run);
         this.work = this.workAfterRun + run.finishedSteps * evaluationsPerStep;

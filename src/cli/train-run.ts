@@ -31,7 +31,6 @@ export async function trainAndPresent(configuration: RunConfiguration, flags: Pl
       out,
       existing: existingRun(flags),
       signal,
-      onNote: say,
       ...progress.follow(label, 1),
     });
     progress.done(outcomeLine(label, result));

@@ -58,7 +58,6 @@ interface Rates {
   learningRate?: number;
   rhoMax?: number;
   rhoMin?: number;
-  averageWeight?: number;
 }
 
 /** Runs some steps on one batch and returns what is stored and the last step's scalars. */
@@ -69,7 +68,7 @@ async function runSteps(
     from = start,
     data = batch(12),
     batchSize = 12,
-    rates: { learningRate = 0.1, rhoMax = 0.2, rhoMin = 0.1, averageWeight = 0 } = {},
+    rates: { learningRate = 0.1, rhoMax = 0.2, rhoMin = 0.1 } = {},
     ...options
   }: {
     kinds?: readonly string[];
@@ -85,7 +84,6 @@ async function runSteps(
     learning_rate: scalar(learningRate),
     rho_max: scalar(rhoMax),
     rho_min: scalar(rhoMin),
-    average_weight: scalar(averageWeight),
   };
   let stored: Tensors = { ...from, ...initialState(objective, optimizer, from, options) };
   let last: Record<string, number> = {};
@@ -189,13 +187,30 @@ describe("parameter groups", () => {
   });
 });
 
-test("the average of the weights follows them with the weight it is given", async () => {
-  const { stored } = await runSteps(sgd(), { averageWeights: true, rates: { averageWeight: 0.25 } });
+test("the average of the weights holds those of every step in shares β, β², …, and none of the initial ones", async () => {
+  const decay = 0.75;
+  const after = (steps: number) =>
+    runSteps(sgd(), { averageDecay: decay, kinds: new Array(steps).fill(Object.keys(sgd().steps)[0]) });
+  const runs = await Promise.all([1, 2, 3].map(after));
   for (const name of Object.keys(shapes)) {
-    const expected = numbers(stored[name]).map(
-      (value, index) => 0.75 * numbers(start[name])[index] + 0.25 * value,
+    const weights = runs.map(({ stored }) => numbers(stored[name]));
+    for (const [last, { stored }] of runs.entries()) {
+      const shares = Array.from({ length: last + 1 }, (_, step) => decay ** (last - step));
+      const total = shares.reduce((sum, share) => sum + share, 0);
+      const expected = weights[0].map((_, index) =>
+        shares.reduce((sum, share, step) => sum + (share / total) * weights[step][index], 0),
+      );
+      assertClose(numbers(stored[`${name}.average`]), expected, 1e-12, `${name} after ${last + 1}`);
+    }
+  }
+});
+
+test("a decay of the average that is no share below 1 is refused", () => {
+  for (const averageDecay of [1, -0.1, Number.NaN]) {
+    assert.throws(
+      () => trainingStep(objectiveFor(2), sgd(), { averageDecay }),
+      /decay of the averaged weights/,
     );
-    assertClose(numbers(stored[`${name}.average`]), expected, 1e-12, name);
   }
 });
 

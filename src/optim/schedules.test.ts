@@ -70,9 +70,12 @@ describe("learning rates", () => {
     assert.equal(schedule.low, 0);
   });
 
-  test("a warm-up longer than the run only rises", () => {
+  test("a warm-up longer than the run rises as in a longer run, and the run ends within it", () => {
+    // PyTorch's LinearLR(start_factor=0, total_iters=50) after 0, 1, …, 9 steps.
     const actual = factors(warmUp({ epochs: 50, start: 0 }, cosine()), 10, 1);
-    for (const [index, factor] of actual.entries()) close(factor, index / 10);
+    for (const [index, factor] of actual.entries()) close(factor, index / 50);
+    const whole = factors(warmUp({ epochs: 5 }, cosine()), 200, 11);
+    assert.deepEqual(factors(warmUp({ epochs: 5 }, cosine()), 22, 11), whole.slice(0, 22));
   });
 });
 

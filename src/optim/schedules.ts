@@ -80,7 +80,7 @@ export function stepDecay(options: { epochs: number; gamma?: number }): Learning
 
 /**
  * Rises linearly from `start` of the peak over the first `epochs` epochs, then follows another schedule, which
- * begins there.
+ * begins there. A run of fewer epochs ends within the rise: PyTorch's LinearLR.
  */
 export function warmUp(
   options: { epochs: number; start?: number },
@@ -94,7 +94,7 @@ export function warmUp(
     config: { name: "warm-up", epochs, start, after: after.config },
     low: after.low,
     factor: ({ step, totalSteps, stepsPerEpoch }) => {
-      const rising = Math.min(totalSteps, Math.round(epochs * stepsPerEpoch));
+      const rising = Math.round(epochs * stepsPerEpoch);
       if (step < rising) return start + (1 - start) * (step / rising);
       return after.factor({ step: step - rising, totalSteps: totalSteps - rising, stepsPerEpoch });
     },

@@ -4,7 +4,7 @@ import { elementCount } from "../graph/graph.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { Objective } from "./passes.ts";
-import { averageName, type TrainingStepOptions, trainingStepOptions } from "./training-step.ts";
+import { averageName, averageShareName, type TrainingStepOptions, trainingStepOptions } from "./training-step.ts";
 
 /**
  * What a training step keeps from one step to the next beside parameters and buffers, as it is before the first:
@@ -16,19 +16,20 @@ export function initialState(
   start: Tensors,
   options: TrainingStepOptions = {},
 ): Tensors {
-  const { settings, averageWeights = false } = readOptions("initialState", options, trainingStepOptions);
+  const { settings, averageDecay } = readOptions("initialState", options, trainingStepOptions);
   const state: Tensors = {};
   const zeros = (name: string, shape: readonly number[], type: "float32" | "float64") => {
     state[name] = tensorData(new Float64Array(elementCount(shape)), shape, type);
   };
   const [{ type }] = objective.parameters.values();
   for (const name of optimizer.base.sharedState) zeros(`optimizer.${name}`, [], type as "float32");
+  if (averageDecay !== undefined) zeros(averageShareName, [], type as "float32");
   for (const [parameter, { shape }] of objective.parameters) {
     if (settings?.get(parameter)?.frozen) continue;
     for (const name of [...optimizer.base.state, ...optimizer.state]) {
       zeros(`${parameter}.${name}`, shape, type as "float32");
     }
-    if (averageWeights) state[`${parameter}.${averageName}`] = start[parameter];
+    if (averageDecay !== undefined) state[`${parameter}.${averageName}`] = start[parameter];
   }
   return state;
 }

@@ -1,7 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import { Graph, type Value } from "../graph/graph.ts";
-import { add, mul, sub } from "../ops/arithmetic.ts";
+import { add, div, mul, sub } from "../ops/arithmetic.ts";
 import { minimum } from "../ops/variadic.ts";
 import type { Direction, DirectionContext, Optimizer } from "./optimizer.ts";
 import { defaultSettings, type ParameterSettings } from "./parameter-groups.ts";
@@ -13,6 +13,9 @@ export type { Objective } from "./passes.ts";
 
 /** Ending of the name of a parameter's running average. */
 export const averageName = "average";
+
+/** The share of a running average that the steps so far make up, from 0 before the first towards 1. */
+export const averageShareName = "optimizer.average_share";
 
 export interface TrainingStepOptions {
   /** Which kind of the optimizer's steps. Default: its first, the complete one. */
@@ -28,8 +31,11 @@ export interface TrainingStepOptions {
    * (`"micro-batch"`: m-sharpness, arXiv 2010.01412 section 4.1).
    */
   perturbationPer?: "batch" | "micro-batch";
-  /** Keep a running average of the weights, blended with the scalar input `average_weight`. Default false. */
-  averageWeights?: boolean;
+  /**
+   * Keep a moving average of the weights after each step, in which a step's share is `averageDecay` (from 0 to below 1)
+   * times that of the next. The shares add up to 1 from the first step on, so the initial weights have none.
+   */
+  averageDecay?: number;
 }
 
 export const trainingStepOptions: OptionKinds<TrainingStepOptions> = {
@@ -38,7 +44,7 @@ export const trainingStepOptions: OptionKinds<TrainingStepOptions> = {
   clipNorm: "number",
   microBatches: "number",
   perturbationPer: ["batch", "micro-batch"],
-  averageWeights: "boolean",
+  averageDecay: "number",
 };
 
 /**
@@ -58,7 +64,7 @@ export function trainingStep(
   options: TrainingStepOptions = {},
 ): Graph {
   readOptions("trainingStep", options, trainingStepOptions);
-  const { settings, clipNorm, microBatches = 1, perturbationPer = "batch", averageWeights = false } = options;
+  const { settings, clipNorm, microBatches = 1, perturbationPer = "batch", averageDecay } = options;
   const kinds = Object.keys(optimizer.steps);
   const { step = kinds[0] } = options;
   if (!kinds.includes(step)) {
@@ -95,6 +101,7 @@ export function trainingStep(
   const { base } = optimizer;
   const shared = base.updateShared(base.sharedState.map((name) => scalar(`optimizer.${name}`)));
   for (const [slot, name] of base.sharedState.entries()) graph.output(`optimizer.${name}.next`, shared[slot]);
+  const blend = averageDecay === undefined ? undefined : nextShare(scalar(averageShareName), averageDecay);
   for (const [index, name] of names.entries()) {
     const { learningRate: rate, weightDecay } = own[index];
     const stateNames = base.state.map((slot) => `${name}.${slot}`);
@@ -109,9 +116,9 @@ export function trainingStep(
     graph.output(`${name}.next`, next.parameter);
     for (const [slot, stateName] of stateNames.entries()) graph.output(`${stateName}.next`, next.state[slot]);
     for (const [key, values] of Object.entries(state)) graph.output(`${name}.${key}.next`, values[index]);
-    if (averageWeights) {
+    if (blend) {
       const average = inputLike(`${name}.${averageName}`, parameters[index]);
-      const moved = mul(sub(next.parameter, average), scalar("average_weight"));
+      const moved = mul(sub(next.parameter, average), blend);
       graph.output(`${name}.${averageName}.next`, add(average, moved));
     }
   }
@@ -142,6 +149,20 @@ function averageOf(parts: readonly (Direction & { first: { loss: Value; gradient
       Object.keys(diagnostics).map((name) => [name, average(parts.map((part) => part.diagnostics[name]))]),
     ),
   };
+}
+
+/**
+ * The share of this step's weights in their moving average: (1 − β)/(1 − βᵗ) at step t, Adam's correction of the bias
+ * toward the start. `share`, 1 − βᵗ⁻¹, becomes 1 − βᵗ.
+ */
+function nextShare(share: Value, decay: number): Value {
+  if (!(decay >= 0 && decay < 1))
+    throw new UserError(`the decay of the averaged weights is ${decay}; it has to be from 0 to below 1`);
+  const { graph, type } = share;
+  const own = graph.scalar(1 - decay, type);
+  const next = add(mul(share, decay), own);
+  graph.output(`${averageShareName}.next`, next);
+  return div(own, next);
 }
 
 function clip(direction: readonly Value[], length: Value, longest: number): Value[] {

@@ -10,36 +10,59 @@ import type { RunConfiguration } from "./configuration.ts";
 
 // A second network beside the trained one, whose weights are an average over training.
 
-type Averaging = NonNullable<RunConfiguration["averaging"]>;
+type StochasticAveraging = Extract<RunConfiguration["averaging"], { name: "stochastic" }>;
 
 /**
- * How much of each step's weights (counted from 0) goes into the average.
- * - `exponential`: 1 − decay at every step, a moving average.
- * - `stochastic` (SWA, Izmailov et al. 2018, arXiv 1803.05407): at the end of each epoch of the last part of training,
- *   in equal shares; the weights before that have none.
+ * The last epoch whose weights SWA leaves out (Izmailov et al. 2018, arXiv 1803.05407): those after `from` of training
+ * are averaged in equal shares, and the last one always is.
  */
-export function averageWeightAt(averaging: Averaging, totalSteps: number, stepsPerEpoch: number) {
-  if (averaging.name === "exponential") return () => 1 - averaging.decay;
-  const first = Math.ceil((averaging.from * totalSteps) / stepsPerEpoch);
-  return (step: number) => {
-    const epoch = (step + 1) / stepsPerEpoch;
-    return Number.isInteger(epoch) && epoch > first ? 1 / (epoch - first) : 0;
-  };
+export function lastLeftOut({ from }: StochasticAveraging, epochs: number): number {
+  // A share such as 0.07 of 100 epochs is 7.000000000000001.
+  return Math.min(epochs - 1, Math.ceil(Number((from * epochs).toPrecision(12))));
 }
 
 /**
- * The averaged network's parameters and buffers. BatchNorm's running statistics belong to other weights, so they are
+ * The averages of the weights by the names of a run's state, after an epoch with its weights in `tensors`; nothing where
+ * the epoch is not averaged or the training step keeps the average. Dropped steps leave the weights of the step before,
+ * so an epoch that ends with one counts like any other.
+ */
+export function averagesAfter(
+  { epoch, tensors }: { epoch: number; tensors: Tensors },
+  before: Tensors | undefined,
+  { averaging, epochs }: Pick<RunConfiguration, "averaging" | "epochs">,
+  { parameters }: Pick<Model, "parameters">,
+): Tensors {
+  if (averaging?.name !== "stochastic") return {};
+  const count = epoch - lastLeftOut(averaging, epochs);
+  if (count < 1) return {};
+  return Object.fromEntries(
+    parameters.map(({ name }) => {
+      const key = `${name}.${averageName}`;
+      const now = tensors[name];
+      const average = before?.[key];
+      if (count === 1 || !average) return [key, now];
+      const data = Float32Array.from(now.data as Float32Array, (value, index) => {
+        const mean = Number(average.data[index]);
+        return mean + (value - mean) / count;
+      });
+      return [key, { ...now, data }];
+    }),
+  );
+}
+
+/**
+ * The averaged network's parameters and buffers, from a run's state (`stored`). BatchNorm's running statistics belong to other weights, so they are
  * measured anew: with the averaged weights, the mean of the statistics of all full batches of the training images.
  */
 export async function averagedTensors(
   engine: Engine,
+  stored: Tensors,
   { layer, inputShape }: Classifier,
   trained: Pick<Model, "parameters" | "buffers">,
   dataset: ImageDataset,
   batchSize: number,
 ): Promise<Tensors> {
   const names = trained.parameters.map(({ name }) => name);
-  const stored = await engine.read();
   const weights = Object.fromEntries(
     names.map((name) => [name, stored[`${name}.${averageName}`] ?? stored[name]]),
   );

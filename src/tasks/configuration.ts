@@ -75,13 +75,17 @@ export const averagingSettings = z.discriminatedUnion("name", [
       .min(0)
       .lt(1)
       .default(0.999)
-      .describe("Share of the average that each step keeps; the rest is the step's weights."),
+      .describe(
+        "Share of one step's weights in the average, as a factor of the next step's; all shares add up to 1.",
+      ),
   }),
   z.strictObject({
     name: z.literal("stochastic"),
     from: fraction
       .default(0.75)
-      .describe("Share of training after which every epoch's weights are averaged (SWA)."),
+      .describe(
+        "Share of training after which every epoch's weights are averaged (SWA); the last epoch always is.",
+      ),
   }),
 ]);
 

@@ -23,7 +23,7 @@ import { optimizerLabel } from "./optimizers.ts";
 
 export interface ExportStepOptions
   extends Omit<CrossEntropyOptions, "reduction">,
-    Omit<TrainingStepOptions, "step" | "averageWeights"> {
+    Omit<TrainingStepOptions, "step" | "averageDecay"> {
   batchSize: number;
   /** Sizes of the model's other symbolic dimensions. */
   dimensions?: Readonly<Record<string, number>>;

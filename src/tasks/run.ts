@@ -15,7 +15,7 @@ import type { EpochRecord, Measurements, RunSummary, StepRecord } from "../train
 import { type Checkpoint, type ExistingRun, RunFolder } from "../train/run-folder.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
 import { stateDict } from "../weights/state-dict.ts";
-import { averagedTensors, averageWeightAt } from "./averaging.ts";
+import { averagedTensors, averagesAfter } from "./averaging.ts";
 import {
   type Classifier,
   ClassifierEvaluation,
@@ -25,6 +25,7 @@ import {
   trainingFeeds,
 } from "./classification.ts";
 import type { RunConfiguration } from "./configuration.ts";
+import { misfits } from "./fit.ts";
 import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
 import { networkOf } from "./network.ts";
 import { createOptimizer, createSchedule, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
@@ -44,7 +45,10 @@ export interface RunHooks {
   }) => void;
   onStep?: (record: StepRecord) => void;
   onEpoch?: (record: EpochRecord) => void;
-  /** Gets what a person should know of how a network is used that came as a file, a sentence at a time. */
+  /**
+   * Gets what a person should know before training, a sentence at a time: how a network is used that came as a file,
+   * and which settings the run is too short for.
+   */
   onNote?: (note: string) => void;
   /** Ends the run after the step that is running; what was finished is kept. */
   signal?: AbortSignal;
@@ -84,7 +88,7 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
   const { batchSize, microBatches, seed, augmentation, epochs: totalEpochs, evaluateEvery } = configuration;
   const setup = await prepare(request);
   const { train, optimizer, model, stepsPerEpoch } = setup;
-  for (const note of setup.classifier.notes ?? []) onNote?.(note);
+  const notes = [...(setup.classifier.notes ?? []), ...misfits(configuration, optimizer, stepsPerEpoch)];
   const batchesOf = (epoch: number) => ({ batchSize, seed, epoch, augmentation });
   // Settings that do not fit the data are found before anything is written.
   trainingBatches(train, batchesOf(1));
@@ -94,6 +98,7 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
   }));
   const weights = startingTensors(model, seed, await givenWeights(request));
   const folder = await openFolder(request, optimizer);
+  for (const note of notes) onNote?.(note);
 
   const engine = openEngine({ threads: configuration.threads });
   try {
@@ -121,8 +126,6 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
       stepsPerEpoch,
       finishedEpochs,
       batches: (epoch) => trainingFeeds(train, model, { ...batchesOf(epoch), microBatches }),
-      averageWeight:
-        configuration.averaging && averageWeightAt(configuration.averaging, totalSteps, stepsPerEpoch),
       onNonFinite: configuration.onNonFinite,
       signal,
       onStep: (record) => {
@@ -141,7 +144,18 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
           gradientEvaluations: (last?.epoch.gradientEvaluations ?? 0) + gradientEvaluations,
         };
         epochs.push(record);
-        last = { epoch: record, seconds: (last?.seconds ?? 0) + seconds, tensors: await engine.read() };
+        const stored = await engine.read();
+        const averages = averagesAfter(
+          { epoch: epoch.epoch, tensors: stored },
+          last?.tensors,
+          configuration,
+          model,
+        );
+        last = {
+          epoch: record,
+          seconds: (last?.seconds ?? 0) + seconds,
+          tensors: { ...stored, ...averages },
+        };
         folder?.append(record);
         // Before the checkpoint: what is resumed has the weights of all epochs before.
         if (configuration.keepWeights)
@@ -159,7 +173,9 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     const onnx = inferenceModel(setup.classifier, trained);
     const status = failure ? "diverged" : finished ? "finished" : "interrupted";
     const averaged =
-      finished && configuration.averaging ? await finishAverage(engine, setup, batchSize) : undefined;
+      finished && last && configuration.averaging
+        ? await finishAverage(engine, last.tensors, setup, batchSize)
+        : undefined;
     const summary = last && {
       ...summarize(request.name, setup, last, status),
       ...(await measurementsAt(last, engine, measure)),
@@ -244,14 +260,19 @@ async function prepare({ configuration, data, layer, optimizer }: RunRequest): P
       clipNorm,
       microBatches,
       perturbationPer,
-      averageWeights: averaging !== undefined,
+      averageDecay: averaging?.name === "exponential" ? averaging.decay : undefined,
     },
   };
 }
 
 /** The network of averaged weights, measured on the test images. */
-async function finishAverage(engine: Engine, { classifier, model, train, test }: Setup, batchSize: number) {
-  const tensors = await averagedTensors(engine, classifier, model, train, batchSize);
+async function finishAverage(
+  engine: Engine,
+  stored: Tensors,
+  { classifier, model, train, test }: Setup,
+  batchSize: number,
+) {
+  const tensors = await averagedTensors(engine, stored, classifier, model, train, batchSize);
   await engine.write(tensors);
   const { loss: testLoss, accuracy: testAccuracy } = await (
     await ClassifierEvaluation.prepare(engine, classifier, test, "test")

@@ -23,8 +23,6 @@ export interface LoopOptions {
   onStep: (record: StepRecord) => void;
   /** Called after each epoch with the mean of its losses (NaN when all its steps were dropped) and the seconds its steps took. */
   onEpoch: (epoch: EpochEnd) => Promise<void>;
-  /** Weight of each step's weights in their running average, where one is kept. */
-  averageWeight?: (step: number) => number;
   /** Ends the loop after the step that is running. */
   signal?: AbortSignal;
 }
@@ -72,7 +70,7 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
       const kind = optimizer.stepAt(progress);
       gradientEvaluations += optimizer.steps[kind].gradientEvaluations;
       const scalars = scalarsAt(optimizer, progress);
-      const feed = { ...next.value, ...asTensors(scalars, options.averageWeight?.(step)) };
+      const feed = { ...next.value, ...asTensors(scalars) };
       const running = engine.run(kind, feed, { advance: true });
       // Where preparing the next batch throws, that is what the caller gets to hear, whatever becomes of this step.
       running.catch(() => {});
@@ -136,12 +134,11 @@ function scalarsAt({ rhoMax, rhoMin }: Optimizer, progress: Progress): Scalars {
   return scalars;
 }
 
-function asTensors({ learningRate, rhoMax, rhoMin }: Scalars, averageWeight = 0): Tensors {
+function asTensors({ learningRate, rhoMax, rhoMin }: Scalars): Tensors {
   return {
     learning_rate: scalarData(learningRate, "float32"),
     rho_max: scalarData(rhoMax ?? 0, "float32"),
     rho_min: scalarData(rhoMin ?? 0, "float32"),
-    average_weight: scalarData(averageWeight, "float32"),
   };
 }
 
