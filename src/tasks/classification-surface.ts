@@ -2,6 +2,7 @@ import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
+import { validateDataset, validateLogits } from "../data/validate.ts";
 import type { LossSurface } from "../flatness/surface.ts";
 import type { Value } from "../graph/graph.ts";
 import type { TrainableModel } from "../import/load.ts";
@@ -51,6 +52,7 @@ export function classificationSurface(
   options: ClassificationSurfaceOptions = {},
 ): LossSurface {
   readOptions("classificationSurface", options, surfaceOptions);
+  const images = checkedImages(dataset, options.images);
   const build = (batchSize: number, training: boolean): Network => {
     const { graph, logits, parameters } = buildModel(layer, { inputShape, batchSize, training });
     return {
@@ -59,7 +61,7 @@ export function classificationSurface(
       parameters: new Map(parameters.map(({ name }) => [name, graph.inputs.get(name)!])),
     };
   };
-  return surfaceOf(build, tensors, dataset, options);
+  return surfaceOf(build, tensors, dataset, { ...options, images });
 }
 
 /**
@@ -128,14 +130,14 @@ function surfaceOf(
   tensors: Tensors,
   dataset: ImageDataset,
   {
-    images: asked,
+    images,
     batchSize = defaultBatchSize,
     batchNorm = "evaluation",
     ...loss
-  }: ClassificationSurfaceOptions,
+  }: ClassificationSurfaceOptions & { images: number },
 ): LossSurface {
-  const images = checkedImages(dataset, asked);
-  const { input } = network(Math.min(batchSize, images), false);
+  const { input, logits: checked } = network(Math.min(batchSize, images), false);
+  validateLogits(checked.shape, dataset);
   const batches = [...evaluationBatches(dataset, { batchSize, limit: images })].map((batch) => {
     const values = batch.input.subarray(0, (batch.input.length / batchSize) * batch.count);
     const labels = batch.target.subarray(0, batch.count);
@@ -167,6 +169,7 @@ function surfaceOf(
 const targetName = "target class";
 
 function checkedImages(dataset: ImageDataset, images = dataset.count): number {
+  validateDataset(dataset);
   if (Number.isInteger(images) && images >= 1 && images <= dataset.count) return images;
   throw new UserError(
     `a subset of ${images} images was asked for, but ${dataset.name} has ${dataset.count}; choose from 1 to ${dataset.count}`,

@@ -2,6 +2,7 @@ import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
+import { validateDataset } from "../data/validate.ts";
 import { elementCount, Graph } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
 import { readModel } from "../onnx/model.ts";
@@ -59,6 +60,7 @@ export async function evaluateModel(
     output: "text",
   });
   const { name = "the model", threads, onProgress } = options;
+  validateDataset(dataset);
   const { input, output, shape } = signature(readModel(model, name), dataset, { ...options, name });
   const engine = openEngine({ threads });
   const refused = (error: Error) => {

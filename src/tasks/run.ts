@@ -1,6 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import { trainingBatches } from "../data/batches.ts";
 import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
+import { validateDatasets, validateLogits } from "../data/validate.ts";
 import { compile } from "../lower/compile.ts";
 import { type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -229,6 +230,7 @@ interface Setup {
 /** The data, network and optimizer that a request comes to. */
 async function prepare({ configuration, data, layer, optimizer }: RunRequest): Promise<Setup> {
   const { batchSize, labelSmoothing, labelSmoothingKind } = configuration;
+  validateDatasets(data);
   const { dataset: train, noise } = trainingImages(data.train, configuration);
   const { channels, height, width } = data.train;
   const classifier: Classifier = layer
@@ -246,6 +248,7 @@ async function prepare({ configuration, data, layer, optimizer }: RunRequest): P
     labelSmoothing,
     labelSmoothingKind,
   });
+  validateLogits(model.logits.shape, train);
   return {
     train,
     test: data.test,

@@ -273,11 +273,20 @@ test("a run that is written is named by its folder, however the path is written"
 
 test("what does not fit is refused before anything is written", async () => {
   const out = join(root, "refused");
+  const digits = await loadDataset("digits");
+  const labels = digits.test.labels.with(7, 255);
+  const labeled255 = { ...digits.test, labels };
   const refusals: [TrainOptions, RegExp][] = [
     [{ batchSize: 321 }, /batch size 321 is larger than the 320 training images/],
     [{ limit: 1438 }, /a subset of 1438 images/],
     [{ model: "lenet5" }, /lenet5 needs images of at least 12×12/],
     [{ model: sequential([globalAveragePool(), linear(7, 10)]) }, /7/],
+    [
+      { model: sequential([flatten(), linear(64, 5)]) },
+      /the network gives \[64, 5\].* digits has 10 classes/,
+    ],
+    [{ data: { train: digits.train, test: labeled255 } }, /label 255 of image 7 is out of bounds/],
+    [{ data: { train: labeled255, test: digits.test } }, /label 255 of image 7 is out of bounds/],
     [{ epochs: 0 }, /epochs is 0/],
     [{ optimizer: { method: "sgd", base: { momentum: 0, nesterov: true } } }, /nesterov needs a momentum/],
     [{ lerningRate: 1 } as TrainOptions, /"lerningRate" is not known.* is "learningRate"/],
