@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build, install, root, run, runPackage } from "./project.mjs";
+import { build, install, root, run, runPackage, withoutGpuLibraries } from "./project.mjs";
 
 install();
 build();
@@ -17,8 +17,7 @@ try {
     join(folder, "package.json"),
     JSON.stringify({ name: "user", type: "module", private: true }),
   );
-  // The install script of onnxruntime-node fetches GPU libraries, which nothing here needs.
-  const inFolder = { cwd: folder, env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" } };
+  const inFolder = { cwd: folder, env: withoutGpuLibraries() };
   run("npm", ["install", "--silent", "--no-audit", "--no-fund", `./${tarball}`], inFolder);
   writeFileSync(
     join(folder, "use.ts"),

@@ -3,6 +3,7 @@
 // The compiler: graphs, operators, derivatives, and the engine that runs them.
 export { gradients, hessianVectorProduct } from "./autodiff/gradients.ts";
 export { UserError } from "./common/errors.ts";
+export { FileError } from "./common/files.ts";
 export { type DatasetPair, type ImageDataset, loadDataset } from "./data/dataset.ts";
 // The flatness laboratory: sharpness, curvature and landscapes of a loss.
 export * as flatness from "./flatness/index.ts";

@@ -200,7 +200,7 @@ test("Ctrl-C stops after the batch and says how to go on", async () => {
   const { code, stderr, stdout } = await ended;
   assert.deepEqual([code, stdout], [130, ""]);
   assert.match(stderr, /Stopping after this batch; the same command goes on from here/);
-  assert.doesNotMatch(stderr, /should not have/);
+  assert.doesNotMatch(stderr, /internal error/);
 });
 
 /** An ONNX classifier of digits with so many classes, all weights the same. */
@@ -283,7 +283,7 @@ describe("what does not fit is told in one sentence", { concurrency: 2 }, () => 
       const mistake = stderr.trimEnd().split("\n").at(-1)!;
       assert.match(mistake, /^lowland: /, stderr);
       assert.match(mistake.slice("lowland: ".length), expected);
-      assert.doesNotMatch(stderr, /should not have|\bat .*:\d+:\d+/, "no stack trace");
+      assert.doesNotMatch(stderr, /internal error|\bat .*:\d+:\d+/, "no stack trace");
       assert.deepEqual([code, stdout], [2, ""]);
     });
   }

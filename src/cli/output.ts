@@ -1,10 +1,26 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { fileError } from "../common/files.ts";
 import { writeReport } from "../report/html.ts";
 import { readComparison } from "../report/read.ts";
 import { comparisonTable } from "../report/table.ts";
 import type { RunResult } from "../tasks/run.ts";
 import { duration, say } from "./progress.ts";
+
+/**
+ * Keeps a command alive whose output nobody reads any more (`lowland … | head`): it does its work to the end, and its
+ * exit code says how that went. Results that cannot be written for another reason fail the command.
+ */
+export function guardOutputs(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return;
+    const { message } = fileError(error, "standard output could not be written") as Error;
+    say(`lowland: ${message}`);
+    process.exitCode = 1;
+  });
+  // There is nowhere left to say what is wrong with standard error.
+  process.stderr.on("error", () => {});
+}
 
 /** A folder below runs/ that is not there yet: the name itself, or with a number behind. */
 export function freshFolder(name: string): string {

@@ -1,8 +1,9 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/dataset.ts";
 import type { RunRecord } from "../train/records.ts";
+import { exists, readJson } from "../train/run-folder.ts";
 import { type ImportedModelSettings, parseRun } from "./configuration.ts";
 
 /** What a person names to be looked at: a run folder, or an ONNX file. */
@@ -20,11 +21,12 @@ export async function findModel(place: string): Promise<TrainedModel> {
   const found = await stat(place).catch(() => undefined);
   if (!found) throw new UserError(`${place} is not there; name a run folder or an ONNX file`);
   if (!found.isDirectory()) return { name: basename(place), path: place };
-  const record: RunRecord | undefined = await readFile(join(place, "run.json"), "utf8").then(
-    JSON.parse,
-    () => undefined,
-  );
-  if (!record) throw new UserError(`${place} is not a run folder: it holds no run.json`);
+  if (!(await exists(join(place, "run.json"))))
+    throw new UserError(`${place} is not a run folder: it holds no run.json`);
+  const record = await readJson<RunRecord>(join(place, "run.json"));
+  if (typeof record.configuration !== "object" || record.configuration === null) {
+    throw new UserError(`${join(place, "run.json")} is damaged: it holds no configuration`);
+  }
   const path = join(place, "model.onnx");
   if (!(await stat(path).catch(() => undefined))) {
     throw new UserError(

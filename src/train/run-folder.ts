@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../common/errors.ts";
-import { replaceFile } from "../common/files.ts";
+import { fileError, isWrongPlace, replaceFile, systemReason } from "../common/files.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
 import type { EpochRecord, MetricsRecord, RunRecord, RunSummary } from "./records.ts";
@@ -106,8 +106,14 @@ export class RunFolder {
 
   /** Writes the lines that are waiting. */
   flush(): void {
-    if (this.lines.length > 0) appendFileSync(join(this.path, names.metrics), `${this.lines.join("\n")}\n`);
+    const file = join(this.path, names.metrics);
+    const text = this.lines.map((line) => `${line}\n`).join("");
     this.lines = [];
+    try {
+      if (text !== "") appendFileSync(file, text);
+    } catch (error) {
+      throw fileError(error, `${file} could not be written`);
+    }
     this.flushed = performance.now();
   }
 
@@ -162,7 +168,10 @@ export async function readEpochWeights(path: string): Promise<{ epoch: number; t
   return kept;
 }
 
-/** Makes a folder to write results to. Throws `UserError` with the reason when that cannot be done. */
+/**
+ * Makes a folder to write results to. Throws `UserError` with the reason when it is not one that can be written to, and
+ * `FileError` when its disk is full or the like.
+ */
 export async function makeFolder(path: string): Promise<void> {
   try {
     await makeFolders(path);
@@ -170,10 +179,12 @@ export async function makeFolder(path: string): Promise<void> {
     await replaceFile(probe, "");
     await rm(probe);
   } catch (error) {
-    // Node's message goes on with the system call and its path.
-    const [reason] = (error as Error).message.split(", ");
+    if (error instanceof UserError) throw error;
+    const cause = (error as Error).cause ?? error;
+    const { code } = cause as NodeJS.ErrnoException;
+    if (!isWrongPlace(cause as Error)) throw fileError(cause, `the output folder ${path} could not be made`);
     throw new UserError(
-      `the output folder ${path} cannot be written to (${reason}); name another with --out`,
+      `the output folder ${path} cannot be written to (${code}: ${systemReason(cause as Error)}); name another with --out`,
     );
   }
 }
@@ -204,14 +215,18 @@ export async function exists(path: string): Promise<boolean> {
 
 /** A file that `writeJson` has written. Throws `UserError` when it is damaged. */
 export async function readJson<T extends object>(path: string): Promise<T> {
-  const text = await readFile(path, "utf8");
+  const text = await readFile(path, "utf8").catch((error) => {
+    throw fileError(error, `${path} could not be read`);
+  });
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value as T;
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as T;
   } catch {
-    // Told below.
+    // The sentence below says it.
   }
-  throw new UserError(`${path} is damaged: it is not a JSON object; start anew with --overwrite`);
+  throw new UserError(
+    `${path} is damaged: it is not a JSON object; restore it, or start again with --overwrite`,
+  );
 }
 
 function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
