@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build, install, root, run, runPackage, withoutGpuLibraries } from "./project.mjs";
+import { build, install, root, run, runPackage } from "./project.mjs";
 
 install();
 build();
@@ -17,8 +17,14 @@ try {
     join(folder, "package.json"),
     JSON.stringify({ name: "user", type: "module", private: true }),
   );
-  const inFolder = { cwd: folder, env: withoutGpuLibraries() };
-  run("npm", ["install", "--silent", "--no-audit", "--no-fund", `./${tarball}`], inFolder);
+  // As README.md says to, and with nothing else set.
+  const { ONNXRUNTIME_NODE_INSTALL: _, ...withoutInstallSetting } = process.env;
+  const inFolder = { cwd: folder, env: withoutInstallSetting };
+  run(
+    "npm",
+    ["install", "--ignore-scripts", "--silent", "--no-audit", "--no-fund", `./${tarball}`],
+    inFolder,
+  );
   writeFileSync(
     join(folder, "use.ts"),
     `import { bilateralSam, sgd, train } from "lowland";

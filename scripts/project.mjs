@@ -32,13 +32,9 @@ export function install() {
   run(process.platform === "win32" ? "npm.cmd" : "npm", ["install", "--no-save", "--loglevel=error"], {
     shell: process.platform === "win32",
     stdio: ["ignore", 2, 2],
-    env: withoutGpuLibraries(),
+    // On Linux x64 the script of onnxruntime-node would fetch GPU libraries, which nothing here uses.
+    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" },
   });
-}
-
-/** The environment for an install: onnxruntime-node's script would fetch GPU libraries (Linux x64), which nothing here uses. */
-export function withoutGpuLibraries() {
-  return { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" };
 }
 
 /** Compiles src/ to dist/ when a source is newer than the last build. Type errors end the process. */

@@ -98,9 +98,7 @@ const functions: Entries<Omit<typeof api, "ops" | "flatness">> = {
   hessianVectorProduct: none,
   imagenetResnet: none,
   importedSurface: takes("image", "images", (options) => api.importedSurface(any, any, options)),
-  initialState: takes("averageWeight", "averageWeights", (options) =>
-    api.initialState(any, any, any, options),
-  ),
+  initialState: takes("averageDecays", "averageDecay", (options) => api.initialState(any, any, any, options)),
   initialTensors: none,
   inspectModel: takes("dimension", "dimensions", (options) => api.inspectModel(any, options)),
   kaimingNormal: none,

@@ -123,6 +123,10 @@ cases("a flag's value that makes no sense", {
     args: [...digits, "--optimizer", "sam", "--rho-max", "0.1"],
     expected: /^sam: the radius is --rho; --rho-max is for bilateral-sam$/,
   },
+  "no threads": {
+    args: ["optimizers", "--threads", "0"],
+    expected: /^threads is 0; it has to be a whole number of 1 or more$/,
+  },
   "a radius the optimizer has not": {
     args: [...digits, "--optimizer", "sgd", "--rho-min", "0.1"],
     expected: /^--rho-min has no meaning for sgd; choose --optimizer bilateral-sam$/,
@@ -172,6 +176,12 @@ describe("an output folder", { concurrency: 2 }, () => {
     mistake(
       [...quick, "--out", join("file", "x")],
       /^the output folder file.x cannot be written to \(ENOTDIR: not a directory\); name another with --out$/,
+    ));
+
+  test("that is a file cannot be written to", () =>
+    mistake(
+      [...quick, "--out", "file"],
+      /^the output folder file cannot be written to \(ENOTDIR: not a directory\); name another with --out$/,
     ));
 
   test("below /proc cannot be written to", { skip: process.platform !== "linux" }, () =>

@@ -48,7 +48,7 @@ function follow(display: ProgressDisplay, label: string, { to, from = 0 }: { to:
 }
 
 describe("without a terminal", () => {
-  test("a plain line every few seconds: step, epoch, loss, accuracy, speed and time left", () => {
+  test("a plain line for a tenth of the steps, but every few seconds at most: step, epoch, loss, accuracy, speed and time left", () => {
     pretend({});
     follow(new ProgressDisplay({ totalWork: 0 }), "sam (ρ 0.1)", { to: 17 });
     assert.equal(
@@ -57,6 +57,35 @@ describe("without a terminal", () => {
         "sam (ρ 0.1): step 10/40 (epoch 1), loss 0.500, 64 images/s, 30 s left\n" +
         "sam (ρ 0.1): step 15/40 (epoch 2), loss 0.500, test 85.3 %, 64 images/s, 25 s left\n",
     );
+  });
+
+  test("a long run has a line for each tenth of it, and one after two minutes without", () => {
+    const linesOf = (stepSeconds: number) => {
+      pretend({});
+      written = "";
+      const { onStart, onStep } = new ProgressDisplay({ totalWork: 0 }).follow("sgd", 1);
+      onStart!({ totalSteps: 1000, stepsPerEpoch: 100, batchSize: 64, finishedSteps: 0 });
+      for (let number = 1; number <= 1000; number++) {
+        seconds += stepSeconds;
+        onStep!(step(number));
+      }
+      return [...written.matchAll(/step (\d+)\/1000/g)].map(([, number]) => Number(number));
+    };
+    // 1,000 s: after 5 s, then every 100 steps, rounding aside.
+    const [first, ...others] = linesOf(1);
+    assert.deepEqual([first, others.length], [5, 9]);
+    for (const [index, number] of others.entries()) {
+      const expected = 5 + 100 * (index + 1);
+      assert.ok(number >= expected && number <= expected + 9, `${number}, not ${expected}`);
+    }
+    // 10,000 s: a tenth takes 1,000 s, so there are lines between.
+    const long = linesOf(10);
+    assert.ok(long.length >= 80 && long.length <= 90, String(long.length));
+    for (const [index, number] of long.entries()) {
+      assert.ok(index === 0 || 10 * (number - long[index - 1]) <= 120);
+    }
+    // 3 s: nothing but how it ends, which is not said here.
+    assert.deepEqual(linesOf(0.003), []);
   });
 
   test("of several runs, the time left for all counts the work of each by its gradients", () => {
@@ -101,10 +130,8 @@ describe("on a terminal", () => {
   test("the bar fills the line and never more, and drops the least needed first", () => {
     const expected: Record<number, RegExp> = {
       160: /^\[4\/5\] bilateral-sam \(paper, ρmax 0\.05, ρmin 0\.05→0\) █+░+ 12\/40 {2}loss 0\.500 {2}test 85\.3 % {2}64 images\/s {2}28 s left {2}all 28 s$/,
-      100: /^\[4\/5\] bilateral-sam █+░+ 12\/40 {2}loss 0\.500 {2}test 85\.3 % {2}64 images\/s {2}28 s left {2}all 28 s$/,
       80: /^\[4\/5\] bilateral-sam █+░+ 12\/40 {2}loss 0\.500 {2}64 images\/s {2}28 s left {2}all 28 s$/,
       60: /^\[4\/5\] █+░+ 12\/40 {2}loss 0\.500 {2}28 s left {2}all 28 s$/,
-      50: /^\[4\/5\] █+░+ 12\/40 {2}loss 0\.500 {2}28 s left$/,
       36: /^█+░+ 12\/40 {2}28 s left$/,
     };
     for (const [columns, line] of Object.entries(expected)) {

@@ -5,9 +5,14 @@ import type { RunHooks } from "../tasks/run.ts";
 // What a person sees while runs go on: a live bar on a terminal, a line now and then elsewhere. All of it goes to
 // standard error, so that standard output holds results and nothing else.
 
-/** Seconds between two lines where there is no terminal, and between two states of the bar where there is one. */
-const lineInterval = 5;
+/** Seconds between two states of the bar. */
 const barInterval = 0.1;
+
+/**
+ * Where there is no terminal, lines stay in a log: after the first there is one for each of these shares of the work,
+ * with at least and at most so many seconds between two.
+ */
+const linePace = { share: 0.1, least: 5, most: 120 };
 
 /** Seconds after which the first run's preparation no longer spoils the estimate of the time left for all. */
 const settlingTime = 4;
@@ -63,9 +68,10 @@ export class ProgressDisplay {
     evaluationsPerStep: number,
   ): Pick<RunHooks, "onStart" | "onStep" | "onEpoch" | "onNote"> {
     let [totalSteps, stepsPerEpoch, batchSize] = [1, 1, 1];
-    let [firstStep, started, lastShown] = [0, 0, 0];
+    let [firstStep, started] = [0, 0];
     let accuracy = "";
     const bar = openBar(label);
+    const isDue = pace(bar !== undefined);
     return {
       onNote: (note) => {
         if (!this.noted.has(note)) say(note);
@@ -76,7 +82,7 @@ export class ProgressDisplay {
         this.work = this.workAfterRun + run.finishedSteps * evaluationsPerStep;
         this.workAfterRun += totalSteps * evaluationsPerStep;
         firstStep = run.finishedSteps;
-        started = lastShown = performance.now();
+        started = performance.now();
         bar?.setTotal(totalSteps);
         bar?.update(firstStep);
       },
@@ -84,8 +90,7 @@ export class ProgressDisplay {
         this.work += evaluationsPerStep;
         this.workHere += evaluationsPerStep;
         const now = performance.now();
-        if (now - lastShown < 1000 * (bar ? barInterval : lineInterval)) return;
-        lastShown = now;
+        if (!isDue(step / totalSteps)) return;
         const done = step - firstStep;
         const rate = (done * batchSize) / ((now - started) / 1000);
         const shown: Shown = {
@@ -127,6 +132,20 @@ export class ProgressDisplay {
   }
 }
 
+/** Says of each share of the work that is done whether to show it. */
+function pace(isBar: boolean): (share: number) => boolean {
+  let [shownAt, shownShare] = [performance.now(), -1];
+  return (share) => {
+    const now = performance.now();
+    const seconds = (now - shownAt) / 1000;
+    const isDue = isBar
+      ? seconds >= barInterval
+      : seconds >= linePace.least && (share - shownShare >= linePace.share || seconds >= linePace.most);
+    if (isDue) [shownAt, shownShare] = [now, share];
+    return isDue;
+  };
+}
+
 /** A bar on the terminal, if there is one. */
 function openBar(label: string) {
   if (process.stderr.isTTY !== true) return undefined;
@@ -150,18 +169,17 @@ const nothingShown: Shown = { label: "", loss: "", accuracy: "", speed: "", left
 /** Shows the parts of a measurement one after another: a bar for each, and a line when it is done. */
 export function followParts(): PartHooks & { close: () => void; found: () => number } {
   let bar: ReturnType<typeof openBar>;
-  let [current, lastShown, found] = ["", 0, 0];
+  let isDue = pace(false);
+  let [current, found] = ["", 0];
   return {
     onPart: (label, resumed) => {
       current = label;
-      lastShown = performance.now();
       if (resumed) say(`${label}: going on from where it was stopped`);
       bar = openBar(label);
+      isDue = pace(bar !== undefined);
     },
     onProgress: ({ done, total, secondsLeft }) => {
-      const now = performance.now();
-      if (now - lastShown < 1000 * (bar ? barInterval : lineInterval)) return;
-      lastShown = now;
+      if (!isDue(done / total)) return;
       const left = `${duration(secondsLeft)} left`;
       if (bar) {
         bar.setTotal(total);
@@ -211,11 +229,8 @@ function shortened(steps: string, { label, loss, accuracy, speed, left, all }: S
   const [number] = label.startsWith("[") ? label.split(" ") : [""];
   return [
     [label, steps, loss, accuracy, speed, left, all],
-    [method, steps, loss, accuracy, speed, left, all],
     [method, steps, loss, speed, left, all],
-    [number, steps, loss, speed, left, all],
     [number, steps, loss, left, all],
-    [number, steps, loss, left],
     ["", steps, left],
   ].map(([name, ...numbers]) => ({ name, numbers: numbers.filter((text) => text !== "").join("  ") }));
 }

@@ -126,7 +126,7 @@ describe("every command that writes says which file the system refused, and why"
     [
       ["train", ...quick, "--epochs", "1", "--out", "probe"],
       { at: "probe", code: "ENOSPC" },
-      /^the output folder probe could not be made: no space is left/,
+      /^the output folder probe could not be written to: no space is left/,
     ],
     [
       ["train", ...quick, "--epochs", "1", "--out", "read-only"],

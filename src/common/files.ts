@@ -50,7 +50,7 @@ export function explainSystemError(error: unknown): unknown {
 }
 
 /** Whether a folder cannot be written to because it is the wrong one, and not for what happened while it was. */
-export function isWrongPlace({ code = "" }: NodeJS.ErrnoException): boolean {
+export function isWrongPlace({ code = "" }: { code?: string }): boolean {
   return !(code in reasons) || wrongPaths.has(code) || ["EACCES", "EPERM", "EROFS", "ENOENT"].includes(code);
 }
 

@@ -4,7 +4,12 @@ import { elementCount } from "../graph/graph.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { Objective } from "./passes.ts";
-import { averageName, averageShareName, type TrainingStepOptions, trainingStepOptions } from "./training-step.ts";
+import {
+  averageName,
+  averageShareName,
+  type TrainingStepOptions,
+  trainingStepOptions,
+} from "./training-step.ts";
 
 /**
  * What a training step keeps from one step to the next beside parameters and buffers, as it is before the first:

@@ -31,7 +31,7 @@ export interface ExportStepOptions
   output?: string;
 }
 
-const { step: _step, averageWeights: _averageWeights, ...stepOptions } = trainingStepOptions;
+const { step: _step, averageDecay: _averageDecay, ...stepOptions } = trainingStepOptions;
 const exportStepOptions: OptionKinds<ExportStepOptions> = {
   ...smoothingOptions,
   ...stepOptions,

@@ -1,5 +1,5 @@
 import { appendFileSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../common/errors.ts";
@@ -176,15 +176,13 @@ export async function makeFolder(path: string): Promise<void> {
   try {
     await makeFolders(path);
     const probe = join(path, `.${process.pid}.part`);
-    await replaceFile(probe, "");
+    await writeFile(probe, "");
     await rm(probe);
   } catch (error) {
-    if (error instanceof UserError) throw error;
-    const cause = (error as Error).cause ?? error;
-    const { code } = cause as NodeJS.ErrnoException;
-    if (!isWrongPlace(cause as Error)) throw fileError(cause, `the output folder ${path} could not be made`);
+    const system = error as NodeJS.ErrnoException;
+    if (!isWrongPlace(system)) throw fileError(error, `the output folder ${path} could not be written to`);
     throw new UserError(
-      `the output folder ${path} cannot be written to (${code}: ${systemReason(cause as Error)}); name another with --out`,
+      `the output folder ${path} cannot be written to (${system.code}: ${systemReason(system)}); name another with --out`,
     );
   }
 }
