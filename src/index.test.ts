@@ -60,6 +60,7 @@ const any = {} as never;
 const { ops, flatness } = api;
 
 const functions: Entries<Omit<typeof api, "ops" | "flatness">> = {
+  FileError: none,
   Graph: none,
   NonFiniteError: none,
   UserError: none,
