@@ -209,7 +209,7 @@ test("a decay of the average that is no share below 1 is refused", () => {
   for (const averageDecay of [1, -0.1, Number.NaN]) {
     assert.throws(
       () => trainingStep(objectiveFor(2), sgd(), { averageDecay }),
-      /decay of the averaged weights/,
+      /averageDecay is NaN|decay of the averaged weights/,
     );
   }
 });
