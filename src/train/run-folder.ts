@@ -176,8 +176,7 @@ export async function makeFolder(path: string): Promise<void> {
   try {
     await makeFolders(path);
     const probe = join(path, `.${process.pid}.part`);
-    await writeFile(probe, "");
-    await rm(probe);
+    await writeFile(probe, "").finally(() => rm(probe, { force: true }));
   } catch (error) {
     const system = error as NodeJS.ErrnoException;
     if (!isWrongPlace(system)) throw fileError(error, `the output folder ${path} could not be written to`);
