@@ -12,9 +12,23 @@ import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 // Running graphs in tests, and comparing gradients with finite differences.
 
 /** A graph compiled for a test: run it as often as needed, then close it. */
-export async function compileForTest(graph: Graph, options: CompileOptions = {}) {
+export function compileForTest(graph: Graph, options: CompileOptions = {}) {
+  return loadForTest(compile(graph, options));
+}
+
+/** Runs a compiled program once. */
+export async function runProgram(bytes: Uint8Array, feeds: Tensors) {
+  const program = await loadForTest(bytes);
+  try {
+    return await program.run(feeds);
+  } finally {
+    await program.close();
+  }
+}
+
+async function loadForTest(bytes: Uint8Array) {
   const engine = new OnnxRuntimeEngine({ threads: 1 });
-  await engine.load("test", compile(graph, options));
+  await engine.load("test", bytes);
   return {
     engine,
     run: async (feeds: Tensors) => numbersOf((await engine.run("test", feeds)).outputs),
@@ -30,10 +44,7 @@ export async function evaluate(
 ) {
   const graph = Object.values(values)[0].graph;
   for (const [name, value] of Object.entries(values)) graph.output(name, value);
-  const program = await compileForTest(graph, options);
-  const numbers = await program.run(feeds);
-  await program.close();
-  return numbers;
+  return runProgram(compile(graph, options), feeds);
 }
 
 function numbersOf(tensors: Tensors): Record<string, number[]> {
