@@ -1,7 +1,10 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
+import { UserError } from "../common/errors.ts";
 import type { Target } from "../lower/blocked.ts";
+import { readModel } from "../onnx/model.ts";
+import type { GraphProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
-import type { DataType } from "../onnx/types.ts";
+import { type DataType, dataTypeNumber } from "../onnx/types.ts";
 import { type Engine, nextSuffix, type RunOptions, type RunResult, type Tensors } from "./engine.ts";
 import { type ProbedSession, probeTarget } from "./probe.ts";
 
@@ -92,17 +95,13 @@ export class OnnxRuntimeEngine implements Engine {
    * Compiles a model. ONNX Runtime's further optimizations keep a constant factor of a matrix product as a float32
    * (MatMulScaleFusion), which would take half of the digits of float64, so models in float64 do without them.
    */
-  private async createSession(model: Uint8Array): Promise<InferenceSession> {
-    const options: InferenceSession.SessionOptions = {
+  private createSession(model: Uint8Array): Promise<InferenceSession> {
+    return InferenceSession.create(model, {
       intraOpNumThreads: this.threads,
       interOpNumThreads: 1,
       logSeverityLevel: 3,
-    };
-    const session = await InferenceSession.create(model, options);
-    const isDouble = (value: InferenceSession.ValueMetadata) => value.isTensor && value.type === "float64";
-    if (![...session.inputMetadata, ...session.outputMetadata].some(isDouble)) return session;
-    await session.release();
-    return InferenceSession.create(model, { ...options, graphOptimizationLevel: "basic" });
+      graphOptimizationLevel: isInFloat64(model) ? "basic" : "all",
+    });
   }
 
   private async openForProbe(model: Uint8Array): Promise<ProbedSession> {
@@ -180,6 +179,21 @@ export class OnnxRuntimeEngine implements Engine {
     if (!slot) throw new Error(`"${name}" is neither fed nor stored`);
     return slot;
   }
+}
+
+/** Whether a model takes or gives float64. Of bytes that are no model ONNX Runtime says what is wrong with them. */
+function isInFloat64(model: Uint8Array): boolean {
+  let graph: GraphProto | undefined;
+  try {
+    ({ graph } = readModel(model));
+  } catch (error) {
+    if (error instanceof UserError) return false;
+    throw error;
+  }
+  return [...(graph?.input ?? []), ...(graph?.output ?? [])].some(
+    ({ type }) =>
+      type?.value.case === "tensorType" && type.value.value.elemType === dataTypeNumber("float64"),
+  );
 }
 
 function toTensor({ type, shape, data }: TensorData): Tensor {
