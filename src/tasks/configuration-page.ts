@@ -119,8 +119,7 @@ function defaultText({ default: value }: JsonSchema, name: string): string {
   const json = JSON.stringify(value);
   // The description of a base update says what it is when left out: with most methods another one.
   if (value === undefined || json === "{}" || json === "[]" || name === "base") return "";
-  // The only default that is another one on another machine.
-  return name === "threads" ? "one per core" : `\`${json}\``;
+  return `\`${json}\``;
 }
 
 function valueText(schema: JsonSchema, name: string): string {

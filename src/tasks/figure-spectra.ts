@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { DatasetPair } from "../data/dataset.ts";
 import { type Spectrum, spectrum } from "../flatness/spectrum.ts";
@@ -30,7 +31,7 @@ export async function runsWithSpectra(runs: readonly PlacedRun[]): Promise<Place
 export async function measureTestSpectrum(
   { folder, name, seed }: PlacedRun,
   data: DatasetPair,
-  { spectrum: { eigenvalues, images, tolerance }, threads }: FiguresConfiguration,
+  { spectrum: { eigenvalues, images, tolerance }, threads = availableParallelism() }: FiguresConfiguration,
   hooks: PartHooks,
 ): Promise<MeasuredSpectrum> {
   const model = await openModel(await findModel(folder), data, { set: "test", subset: { atMost: images } });

@@ -154,6 +154,22 @@ test("resuming with other settings names the first that differs, and changes not
   assert.equal(linesOf(path).length, 7);
 });
 
+test("resuming on a machine with another number of cores needs no setting", async () => {
+  const runs: [RunRecord, RunRecord][] = [
+    // Earlier versions wrote the number of cores where nothing was asked for.
+    [withConfiguration({ threads: 8 }), record],
+    [record, withConfiguration({ threads: 2 })],
+    [withConfiguration({ threads: 1 }), withConfiguration({ threads: 2 })],
+  ];
+  for (const [before, after] of runs) {
+    const path = newPath();
+    const folder = await RunFolder.open(path, before, "refuse");
+    folder.append(epochRecord(1));
+    await folder.saveCheckpoint(checkpoint(1));
+    assert.equal((await RunFolder.open(path, after, "resume")).checkpoint?.epoch.epoch, 1);
+  }
+});
+
 test("a damaged folder is told by its file", async () => {
   const damages: [string, (file: string) => void][] = [
     ["run.json", (file) => writeFileSync(file, "{")],

@@ -252,6 +252,9 @@ async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRe
   );
 }
 
+/** Settings of the machine, not of the run: it may be resumed with other ones, and elsewhere. */
+const machineSettings: ReadonlySet<string> = new Set(["threads"]);
+
 function requireSameConfiguration(
   path: string,
   earlier: Record<string, unknown>,
@@ -259,7 +262,7 @@ function requireSameConfiguration(
 ): void {
   const plain = JSON.parse(JSON.stringify(now));
   const differing = [...new Set([...Object.keys(earlier), ...Object.keys(plain)])].find(
-    (key) => !isDeepStrictEqual(earlier[key], plain[key]),
+    (key) => !machineSettings.has(key) && !isDeepStrictEqual(earlier[key], plain[key]),
   );
   if (differing === undefined) return;
   const [was, is] = [earlier[differing], plain[differing]].map((value) => JSON.stringify(value));
