@@ -46,8 +46,9 @@ if (names.length === 0 && skipped > 0)
 
 /** The tests' environment: with a block, every process of theirs begins with a module that makes engines state it. */
 function environment(block) {
-  if (block === undefined) return process.env;
+  const full = values.all || names.length > 0 ? { LOWLAND_TEST_ALL: "1" } : {};
+  if (block === undefined) return { ...process.env, ...full };
   const preload = pathToFileURL(join(root, "dist", "testing", "force-target.js")).href;
   const options = [process.env.NODE_OPTIONS, `--import=${preload}`].filter(Boolean).join(" ");
-  return { ...process.env, NODE_OPTIONS: options, LOWLAND_TEST_BLOCK: block };
+  return { ...process.env, ...full, NODE_OPTIONS: options, LOWLAND_TEST_BLOCK: block };
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
@@ -12,7 +12,7 @@ import { flatten } from "../ops/movement.ts";
 import { lowland, readJsonFile, startLowland, temporaryFolder } from "../testing/cli.ts";
 import type { RunSummary } from "../train/records.ts";
 
-// `lowland flatness` as a person uses it: on a run, on a file, stopped and begun again, and given what does not fit.
+// `lowland flatness` as a person uses it: on a run, on a file, stopped, and given what does not fit.
 
 const folder = temporaryFolder();
 const run = (...args: string[]) => lowland(args, { cwd: folder });
@@ -120,26 +120,6 @@ test("of a run: every measurement, with its errors, as JSON and as a table of 80
   assert.deepEqual(tooLong, []);
 });
 
-test("the images a run trained on, another loss and BatchNorm by batch are another measurement", async () => {
-  const args = [...quick, "--measure", "sharpness", "--json"];
-  const { stdout } = await run("flatness", "run", ...args, "--out", "other");
-  const trained = await run(
-    "flatness",
-    "run",
-    ...args,
-    "--train",
-    "--label-smoothing",
-    "0",
-    "--out",
-    "other",
-  );
-  const [test, train]: FlatnessRecord[] = [JSON.parse(stdout), JSON.parse(trained.stdout)];
-  assert.deepEqual([train.description.set, train.description.labelSmoothing], ["train", 0]);
-  assert.notEqual(train.fingerprints.data, test.fingerprints.data);
-  assert.equal(train.fingerprints.model, test.fingerprints.model);
-  assert.ok(train.loss < test.loss);
-});
-
 test("the loss of a run is the one that the run measured, also where its network is a file", async () => {
   const settings = [
     "--data",
@@ -164,30 +144,6 @@ test("the loss of a run is the one that the run measured, also where its network
     assert.equal(description.examples, 360);
     assert.ok(Math.abs(loss - summary.testLoss) < 1e-5 && Math.abs(accuracy - summary.testAccuracy) < 1e-6);
   }
-});
-
-test("killed in the middle, the command goes on to the same bits", async () => {
-  const model = ["flatness", "run/model.onnx", "--data", "digits", "--subset", "350", "--batch-size", "25"];
-  const slow = [...model, "--measure", "spectrum", "--top", "20", "--bottom", "5", "--json"];
-  const whole = await run(...slow, "--out", "whole");
-  assert.equal(whole.code, 0, whole.stderr);
-
-  const { child, ended } = startLowland([...slow, "--out", "killed"], { cwd: folder });
-  const kept = join(folder, "killed", "measurements");
-  const hasState = () => existsSync(kept) && readdirSync(kept).some((name) => /eigen.*\.state$/.test(name));
-  while (!hasState() && child.exitCode === null) await wait(5);
-  child.kill("SIGKILL");
-  assert.equal((await ended).signal, "SIGKILL");
-  assert.ok(!existsSync(join(folder, "killed", "flatness.json")));
-
-  const resumed = await run(...slow, "--out", "killed", "--threads", "1");
-  assert.equal(resumed.code, 0, resumed.stderr);
-  assert.match(resumed.stderr, /Hessian eigenvalues: going on from where it was stopped/);
-  assert.deepEqual(timeless(JSON.parse(resumed.stdout)), timeless(JSON.parse(whole.stdout)));
-  assert.deepEqual(
-    readdirSync(kept).filter((name) => name.endsWith(".state")),
-    [],
-  );
 });
 
 test("Ctrl-C stops after the batch and says how to go on", async () => {

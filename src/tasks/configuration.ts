@@ -175,7 +175,9 @@ export const sharedSettings = {
     .enum(["stop", "skip"])
     .default("stop")
     .describe("What to do about a step that is not finite: end the run, or leave the step out."),
-  threads: count.optional().describe("Threads of one operator. Left out: one per core of the machine it runs on."),
+  threads: count
+    .optional()
+    .describe("Threads of one operator. Left out: one per core of the machine it runs on."),
   evaluateEvery: count
     .default(1)
     .describe("Epochs from one look at test images and sharpness to the next; there is one after the last."),

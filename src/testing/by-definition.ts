@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { type Random, randomStream } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { Graph, type Shape, type Value } from "../graph/graph.ts";
+import { cases } from "./extent.ts";
 import { type Dense, dense } from "./naive.ts";
 import { assertClose, evaluate } from "./numeric.ts";
 
@@ -16,7 +17,7 @@ export interface DefinitionCase {
   expected: Dense;
 }
 
-const casesPerOperator = 8;
+const casesPerOperator = cases(3, 8);
 const tolerance = { float64: 1e-12, float32: 1e-5 };
 
 /** One test per operator and float type, each of several random cases. */

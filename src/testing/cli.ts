@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,6 +37,14 @@ export function lowland(args: readonly string[], options?: CommandOptions): Prom
 /** Runs a program in Node to its end. */
 export function runNode(args: readonly string[], options: CommandOptions = {}): Promise<Ended> {
   return startNode(args, options).ended;
+}
+
+/** Runs a program of examples/ in a folder, and returns what it prints. */
+export async function runExample(folder: string, name: string, ...args: string[]): Promise<string> {
+  const program = fileURLToPath(new URL(`../../examples/${name}`, import.meta.url));
+  const { code, stdout, stderr } = await runNode([program, ...args], { cwd: folder });
+  assert.equal(code, 0, stderr);
+  return stdout;
 }
 
 function startNode(args: readonly string[], { cwd, env, preload }: CommandOptions) {

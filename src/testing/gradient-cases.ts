@@ -3,13 +3,14 @@ import { describe, test } from "node:test";
 import { type Random, randomStream } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import { cases } from "./extent.ts";
 import { assertClose, checkGradient, compileForTest, type GradientCheck } from "./numeric.ts";
 
 // Tables of random cases of operators, each checked three ways: the gradient and the gradient of the gradient against
 // central differences in float64, and the float64 forward, plain where ONNX Runtime has no kernel, against ONNX
 // Runtime's float32 kernel.
 
-const casesPerRule = 5;
+const casesPerRule = cases(2, 5);
 
 /** One random case of an operator. */
 export type Case = (random: Random) => Pick<GradientCheck, "shapes" | "build" | "draw" | "type">;
@@ -51,10 +52,10 @@ export function indices(
 }
 
 /** One test per operator and check, each of a few random cases. */
-export function testGradients(cases: Readonly<Record<string, Case>>): void {
+export function testGradients(table: Readonly<Record<string, Case>>): void {
   for (const order of [1, 2] as const) {
     describe(`derivative ${order}, ${casesPerRule} cases each`, () => {
-      for (const [name, build] of Object.entries(cases)) {
+      for (const [name, build] of Object.entries(table)) {
         test(name, async () => {
           for (let index = 0; index < casesPerRule; index++) {
             const random = randomStream(7, `${name} ${order}`, index);
@@ -65,7 +66,7 @@ export function testGradients(cases: Readonly<Record<string, Case>>): void {
     });
   }
   describe(`the same in float32 and float64, ${casesPerRule} cases each`, () => {
-    for (const [name, build] of Object.entries(cases)) {
+    for (const [name, build] of Object.entries(table)) {
       test(name, async () => {
         for (let index = 0; index < casesPerRule; index++) await checkKernel(build, name, index);
       });

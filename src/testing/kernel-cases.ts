@@ -7,6 +7,7 @@ import type { TensorData } from "../onnx/tensor.ts";
 import { isFloat } from "../onnx/types.ts";
 import { concat, reshape } from "../ops/movement.ts";
 import { apply } from "../ops/operator.ts";
+import { cases } from "./extent.ts";
 import { numbers } from "./networks.ts";
 import { assertClose, checkGradient } from "./numeric.ts";
 import { bothWays, onnxModel } from "./onnx-models.ts";
@@ -14,8 +15,8 @@ import { bothWays, onnxModel } from "./onnx-models.ts";
 // Tables of random nodes. Each is checked three ways: a model of that one node against ONNX Runtime's own kernel, all
 // its outputs; and the gradient and the gradient of the gradient of its outputs against central differences in float64.
 
-const kernelCases = 12;
-const derivativeCases = 5;
+const kernelCases = cases(4, 12);
+const derivativeCases = cases(2, 5);
 
 /** One random node. */
 export interface NodeCase {

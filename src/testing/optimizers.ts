@@ -4,6 +4,7 @@ import { reuse } from "../optim/cheaper.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { sgd } from "../optim/sgd.ts";
 import { methodNames, methodOver } from "../tasks/optimizer-settings.ts";
+import { cases } from "./extent.ts";
 
 // Every base update and every direction, for tests of what holds for all of them.
 
@@ -43,10 +44,16 @@ export interface Pair {
 }
 
 /** Every method over every base it goes over: momentum-SAM needs a momentum. */
-export const pairs: readonly Pair[] = Object.entries(methods).flatMap(([method, withBase]) =>
+const allPairs: readonly Pair[] = Object.entries(methods).flatMap(([method, withBase]) =>
   Object.entries(bases).flatMap(([name, base], turn) =>
     method === "momentum-sam" && name === "sgd plain"
       ? []
       : [{ method, base: name, turn, optimizer: () => withBase(base()), plain: base }],
   ),
+);
+
+/** In the quick suite each method but the plain one goes over two of the bases, in turn. */
+export const pairs: readonly Pair[] = allPairs.filter(
+  ({ method, turn }) =>
+    method === "plain" || cases(turn % 4 === Object.keys(methods).indexOf(method) % 4, true),
 );

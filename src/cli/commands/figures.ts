@@ -47,7 +47,11 @@ export function figuresCommand(): Command {
     .option("--data-dir <folder>", "folder with the data set's files")
     .option("--out <folder>", "folder of runs and pictures (default: runs/ and the configuration's name)")
     .option("--seeds <list>", "these seeds, separated by commas, in place of the configuration's")
-    .option("--threads <n>", "threads of one operator (default: the configuration's, else one per core)", numberOption)
+    .option(
+      "--threads <n>",
+      "threads of one operator (default: the configuration's, else one per core)",
+      numberOption,
+    )
     .option("--results <file>", "train nothing: draw what an earlier results.json holds")
     .option("--json", "print the results as JSON and nothing else on standard output")
     .addHelpText("after", examples)
