@@ -1,4 +1,5 @@
-// The architecture as a check: a folder of src/ imports only from itself and from the folders above it in this list.
+// The architecture as a check: a folder of src/ imports only from itself and from the folders above it in this list, and
+// the folders that compute know nothing of Node.
 import { readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { files, root } from "./project.mjs";
@@ -23,7 +24,21 @@ const layers = [
   "cli",
 ];
 
-/** Ends the process with a list of every import that points downward. */
+/** Folders that run wherever JavaScript does. */
+const withoutNode = new Set(["onnx", "graph", "ops", "autodiff", "optim", "lower", "nn", "flatness"]);
+
+/** What of Node a source uses: its modules, `Buffer`, `process`. Comments and texts do not count. */
+export function nodeUses(source) {
+  const code = source
+    .replaceAll(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, "")
+    .replaceAll(/(?<=(?:from|import)\s*\(?\s*)"(node:[^"]+)"/g, "$1")
+    .replaceAll(/"(?:[^"\\\n]|\\.)*"/g, '""');
+  return [
+    ...new Set(code.match(/\bnode:\w+(?:\/\w+)*|(?<![.\w"'])Buffer\b|(?<![.\w"'])process(?=\.)/g) ?? []),
+  ];
+}
+
+/** Ends the process with a list of every import that points downward and every use of Node where there is none. */
 export function checkLayers() {
   const source = join(root, "src");
   const wrong = [];
@@ -33,7 +48,11 @@ export function checkLayers() {
     const layer = path.split("/")[0];
     const level = layers.indexOf(layer);
     if (level < 0) wrong.push(`src/${layer} is not in the list of layers (scripts/layers.mjs)`);
-    for (const [, target] of readFileSync(file, "utf8").matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
+    const text = readFileSync(file, "utf8");
+    if (withoutNode.has(layer)) {
+      for (const use of nodeUses(text)) wrong.push(`src/${path} uses ${use}: ${layer} runs without Node`);
+    }
+    for (const [, target] of text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
       const other = relative(source, resolve(dirname(file), target))
         .replaceAll("\\", "/")
         .split("/")[0];
