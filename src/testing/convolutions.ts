@@ -68,9 +68,11 @@ export function convolutionOperators(
   { x, weight, dy, bias }: { x: Value; weight: Value; dy: Value; bias?: Value },
   problem: ConvolutionCase,
 ): { y: Value; dx: Value; dw: Value } {
+  const { size, kernel, strides, pads, dilations, group } = problem;
+  const settings = { strides, pads, dilations, group };
   return {
-    y: conv(x, weight, bias, problem),
-    dx: convInputGradient(dy, weight, problem.size, problem),
-    dw: convWeightGradient(x, dy, problem.kernel, problem),
+    y: conv(x, weight, bias, settings),
+    dx: convInputGradient(dy, weight, size, settings),
+    dw: convWeightGradient(x, dy, kernel, settings),
   };
 }
