@@ -23,6 +23,7 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
     );
   }
   const found = new Map<Value, Value>([[loss, loss.graph.scalar(1, loss.type)]]);
+  let mayDiverge = false;
   const nodes = nodesOf([loss]);
   const active = new Set(wrt);
   for (const node of nodes) {
@@ -35,12 +36,13 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
     const wanted = inputs.map((input) => input !== undefined && active.has(input));
     const incoming = outputs.map((output) => found.get(output));
     if (!wanted.includes(true) || incoming.every((value) => value === undefined)) continue;
-    const { gradient: rule, refused = [] } = operatorRule(node.operator);
+    const { gradient: rule, refused = [], singular = false } = operatorRule(node.operator);
     if (rule === "zero") continue;
     if (rule === "none" || refused.some((index) => wanted[index])) throw noGradient(node, loss, wrt);
     const results = loss.graph.scoped(node.scope, () =>
-      rule({ inputs, outputs, attributes, gradient: incoming[0]!, gradients: incoming, wanted }),
+      rule({ inputs, outputs, attributes, gradient: incoming[0]!, gradients: incoming, wanted, mayDiverge }),
     );
+    mayDiverge ||= typeof singular === "function" ? singular(inputs) : singular;
     for (const [index, result] of results.entries()) {
       if (!result || !wanted[index]) continue;
       const input = inputs[index];

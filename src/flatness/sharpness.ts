@@ -1,9 +1,9 @@
 import { readOptions } from "../common/options.ts";
 import { Graph } from "../graph/graph.ts";
 import type { TensorData } from "../onnx/tensor.ts";
-import { neg } from "../ops/arithmetic.ts";
+import { divideOrZero, neg } from "../ops/arithmetic.ts";
 import { MicroBatches, type Objective, Passes } from "../optim/passes.ts";
-import { addScaled, divideOrZero, norm } from "../optim/vectors.ts";
+import { addScaled, norm } from "../optim/vectors.ts";
 import type { SharpnessRecord } from "../train/records.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { describe, sameShape, type TensorType, type Value } from "../graph/graph.ts";
 import { add, div, mul, reciprocal, square, sub, sumToShape } from "./arithmetic.ts";
-import { and, greater, greaterOrEqual, less, lessOrEqual, where } from "./comparison.ts";
-import { abs, cast, defineElementwise, erf, exp, sigmoid, softplus, tanh } from "./elementwise.ts";
+import { and, greater, greaterOrEqual, less, where } from "./comparison.ts";
+import { abs, defineElementwise, erf, exp, sigmoid, softplus, tanh } from "./elementwise.ts";
 import {
   apply,
   broadcastShape,
@@ -38,25 +38,23 @@ defineElementwise({
     attribute: ["alpha", 1],
     derivative: (x, y, alpha) => where(greater(x, 0), 1, add(div(y, alpha), 1)),
   },
-  ThresholdedRelu: {
-    since: 10,
-    attribute: ["alpha", 1],
-    derivative: (x, _y, alpha) => cast(greater(x, alpha), x.type),
-  },
+  ThresholdedRelu: { since: 10, attribute: ["alpha", 1], passes: (x, _y, alpha) => greater(x, alpha) },
   Shrink: {
     since: 9,
     attribute: ["lambd", 0.5],
-    derivative: (x, _y, threshold) => cast(greater(abs(x), threshold), x.type),
+    passes: (x, _y, threshold) => greater(abs(x), threshold),
   },
   HardSigmoid: {
     since: 6,
     attribute: ["alpha", 0.2],
-    derivative: (x, y, alpha) => where(and(greater(y, 0), less(y, 1)), x.graph.scalar(alpha, x.type), 0),
+    derivative: (_x, _y, alpha) => alpha,
+    passes: (_x, y) => and(greater(y, 0), less(y, 1)),
   },
   // x·(x/6 + 1/2) between −3 and 3.
   HardSwish: {
     since: 14,
-    derivative: (x) => where(lessOrEqual(x, -3), 0, where(greaterOrEqual(x, 3), 1, add(mul(x, 1 / 3), 0.5))),
+    derivative: (x) => where(greaterOrEqual(x, 3), 1, add(mul(x, 1 / 3), 0.5)),
+    passes: (x) => greater(x, -3),
   },
   Gelu: {
     since: 20,

@@ -1,7 +1,7 @@
 import type { Attributes, TensorType, Value } from "../graph/graph.ts";
 import { type DataType, dataTypeName, dataTypeNumber, isFloat } from "../onnx/types.ts";
 import { add, div, mul, neg, reciprocal, sub } from "./arithmetic.ts";
-import { and, greater, greaterOrEqual, less, lessOrEqual, where } from "./comparison.ts";
+import { and, greater, greaterOrEqual, less, lessOrEqual, or, where } from "./comparison.ts";
 import {
   apply,
   defineOperator,
@@ -14,19 +14,26 @@ import {
 import { reduceSum } from "./reduction.ts";
 
 // One input, one output of the same type and shape. Each operator is one row: its derivative in terms of the
-// input x, the output y and the incoming gradient dy.
+// input x and the output y.
+
+type Derivative<Result> = (x: Value, y: Value, attribute: number, attributes: Attributes) => Result;
 
 interface ElementwiseRule {
   since: number;
-  derivative: ((x: Value, y: Value, attribute: number, attributes: Attributes) => Value) | "zero";
+  /** Default 1, for an operator that only lets some elements through. */
+  derivative?: Derivative<Value | number> | "zero";
+  /** Where the gradient comes through; elsewhere it is 0, even of an infinite gradient. Default everywhere. */
+  passes?: Derivative<Value>;
   /** Name and ONNX default of the operator's first attribute, if it has one. */
   attribute?: [name: string, fallback: number];
+  /** Whether the slope can be infinite. Default false. */
+  singular?: boolean;
 }
 
 const rules: Record<string, ElementwiseRule> = {
   Exp: { since: 13, derivative: (_x, y) => y },
-  Log: { since: 13, derivative: (x) => reciprocal(x) },
-  Sqrt: { since: 13, derivative: (_x, y) => div(0.5, y) },
+  Log: { since: 13, derivative: (x) => reciprocal(x), singular: true },
+  Sqrt: { since: 13, derivative: (_x, y) => div(0.5, y), singular: true },
   Abs: { since: 13, derivative: (x) => sign(x) },
   Sign: { since: 13, derivative: "zero" },
   Floor: { since: 13, derivative: "zero" },
@@ -38,8 +45,6 @@ const rules: Record<string, ElementwiseRule> = {
   Sigmoid: { since: 13, derivative: (_x, y) => mul(y, sub(1, y)) },
   // 2/√π · exp(−x²)
   Erf: { since: 13, derivative: (x) => mul(2 / Math.sqrt(Math.PI), exp(neg(mul(x, x)))) },
-  // y is never negative, so its sign is the mask; at 0 the derivative is taken as 0, as PyTorch does.
-  Relu: { since: 14, derivative: (_x, y) => sign(y) },
   LeakyRelu: {
     since: 16,
     attribute: ["alpha", 0.01],
@@ -56,22 +61,34 @@ const rules: Record<string, ElementwiseRule> = {
 
 /** Enters operators of one input into the registry. */
 export function defineElementwise(table: Readonly<Record<string, ElementwiseRule>>): void {
-  for (const [operator, { since, derivative, attribute }] of Object.entries(table)) {
+  for (const [operator, { since, derivative, passes, attribute, singular }] of Object.entries(table)) {
     defineOperator(operator, {
       since,
       infer: sameAsInput,
+      singular,
       gradient:
         derivative === "zero"
           ? "zero"
           : ({ inputs: [x], outputs: [y], gradient, attributes }: GradientContext) => {
               const setting = attribute ? floatAttribute(attributes, ...attribute) : 0;
-              return [mul(gradient, derivative(x, y, setting, attributes))];
+              const scaled = derivative ? mul(gradient, derivative(x, y, setting, attributes)) : gradient;
+              return [passes ? where(passes(x, y, setting, attributes), scaled, 0) : scaled];
             },
     });
   }
 }
 
 defineElementwise(rules);
+
+// At 0 the derivative is taken as 0, as in PyTorch. y is never negative, so its sign is the mask; the product with it is
+// faster than the choice, which is needed only where an infinite gradient has to be stopped.
+defineOperator("Relu", {
+  since: 14,
+  infer: sameAsInput,
+  gradient: ({ outputs: [y], gradient, mayDiverge }) => [
+    mayDiverge ? where(greater(y, 0), gradient, 0) : mul(gradient, sign(y)),
+  ],
+});
 
 defineOperator("Identity", { since: 16, infer: sameAsInput, gradient: ({ gradient }) => [gradient] });
 
@@ -124,9 +141,9 @@ export function silu(x: Value): Value {
   return mul(x, sigmoid(x));
 }
 
-/** 0 below −3, 1 above 3, x/6 + 1/2 between. */
-export function hardSigmoid(x: Value): Value {
-  return clip(add(mul(x, 1 / 6), 0.5), 0, 1);
+/** `slope`·x + `offset` between 0 and 1, where the gradient is 0 at both limits. The defaults are PyTorch's. */
+export function hardSigmoid(x: Value, slope = 1 / 6, offset = 0.5): Value {
+  return apply("HardSigmoid", [x], { alpha: float(slope), beta: float(offset) })[0];
 }
 
 /** x·hardSigmoid(x). */
@@ -134,7 +151,8 @@ export function hardSwish(x: Value): Value {
   return mul(x, hardSigmoid(x));
 }
 
-// Either bound may be missing. A bound that is computed gets the gradient of what it cut off.
+// Either bound may be missing. A bound that is computed gets the gradient of what it cut off; x has it at the limits
+// themselves, as in PyTorch's clamp. Where the lower bound is above the upper one the result is the upper one.
 defineOperator("Clip", {
   since: 13,
   infer: sameAsInput,
@@ -146,8 +164,8 @@ defineOperator("Clip", {
     const cut = (condition: Value) => reduceSum(where(condition, gradient, 0));
     return [
       inside ? where(inside, gradient, 0) : gradient,
-      wanted[1] ? cut(less(x, low)) : undefined,
-      wanted[2] ? cut(greater(x, high)) : undefined,
+      wanted[1] ? cut(high ? and(less(x, low), lessOrEqual(low, high)) : less(x, low)) : undefined,
+      wanted[2] ? cut(low ? or(greater(x, high), greater(low, high)) : greater(x, high)) : undefined,
     ];
   },
 });

@@ -10,7 +10,7 @@ import {
   type Value,
 } from "../graph/graph.ts";
 import { div, mul, sub } from "./arithmetic.ts";
-import { equal } from "./comparison.ts";
+import { equal, where } from "./comparison.ts";
 import { cast } from "./elementwise.ts";
 import { concat, expand, reshape, zeros } from "./movement.ts";
 import {
@@ -147,7 +147,7 @@ function scatterNd(x: Value, indices: Value, updates: Value, reduction: Reductio
  * y = x with updates u put in, by a reduction:
  *   none  dx is dy with the places overwritten by 0, du what dy has there (places named twice are not defined)
  *   add   dx = dy, du = what dy has there
- *   mul   dx = dy·Πu, du = (dy·y there)/u, which is not defined where u is 0
+ *   mul   dx = dy·Πu, du = dy there times x and all other updates of the place
  *   max, min   the equal extremes of a place share dy evenly, as in PyTorch
  */
 function scatterGradient(
@@ -161,6 +161,14 @@ function scatterGradient(
   },
 ): (Value | undefined)[] {
   const zeroUpdates = () => zeros(x.graph, updates.shape, x.type);
+  // y/u, and for the only 0 of a place the product without it, which is 0 where there is another one.
+  const productOfOthers = () => {
+    const isZero = equal(updates, 0);
+    const filled = where(isZero, 1, updates);
+    const zeroCount = taken(scatter(zeros(x.graph, x.shape, x.type), cast(isZero, x.type), "add"));
+    const rest = where(equal(zeroCount, 1), taken(scatter(x, filled, "mul")), 0);
+    return where(isZero, rest, div(taken(y), filled));
+  };
   switch (stringAttribute(attributes, "reduction", "none")) {
     case "none":
       return [
@@ -175,13 +183,13 @@ function scatterGradient(
       return [
         wanted[0] ? mul(gradient, scatter(ones, updates, "mul")) : undefined,
         undefined,
-        wanted[2] ? div(taken(mul(gradient, y)), updates) : undefined,
+        wanted[2] ? mul(taken(gradient), productOfOthers()) : undefined,
       ];
     }
     default: {
-      const [kept, put] = [cast(equal(x, y), x.type), cast(equal(updates, taken(y)), x.type)];
-      const share = div(gradient, scatter(kept, put, "add"));
-      return [mul(share, kept), undefined, wanted[2] ? mul(taken(share), put) : undefined];
+      const [kept, put] = [equal(x, y), equal(updates, taken(y))];
+      const share = div(gradient, scatter(cast(kept, x.type), cast(put, x.type), "add"));
+      return [where(kept, share, 0), undefined, wanted[2] ? where(put, taken(share), 0) : undefined];
     }
   }
 }

@@ -1,7 +1,7 @@
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import { add, mul, sub } from "./arithmetic.ts";
-import { and, greaterOrEqual, lessOrEqual } from "./comparison.ts";
+import { and, greaterOrEqual, lessOrEqual, where } from "./comparison.ts";
 import { abs, cast, clip, floor, round } from "./elementwise.ts";
 import { gather } from "./indexing.ts";
 import { reshape, transpose } from "./movement.ts";
@@ -83,7 +83,9 @@ function combine(before: Tap, tap: Tap, length: number): Tap {
 }
 
 function tapsOf(given: Value, length: number, options: Interpolation): Tap[] {
-  const place = options.padding === "reflection" ? reflected(given, length, options) : given;
+  const unfolded = options.padding === "reflection" ? reflected(given, length, options) : given;
+  const bounded = options.mode === "linear" && options.padding !== "zeros";
+  const place = bounded ? withinEdges(unfolded, length - 1) : unfolded;
   const at = (position: Value, weight: Value | undefined): Tap => {
     const last = length - 1;
     const mirrored = options.padding === "reflection" ? reflected(position, length, options) : position;
@@ -103,6 +105,11 @@ function tapsOf(given: Value, length: number, options: Interpolation): Tap[] {
   return [far(add(part, 1)), near(part), near(sub(1, part)), far(sub(2, part))].map((weight, offset) =>
     at(add(first, offset - 1), weight),
   );
+}
+
+/** A place outside brought to the edge. On the edge itself its gradient is 0, as in PyTorch. */
+function withinEdges(place: Value, last: number): Value {
+  return where(lessOrEqual(place, 0), 0, where(greaterOrEqual(place, last), last, place));
 }
 
 const slope = -0.75;

@@ -146,6 +146,16 @@ export function cumulativeSum(x: Value, axis: number): Value {
   return apply("CumSum", [x, x.graph.scalar(normalizeAxes("CumSum", x, [axis])[0], "int64")])[0];
 }
 
+/** Products of everything up to each place of an axis (after it, if `reverse`), without its own element if `exclusive`. */
+export function cumulativeProduct(
+  x: Value,
+  axis: number,
+  { exclusive = false, reverse = false }: { exclusive?: boolean; reverse?: boolean } = {},
+): Value {
+  const settings = { exclusive: int(exclusive ? 1 : 0), reverse: int(reverse ? 1 : 0) };
+  return apply("CumProd", [x, x.graph.scalar(axis, "int64")], settings)[0];
+}
+
 // Products of a range of places from those of its two halves: with each step the ranges are twice as long.
 composeOperator("CumProd", {
   since: 26,

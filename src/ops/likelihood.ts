@@ -96,7 +96,8 @@ export function negativeLogLikelihood(
   );
   const weight = weights && gather(weights, named);
   const share = counts ? (weight ? where(counts, weight, 0) : cast(counts, type)) : weight;
-  const losses = neg(share ? mul(share, picked) : picked);
+  const weighted = weight ? mul(weight, picked) : picked;
+  const losses = neg(counts ? where(counts, weighted, 0) : weighted);
   if (reduction === "none") return losses;
   if (reduction === "sum") return reduceSum(losses);
   return share ? div(reduceSum(losses), reduceSum(share)) : reduceMean(losses);

@@ -78,8 +78,13 @@ export function softmaxCrossEntropy(logits: Value, target: Value, options: Cross
     ),
   );
   const isRight = equal(reshape(target, [count, 1]), classNumbers);
-  const mass = where(isRight, logits.graph.scalar(right, logits.type), other);
-  const crossEntropy = neg(reduceSum(mul(mass, logSoftmax(logits)), [1]));
+  const logProbabilities = logSoftmax(logits);
+  // A class without mass counts for nothing, even where its logarithm is −∞.
+  const weighted =
+    other === 0
+      ? where(isRight, logProbabilities, 0)
+      : mul(where(isRight, logits.graph.scalar(right, logits.type), other), logProbabilities);
+  const crossEntropy = neg(reduceSum(weighted, [1]));
   const entropy = -(massEntropy(right) + (classes - 1) * massEntropy(other));
   const perExample =
     labelSmoothingKind === "kl" && labelSmoothing > 0 ? add(crossEntropy, -entropy) : crossEntropy;

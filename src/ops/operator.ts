@@ -22,6 +22,8 @@ export interface GradientContext {
   readonly gradients: readonly (Value | undefined)[];
   /** Which inputs a parameter can be reached through: the others' gradients need not be built. */
   readonly wanted: readonly boolean[];
+  /** Whether `gradient` may be infinite or NaN although the loss is finite: see `OperatorRule.singular`. */
+  readonly mayDiverge: boolean;
 }
 
 export interface OperatorRule {
@@ -41,6 +43,11 @@ export interface OperatorRule {
   readonly gradient: "zero" | "none" | ((context: GradientContext) => readonly (Value | undefined)[]);
   /** The inputs that a loss behind is refused for, as with `"none"`, if a parameter leads to them. */
   readonly refused?: readonly number[];
+  /**
+   * Whether the slope can be infinite where the function is finite, or is not chosen: a root at 0, a quotient. A product
+   * with a mask of zeros and ones does not stop such a gradient (0·∞ is NaN); a choice does.
+   */
+  readonly singular?: boolean | ((inputs: readonly Value[]) => boolean);
 }
 
 /** An operator of ONNX that is built from others here, and has their gradients. No node of it is ever in a graph. */

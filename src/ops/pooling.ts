@@ -9,8 +9,8 @@ import {
   type TensorType,
   type Value,
 } from "../graph/graph.ts";
-import { div, mul, pow } from "./arithmetic.ts";
-import { equal } from "./comparison.ts";
+import { divideOrZero, mul, pow } from "./arithmetic.ts";
+import { equal, where } from "./comparison.ts";
 import {
   completeConvolution,
   convInputGradient,
@@ -18,7 +18,7 @@ import {
   plainPads,
   requireWindow,
 } from "./convolution.ts";
-import { abs, cast, sign } from "./elementwise.ts";
+import { abs, sign } from "./elementwise.ts";
 import { gatherElements, scatterAdd } from "./indexing.ts";
 import { expand, reshape, zeros } from "./movement.ts";
 import {
@@ -33,7 +33,7 @@ import {
   requireAtMost,
   requireConstant,
 } from "./operator.ts";
-import { reduceL1, reduceL2, reduceSum } from "./reduction.ts";
+import { reduceNorm } from "./reduction.ts";
 
 export interface PoolOptions {
   /** Default: the kernel, as in PyTorch. */
@@ -120,14 +120,21 @@ export function globalAveragePool(x: Value): Value {
   return apply("GlobalAveragePool", [x])[0];
 }
 
-// Several equal maxima share the gradient evenly.
+// The first of several equal maxima has the gradient, as with MaxPool.
 defineOperator("GlobalMaxPool", {
   since: 1,
   infer: ([x]) => [{ type: x!.type, shape: [...x!.shape.slice(0, 2), ...x!.shape.slice(2).map(() => 1)] }],
-  gradient: ({ inputs: [x], outputs: [y], gradient }) => {
-    const mask = cast(equal(x, y), x.type);
-    const axes = x.shape.map((_, axis) => axis).slice(2);
-    return [mul(div(gradient, reduceSum(mask, axes, true)), mask)];
+  gradient: ({ inputs: [x], gradient }) => {
+    const [count, channels, ...size] = x.shape;
+    const places = elementCount(size);
+    requireAtMost("GlobalMaxPool", x, places, "places");
+    const [first] = apply("ArgMax", [reshape(x, [count, channels, places])], { axis: int(2) });
+    const numbers = int64Vector(
+      x.graph,
+      Array.from({ length: places }, (_, index) => index),
+    );
+    const chosen = where(equal(numbers, first), reshape(gradient, [count, channels, 1]), 0);
+    return [reshape(chosen, x.shape)];
   },
 });
 
@@ -136,25 +143,23 @@ export function globalMaxPool(x: Value): Value {
   return apply("GlobalMaxPool", [x])[0];
 }
 
-// y = (Σ |x|ᵖ)^(1/p) over a window, so dy/dx = y^(1 − p)·|x|^(p − 1)·sign x.
+// y = (Σ |x|ᵖ)^(1/p) over a window, so dy/dx = y^(1 − p)·|x|^(p − 2)·x, and 0 for a window of zeros.
 defineOperator("LpPool", {
   since: 18,
   infer: ([x], attributes): TensorType[] => [{ type: x!.type, shape: pooledShape("LpPool", x!, attributes) }],
   gradient: ({ inputs: [x], outputs: [y], attributes, gradient }) => {
     const p = intAttribute(attributes, "p", 2);
-    const spread = spreadWindows(mul(gradient, pow(y, 1 - p)), x, attributes);
-    return [mul(spread, mul(pow(abs(x), p - 1), sign(x)))];
+    if (p === 1) return [mul(spreadWindows(gradient, x, attributes), sign(x))];
+    const spread = spreadWindows(divideOrZero(gradient, p === 2 ? y : pow(y, p - 1)), x, attributes);
+    return [mul(spread, p === 2 ? x : mul(pow(abs(x), p - 2), x))];
   },
 });
 
 composeOperator("GlobalLpPool", {
   since: 2,
   build: ([x], attributes) => {
-    const p = intAttribute(attributes, "p", 2);
     const axes = x!.shape.map((_, axis) => axis).slice(2);
-    if (p === 1) return [reduceL1(x!, axes, true)];
-    if (p === 2) return [reduceL2(x!, axes, true)];
-    return [pow(reduceSum(pow(abs(x!), p), axes, true), 1 / p)];
+    return [reduceNorm(x!, intAttribute(attributes, "p", 2), axes)];
   },
 });
 

@@ -20,7 +20,7 @@ import { slice } from "./slicing.ts";
 
 // Numbers as small integers, q = clip(round(x/scale) + zero point), and back, (q − zero point)·scale. Integers have no
 // gradient, so only the pair has one: FakeQuantize stands for QuantizeLinear and DequantizeLinear after each other, and
-// lets dy straight through where x is within range (Bengio, Léonard & Courville 2013). Scale and zero point are one
+// lets dy straight through where x is rounded to a number within range (Bengio, Léonard & Courville 2013). Scale and zero point are one
 // number, one per channel of `axis`, or one per block of so many places of it. Integers of 4 and 2 bits are held in 8.
 
 /** Integers that numbers are quantised to. */
@@ -102,8 +102,8 @@ defineOperator("FakeQuantize", {
   },
   gradient: ({ inputs, attributes, gradient, wanted }) => {
     const [, scale] = inputs;
-    const { ratio, low, high, steps } = readFake(inputs, attributes);
-    const inside = and(greaterOrEqual(ratio, low), lessOrEqual(ratio, high));
+    const { ratio, rounded, low, high, steps } = readFake(inputs, attributes);
+    const inside = and(greaterOrEqual(rounded, low), lessOrEqual(rounded, high));
     const slope = () => sub(steps, where(inside, ratio, 0));
     return [
       where(inside, gradient, 0),
@@ -137,13 +137,14 @@ export function fakeQuantize(
   })[0];
 }
 
-/** x/scale, the bounds of that, and it rounded and clipped: all without the zero point. */
+/** x/scale, it rounded, the bounds of that, and it rounded and clipped: all without the zero point. */
 function readFake([x, scale, zero]: readonly Value[], attributes: Attributes) {
   const [least, most] = rangeOf(stringAttribute(attributes, "type", "uint8") as QuantizedType);
   const [step, origin] = [spread(scale, x, attributes), spread(zero, x, attributes)];
   const ratio = div(x, step);
-  const steps = sub(clip(add(round(ratio), origin), least, most), origin);
-  return { ratio, scale: step, low: sub(least, origin), high: sub(most, origin), steps };
+  const rounded = round(ratio);
+  const steps = sub(clip(add(rounded, origin), least, most), origin);
+  return { ratio, rounded, scale: step, low: sub(least, origin), high: sub(most, origin), steps };
 }
 
 function blockSize(attributes: Attributes): number {

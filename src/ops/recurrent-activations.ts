@@ -1,7 +1,7 @@
 import type { Attributes, Value } from "../graph/graph.ts";
 import { softsign } from "./activations.ts";
 import { add, mul } from "./arithmetic.ts";
-import { clip, elu, leakyRelu, relu, sigmoid, softplus, tanh } from "./elementwise.ts";
+import { elu, hardSigmoid, leakyRelu, relu, sigmoid, softplus, tanh } from "./elementwise.ts";
 import { apply, float, floatsAttribute, operatorError, stringsAttribute } from "./operator.ts";
 
 // The activations that LSTM, GRU and RNN may name, with the numbers that belong to them.
@@ -26,7 +26,7 @@ const kinds: Readonly<Record<string, Kind>> = {
     build: (x, alpha) => apply("ThresholdedRelu", [x], { alpha: float(alpha) })[0],
   },
   scaledtanh: { alpha: "given", beta: "given", build: (x, alpha, beta) => mul(tanh(mul(x, beta)), alpha) },
-  hardsigmoid: { alpha: 0.2, beta: 0.5, build: (x, alpha, beta) => clip(add(mul(x, alpha), beta), 0, 1) },
+  hardsigmoid: { alpha: 0.2, beta: 0.5, build: hardSigmoid },
   elu: { alpha: 1, build: (x, alpha) => elu(x, alpha) },
   softsign: { build: softsign },
   softplus: { build: softplus },

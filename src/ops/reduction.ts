@@ -1,9 +1,10 @@
 import { int64Vector } from "../graph/constants.ts";
 import { type Attributes, elementCount, type Shape, type TensorType, type Value } from "../graph/graph.ts";
-import { div, mul, sub } from "./arithmetic.ts";
+import { div, divideOrZero, mul, pow, sub } from "./arithmetic.ts";
 import { equal, where } from "./comparison.ts";
-import { cast, exp, sign } from "./elementwise.ts";
-import { expand, reshape } from "./movement.ts";
+import { abs, cast, exp, sign } from "./elementwise.ts";
+import { cumulativeProduct } from "./layout.ts";
+import { expand, reshape, transpose } from "./movement.ts";
 import {
   apply,
   defineOperator,
@@ -22,6 +23,8 @@ interface ReductionRule {
   since: number;
   /** dL/dx in the input's shape or a shape that broadcasts to it. */
   gradient: (dy: Value, x: Value, y: Value, reduced: readonly number[]) => Value;
+  /** Whether the slope can be infinite. Default false. */
+  singular?: boolean;
 }
 
 const rules: Record<string, ReductionRule> = {
@@ -31,19 +34,25 @@ const rules: Record<string, ReductionRule> = {
     gradient: (dy, x) => mul(dy, elementCount(dy.shape) / elementCount(x.shape)),
   },
   ReduceSumSquare: { since: 18, gradient: (dy, x) => mul(dy, mul(2, x)) },
-  ReduceL2: { since: 18, gradient: (dy, x, y) => mul(dy, div(x, y)) },
+  // 0 at a zero vector, as in PyTorch.
+  ReduceL2: { since: 18, gradient: (dy, x, y) => mul(x, divideOrZero(dy, y)) },
   ReduceLogSumExp: { since: 18, gradient: (dy, x, y) => mul(dy, exp(sub(x, y))) },
   ReduceL1: { since: 18, gradient: (dy, x) => mul(dy, sign(x)) },
-  ReduceLogSum: { since: 18, gradient: (dy, _x, y) => div(dy, exp(y)) },
+  ReduceLogSum: {
+    since: 18,
+    gradient: (dy, x, _y, reduced) => div(dy, reduced.length === 0 ? x : reduceSum(x, reduced, true)),
+    singular: true,
+  },
   ReduceProd: { since: 18, gradient: productOfOthers },
   // Several equal extremes share the gradient evenly, as PyTorch's amax and amin do.
   ReduceMax: { since: 18, gradient: shareAmongExtremes },
   ReduceMin: { since: 18, gradient: shareAmongExtremes },
 };
 
-for (const [operator, { since, gradient }] of Object.entries(rules)) {
+for (const [operator, { since, gradient, singular }] of Object.entries(rules)) {
   defineOperator(operator, {
     since,
+    singular,
     infer: ([x, axes], attributes) =>
       inferReduction(x!, reducedAxes(operator, x!, axes, attributes), attributes),
     gradient: ({ inputs: [x, axes], outputs: [y], attributes, gradient: dy }: GradientContext) => {
@@ -68,7 +77,7 @@ for (const operator of ["ArgMax", "ArgMin"]) {
 export const reduceSum = reduction("ReduceSum");
 export const reduceMean = reduction("ReduceMean");
 export const reduceSumSquare = reduction("ReduceSumSquare");
-/** √Σx². Its gradient is undefined where it is 0. */
+/** √Σx². Its gradient is 0 where it is 0. */
 export const reduceL2 = reduction("ReduceL2");
 /** Σ|x|. */
 export const reduceL1 = reduction("ReduceL1");
@@ -138,20 +147,35 @@ function keptShape(shape: Shape, reduced: readonly number[]): Shape {
   return shape.map((size, axis) => (reduced.includes(axis) ? 1 : size));
 }
 
-/**
- * The product of all other elements: y/x, and where x is the only 0 of its product that of the rest, which is
- * 0 again where there is another one.
- */
-function productOfOthers(dy: Value, x: Value, y: Value, reduced: readonly number[]): Value {
+/** The product of all elements before times that of all after: without a division it is right for any zeros. */
+function productOfOthers(dy: Value, x: Value, _y: Value, reduced: readonly number[]): Value {
   if (reduced.length === 0) return dy;
-  const isZero = equal(x, 0);
-  const filled = where(isZero, 1, x);
-  const rest = reduceProd(filled, reduced, true);
-  const zeroCount = reduceSum(cast(isZero, x.type), reduced, true);
-  return mul(dy, where(isZero, where(equal(zeroCount, 1), rest, 0), div(y, filled)));
+  const kept = x.shape.map((_, axis) => axis).filter((axis) => !reduced.includes(axis));
+  const order = [...kept, ...reduced];
+  const moved = transpose(x, order);
+  const rows = reshape(moved, [
+    ...kept.map((axis) => x.shape[axis]),
+    elementCount(reduced.map((axis) => x.shape[axis])),
+  ]);
+  const [before, after] = [false, true].map((reverse) =>
+    cumulativeProduct(rows, kept.length, { exclusive: true, reverse }),
+  );
+  const others = reshape(mul(before, after), moved.shape);
+  const back = order.map((_, axis) => order.indexOf(axis));
+  return mul(dy, transpose(others, back));
 }
 
 function shareAmongExtremes(dy: Value, x: Value, y: Value, reduced: readonly number[]): Value {
-  const mask = cast(equal(x, y), x.type);
-  return reduced.length === 0 ? dy : mul(div(dy, reduceSum(mask, reduced, true)), mask);
+  if (reduced.length === 0) return dy;
+  const mask = equal(x, y);
+  return where(mask, div(dy, reduceSum(cast(mask, x.type), reduced, true)), 0);
+}
+
+/** (Σ|x|ᵖ)^(1/p) over some axes, which are kept with size 1, for a whole p ≥ 1. Its gradient is 0 where it is 0. */
+export function reduceNorm(x: Value, p: number, axes: readonly number[]): Value {
+  if (p === 1) return reduceL1(x, axes, true);
+  if (p === 2) return reduceL2(x, axes, true);
+  const sum = reduceSum(pow(abs(x), p), axes, true);
+  const isZero = equal(sum, 0);
+  return where(isZero, 0, pow(where(isZero, 1, sum), 1 / p));
 }

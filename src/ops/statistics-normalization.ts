@@ -7,8 +7,8 @@ import {
   type TensorType,
   type Value,
 } from "../graph/graph.ts";
-import { add, div, mul, pow, reciprocal, square, sub, sumToShape } from "./arithmetic.ts";
-import { greater, where } from "./comparison.ts";
+import { add, divideOrZero, mul, pow, reciprocal, square, sub, sumToShape } from "./arithmetic.ts";
+import { equal, where } from "./comparison.ts";
 import { sqrt } from "./elementwise.ts";
 import { matMul, transposeLast } from "./linear.ts";
 import { reshape } from "./movement.ts";
@@ -28,7 +28,7 @@ import {
   requireAtMost,
   requireSameType,
 } from "./operator.ts";
-import { reduceL1, reduceL2, reduceMean } from "./reduction.ts";
+import { reduceMean, reduceNorm } from "./reduction.ts";
 
 // Normalisation of each example by its own statistics.
 //
@@ -98,8 +98,14 @@ function lastAxes(operator: string, x: Value, attributes: Attributes): number[] 
 function standardize({ x, axes, epsilon, centered }: Layout) {
   const difference = centered ? sub(x, reduceMean(x, axes, true)) : x;
   const variance = reduceMean(square(difference), axes, true);
-  const inverse = reciprocal(sqrt(epsilon === 0 ? variance : add(variance, epsilon)));
+  const inverse = epsilon === 0 ? inverseDeviation(variance) : reciprocal(sqrt(add(variance, epsilon)));
   return { normal: mul(difference, inverse), inverse };
+}
+
+/** 1/√variance, and 0 where the variance is 0: what does not vary is 0 when it is standardized. */
+function inverseDeviation(variance: Value): Value {
+  const isZero = equal(variance, 0);
+  return where(isZero, 0, reciprocal(sqrt(where(isZero, 1, variance))));
 }
 
 /** The result of one of the operators above, in plain arithmetic. */
@@ -188,15 +194,14 @@ defineOperator("MeanVarianceNormalization", {
   gradient: gradientOf("MeanVarianceNormalization"),
 });
 
-// x over its p-norm along an axis; where that is 0 x stays 0.
+// x over its p-norm along an axis; where that is 0 the result and its gradient are 0.
 composeOperator("LpNormalization", {
   since: 22,
   build: ([x], attributes) => {
     const [axis] = normalizeAxes("LpNormalization", x!, [intAttribute(attributes, "axis", -1)]);
     const p = intAttribute(attributes, "p", 2);
     if (p !== 1 && p !== 2) throw operatorError("LpNormalization", x!, `p is ${p}; it has to be 1 or 2`);
-    const norm = (p === 1 ? reduceL1 : reduceL2)(x!, [axis], true);
-    return [div(x!, where(greater(norm, 0), norm, 1))];
+    return [divideOrZero(x!, reduceNorm(x!, p, [axis]))];
   },
 });
 

@@ -7,15 +7,19 @@ import { apply } from "./operator.ts";
 
 defineElementwise({
   Tan: { since: 7, derivative: (_x, y) => add(square(y), 1) },
-  Asin: { since: 7, derivative: (x) => reciprocal(sqrt(sub(1, square(x)))) },
-  Acos: { since: 7, derivative: (x) => neg(reciprocal(sqrt(sub(1, square(x))))) },
+  Asin: { since: 7, derivative: (x) => reciprocal(sqrt(sub(1, square(x)))), singular: true },
+  Acos: { since: 7, derivative: (x) => neg(reciprocal(sqrt(sub(1, square(x))))), singular: true },
   Atan: { since: 7, derivative: (x) => reciprocal(add(square(x), 1)) },
   Sinh: { since: 9, derivative: (x) => cosh(x) },
   Cosh: { since: 9, derivative: (x) => sinh(x) },
   Asinh: { since: 9, derivative: (x) => reciprocal(sqrt(add(square(x), 1))) },
-  // √(x − 1)·√(x + 1) loses nothing near 1, where x² − 1 would.
-  Acosh: { since: 9, derivative: (x) => reciprocal(mul(sqrt(sub(x, 1)), sqrt(add(x, 1)))) },
-  Atanh: { since: 9, derivative: (x) => reciprocal(sub(1, square(x))) },
+  // (x − 1)·(x + 1) loses nothing near 1, where x² − 1 would.
+  Acosh: {
+    since: 9,
+    derivative: (x) => reciprocal(sqrt(mul(sub(x, 1), add(x, 1)))),
+    singular: true,
+  },
+  Atanh: { since: 9, derivative: (x) => reciprocal(sub(1, square(x))), singular: true },
 });
 
 export const tan = (x: Value): Value => apply("Tan", [x])[0];

@@ -20,33 +20,32 @@ function inferAll(operator: string) {
 }
 
 // Equal extremes share the gradient evenly, as in PyTorch.
-for (const [operator, wins] of [
-  ["Max", (a: Value, b: Value) => greater(a, b)],
-  ["Min", (a: Value, b: Value) => less(a, b)],
+for (const [operator, loses] of [
+  ["Max", (a: Value, b: Value) => less(a, b)],
+  ["Min", (a: Value, b: Value) => greater(a, b)],
 ] as const) {
   defineOperator(operator, {
     since: 13,
     infer: inferAll(operator),
     gradient: (context) =>
-      context.inputs.length === 2 ? shareOfTwo(context, wins) : shareAmongExtremes(context),
+      context.inputs.length === 2 ? shareOfTwo(context, loses) : shareAmongExtremes(context),
   });
 }
 
 function shareOfTwo(
   { inputs: [a, b], gradient, wanted }: GradientContext,
-  wins: (a: Value, b: Value) => Value,
+  loses: (a: Value, b: Value) => Value,
 ): (Value | undefined)[] {
-  const tie = mul(0.5, cast(equal(a, b), gradient.type));
-  const share = (mine: Value, other: Value) =>
-    sumToShape(mul(gradient, where(wins(mine, other), 1, tie)), mine.shape);
+  const shared = where(equal(a, b), mul(gradient, 0.5), gradient);
+  const share = (mine: Value, other: Value) => sumToShape(where(loses(mine, other), 0, shared), mine.shape);
   return [wanted[0] ? share(a, b) : undefined, wanted[1] ? share(b, a) : undefined];
 }
 
 function shareAmongExtremes({ inputs, outputs: [y], gradient, wanted }: GradientContext) {
-  const masks = inputs.map((input) => cast(equal(input, y), y.type));
-  const share = div(gradient, addAll(masks));
+  const masks = inputs.map((input) => equal(input, y));
+  const share = div(gradient, addAll(masks.map((mask) => cast(mask, y.type))));
   return inputs.map((input, index) =>
-    wanted[index] ? sumToShape(mul(share, masks[index]), input.shape) : undefined,
+    wanted[index] ? sumToShape(where(masks[index], share, 0), input.shape) : undefined,
   );
 }
 

@@ -1,9 +1,9 @@
 import { readOptions } from "../common/options.ts";
-import { add, div, mul, neg, sub } from "../ops/arithmetic.ts";
+import { add, div, divideOrZero, mul, neg, sub } from "../ops/arithmetic.ts";
 import { always, type Direction, type DirectionContext, type Optimizer } from "./optimizer.ts";
 import { ascentDiagnostics } from "./sam.ts";
 import { proportionalToLearningRate, type Schedule, toSchedule } from "./schedules.ts";
-import { addScaled, cosine, divideOrZero, dot, norm } from "./vectors.ts";
+import { addScaled, cosine, dot, norm } from "./vectors.ts";
 
 export const bilateralSamVariants = ["paper", "released", "two-pass"] as const;
 export type BilateralSamVariant = (typeof bilateralSamVariants)[number];

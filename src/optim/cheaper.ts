@@ -1,7 +1,7 @@
 import { UserError } from "../common/errors.ts";
-import { add, mul, neg } from "../ops/arithmetic.ts";
+import { add, divideOrZero, mul, neg } from "../ops/arithmetic.ts";
 import type { Direction, DirectionContext, Optimizer, StepRule } from "./optimizer.ts";
-import { addScaled, divideOrZero, dot, norm } from "./vectors.ts";
+import { addScaled, dot, norm } from "./vectors.ts";
 
 // Making any flatness-aware method cheaper by doing all of it at some steps only.
 

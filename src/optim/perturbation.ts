@@ -1,7 +1,7 @@
 import type { Value } from "../graph/graph.ts";
-import { add, mul } from "../ops/arithmetic.ts";
+import { add, divideOrZero, mul } from "../ops/arithmetic.ts";
 import type { ParameterSettings } from "./parameter-groups.ts";
-import { divideOrZero, norm } from "./vectors.ts";
+import { norm } from "./vectors.ts";
 
 export interface PerturbationOptions {
   /**

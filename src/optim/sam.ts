@@ -1,10 +1,10 @@
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import type { Value } from "../graph/graph.ts";
-import { mul, neg, sub } from "../ops/arithmetic.ts";
+import { divideOrZero, mul, neg, sub } from "../ops/arithmetic.ts";
 import { always, type DirectionContext, type Evaluation, type Optimizer } from "./optimizer.ts";
 import { type Schedule, toSchedule } from "./schedules.ts";
-import { addScaled, cosine, divideOrZero, dot, norm } from "./vectors.ts";
+import { addScaled, cosine, dot, norm } from "./vectors.ts";
 
 export interface SamOptions {
   /** Radius of the perturbation: a number, or a schedule. Default 0.05. */

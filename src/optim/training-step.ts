@@ -1,13 +1,13 @@
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import { Graph, type Value } from "../graph/graph.ts";
-import { add, div, mul, sub } from "../ops/arithmetic.ts";
+import { add, div, divideOrZero, mul, sub } from "../ops/arithmetic.ts";
 import { minimum } from "../ops/variadic.ts";
 import type { Direction, DirectionContext, Optimizer } from "./optimizer.ts";
 import { defaultSettings, type ParameterSettings } from "./parameter-groups.ts";
 import { average, MicroBatches, type Objective, Passes } from "./passes.ts";
 import { perturbation } from "./perturbation.ts";
-import { divideOrZero, norm } from "./vectors.ts";
+import { norm } from "./vectors.ts";
 
 export type { Objective } from "./passes.ts";
 

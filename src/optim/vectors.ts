@@ -1,6 +1,5 @@
 import type { Value } from "../graph/graph.ts";
-import { add, addAll, div, mul } from "../ops/arithmetic.ts";
-import { greater, where } from "../ops/comparison.ts";
+import { add, addAll, divideOrZero, mul } from "../ops/arithmetic.ts";
 import { sqrt } from "../ops/elementwise.ts";
 import { reduceSum, reduceSumSquare } from "../ops/reduction.ts";
 
@@ -19,11 +18,6 @@ export function dot(a: readonly Value[], b: readonly Value[]): Value {
 /** a + factor·b, for a scalar factor. */
 export function addScaled(a: readonly Value[], factor: Value, b: readonly Value[]): Value[] {
   return a.map((value, index) => add(value, mul(b[index], factor)));
-}
-
-/** a / b for scalars, and 0 where b is 0. */
-export function divideOrZero(a: Value, b: Value): Value {
-  return where(greater(b, 0), div(a, b), 0);
 }
 
 /** The cosine between two vectors of known norms, 0 where either is 0. */
