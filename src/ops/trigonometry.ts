@@ -13,10 +13,10 @@ defineElementwise({
   Sinh: { since: 9, derivative: (x) => cosh(x) },
   Cosh: { since: 9, derivative: (x) => sinh(x) },
   Asinh: { since: 9, derivative: (x) => reciprocal(sqrt(add(square(x), 1))) },
-  // (x − 1)·(x + 1) loses nothing near 1, where x² − 1 would.
+  // √(x − 1)·√(x + 1) loses nothing near 1, where x² − 1 would.
   Acosh: {
     since: 9,
-    derivative: (x) => reciprocal(sqrt(mul(sub(x, 1), add(x, 1)))),
+    derivative: (x) => reciprocal(mul(sqrt(sub(x, 1)), sqrt(add(x, 1)))),
     singular: true,
   },
   Atanh: { since: 9, derivative: (x) => reciprocal(sub(1, square(x))), singular: true },
