@@ -46,6 +46,8 @@ export class ImportedNode {
   readonly attributes: Attributes;
   /** How many of the outputs are read, or stand before one that is. */
   readonly outputCount: number;
+  /** How many outputs the node lists, those without a name included. */
+  readonly listedOutputs: number;
   /** Name of the first output: unique in the file. */
   readonly name: string;
   /** Undefined in inference. */
@@ -61,6 +63,7 @@ export class ImportedNode {
     this.statedTypes = node.statedTypes;
     this.attributes = node.attributes;
     this.outputCount = node.outputCount;
+    this.listedOutputs = node.listedOutputs;
     this.name = node.name;
     this.training = node.training;
   }

@@ -2,7 +2,7 @@ import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import { isSmallFloat } from "../onnx/small-floats.ts";
 import type { DataType } from "../onnx/tensor.ts";
-import { dataTypeName, dataTypeNumber, wideType } from "../onnx/types.ts";
+import { dataTypeName, dataTypeNumber, isFloat, wideType } from "../onnx/types.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { less, where } from "../ops/comparison.ts";
 import { cast, sign } from "../ops/elementwise.ts";
@@ -29,15 +29,6 @@ const softmax: Adapter = (node) => {
 const clipBetween: Adapter = (node) => {
   const [x, ...bounds] = node.inputs;
   return node.build([x, ...bounds.map((bound) => bound && reshape(bound, []))], {});
-};
-
-/** Before opset 18 the number of equal parts is that of the outputs. */
-const splitParts: Adapter = (node) => {
-  const isComplete = node.inputs[1] || node.attributes.num_outputs;
-  const attributes = isComplete
-    ? node.attributes
-    : { ...node.attributes, num_outputs: int(node.outputCount) };
-  return fold(node.operator, node.inputs, attributes) ?? node.build(node.inputs, attributes);
 };
 
 /** Before opset 11 the nearest element was the one before where an axis grows, and the one behind where it shrinks. */
@@ -86,6 +77,14 @@ const remainder: Adapter = (node) => {
   return [where(less(mul(sign(rest), sign(b)), 0), add(rest, b), rest)];
 };
 
+/** The result has the type of the base; of an integer and a fraction it is computed in the fraction's. */
+const power: Adapter = (node) => {
+  const [x, exponent] = [node.input(0), node.input(1)];
+  if (isFloat(x.type) || !isFloat(exponent.type)) return node.build([x, cast(exponent, x.type)]);
+  const [y] = node.build([cast(x, exponent.type), exponent]);
+  return [cast(y, x.type)];
+};
+
 /** A letter that stands twice in an operand means its diagonal. */
 const einsumOfDiagonals: Adapter = (node) => {
   const equation = stringAttribute(node.attributes, "equation", "").replaceAll(" ", "");
@@ -130,15 +129,15 @@ const layerNormalization: Adapter = (node) => {
 
 export const arithmeticAdapters: Readonly<Record<string, Adapter>> = {
   Clip: clipBetween,
-  Split: splitParts,
   Resize: resize,
   Mod: remainder,
   Einsum: einsumOfDiagonals,
   Cast: (node) => [castTo(node, dataTypeName(intAttribute(node.attributes, "to", 0), "Cast"))],
   BitCast: bitCast,
-  Pow: (node) => node.build([node.input(0), cast(node.input(1), node.input(0).type)]),
+  Pow: power,
   Softmax: softmax,
   LogSoftmax: softmax,
+  Hardmax: softmax,
   LayerNormalization: layerNormalization,
   Identity: (node) => [node.input(0)],
   CastLike: (node) => [castTo(node, node.statedType(1))],

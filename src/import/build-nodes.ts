@@ -80,10 +80,10 @@ function buildNode(node: NodeProto, building: Building): readonly Entry[] {
     statedTypes: node.input.map((name) => types.get(name)),
     attributes,
     outputCount: node.output.findLastIndex((name) => name !== "") + 1,
+    listedOutputs: node.output.length,
     name: node.output[0],
     training,
   });
-  const { inputs } = imported;
   if (domain === "") {
     const entry = buildSequence(imported, entries);
     if (entry !== undefined) return [entry];
@@ -92,16 +92,23 @@ function buildNode(node: NodeProto, building: Building): readonly Entry[] {
     const sequence = entries.findIndex(isSequence);
     if (sequence >= 0)
       throw new UserError(`its input ${sequence} is a sequence of tensors, which is not read here`);
-    const known = knownValue(graph, operator, inputs, attributes) ?? fold(operator, inputs, attributes);
-    if (known) return known;
   }
-  const newest = modernized(imported);
-  const adapter = adapters[newest.operator];
-  if (operatorSupport(newest.operator, domain) === "none") throw unknownOperator(node, building);
-  if (opset < 6 && !(differentiabilityOf(newest.operator) && opsetOf(newest.operator)! <= opset)) {
+  const support = operatorSupport(operator, domain);
+  if (support === "none") throw unknownOperator(node, building);
+  if (opset < 6 && support !== "constant" && !isUnchangedSince(operator, opset))
     throw new UserError(`its form of opset ${opset} is not read; export the model with opset 6 or later`);
-  }
-  return adapter ? adapter(newest) : newest.build();
+  // What a node means is settled before anything is computed of it: an older form may be another operator today.
+  const newest = modernized(imported);
+  return (
+    knownValue(graph, newest.operator, newest.inputs, newest.attributes) ??
+    fold(newest.operator, newest.inputs, newest.attributes) ??
+    adapters[newest.operator]?.(newest) ??
+    newest.build()
+  );
+}
+
+function isUnchangedSince(operator: string, opset: number): boolean {
+  return differentiabilityOf(operator) !== undefined && opsetOf(operator)! <= opset;
 }
 
 /** A graph that a node holds, in its place, with what its inputs are. */

@@ -11,7 +11,7 @@ export function knownValue(
   operator: string,
   inputs: readonly (Value | undefined)[],
   attributes: Attributes,
-): Value[] | undefined {
+): readonly Value[] | undefined {
   const [x] = inputs;
   if (operator === "Constant") return [graph.constant(constantOf(attributes))];
   if (operator === "Shape" && x) {
@@ -23,7 +23,9 @@ export function knownValue(
     return [graph.constant(tensorData(sizes, [sizes.length], "int64"))];
   }
   if (operator === "Size" && x) return [graph.scalar(elementCount(x.shape), "int64")];
-  if (operator !== "ConstantOfShape" || x?.origin.kind !== "constant") return undefined;
+  if (operator !== "ConstantOfShape" || !x) return undefined;
+  if (x.origin.kind !== "constant")
+    throw new UserError("its shape is computed while running; it has to be known before");
   const shape = Array.from(x.origin.data.data as ArrayLike<bigint>, Number);
   const value = attributes.value && "tensor" in attributes.value ? attributes.value.tensor : undefined;
   const one = value ? { ...value, shape: [] } : tensorData([0], [], "float32");

@@ -1,43 +1,67 @@
 import { UserError } from "../common/errors.ts";
-import type { Value } from "../graph/graph.ts";
+import { elementCount, type Value } from "../graph/graph.ts";
 import { dropNumbers, nextRunningStatistics } from "../nn/layers.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { greaterOrEqual } from "../ops/comparison.ts";
-import { expand } from "../ops/movement.ts";
+import { cast } from "../ops/elementwise.ts";
+import { expand, reshape } from "../ops/movement.ts";
 import { batchNormInference, batchNormTraining } from "../ops/normalization.ts";
 import { floatAttribute, intAttribute } from "../ops/operator.ts";
-import type { Adapter } from "./adapter.ts";
+import type { Adapter, ImportedNode } from "./adapter.ts";
 
 // Operators that do something else in training than in inference.
 
+/** Each channel by its statistics; with `spatial` 0 (before opset 9) each element of an example by its own. */
 const batchNormalization: Adapter = (node) => {
+  if (intAttribute(node.attributes, "spatial", 1) === 1) return normalizeChannels(node, (vector) => vector);
+  const x = node.input(0);
+  const elements = elementCount(x.shape.slice(1));
+  const flat = node.inputs.map(
+    (value, index) => value && reshape(value, index === 0 ? [x.shape[0], elements] : [elements]),
+  );
+  const shapes = [x, node.input(3), node.input(4)].map(({ shape }) => shape);
+  return normalizeChannels(
+    node.with({ inputs: flat }),
+    (value, index) => reshape(value, shapes[index]),
+    node,
+  );
+};
+
+/**
+ * Normalizes channels.
+ * @param restored an output in the shape that the file has it in
+ * @param stated the node with the inputs of the file: names of running statistics
+ */
+function normalizeChannels(
+  node: ImportedNode,
+  restored: (output: Value, index: number) => Value,
+  stated = node,
+): readonly Value[] {
   const [x, scale, bias, mean, variance] = [0, 1, 2, 3, 4].map((index) => node.input(index));
   const epsilon = floatAttribute(node.attributes, "epsilon", 1e-5);
   // ONNX's momentum is the share of the old statistics.
   const share = 1 - floatAttribute(node.attributes, "momentum", 0.9);
   const { training } = node;
-  const trains = [scale, bias].some(({ origin }) => origin.kind !== "constant");
+  const trains = [1, 2].some((index) => stated.input(index).origin.kind !== "constant");
   if (training?.mode.batchNormalization !== "batch" || !trains) {
     if (training || intAttribute(node.attributes, "training_mode", 0) === 0) {
-      return [batchNormInference(x, scale, bias, mean, variance, epsilon)];
+      return [restored(batchNormInference(x, scale, bias, mean, variance, epsilon), 0)];
     }
     // As ONNX defines it, where the variance is the population's.
     const batch = batchNormTraining(x, scale, bias, epsilon);
     const blend = (old: Value, next: Value) => add(mul(old, 1 - share), mul(next, share));
-    return [batch.y, blend(mean, batch.mean), blend(variance, batch.variance)];
+    return [batch.y, blend(mean, batch.mean), blend(variance, batch.variance)].map(restored);
   }
   const statistics = batchNormTraining(x, scale, bias, epsilon);
   const moved = training.mode.statisticsMomentum ?? share;
   const next = nextRunningStatistics(x, statistics, { mean, variance }, moved);
-  for (const [running, value] of [
-    [mean, next.mean],
-    [variance, next.variance],
-  ] as const) {
-    const name = inputName(running);
-    if (name !== undefined) training.bufferUpdates.set(name, value);
+  const outputs = [statistics.y, next.mean, next.variance].map(restored);
+  for (const index of [1, 2]) {
+    const name = inputName(stated.input(index + 2));
+    if (name !== undefined) training.bufferUpdates.set(name, outputs[index]);
   }
-  return [statistics.y, next.mean, next.variance];
-};
+  return outputs;
+}
 
 /** The second output says which numbers stay: all of them, unless some are dropped. */
 const dropout: Adapter = (node) => {
@@ -46,10 +70,12 @@ const dropout: Adapter = (node) => {
   const share = training?.mode.dropout ? (node.numbers(1, "ratios")?.[0] ?? 0.5) : 0;
   if (!(share >= 0 && share < 1))
     throw new UserError(`Dropout: the ratio is ${share}; it has to be at least 0 and below 1`);
-  if (!training || share === 0) return [x, expand(graph.scalar(1, "bool"), x.shape)];
+  // Before opset 10 the mask had the type of the input.
+  const maskType = node.opset < 10 ? x.type : "bool";
+  if (!training || share === 0) return [x, expand(graph.scalar(1, maskType), x.shape)];
   const uniform = graph.input(`${node.name}.uniform`, x.type, x.shape);
   training.randomInputs.push(uniform);
-  return [dropNumbers(x, uniform, share), greaterOrEqual(uniform, share)];
+  return [dropNumbers(x, uniform, share), cast(greaterOrEqual(uniform, share), maskType)];
 };
 
 function inputName({ origin }: Value): string | undefined {
