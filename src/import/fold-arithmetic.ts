@@ -105,7 +105,8 @@ const reducing = (start: bigint | undefined, combine: Required<Arithmetic>): Eva
     const given = axes ? numbersOf(axes) : [];
     const all = given.length === 0 && intAttribute(attributes, "noop_with_empty_axes", 0) === 0;
     const reduced = all ? x.shape.map((_, axis) => axis) : frontAxes(given, x.shape.length);
-    if (!reduced || x.type === "bool") return undefined;
+    // Booleans have extremes, and no sums.
+    if (!reduced || (x.type === "bool" && start !== undefined)) return undefined;
     const kept = x.shape.map((size, axis) => (reduced.includes(axis) ? 1 : size));
     const groups = Array.from({ length: elementCount(kept) }, () => [] as Element[]);
     for (const [index, value] of x.data.entries()) {
@@ -116,7 +117,8 @@ const reducing = (start: bigint | undefined, combine: Required<Arithmetic>): Eva
       if (isInteger(x.type)) {
         const values = group.map(BigInt);
         const result = values.length > 0 ? values.reduce((a, b) => combine.whole(a, b) ?? a) : start;
-        return result === undefined ? undefined : wrapped(result, x.type);
+        // ONNX Runtime does not wrap all of these around.
+        return result !== undefined && isWithin(result, x.type) ? wrapped(result, x.type) : undefined;
       }
       const values = group.map(Number);
       if (values.some(Number.isNaN)) return undefined;
@@ -156,6 +158,8 @@ export const arithmeticEvaluators: Readonly<Record<string, Evaluator>> = {
       return broadcasting(tensors, {
         whole: (a, b) => {
           const rest = a % divisor(b);
+          // ONNX Runtime takes this remainder in float64.
+          if (like && ![a, b].every(isSafe)) return undefined;
           return like || rest === 0n || rest > 0n === b > 0n ? rest : rest + b;
         },
         fraction: (a, b) => {
@@ -237,9 +241,8 @@ function converted(value: Element, from: DataType, to: DataType): Element | unde
   }
   if (typeof value === "number" && !Number.isFinite(value)) return undefined;
   const whole = typeof value === "bigint" ? value : BigInt(Math.trunc(value));
-  const result = wrapped(whole, to);
   // Integers beyond the type wrap around; what a fraction beyond it becomes is not defined.
-  return isFloat(from) && BigInt(result) !== whole ? undefined : result;
+  return isFloat(from) && !isWithin(whole, to) ? undefined : wrapped(whole, to);
 }
 
 function smallPower(base: bigint, exponent: bigint): bigint | undefined {
@@ -260,6 +263,10 @@ function roundedToEven(x: number): number {
   return down % 2 === 0 ? down : down + 1;
 }
 
+function isSafe(value: bigint): boolean {
+  return BigInt.asIntN(54, value) === value;
+}
+
 function isInteger(type: DataType): boolean {
   return /^u?int/.test(type);
 }
@@ -268,6 +275,10 @@ function wrapped(value: bigint, type: DataType): Element {
   const { bits } = dataTypes[type];
   const within = type.startsWith("u") ? BigInt.asUintN(bits, value) : BigInt.asIntN(bits, value);
   return bits === 64 ? within : Number(within);
+}
+
+function isWithin(value: bigint, type: DataType): boolean {
+  return BigInt(wrapped(value, type)) === value;
 }
 
 function rounded(value: number | undefined, type: DataType): number | undefined {

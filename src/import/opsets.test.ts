@@ -9,7 +9,6 @@ import { float, int, ints } from "../ops/operator.ts";
 import { numbers } from "../testing/networks.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { bothWays, type NodeText, onnxModel } from "../testing/onnx-models.ts";
-import { fold } from "./fold.ts";
 
 // Models in older and newer forms, against ONNX Runtime on the file as it stands.
 
@@ -177,65 +176,4 @@ test("the chain that exporters write for view(size(0), -1) is folded into one Re
     ["Reshape"],
   );
   assert.deepEqual(imported.y, original.y);
-});
-
-const six = tensorData([3, -1, 4, 1, -5, 9], [2, 3], "int64");
-const floats = tensorData([3, -1, 4, 1, -5, 9], [2, 3], "float32");
-const truths = tensorData([1, 0, 0, 1, 1, 0], [2, 3], "bool");
-const folded: Record<string, [inputs: readonly TensorData[], attributes?: NodeText[3]]> = {
-  Add: [[six, vector(1, 2, 3)]],
-  Sub: [[six, vector(1, 2, 3)]],
-  Mul: [[six, vector(1, 2, 3)]],
-  Div: [[six, vector(2, -2, 2)]],
-  Mod: [[six, vector(2, -2, 5)]],
-  Max: [[six, vector(1, 2, 3), vector(0)]],
-  Min: [[six, vector(1, 2, 3)]],
-  Neg: [[six]],
-  Abs: [[six]],
-  Pow: [[floats, single(2)]],
-  Sqrt: [[tensorData([4, 2], [2], "float32")]],
-  Reciprocal: [[floats]],
-  Floor: [[tensorData([1.5, -1.5], [2], "float32")]],
-  Ceil: [[tensorData([1.5, -1.5], [2], "float32")]],
-  Not: [[truths]],
-  And: [[truths, tensorData([1, 1, 0], [3], "bool")]],
-  Or: [[truths, tensorData([1, 1, 0], [3], "bool")]],
-  Equal: [[six, vector(3, 2, 9)]],
-  Less: [[six, vector(3, 2, 9)]],
-  LessOrEqual: [[six, vector(3, 2, 9)]],
-  Greater: [[six, vector(3, 2, 9)]],
-  GreaterOrEqual: [[six, vector(3, 2, 9)]],
-  Where: [[truths, six, vector(7)]],
-  Cast: [[tensorData([1.7, -1.7, 0], [3], "float32")], { to: int(7) }],
-  ReduceSum: [[six, vector(1)], { keepdims: int(0) }],
-  ReduceProd: [[six], { axes: ints([0]) }],
-  ReduceMax: [[six], { axes: ints([-1]), keepdims: int(0) }],
-  ReduceMin: [[six]],
-  Range: [[tensorData([10], [], "int64"), tensorData([-3], [], "int64"), tensorData([-4], [], "int64")]],
-  Concat: [[six, six], { axis: int(-1) }],
-  Gather: [[six, vector(-1, 0)], { axis: int(1) }],
-  Slice: [[six, vector(2, 0), vector(-9, 1), vector(1, 0), vector(-1, 1)]],
-  Squeeze: [[tensorData([1, 2], [1, 2, 1], "int64"), vector(-1)]],
-  Unsqueeze: [[six, vector(-1, 0)]],
-  Transpose: [[six]],
-  Expand: [[vector(1, 2, 3), vector(2, 1, 3)]],
-  Reshape: [[six, vector(0, -1, 1)]],
-  Identity: [[six]],
-};
-
-test("constants are folded to what ONNX Runtime computes", async () => {
-  for (const [operator, [inputs, attributes]] of Object.entries(folded)) {
-    const names = inputs.map((_, index) => `c${index}`);
-    const weights = Object.fromEntries(inputs.map((tensor, index) => [names[index], tensor]));
-    const model = onnxModel({ weights, nodes: [[operator, names, ["y"], attributes]], outputs: ["y"] });
-    const { graph, original, imported } = await bothWays(model, {});
-    const value = graph.outputs.get("y")!;
-    assert.equal(value.origin.kind, "constant", `${operator} is not folded`);
-    assert.deepEqual(
-      { type: imported.y.type, shape: imported.y.shape, data: numbers(imported.y) },
-      { type: original.y.type, shape: original.y.shape, data: numbers(original.y) },
-      operator,
-    );
-    assert.equal(fold(operator, [], attributes ?? {}), undefined);
-  }
 });
