@@ -24,7 +24,7 @@ interface Case {
 
 type Draw = (random: Random) => Case;
 
-const opsets = [7, 9, 10, 12, 13, 17, 18, 21, 23];
+const opsets = [9, 10, 12, 13, 17, 18, 23];
 const pick = <T>(random: Random, from: readonly T[]): T => from[Math.floor(random.uniform() * from.length)];
 const between = (random: Random, low: number, high: number) =>
   low + Math.floor(random.uniform() * (high - low + 1));
@@ -155,7 +155,10 @@ const reducing =
       type,
       shape,
       valuesOf(
-        Array.from({ length: elementCount(shape) }, () => between(random, -9, 9)),
+        // Mostly signs, so that no product is beyond what a float32 holds.
+        Array.from({ length: elementCount(shape) }, (_, at) =>
+          at % 8 ? pick(random, [1, -1]) : between(random, -5, 5),
+        ),
         type,
       ),
     );
@@ -245,7 +248,7 @@ const draws: Readonly<Record<string, readonly [since: number, (opset: number) =>
     9,
     () => (random) => {
       const [from, to] = [pick(random, all), pick(random, all)];
-      const limit = to === "uint8" ? 255 : to === "int8" ? 127 : 2 ** 31 - 1;
+      const limit = to === "uint8" ? 255 : to === "int8" ? 127 : 2 ** 30;
       const x = tensor(random, from, shapeOf(random));
       // What a fraction beyond the type becomes is not defined.
       const fits = filled(

@@ -104,9 +104,9 @@ const scalesOfGroups: OlderForm[1] = (node) => {
   return withInput(withInput(node, 1, ofChannels(node.input(1))), 2, ofChannels(node.input(2)));
 };
 
-/** That further outputs are asked for meant training; Lowland has the attribute say so. */
+/** Further outputs meant training, as an attribute does today. */
 const trainingByOutputs: OlderForm[1] = (node) => {
-  const trains = node.outputCount > 1 && intAttribute(node.attributes, "is_test", 0) === 0;
+  const trains = node.listedOutputs > 1 && intAttribute(node.attributes, "is_test", 0) === 0;
   const attributes = without(node.attributes, "is_test");
   return node.with({ attributes: { ...attributes, training_mode: int(trains ? 1 : 0) } });
 };

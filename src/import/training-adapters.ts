@@ -1,9 +1,9 @@
 import { UserError } from "../common/errors.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import { dropNumbers, nextRunningStatistics } from "../nn/layers.ts";
-import { add, mul } from "../ops/arithmetic.ts";
+import { add, mul, reciprocal } from "../ops/arithmetic.ts";
 import { greaterOrEqual } from "../ops/comparison.ts";
-import { cast } from "../ops/elementwise.ts";
+import { cast, sqrt } from "../ops/elementwise.ts";
 import { expand, reshape } from "../ops/movement.ts";
 import { batchNormInference, batchNormTraining } from "../ops/normalization.ts";
 import { floatAttribute, intAttribute } from "../ops/operator.ts";
@@ -19,7 +19,7 @@ const batchNormalization: Adapter = (node) => {
   const flat = node.inputs.map(
     (value, index) => value && reshape(value, index === 0 ? [x.shape[0], elements] : [elements]),
   );
-  const shapes = [x, node.input(3), node.input(4)].map(({ shape }) => shape);
+  const shapes = [0, 3, 4, 3, 4].map((index) => node.input(index).shape);
   return normalizeChannels(
     node.with({ inputs: flat }),
     (value, index) => reshape(value, shapes[index]),
@@ -50,7 +50,10 @@ function normalizeChannels(
     // As ONNX defines it, where the variance is the population's.
     const batch = batchNormTraining(x, scale, bias, epsilon);
     const blend = (old: Value, next: Value) => add(mul(old, 1 - share), mul(next, share));
-    return [batch.y, blend(mean, batch.mean), blend(variance, batch.variance)].map(restored);
+    const running = [blend(mean, batch.mean), blend(variance, batch.variance)];
+    // Before opset 14 the batch's own statistics were outputs too.
+    const saved = [batch.mean, reciprocal(sqrt(add(batch.variance, epsilon)))];
+    return [batch.y, ...running, ...(node.opset < 14 ? saved : [])].map(restored);
   }
   const statistics = batchNormTraining(x, scale, bias, epsilon);
   const moved = training.mode.statisticsMomentum ?? share;
@@ -70,9 +73,10 @@ const dropout: Adapter = (node) => {
   const share = training?.mode.dropout ? (node.numbers(1, "ratios")?.[0] ?? 0.5) : 0;
   if (!(share >= 0 && share < 1))
     throw new UserError(`Dropout: the ratio is ${share}; it has to be at least 0 and below 1`);
-  // Before opset 10 the mask had the type of the input.
+  // Before opset 10 the mask had the type of the input, and before opset 12 inference left it at 0.
   const maskType = node.opset < 10 ? x.type : "bool";
-  if (!training || share === 0) return [x, expand(graph.scalar(1, maskType), x.shape)];
+  const kept = node.opset < 12 && !training?.mode.dropout ? 0 : 1;
+  if (!training || share === 0) return [x, expand(graph.scalar(kept, maskType), x.shape)];
   const uniform = graph.input(`${node.name}.uniform`, x.type, x.shape);
   training.randomInputs.push(uniform);
   return [dropNumbers(x, uniform, share), cast(greaterOrEqual(uniform, share), maskType)];

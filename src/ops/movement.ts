@@ -29,6 +29,7 @@ import { slice } from "./slicing.ts";
 
 defineOperator("Reshape", {
   since: 13,
+  sinceOf: (attributes) => (attributes.allowzero ? 14 : 13),
   infer: ([x, shape], attributes) => {
     const asked = requireConstant("Reshape", x!, shape, "sizes");
     const keepsZeros = intAttribute(attributes, "allowzero", 0) === 1;
