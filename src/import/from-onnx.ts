@@ -8,6 +8,7 @@ import { buildNodes } from "./build-nodes.ts";
 import { type DimensionOptions, dimensionOptions, inputType } from "./dimensions.ts";
 import { withoutFunctions } from "./functions.ts";
 import { statedTypes } from "./narrow-types.ts";
+import { opsetOf } from "./opset.ts";
 import { nodeLabel } from "./order.ts";
 import { guessRoles, type TensorRole } from "./roles.ts";
 import { absent, type Entry, isSequence, isTensor } from "./sequences.ts";
@@ -68,7 +69,7 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
     readOptions("fromOnnx: training", options.training, mode);
   }
   const proto = withoutFunctions(model);
-  const opset = opsetOf(model);
+  const opset = requireOpset(model);
   const weights = options.weights ?? readWeights(model.graph!);
   const isInput = options.isInput ?? trainsByDefault(guessRoles(proto, weights));
   const graph = new Graph();
@@ -143,9 +144,8 @@ function missingOutput(name: string, { node }: GraphProto): UserError {
   );
 }
 
-function opsetOf(model: ModelProto): number {
-  const own = model.opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx");
-  const version = Number(own?.version ?? 1);
+function requireOpset(model: ModelProto): number {
+  const version = opsetOf(model);
   if (version >= opsets.first && version <= opsets.last) return version;
   throw new UserError(
     `the model uses opset ${version}; ${opsets.first} to ${opsets.last} are read, so export it with one of them`,

@@ -10,6 +10,8 @@ import {
   type NodeProto,
   NodeProtoSchema,
 } from "../onnx/onnx_pb.ts";
+import { changedBetween } from "./older-forms.ts";
+import { isOnnxDomain, opsetOf } from "./opset.ts";
 import { nodeLabel } from "./order.ts";
 
 /** A file whose functions call one another can grow without bound when they are written out. */
@@ -25,6 +27,7 @@ export function withoutFunctions(model: ModelProto): GraphProto {
   const graph = model.graph!;
   if (model.functions.length === 0) return graph;
   const functions = new Map(model.functions.map((one) => [keyOf(one.domain, one.name, one.overload), one]));
+  const opset = opsetOf(model);
   const nodes: NodeProto[] = [];
   for (const node of graph.node) write(node, []);
   return create(GraphProtoSchema, { ...graph, node: nodes });
@@ -36,8 +39,22 @@ export function withoutFunctions(model: ModelProto): GraphProto {
       throw new UserError(`the model's functions, written out, are more than ${mostNodes} nodes`);
     }
     if (callers.includes(called)) throw new UserError(`${nodeLabel(node)}: the function calls itself`);
+    requireSameMeaning(called, opset);
     for (const inner of bodyOf(called, node)) write(inner, [...callers, called]);
   }
+}
+
+/** A function may state an opset of its own; its nodes are read in that of the model. */
+function requireSameMeaning(called: FunctionProto, opset: number): void {
+  const own = opsetOf(called, opset);
+  const other =
+    own === opset
+      ? undefined
+      : called.node.find(({ domain, opType }) => isOnnxDomain(domain) && changedBetween(opType, own, opset));
+  if (!other) return;
+  throw new UserError(
+    `function "${called.name}" is of opset ${own} and the model of ${opset}, where ${other.opType} has another form; export both with one opset`,
+  );
 }
 
 function keyOf(domain: string, name: string, overload: string): string {

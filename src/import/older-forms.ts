@@ -26,6 +26,23 @@ export function modernized(node: ImportedNode): ImportedNode {
   );
 }
 
+/** Whether nodes of an operator are read in different ways in two opsets. */
+export function changedBetween(operator: string, one: number, other: number): boolean {
+  const [low, high] = [Math.min(one, other), Math.max(one, other)];
+  const forms = Object.hasOwn(olderForms, operator) ? olderForms[operator].map(([before]) => before) : [];
+  return [...forms, ...(adaptedForms[operator] ?? [])].some((before) => low < before && before <= high);
+}
+
+/** The opsets at which the adapter of an operator takes another form. */
+const adaptedForms: Readonly<Record<string, readonly number[]>> = {
+  Dropout: [10, 12],
+  Hardmax: [13],
+  LogSoftmax: [13],
+  Resize: [11],
+  Softmax: [13],
+  Upsample: [11],
+};
+
 /** An attribute that became an input: int64 numbers, or one number of the first input's type. */
 const moved =
   (attribute: string, input: number, kind: "ints" | "number"): OlderForm[1] =>
