@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { gradients } from "../autodiff/gradients.ts";
 import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
@@ -8,6 +9,9 @@ import { elementCount, type Shape } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
 import { writeModel } from "../onnx/model.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import { mul } from "../ops/arithmetic.ts";
+import { differentiabilityOf, int } from "../ops/operator.ts";
+import { reduceSum } from "../ops/reduction.ts";
 import { numbers } from "../testing/networks.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { onnxModel, runModel } from "../testing/onnx-models.ts";
@@ -93,3 +97,105 @@ async function checkSide(operator: string, opset: number, side: Side): Promise<v
 }
 
 const nothing = tensorData([], [0], "float32");
+
+/** Older forms that are written in newer ones, where numbers and not indices or masks come out. */
+const differentiated = opsetChanges.flatMap(({ operator, opset, handling, sides: [older] }) => {
+  const isSmooth = differentiabilityOf(operator) !== "zero" && older?.inputs.some((input) => isDrawn(input));
+  return handling === "adapted" && older && isSmooth ? [{ operator, opset, side: older }] : [];
+});
+
+for (const { operator, opset, side } of differentiated) {
+  test(`the gradient of ${operator} before opset ${opset} is that of what ONNX Runtime computes`, async () => {
+    const { model, feeds, names } = built(operator, opset - 1, side);
+    const { graph } = fromOnnx(model, { isInput: () => false });
+    const y = graph.outputs.get("y0")!;
+    const random = randomStream(6, `${operator} ${opset}`);
+    const draw = (shape: Shape) => Array.from({ length: elementCount(shape) }, () => random.normal());
+    const weights = draw(y.shape);
+    const loss = reduceSum(mul(y, graph.constant(tensorData(weights, y.shape, "float32"))));
+    const inputs = names.filter((name) => feeds[name]);
+    const slopes = gradients(
+      loss,
+      inputs.map((name) => graph.inputs.get(name)!),
+    );
+    for (const [index, name] of inputs.entries()) graph.output(`d${name}`, slopes[index]);
+    const results = await runModel(compile(graph), feeds);
+    const directions = new Map(inputs.map((name) => [name, draw(feeds[name].shape)]));
+    const step = 1 / 64;
+    const lossAt = async (share: number) => {
+      const moved = Object.fromEntries(
+        inputs.map((name) => {
+          const values = numbers(feeds[name]).map((value, at) => value + share * directions.get(name)![at]);
+          return [name, tensorData(values, feeds[name].shape, "float32")];
+        }),
+      );
+      const output = side.expected
+        ? side.expected(names.map((name) => numbers(moved[name] ?? nothing)))
+        : numbers((await runModel(writeModel(model), moved)).y0);
+      return output.reduce((sum, value, at) => sum + value * weights[at], 0);
+    };
+    const slope = inputs.reduce(
+      (sum, name) =>
+        sum + numbers(results[`d${name}`]).reduce((all, one, at) => all + one * directions.get(name)![at], 0),
+      0,
+    );
+    assertClose([slope], [((await lossAt(step)) - (await lossAt(-step))) / (2 * step)], 2e-3, operator);
+  });
+}
+
+test("spatial 0: training uses and moves the statistics of every element, as of channels after flattening", async () => {
+  const shape = [2, 2, 3];
+  const elements = elementCount(shape);
+  const random = randomStream(8, "spatial");
+  const values = (sizes: Shape) => Array.from({ length: elementCount(sizes) }, () => 1 + random.uniform());
+  const [scale, bias, mean, variance] = [1, 2, 3, 4].map(() => values(shape));
+  const stored = (sizes: Shape) => ({
+    scale: tensorData(scale, sizes, "float32"),
+    bias: tensorData(bias, sizes, "float32"),
+    mean: tensorData(mean, sizes, "float32"),
+    variance: tensorData(variance, sizes, "float32"),
+  });
+  const parameters = ["scale", "bias", "mean", "variance"];
+  const older = onnxModel({
+    opset: 8,
+    inputs: { x: [4, ...shape] },
+    weights: stored(shape),
+    nodes: [["BatchNormalization", ["x", ...parameters], ["y"], { spatial: int(0) }]],
+    outputs: ["y"],
+  });
+  const newer = onnxModel({
+    opset: 9,
+    inputs: { x: [4, elements] },
+    weights: stored([elements]),
+    nodes: [["BatchNormalization", ["x", ...parameters], ["y"]]],
+    outputs: ["y"],
+  });
+  const x = values([4, elements]);
+  const weights = values([4, elements]);
+  const trained = async (model: typeof older, sizes: Shape) => {
+    const { graph, initializers, bufferUpdates } = fromOnnx(model, {
+      isInput: () => true,
+      training: { batchNormalization: "batch", dropout: false },
+    });
+    const y = graph.outputs.get("y")!;
+    const loss = reduceSum(mul(y, graph.constant(tensorData(weights, y.shape, "float32"))));
+    const wanted = ["x", "scale", "bias"];
+    const slopes = gradients(
+      loss,
+      wanted.map((name) => graph.inputs.get(name)!),
+    );
+    for (const [index, name] of wanted.entries()) graph.output(`d${name}`, slopes[index]);
+    for (const [name, value] of bufferUpdates) graph.output(`next ${name}`, value);
+    const feeds = { x: tensorData(x, [4, ...sizes], "float32"), ...Object.fromEntries(initializers) };
+    return runModel(compile(graph), feeds);
+  };
+  const [ours, theirs] = [await trained(older, shape), await trained(newer, [elements])];
+  assert.deepEqual(Object.keys(ours).toSorted(), Object.keys(theirs).toSorted());
+  assert.deepEqual(ours["next mean"].shape, shape);
+  for (const [name, tensor] of Object.entries(theirs))
+    assertClose(numbers(ours[name]), numbers(tensor), 1e-5, name);
+});
+
+function isDrawn(input: Side["inputs"][number]): boolean {
+  return input !== undefined && !("type" in input);
+}
