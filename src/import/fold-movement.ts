@@ -47,7 +47,7 @@ export const movementEvaluators: Readonly<Record<string, Evaluator>> = {
       : [elementCount(shape.slice(0, axis)), elementCount(shape.slice(axis))];
   }),
   Squeeze: reshaping([1, 2], [], (shape, given) => {
-    if (!given) return shape.filter((size) => size !== 1);
+    if (!given?.length) return shape.filter((size) => size !== 1);
     const axes = frontAxes(given, shape.length);
     return axes?.every((axis) => shape[axis] === 1)
       ? shape.filter((_, axis) => !axes.includes(axis))

@@ -22,9 +22,12 @@ import { slice } from "./slicing.ts";
 defineOperator("Squeeze", {
   since: 13,
   infer: ([x, axes]): TensorType[] => {
-    const named = axes
-      ? normalizeAxes("Squeeze", x!, requireConstant("Squeeze", x!, axes, "axes"))
-      : x!.shape.flatMap((size, axis) => (size === 1 ? [axis] : []));
+    // No axes are all of size 1, whether the input is left out or empty.
+    const asked = axes ? requireConstant("Squeeze", x!, axes, "axes") : [];
+    const named =
+      asked.length > 0
+        ? normalizeAxes("Squeeze", x!, asked)
+        : x!.shape.flatMap((size, axis) => (size === 1 ? [axis] : []));
     for (const axis of named) {
       if (x!.shape[axis] !== 1) {
         throw operatorError("Squeeze", x!, `axis ${axis} of ${describe(x!)} is not of size 1`);

@@ -33,8 +33,8 @@ export interface OpsetChange {
    * read, as the sides say.
    */
   handling: "same" | "adapted" | "refused";
-  /** The nodes before and since. Null: ONNX has no such node. */
-  sides: readonly [older: Side | null, newer: Side];
+  /** The nodes before and since (null: ONNX has no such node), or the test that compares them, by its file and name. */
+  sides: readonly [older: Side | null, newer: Side] | { readonly file: string; readonly name: string };
 }
 
 const floats = (values: readonly number[]) => ({ floats: values });
@@ -412,9 +412,9 @@ export const opsetChanges: readonly OpsetChange[] = [
       {
         inputs: [
           [3, 2, 2, 2],
-          sequence([2, 2, 2]),
-          sequence([2, 2, 2]),
-          sequence([2, 2, 2]),
+          [2, 2, 2],
+          [2, 2, 2],
+          [2, 2, 2],
           tensorData([1, 2, 3, 4, 5, 6, 7, 8], [2, 2, 2], "float32"),
         ],
         attributes: { spatial: int(0) },
@@ -442,17 +442,6 @@ export const opsetChanges: readonly OpsetChange[] = [
       },
     ],
   },
-  {
-    operator: "Cast",
-    opset: 19,
-    before: "no floats of 8 bits",
-    since: "`saturate` says what is beyond their range",
-    handling: "same",
-    sides: [
-      { inputs: [[2, 3]], attributes: { to: int(dataTypeNumber("int32")) } },
-      { inputs: [[2, 3]], attributes: { to: int(dataTypeNumber("int32")) } },
-    ],
-  },
   tooOld(
     "Cast",
     6,
@@ -464,6 +453,38 @@ export const opsetChanges: readonly OpsetChange[] = [
       attributes: { to: int(dataTypeNumber("int32")) },
     },
   ),
+  {
+    operator: "Attention",
+    opset: 24,
+    before: "all keys count; the mask is as long as they are",
+    since: "`nonpad_kv_seqlen` says how many count, and a shorter mask hides the rest",
+    handling: "same",
+    sides: { file: "ops/attention.test.ts", name: "Attention over padded keys" },
+  },
+  {
+    operator: "Cast",
+    opset: 19,
+    before: "no floats of 8 bits",
+    since: "`saturate` says what becomes of numbers beyond their range",
+    handling: "same",
+    sides: { file: "import/narrow-types.test.ts", name: "small floats are rounded to by casts" },
+  },
+  {
+    operator: "Cast",
+    opset: 24,
+    before: "no float8e8m0",
+    since: "`round_mode` says how it rounds",
+    handling: "same",
+    sides: { file: "ops/small-floats.test.ts", name: "roundMode" },
+  },
+  {
+    operator: "Loop",
+    opset: 11,
+    before: "the number of times and the condition are vectors of one element",
+    since: "or scalars; a body may read both",
+    handling: "same",
+    sides: { file: "import/subgraphs.test.ts", name: "a body is repeated as often as is said" },
+  },
   {
     operator: "Clip",
     opset: 11,
@@ -677,8 +698,8 @@ export const opsetChanges: readonly OpsetChange[] = [
     since: "scale and bias are those of channels",
     handling: "adapted",
     sides: [
-      { inputs: [[2, 4, 3], sequence([2]), sequence([2])], attributes: { num_groups: int(2) } },
-      { inputs: [[2, 4, 3], sequence([4]), sequence([4])], attributes: { num_groups: int(2) } },
+      { inputs: [[2, 4, 3], [2], [2]], attributes: { num_groups: int(2) } },
+      { inputs: [[2, 4, 3], [4], [4]], attributes: { num_groups: int(2) } },
     ],
   },
   ...["Max", "Mean", "Min", "Sum"].map(
@@ -703,11 +724,11 @@ export const opsetChanges: readonly OpsetChange[] = [
   {
     operator: "OneHot",
     opset: 11,
-    before: "negative indices are outside",
+    before: "negative indices are outside; ONNX Runtime counts them from the end",
     since: "they count from the end",
     handling: "same",
     sides: [
-      { inputs: [vector(0, 2, 5), scalar(3, "int64"), tensorData([0, 1], [2], "float32")] },
+      { inputs: [vector(0, -1, 5), scalar(3, "int64"), tensorData([0, 1], [2], "float32")] },
       { inputs: [vector(0, -1, 5), scalar(3, "int64"), tensorData([0, 1], [2], "float32")] },
     ],
   },
@@ -719,8 +740,9 @@ export const opsetChanges: readonly OpsetChange[] = [
     handling: "adapted",
     sides: [
       {
-        inputs: [[2, 3, 4], tensorData([0.1, 0.2, 0.3], [3], "float32")],
-        expected: ([x]) => x.map((value, index) => (value < 0 ? (value * (column(index) + 1)) / 10 : value)),
+        inputs: [[2, 3, 4], [3]],
+        expected: ([x, slopes]) =>
+          x.map((value, index) => (value < 0 ? value * slopes[column(index)] : value)),
       },
       { inputs: [[2, 3, 4], tensorData([0.1, 0.2, 0.3], [3, 1], "float32")] },
     ],
