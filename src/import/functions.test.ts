@@ -103,6 +103,26 @@ test("a function that calls itself is refused", () => {
   );
 });
 
+test("a function of another opset than the model's is read where its nodes mean the same in both", async () => {
+  const older = [create(OperatorSetIdProtoSchema, { version: 11n })];
+  const calling = (operator: string) => {
+    const model = withFunctions(onnxModel({ inputs: { x: [2, 3] }, nodes: [], outputs: ["y"] }));
+    const shared = { domain, name: "Older", input: ["x"], output: ["y"], opsetImport: older };
+    model.functions = [create(FunctionProtoSchema, { ...shared, node: [nodeOf(operator, ["x"], ["y"])] })];
+    model.graph!.node = [nodeOf("Older", ["x"], ["y"], { domain })];
+    return model;
+  };
+  const { graph } = fromOnnx(calling("Sigmoid"));
+  assert.deepEqual(
+    nodesOf(graph.outputs.values()).map(({ operator }) => operator),
+    ["Sigmoid"],
+  );
+  assert.throws(
+    () => fromOnnx(calling("Hardmax")),
+    /^UserError: function "Older" is of opset 11 and the model of 17, where Hardmax has another form/,
+  );
+});
+
 test("functions that grow without bound are refused", () => {
   const model = withFunctions(onnxModel({ inputs: { x: [2, 3] }, nodes: [], outputs: ["y"] }));
   // Each calls the next ten times: 10⁸ nodes.

@@ -50,11 +50,21 @@ function requireSameMeaning(called: FunctionProto, opset: number): void {
   const other =
     own === opset
       ? undefined
-      : called.node.find(({ domain, opType }) => isOnnxDomain(domain) && changedBetween(opType, own, opset));
+      : nodesWithin(called.node).find(
+          ({ domain, opType }) => isOnnxDomain(domain) && changedBetween(opType, own, opset),
+        );
   if (!other) return;
   throw new UserError(
     `function "${called.name}" is of opset ${own} and the model of ${opset}, where ${other.opType} has another form; export both with one opset`,
   );
+}
+
+/** Nodes, and those of the graphs that they hold. */
+function nodesWithin(nodes: readonly NodeProto[]): NodeProto[] {
+  return nodes.flatMap((node) => [
+    node,
+    ...node.attribute.flatMap(({ g }) => (g ? nodesWithin(g.node) : [])),
+  ]);
 }
 
 function keyOf(domain: string, name: string, overload: string): string {

@@ -10,11 +10,11 @@ import { compile } from "../lower/compile.ts";
 import { writeModel } from "../onnx/model.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { mul } from "../ops/arithmetic.ts";
-import { differentiabilityOf, int } from "../ops/operator.ts";
+import { differentiabilityOf, int, ints } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { numbers } from "../testing/networks.ts";
 import { assertClose } from "../testing/numeric.ts";
-import { onnxModel, runModel } from "../testing/onnx-models.ts";
+import { type NodeText, onnxModel, runModel } from "../testing/onnx-models.ts";
 import { opsetChanges, type Side } from "../testing/opset-changes.ts";
 import { opsetChangesPage } from "../testing/opset-changes-page.ts";
 import { fromOnnx } from "./from-onnx.ts";
@@ -103,6 +103,68 @@ async function checkSide(operator: string, opset: number, side: Side): Promise<v
 }
 
 const nothing = tensorData([], [0], "float32");
+
+for (const operator of ["RNN", "GRU", "LSTM"]) {
+  // ONNX Runtime has no kernel for it.
+  test(`${operator}: layout 1 is layout 0 with the batch as the first axis`, async () => {
+    const gates = { RNN: 1, GRU: 3, LSTM: 4 }[operator] ?? 1;
+    const random = randomStream(9, operator);
+    const drawn = (shape: Shape) =>
+      tensorData(
+        Array.from({ length: elementCount(shape) }, () => random.normal()),
+        shape,
+        "float32",
+      );
+    const weights = { w: drawn([1, gates * 3, 2]), r: drawn([1, gates * 3, 3]) };
+    const x = drawn([4, 5, 2]);
+    const settings = { hidden_size: int(3) };
+    const model = (nodes: readonly NodeText[]) =>
+      onnxModel({ opset: 14, inputs: { x: [4, 5, 2] }, weights, nodes, outputs: ["y", "last"] });
+    const batchFirst = model([[operator, ["x", "w", "r"], ["y", "last"], { ...settings, layout: int(1) }]]);
+    const timeFirst = model([
+      ["Transpose", ["x"], ["moved"], { perm: ints([1, 0, 2]) }],
+      [operator, ["moved", "w", "r"], ["all", "end"], settings],
+      ["Transpose", ["all"], ["y"], { perm: ints([2, 0, 1, 3]) }],
+      ["Transpose", ["end"], ["last"], { perm: ints([1, 0, 2]) }],
+    ]);
+    const { graph, initializers } = fromOnnx(batchFirst);
+    const ours = await runModel(compile(graph), { x, ...Object.fromEntries(initializers) });
+    const theirs = await runModel(writeModel(timeFirst), { x });
+    for (const name of ["y", "last"]) {
+      assert.deepEqual(ours[name].shape, theirs[name].shape);
+      assertClose(numbers(ours[name]), numbers(theirs[name]), 1e-5, name);
+    }
+  });
+}
+
+test("an attribute that is not read is refused by name, and does not get lost", () => {
+  for (const [operator, attribute] of [
+    ["Relu", "alpha"],
+    ["MeanVarianceNormalization", "across_channels"],
+    ["Add", "broadcast"],
+    ["Softmax", "beta"],
+  ] as const) {
+    const { model } = built(operator, 17, {
+      inputs:
+        operator === "Add"
+          ? [
+              [2, 2],
+              [2, 2],
+            ]
+          : [[1, 2, 2, 2]],
+      attributes: { [attribute]: int(1) },
+    });
+    assert.throws(
+      () => fromOnnx(model),
+      (error) => error instanceof UserError && error.message.includes(`attribute "${attribute}"`),
+    );
+  }
+});
+
+test("a Split without sizes into parts that are not equal is refused before opset 18", () => {
+  const { model } = built("Split", 17, { inputs: [[7]], outputs: 3 });
+  assert.throws(() => fromOnnx(model), /axis 0 of size 7 has no 3 equal parts/);
+});
 
 /** Older forms that are written in newer ones, where numbers and not indices or masks come out. */
 const differentiated = opsetChanges.flatMap(({ operator, opset, handling, sides }) => {
