@@ -29,8 +29,9 @@ export function modernized(node: ImportedNode): ImportedNode {
 /** Whether nodes of an operator are read in different ways in two opsets. */
 export function changedBetween(operator: string, one: number, other: number): boolean {
   const [low, high] = [Math.min(one, other), Math.max(one, other)];
-  const forms = Object.hasOwn(olderForms, operator) ? olderForms[operator].map(([before]) => before) : [];
-  return [...forms, ...(adaptedForms[operator] ?? [])].some((before) => low < before && before <= high);
+  const rewritten = Object.hasOwn(olderForms, operator) ? olderForms[operator].map(([before]) => before) : [];
+  const adapted = Object.hasOwn(adaptedForms, operator) ? adaptedForms[operator] : [];
+  return [...rewritten, ...adapted].some((before) => low < before && before <= high);
 }
 
 /** The opsets at which the adapter of an operator takes another form. */

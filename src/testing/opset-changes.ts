@@ -206,6 +206,20 @@ const recurrent: readonly OpsetChange[] = ["RNN", "GRU", "LSTM"].map((operator) 
 const image = [1, 2, 4, 5];
 const pooling = { kernel_shape: ints([3, 3]), strides: ints([2, 2]), ceil_mode: int(1) };
 
+/** Attention of 3 queries to 3 keys of 2 numbers, each to its own place and the one before. */
+function windowedAttention([q, k, v]: readonly number[][]): number[] {
+  return [0, 1, 2].flatMap((row) => {
+    const seen = [row - 1, row].filter((place) => place >= 0);
+    const scores = seen.map((place) =>
+      Math.exp((q[2 * row] * k[2 * place] + q[2 * row + 1] * k[2 * place + 1]) / Math.SQRT2),
+    );
+    const total = scores.reduce((sum, score) => sum + score, 0);
+    return [0, 1].map((part) =>
+      seen.reduce((sum, place, index) => sum + (scores[index] / total) * v[2 * place + part], 0),
+    );
+  });
+}
+
 const tooOld = (operator: string, opset: number, before: string, since: string, older: Side, newer: Side) =>
   ({
     operator,
@@ -446,6 +460,32 @@ export const opsetChanges: readonly OpsetChange[] = [
     since: "`nonpad_kv_seqlen` says how many count, and a shorter mask hides the rest",
     handling: "same",
     sides: { file: "ops/attention.test.ts", name: "Attention over padded keys" },
+  },
+  {
+    operator: "Attention",
+    opset: 25,
+    before: "a query sees all keys, or with `is_causal` those up to its own place",
+    since: "or those of a window around its place (`left_window_size`, `right_window_size`)",
+    handling: "same",
+    sides: [
+      {
+        inputs: [
+          [1, 1, 3, 2],
+          [1, 1, 3, 2],
+          [1, 1, 3, 2],
+        ],
+        attributes: { is_causal: int(1) },
+      },
+      {
+        inputs: [
+          [1, 1, 3, 2],
+          [1, 1, 3, 2],
+          [1, 1, 3, 2],
+        ],
+        attributes: { left_window_size: int(1), right_window_size: int(0) },
+        expected: windowedAttention,
+      },
+    ],
   },
   {
     operator: "Cast",
@@ -841,6 +881,69 @@ export const opsetChanges: readonly OpsetChange[] = [
       },
     ],
   },
+  tooOld(
+    "Relu",
+    6,
+    "`consumed_inputs` says which inputs may be overwritten (as in 29 other operators)",
+    "no such attribute",
+    { inputs: [[2, 3]], attributes: { consumed_inputs: ints([1]) } },
+    { inputs: [[2, 3]] },
+  ),
+  tooOld(
+    "Pad",
+    2,
+    "the sizes are called `paddings`",
+    "`pads`",
+    { inputs: [[2, 3]], attributes: { paddings: ints([0, 1, 1, 0]) } },
+    { inputs: [[2, 3]], attributes: { pads: ints([0, 1, 1, 0]) } },
+  ),
+  tooOld(
+    "LpPool",
+    2,
+    "`p` is a fraction",
+    "`p` is a whole number",
+    { inputs: [image], attributes: { kernel_shape: ints([2, 2]), p: float(2) } },
+    { inputs: [image], attributes: { kernel_shape: ints([2, 2]), p: int(1) } },
+  ),
+  tooOld(
+    "Split",
+    2,
+    "`axis` has no default; sizes may be an input",
+    "`axis` is 0 by default",
+    { inputs: [[4]], attributes: { axis: int(0) }, outputs: 2 },
+    { inputs: [[4]], outputs: 2 },
+  ),
+  {
+    operator: "MaxPool",
+    opset: 10,
+    before: "windows fit into the input, of neighbors",
+    since: "`ceil_mode` and `dilations`",
+    handling: "same",
+    sides: [
+      { inputs: [image], attributes: { kernel_shape: ints([3, 3]), strides: ints([2, 2]) } },
+      { inputs: [[1, 1, 7, 7]], attributes: { ...pooling, dilations: ints([2, 1]) } },
+    ],
+  },
+  ...["LSTM", "RNN"].map((operator): OpsetChange => {
+    const gates = operator === "LSTM" ? 4 : 1;
+    const weights = [sequence([1, gates * 3, 2]), sequence([1, gates * 3, 3])];
+    return {
+      operator,
+      opset: 7,
+      before: "`output_sequence` says whether the first output is read",
+      since: "that it is read says it",
+      handling: "adapted",
+      sides: [
+        {
+          inputs: [tensorData(new Array(16).fill(0), [4, 2, 2], "float32"), ...weights],
+          attributes: { hidden_size: int(3), output_sequence: int(1) },
+          // Of zeros without a bias a layer makes zeros.
+          expected: () => new Array(24).fill(0),
+        },
+        { inputs: [[4, 2, 2], ...weights], attributes: { hidden_size: int(3) } },
+      ],
+    };
+  }),
   tooOld(
     "Reshape",
     5,
