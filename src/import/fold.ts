@@ -22,10 +22,11 @@ export interface Evaluator {
   ) => readonly SmallTensor[] | undefined;
 }
 
-const evaluators: Readonly<Record<string, Evaluator>> = { ...arithmeticEvaluators, ...movementEvaluators };
-
-/** The operators that are computed here. */
-export const foldedOperators: readonly string[] = Object.keys(evaluators);
+/** How constants are computed, by operator. */
+export const evaluators: Readonly<Record<string, Evaluator>> = {
+  ...arithmeticEvaluators,
+  ...movementEvaluators,
+};
 
 /**
  * The outputs of a node in the newest form of its operator whose inputs are constants, as constants; undefined where it
