@@ -98,7 +98,6 @@ const functions: Entries<Omit<typeof api, "ops" | "flatness">> = {
   gsam: takes("alfa", "alpha", (options) => api.gsam(any, options)),
   hessianVectorProduct: none,
   imagenetResnet: none,
-  importedSurface: takes("image", "images", (options) => api.importedSurface(any, any, options)),
   initialState: takes("averageDecays", "averageDecay", (options) => api.initialState(any, any, any, options)),
   initialTensors: none,
   inspectModel: takes("dimension", "dimensions", (options) => api.inspectModel(any, options)),

@@ -126,11 +126,7 @@ export { type Objective, type TrainingStepOptions, trainingStep } from "./optim/
 export { type WrittenFigures, writeMeasurementFigures } from "./report/figures/write.ts";
 export type { Engine, RunOptions, Tensors } from "./runtime/engine.ts";
 export { type EngineOptions, openEngine } from "./runtime/remote.ts";
-export {
-  type ClassificationSurfaceOptions,
-  classificationSurface,
-  importedSurface,
-} from "./tasks/classification-surface.ts";
+export { type ClassificationSurfaceOptions, classificationSurface } from "./tasks/classification-surface.ts";
 export { type EvaluateOptions, type Evaluation, evaluateModel } from "./tasks/evaluate.ts";
 export {
   type ExportedStep,

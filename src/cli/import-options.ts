@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { LoadModelOptions } from "../import/load.ts";
-import type { Settings } from "./settings.ts";
+import { type Normalization, normalizations } from "../tasks/image-input.ts";
+import type { FileSettings } from "../tasks/network.ts";
+import { defined, type Settings } from "./settings.ts";
 
 // The flags about a model that comes as a file.
 
@@ -35,7 +37,30 @@ export function addImportFlags(command: Command): Command {
     .addOption(dimensionOption());
 }
 
-export function dimensionOption(): Option {
+/** The flags about how a file takes images, for commands that look at it as it is. */
+export interface FileFlags {
+  normalization?: Normalization;
+  output?: string;
+  dimension?: Record<string, number>;
+}
+
+export function addFileFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--normalization <name>",
+        "scale of the pixels (default: the run's, or dataset, by its mean and deviation)",
+      ).choices(normalizations),
+    )
+    .option("--output <name>", "output with the logits, where the model has several")
+    .addOption(dimensionOption());
+}
+
+export function fileSettings({ normalization, output, dimension: dimensions }: FileFlags): FileSettings {
+  return defined({ normalization, output, dimensions });
+}
+
+function dimensionOption(): Option {
   return new Option(
     "--dimension <name=size>",
     "size of an axis that the file leaves open, e.g. height=64; may be repeated",

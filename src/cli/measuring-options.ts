@@ -7,11 +7,12 @@ import { openEngine } from "../runtime/remote.ts";
 import { type ModelToMeasure, openModel } from "../tasks/measured-model.ts";
 import { datasetOf, findModel } from "../tasks/trained-model.ts";
 import { loadWithProgress } from "./data.ts";
+import { addFileFlags, type FileFlags, fileSettings } from "./import-options.ts";
 import { choices, numberOption } from "./settings.ts";
 
 // What `flatness` and `landscape` have in common: which model, on which data, and where the results go.
 
-export interface MeasuringFlags {
+export interface MeasuringFlags extends FileFlags {
   data?: string;
   dataDir?: string;
   train?: boolean;
@@ -29,9 +30,11 @@ export interface MeasuringFlags {
 }
 
 export function addMeasuringFlags(command: Command, { subset }: { subset: number }): Command {
-  return command
-    .option("--data <name>", `data set: ${choices(datasetNames)} (default: the run's)`)
-    .option("--data-dir <folder>", "folder with the data set's files")
+  return addFileFlags(
+    command
+      .option("--data <name>", `data set: ${choices(datasetNames)} (default: the run's)`)
+      .option("--data-dir <folder>", "folder with the data set's files"),
+  )
     .addOption(new Option("--test", "measure on test images (default)").conflicts("train"))
     .option("--train", "measure on training images: of a run those it trained on, with their labels")
     .option(
@@ -76,6 +79,7 @@ export async function openNamedModel(
     batchSize,
     batchNorm,
     labelSmoothing,
+    file: fileSettings(flags),
   });
 }
 

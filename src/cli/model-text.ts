@@ -120,7 +120,10 @@ function trainingLines({ training }: ModelDescription, width: number): string[] 
   const verdict = possible ? ["✓ It can be trained."] : [`✗ It cannot be trained as it is: ${reason}.`];
   const where = logits
     .filter(({ shape }) => shape.length >= 2)
-    .map(({ output, shape, without }) => {
+    .map(({ output, shape, without, obstacle }) => {
+      if (obstacle !== undefined) {
+        return `✗ Output "${output}" holds probabilities (${obstacle}); a loss needs the logits before them.`;
+      }
       const before = without === undefined ? "" : `, before its ${without}`;
       return `Logits: [${shape.join(", ")}] of output "${output}"${before}.`;
     });

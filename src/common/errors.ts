@@ -12,3 +12,13 @@ export class UserError extends Error {
     super(printable(message));
   }
 }
+
+/** What a body gives, or the sentence it was refused with. */
+export function attempt<T>(body: () => T): { value?: T; error?: string } {
+  try {
+    return { value: body() };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { error: error.message };
+  }
+}

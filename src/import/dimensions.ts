@@ -1,12 +1,17 @@
 import { UserError } from "../common/errors.ts";
 import type { OptionKinds } from "../common/options.ts";
-import type { TensorType } from "../graph/graph.ts";
+import type { Shape, TensorType } from "../graph/graph.ts";
 import type { ValueInfoProto } from "../onnx/onnx_pb.ts";
 import { dataTypeName, wideType } from "../onnx/types.ts";
 
 export interface DimensionOptions {
   /** Sizes of symbolic dimensions by name, e.g. `{ sequence: 128 }`. */
   dimensions?: Readonly<Record<string, number>>;
+  /**
+   * Sizes of the axes of an input of this rank that the file leaves open and `dimensions` does not give, in order; the
+   * first is not looked at.
+   */
+  openSizes?: Shape;
   /** Size of the first axis of every input whose size the file leaves open and `dimensions` does not give. */
   batchSize?: number;
   /** Take `batchSize` even where the file states the size of an input's first axis. */
@@ -15,6 +20,7 @@ export interface DimensionOptions {
 
 export const dimensionOptions: OptionKinds<DimensionOptions> = {
   dimensions: "object",
+  openSizes: "list",
   batchSize: "number",
   anyBatch: "boolean",
 };
@@ -25,7 +31,7 @@ export const dimensionOptions: OptionKinds<DimensionOptions> = {
  */
 export function inputType(
   info: ValueInfoProto,
-  { dimensions = {}, batchSize, anyBatch = false }: DimensionOptions,
+  { dimensions = {}, openSizes, batchSize, anyBatch = false }: DimensionOptions,
 ): TensorType {
   const subject = `input "${info.name}"`;
   if (info.type?.value.case !== "tensorType") {
@@ -38,7 +44,9 @@ export function inputType(
     const isFree = anyBatch && axis === 0 && batchSize !== undefined;
     if (stated !== undefined && stated >= 1 && !isFree) return stated;
     const name = value.case === "dimParam" ? value.value : "";
-    const size = Object.hasOwn(dimensions, name) ? dimensions[name] : axis === 0 ? batchSize : undefined;
+    const byPlace =
+      axis === 0 ? batchSize : openSizes?.length === shape.dim.length ? openSizes[axis] : undefined;
+    const size = Object.hasOwn(dimensions, name) ? dimensions[name] : byPlace;
     if (size === undefined) {
       const open = name === "" ? `axis ${axis} has no name and no size` : `axis ${axis} is "${name}"`;
       throw new UserError(

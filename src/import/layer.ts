@@ -1,11 +1,11 @@
-import { UserError } from "../common/errors.ts";
+import { attempt, UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import type { Shape, Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 import { startingFrom } from "../nn/initializers.ts";
 import type { Layer } from "../nn/module.ts";
 import type { TrainableModel } from "./load.ts";
-import { classLogits } from "./logits.ts";
+import { classEnd, classLogits } from "./logits.ts";
 
 export interface ModelLayerOptions {
   /** Which output holds the logits. Default: the model's only one. */
@@ -31,7 +31,7 @@ export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {
   const { output, dimensions, adapt = (x: Value) => x } = readOptions("modelLayer", options, kinds);
   return (x, scope) => {
     const [batchSize] = x.shape;
-    const network = model.build({
+    const network = model.shared({
       training: scope.training,
       batchSize,
       anyBatch: true,
@@ -67,7 +67,7 @@ export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {
     const { name: outputName, logits } = classLogits(network, output);
     if (logits.shape[0] !== batchSize) {
       throw new UserError(
-        `output "${outputName}" has ${logits.shape[0]} rows for a batch of ${batchSize}: the model is made for a batch of its own; export it with a dynamic batch`,
+        `output "${outputName}" has ${logits.shape[0]} rows for a batch of ${batchSize}: the file is for a batch of ${logits.shape[0]}; choose that batch size, or export the model with a dynamic batch`,
       );
     }
     const updates = [...network.bufferUpdates];
@@ -75,4 +75,29 @@ export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {
     for (const [index, [buffer]] of updates.entries()) scope.updateBuffer(buffer, next[index]);
     return copy;
   };
+}
+
+/**
+ * The number of examples that a classifier's file is for, where it takes no other: a Reshape to [1, 256], say, or the
+ * initial state of an LSTM.
+ * @param batchSize one that is tried; a file that takes it is for any
+ * @returns undefined where the file takes any number
+ * @throws UserError where the model cannot be built for any batch
+ */
+export function ownBatch(
+  model: TrainableModel,
+  batchSize: number,
+  { output, dimensions }: Pick<ModelLayerOptions, "output" | "dimensions"> = {},
+): number | undefined {
+  const rowsFor = (size: number) => {
+    const network = model.shared({ training: false, batchSize: size, anyBatch: true, dimensions });
+    return classEnd(network, output).end.logits.shape[0];
+  };
+  const tried = attempt(() => rowsFor(batchSize));
+  if (tried.value === batchSize) return undefined;
+  const candidates = new Set([...model.statedBatches, tried.value ?? 1, 1]);
+  for (const size of candidates) if (attempt(() => rowsFor(size)).value === size) return size;
+  throw new UserError(
+    tried.error ?? `the model gives ${tried.value} rows of logits for a batch of ${batchSize}`,
+  );
 }

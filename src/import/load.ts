@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { basename } from "node:path";
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import type { Graph, Shape, Value } from "../graph/graph.ts";
@@ -13,7 +13,7 @@ import { separateAliases } from "./aliases.ts";
 import { type DimensionOptions, dimensionOptions } from "./dimensions.ts";
 import { readExternalData } from "./external-data.ts";
 import { fromOnnx, type ImportedGraph } from "./from-onnx.ts";
-import { logitsOf } from "./logits.ts";
+import { type OutputEnd, outputEnd } from "./output-end.ts";
 import { restoreNames } from "./pytorch-names.ts";
 import { guessRoles, type TensorRole } from "./roles.ts";
 import { isFloatingPoint, readWeights, withWeights } from "./weights.ts";
@@ -48,7 +48,9 @@ export interface ImportedParameter {
 /** The model built for one batch size, in training or in inference. */
 export interface ImportedNetwork extends Omit<ImportedGraph, "initializers"> {
   graph: Graph;
-  /** The outputs by name, with a trailing Softmax, LogSoftmax or Sigmoid left out: what a loss is taken of. */
+  /** What the outputs hold, by name. */
+  ends: ReadonlyMap<string, OutputEnd>;
+  /** What a loss is taken of, by output: what is before its Softmax, LogSoftmax or Sigmoid, or else the output itself. */
   logits: ReadonlyMap<string, Value>;
   /** The inputs that are trained. */
   parameters: ReadonlyMap<string, Value>;
@@ -79,12 +81,15 @@ export async function loadModel(
   return new TrainableModel(await readModelFile(source), options);
 }
 
-/** An ONNX file as it stands, with the weights that are in other files. */
-export async function readModelFile(source: string | Uint8Array): Promise<ModelProto> {
+/**
+ * An ONNX file as it stands, with the weights that are in other files.
+ * @param name how messages name it; default: the file's own name
+ */
+export async function readModelFile(source: string | Uint8Array, name?: string): Promise<ModelProto> {
   const isPath = typeof source === "string";
   const bytes = isPath ? await readFile(source).catch((error) => refuse(source, error)) : source;
-  const model = readModel(bytes, isPath ? basename(source) : undefined);
-  await readExternalData(model, isPath ? dirname(source) : undefined);
+  const model = readModel(bytes, name ?? (isPath ? basename(source) : undefined));
+  await readExternalData(model, isPath ? source : undefined);
   return model;
 }
 
@@ -167,16 +172,39 @@ export class TrainableModel {
       batchSize: sizes.batchSize ?? this.options.batchSize,
       anyBatch: sizes.anyBatch ?? this.options.anyBatch,
       dimensions: { ...this.options.dimensions, ...sizes.dimensions },
+      openSizes: sizes.openSizes ?? this.options.openSizes,
       weights: this.weights,
       isInput: (name) => this.isStored(name),
       training: training ? { ...this.mode, statisticsMomentum } : undefined,
     });
     const names = this.trainable.map(({ name }) => name).filter((name) => initializers.has(name));
+    const ends = new Map(
+      [...network.outputs].map(([name, value]) => [name, outputEnd(value, network.randomInputs)]),
+    );
     return {
       ...network,
-      logits: new Map([...network.outputs].map(([name, value]) => [name, logitsOf(value)])),
+      ends,
+      logits: new Map([...ends].map(([name, { logits }]) => [name, logits])),
       parameters: new Map(names.map((name) => [name, network.graph.inputs.get(name)!])),
     };
+  }
+
+  /** The same as `build`, made once for each setting: for readers, who add no inputs or outputs to its graph. */
+  shared(options: Parameters<TrainableModel["build"]>[0]): ImportedNetwork {
+    const key = JSON.stringify(options);
+    const network = this.networks.get(key) ?? this.build(options);
+    this.networks.set(key, network);
+    return network;
+  }
+
+  /** Sizes that the file states for the first axes of its inputs and outputs. */
+  get statedBatches(): number[] {
+    const { input, output } = this.proto.graph ?? { input: [], output: [] };
+    return [...input, ...output].flatMap(({ name, type }) => {
+      if (this.weights.has(name) || type?.value.case !== "tensorType") return [];
+      const first = type.value.value.shape?.dim[0]?.value;
+      return first?.case === "dimValue" && first.value >= 1n ? [Number(first.value)] : [];
+    });
   }
 
   /**
@@ -203,6 +231,7 @@ export class TrainableModel {
   }
 
   private index: Map<string, ImportedParameter> | undefined;
+  private readonly networks = new Map<string, ImportedNetwork>();
 }
 
 function isTrained(name: string, role: TensorRole, { trainable, frozen }: LoadModelOptions): boolean {

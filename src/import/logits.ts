@@ -1,42 +1,62 @@
 import { UserError } from "../common/errors.ts";
 import { describe, type Value } from "../graph/graph.ts";
 import { reshape } from "../ops/movement.ts";
-
-const activations = new Set(["Softmax", "LogSoftmax", "Sigmoid"]);
-
-/**
- * What an output is before the Softmax, LogSoftmax or Sigmoid that ends the model, if one does: the losses here take
- * logits. Softmax and LogSoftmax give the same cross entropy with and without, but lose precision.
- */
-export function logitsOf(value: Value): Value {
-  const { origin } = value;
-  if (origin.kind !== "node" || !activations.has(origin.node.operator)) return value;
-  return origin.node.inputs[0]!;
-}
+import { classCount, type OutputEnd } from "./output-end.ts";
 
 /**
- * The logits [batch, classes] of a classifier; axes of size 1 behind them are dropped.
+ * The logits [batch, classes] of a classifier; other axes of size 1 are dropped.
  * @param output which of the model's outputs; not needed where there is one only
- * @throws UserError naming the outputs there are, or the shape that is none of a classifier
+ * @throws UserError naming the outputs there are, the shape that is none of a classifier, or what is behind a Softmax
  */
 export function classLogits(
-  { logits }: { logits: ReadonlyMap<string, Value> },
+  network: { ends: ReadonlyMap<string, OutputEnd> },
   output?: string,
 ): { name: string; logits: Value } {
-  const names = [...logits.keys()];
-  if (output === undefined && names.length !== 1) {
+  const { name, end } = classEnd(network, output);
+  if (end.obstacle !== undefined) throw hiddenLogits(name, end);
+  return { name, logits: asRows(end.logits) };
+}
+
+/** What is said of an output of probabilities that cannot be undone. */
+export function hiddenLogits(name: string, { kind, obstacle }: OutputEnd): UserError {
+  const what = kind === "independent" ? "Sigmoid" : "Softmax";
+  return new UserError(
+    `output "${name}" holds probabilities that cannot be undone (${obstacle}), and the loss needs logits: name the output that holds them (output, --output), or export the model without its ${what}`,
+  );
+}
+
+/** The output of a classifier, whether or not its logits are known. */
+export function classEnd(
+  { ends }: { ends: ReadonlyMap<string, OutputEnd> },
+  output?: string,
+): { name: string; end: OutputEnd } {
+  const name = chooseOutput([...ends.keys()], output);
+  const end = ends.get(name);
+  if (!end || classCount(end.logits) === undefined) {
     throw new UserError(
-      `the model has the outputs ${names.join(", ")}; say which one holds the logits (output)`,
+      `output "${name}" is ${end ? describe(end.logits) : "no tensor"}; the logits of a classifier are [batch, classes] with two classes or more`,
     );
   }
-  const name = output ?? names[0];
-  const value = logits.get(name);
-  if (!value) throw new UserError(`the model has no output "${name}"; it has ${names.join(", ")}`);
-  const [batch, classes, ...rest] = value.shape;
-  if (value.shape.length < 2 || classes < 2 || rest.some((size) => size !== 1)) {
+  return { name, end };
+}
+
+/** The output of the given name, or the only one there is. */
+export function chooseOutput(outputs: readonly string[], name: string | undefined): string {
+  if (name === undefined && outputs.length !== 1) {
     throw new UserError(
-      `output "${name}" is ${describe(value)}; the logits of a classifier are [batch, classes] with two classes or more`,
+      `the model has the outputs ${outputs.join(", ")}; say which one holds the logits (output, --output)`,
     );
   }
-  return { name, logits: rest.length > 0 ? reshape(value, [batch, classes]) : value };
+  if (name !== undefined && !outputs.includes(name)) {
+    throw new UserError(`the model has no output "${name}"; it has ${outputs.join(", ")}`);
+  }
+  return name ?? outputs[0];
+}
+
+/** A classifier's output as [batch, classes]. */
+export function asRows(value: Value): Value {
+  const classes = classCount(value);
+  return value.shape.length === 2 || classes === undefined
+    ? value
+    : reshape(value, [value.shape[0], classes]);
 }

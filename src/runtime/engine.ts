@@ -31,8 +31,11 @@ export interface RunResult {
 export interface Engine {
   /** What this engine can do beyond ONNX, for programs that are compiled for it alone. */
   target(): Promise<Target>;
-  /** Compiles a program under a name; a name in use is replaced, but keeps its program where this fails. */
-  load(program: string, model: Uint8Array): Promise<void>;
+  /**
+   * Compiles a program under a name; a name in use is replaced, but keeps its program where this fails.
+   * @param model the ONNX file's bytes, or its path, which a file needs whose weights are in other files
+   */
+  load(program: string, model: Uint8Array | string): Promise<void>;
   /** Puts tensors into the store; their memory must not be changed afterward. */
   write(tensors: Tensors): Promise<void>;
   /** Copies of stored tensors: those named, or all. */

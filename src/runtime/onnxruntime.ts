@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { UserError } from "../common/errors.ts";
 import type { Target } from "../lower/blocked.ts";
@@ -48,7 +49,7 @@ export class OnnxRuntimeEngine implements Engine {
     });
   }
 
-  load(name: string, model: Uint8Array): Promise<void> {
+  load(name: string, model: Uint8Array | string): Promise<void> {
     return this.inTurn(() => this.loadNow(name, model));
   }
 
@@ -95,13 +96,15 @@ export class OnnxRuntimeEngine implements Engine {
    * Compiles a model. ONNX Runtime's further optimizations keep a constant factor of a matrix product as a float32
    * (MatMulScaleFusion), which would take half of the digits of float64, so models in float64 do without them.
    */
-  private createSession(model: Uint8Array): Promise<InferenceSession> {
-    return InferenceSession.create(model, {
+  private async createSession(model: Uint8Array | string): Promise<InferenceSession> {
+    const isPath = typeof model === "string";
+    const options: InferenceSession.SessionOptions = {
       intraOpNumThreads: this.threads,
       interOpNumThreads: 1,
       logSeverityLevel: 3,
-      graphOptimizationLevel: isInFloat64(model) ? "basic" : "all",
-    });
+      graphOptimizationLevel: isInFloat64(isPath ? await readFile(model) : model) ? "basic" : "all",
+    };
+    return isPath ? InferenceSession.create(model, options) : InferenceSession.create(model, options);
   }
 
   private async openForProbe(model: Uint8Array): Promise<ProbedSession> {
@@ -120,7 +123,7 @@ export class OnnxRuntimeEngine implements Engine {
     };
   }
 
-  private async loadNow(name: string, model: Uint8Array): Promise<void> {
+  private async loadNow(name: string, model: Uint8Array | string): Promise<void> {
     const session = await this.createSession(model);
     const isNext = (output: string) => output.endsWith(nextSuffix);
     const replaced = this.programs.get(name);
@@ -201,7 +204,12 @@ function toTensor({ type, shape, data }: TensorData): Tensor {
 }
 
 function toTensorData(tensor: Tensor): TensorData {
-  return { type: tensor.type as DataType, shape: tensor.dims, data: tensor.data as TensorData["data"] };
+  const { type, dims, data } = tensor;
+  // Where JavaScript has Float16Array, ONNX Runtime gives one; tensors here hold the bits.
+  const isFloat16Array = type === "float16" && !(data instanceof Uint16Array);
+  const { buffer, byteOffset, length } = data as unknown as Uint16Array<ArrayBuffer>;
+  const own = isFloat16Array ? new Uint16Array(buffer, byteOffset, length) : data;
+  return { type: type as DataType, shape: dims, data: own as TensorData["data"] };
 }
 
 function copyOf(tensor: Tensor): TensorData {

@@ -56,7 +56,7 @@ class RemoteEngine implements Engine {
     return this.call("target", []);
   }
 
-  load(program: string, model: Uint8Array): Promise<void> {
+  load(program: string, model: Uint8Array | string): Promise<void> {
     return this.call("load", [program, model]);
   }
 

@@ -1,9 +1,10 @@
+import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
 import { evaluationBatches, trainingBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { sharpnessGraph, sharpnessRecord } from "../flatness/sharpness.ts";
 import { scalarData } from "../graph/constants.ts";
-import { elementCount, Graph } from "../graph/graph.ts";
+import { elementCount, Graph, type Value } from "../graph/graph.ts";
 import { copyInto, nodesOf } from "../graph/walk.ts";
 import { compile } from "../lower/compile.ts";
 import { buildModel, drawRandomInputs, type Layer, type Model } from "../nn/module.ts";
@@ -20,6 +21,8 @@ export interface Classifier {
   layer: Layer;
   /** [C, H, W] */
   inputShape: readonly number[];
+  /** Images that it takes at a time, where it takes no other number. */
+  ownBatch?: number;
   /** How it is written with trained numbers. Default: built for inference. */
   write?: (tensors: Tensors) => Uint8Array;
   /** What a person should know of how it is used, once it was built. */
@@ -45,6 +48,34 @@ export function classificationObjective(
   };
 }
 
+/**
+ * The micro-batches of a mini-batch: as many as asked for, or each as large as the only batch that the network takes.
+ * @throws UserError for a batch size that they do not divide
+ */
+export function microBatchCount(
+  { batchSize, microBatches }: { batchSize: number; microBatches: number },
+  ownBatch: number | undefined,
+): number {
+  if (ownBatch === undefined && batchSize % microBatches !== 0) {
+    throw new UserError(
+      `microBatches is ${microBatches}; it has to divide the batch size, which is ${batchSize}`,
+    );
+  }
+  if (ownBatch === undefined) return microBatches;
+  const count = batchSize / ownBatch;
+  if (!Number.isInteger(count)) {
+    throw new UserError(
+      `the model takes ${ownBatch} examples at a time, which does not divide the batch size ${batchSize}; choose a multiple of ${ownBatch}, or export the model with a dynamic batch`,
+    );
+  }
+  if (microBatches !== 1 && microBatches !== count) {
+    throw new UserError(
+      `microBatches is ${microBatches}; the model takes ${ownBatch} examples at a time, so a batch of ${batchSize} has ${count} micro-batches`,
+    );
+  }
+  return count;
+}
+
 /** The feeds of each training step of an epoch: images, classes, and what the network wants drawn at random. */
 export function* trainingFeeds(
   dataset: ImageDataset,
@@ -61,10 +92,11 @@ export function* trainingFeeds(
 const evaluationBatch = { images: 250, bytes: 2 ** 30 };
 
 /**
- * How many images to evaluate at a time: as many as there are up to 250, or for a large network, whose gradient keeps
- * the results of all layers, an equal part of 250 that fits in memory.
+ * How many images to evaluate at a time: the network's own batch; or as many as there are up to 250, or for a large
+ * network, whose gradient keeps the results of all layers, an equal part of 250 that fits in memory.
  */
-export function evaluationBatchSize({ layer, inputShape }: Classifier, available: number): number {
+export function evaluationBatchSize({ layer, inputShape, ownBatch }: Classifier, available: number): number {
+  if (ownBatch !== undefined) return ownBatch;
   const most = Math.min(evaluationBatch.images, available);
   const { logits } = buildModel(layer, { inputShape, batchSize: most, training: false });
   const results = nodesOf([logits]).flatMap((node) => node.outputs);
@@ -93,31 +125,50 @@ export class ClassifierEvaluation {
       batchSize,
       training: false,
     });
-    const target = model.graph.input("target", "int32", [batchSize]);
-    model.graph.output("loss", softmaxCrossEntropy(model.logits, target, { reduction: "none" }));
-    model.graph.output("predicted", argMax(model.logits, 1));
+    outputEvaluation(model.logits);
     await engine.load(program, compile(model.graph, { target: await engine.target() }));
     return new ClassifierEvaluation(engine, dataset, program, batchSize);
   }
 
   /** Mean plain cross entropy, and the share of right answers, over all images or those where `among` is not 0. */
-  async measure(among?: Uint8Array): Promise<{ loss: number; accuracy: number }> {
-    let [loss, right, counted] = [0, 0, 0];
-    for (const { input, target, indices, count } of evaluationBatches(this.dataset, {
-      batchSize: this.batchSize,
-    })) {
-      const labels = target.slice();
-      const { outputs } = await this.engine.run(this.program, feedsOf(this.dataset, input, target));
-      for (let index = 0; index < count; index++) {
-        if (among && among[indices[index]] === 0) continue;
-        loss += Number(outputs.loss.data[index]);
-        right += Number(outputs.predicted.data[index]) === labels[index] ? 1 : 0;
-        counted++;
-      }
-    }
-    return { loss: loss / counted, accuracy: right / counted };
+  measure(among?: Uint8Array): Promise<{ loss: number; accuracy: number }> {
+    const run = async (feeds: Tensors) => (await this.engine.run(this.program, feeds)).outputs;
+    return measureBatches(this.dataset, this.batchSize, run, { among });
   }
 }
+
+/** Ends a graph of logits with what {@link measureBatches} reads: each image's loss and class. Its input is `target`. */
+export function outputEvaluation(logits: Value): void {
+  const target = logits.graph.input("target", "int32", [logits.shape[0]]);
+  logits.graph.output("loss", softmaxCrossEntropy(logits, target, { reduction: "none" }));
+  logits.graph.output("predicted", argMax(logits, 1));
+}
+
+/** Mean loss and accuracy over a data set, of what `run` gives for `input` and `target` of each batch. */
+export async function measureBatches(
+  dataset: ImageDataset,
+  batchSize: number,
+  run: (feeds: Tensors) => Promise<Tensors>,
+  { among, onProgress }: { among?: Uint8Array; onProgress?: (images: number, total: number) => void } = {},
+): Promise<{ loss: number; accuracy: number }> {
+  let [loss, right, counted, seen] = [0, 0, 0, 0];
+  for (const { input, target, indices, count } of evaluationBatches(dataset, { batchSize })) {
+    const labels = target.slice();
+    const outputs = await run(feedsOf(dataset, input, target));
+    for (let index = 0; index < count; index++) {
+      if (among && among[indices[index]] === 0) continue;
+      loss += Number(outputs.loss.data[index]);
+      right += Number(outputs.predicted.data[index]) === labels[index] ? 1 : 0;
+      counted++;
+    }
+    seen += count;
+    onProgress?.(seen, dataset.count);
+  }
+  return { loss: loss / counted, accuracy: right / counted };
+}
+
+/** Batches of its own that the sharpness of a network is measured on, at most: each is a part of the graph. */
+const mostOwnBatches = 32;
 
 /**
  * The one-step sharpness of the training loss (smoothed labels, no augmentation, BatchNorm in inference mode) on the
@@ -141,7 +192,13 @@ export class SharpnessMeasurement {
     { rho, images, ...loss }: { rho: number; images: number } & CrossEntropyOptions,
   ) {
     const batchSize = evaluationBatchSize(classifier, Math.min(images, dataset.count));
-    const parts = Math.floor(Math.min(images, dataset.count) / batchSize);
+    const available = Math.floor(Math.min(images, dataset.count) / batchSize);
+    if (available === 0) {
+      throw new UserError(
+        `the model takes ${batchSize} images at a time, and its sharpness is measured on ${Math.min(images, dataset.count)}; measure it on ${batchSize} or more`,
+      );
+    }
+    const parts = classifier.ownBatch === undefined ? available : Math.min(available, mostOwnBatches);
     const { objective } = classificationObjective(classifier, { batchSize, training: false, ...loss });
     const graph = sharpnessGraph(objective, { parts });
     await engine.load("sharpness", compile(graph, { target: await engine.target() }));

@@ -1,34 +1,39 @@
-import { UserError } from "../common/errors.ts";
+import { resolve } from "node:path";
+import { attempt, UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
-import { evaluationBatches } from "../data/batches.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { validateDataset } from "../data/validate.ts";
-import { elementCount, Graph } from "../graph/graph.ts";
+import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import { inputType } from "../import/dimensions.ts";
+import { readModelFile } from "../import/load.ts";
+import { asRows, chooseOutput, classEnd, hiddenLogits } from "../import/logits.ts";
+import { narrowed, widened } from "../import/narrow-types.ts";
+import { classCount, type OutputEnd } from "../import/output-end.ts";
 import { compile } from "../lower/compile.ts";
-import { readModel } from "../onnx/model.ts";
-import type { ModelProto, ValueInfoProto } from "../onnx/onnx_pb.ts";
-import { dataTypeNumber } from "../onnx/types.ts";
-import type { Engine, Tensors } from "../runtime/engine.ts";
+import type { ModelProto } from "../onnx/onnx_pb.ts";
+import type { TensorData, Tensors } from "../onnx/tensor.ts";
+import { type DataType, dataTypeName, isFloat, wideType } from "../onnx/types.ts";
+import { mul, sub } from "../ops/arithmetic.ts";
+import { clip, log } from "../ops/elementwise.ts";
 import { openEngine } from "../runtime/remote.ts";
-import type { ImportedModelSettings } from "./configuration.ts";
-import { imageInput, normalizations } from "./image-input.ts";
-import { imageDimensions } from "./network.ts";
+import { measureBatches, outputEvaluation } from "./classification.ts";
+import { type ImageInput, imageInput, normalizations } from "./image-input.ts";
+import { type FileSettings, imageSizes, openClassifierFile, requireClasses } from "./network.ts";
 
 export interface Evaluation {
   images: number;
-  /** Mean cross entropy. */
+  /** Mean cross entropy; of probabilities the mean of −ln p of the right class. */
   loss: number;
   accuracy: number;
   seconds: number;
   imagesPerSecond: number;
 }
 
-export interface EvaluateOptions
-  extends Partial<Pick<ImportedModelSettings, "normalization" | "dimensions" | "output">> {
-  /** How messages name the model. */
+export interface EvaluateOptions extends Pick<FileSettings, "normalization" | "dimensions" | "output"> {
+  /** How messages name the model. Default: its path. */
   name?: string;
   threads?: number;
-  /** Called with a sentence where the images are not as they are loaded: how they are made to fit the model. */
+  /** Called with a sentence where the images are not as they are loaded, or the file's graph is not read. */
   onNote?: (text: string) => void;
   onProgress?: (images: number, total: number) => void;
 }
@@ -38,15 +43,16 @@ const batchSize = 500;
 const mostNumbers = 2 ** 22;
 
 /**
- * Accuracy and loss of an ONNX classifier on a data set: the model is run as it is, whoever made it. It has to have one
- * float32 input, images [batch, C, H, W] or [batch, H, W, C], and give logits [batch, classes]: as its one output, or
- * as the one named `output`. Images of another size or number of channels are resized, repeated or made grey, and
- * scaled as `normalization` says (default: by the data's mean and deviation). A model made for one batch size gets
- * batches of that size; `dimensions` are the sizes of other axes that it leaves open, by name (default: the data's).
- * Throws `UserError` when the bytes are no ONNX model, its shapes cannot be had or ONNX Runtime refuses it.
+ * Accuracy and loss of an ONNX classifier on a data set: ONNX Runtime runs the file as it is. Which of its outputs holds
+ * the classes, whether these are logits or probabilities, for which batch it is, and what images become is decided as for
+ * training; so the loss is that of training. A file whose operators are not read is run all the same: its output holds
+ * probabilities if each row is one, and else logits.
+ *
+ * @param model path of the file, or its bytes
+ * @throws UserError if it is no ONNX model, no classifier of these images, or ONNX Runtime refuses it
  */
 export async function evaluateModel(
-  model: Uint8Array,
+  model: string | Uint8Array,
   dataset: ImageDataset,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
@@ -59,117 +65,174 @@ export async function evaluateModel(
     dimensions: "object",
     output: "text",
   });
-  const { name = "the model", threads, onProgress } = options;
   validateDataset(dataset);
-  const { input, output, shape } = signature(readModel(model, name), dataset, { ...options, name });
-  const engine = openEngine({ threads });
+  const isPath = typeof model === "string";
+  const { name = isPath ? model : "the model", threads, onProgress, onNote } = options;
   const refused = (error: Error) => {
     throw new UserError(
       `${name} cannot be run by ONNX Runtime: ${error.message.trim().replaceAll(/\s+/g, " ")}`,
     );
   };
+  const file = openToRun(await readModelFile(model, name), dataset, options);
+  const { input, images } = file;
+  const [size] = input.shape;
+  const engine = openEngine({ threads });
   try {
-    const toInput = await inputOf(engine, shape, dataset, options);
-    await engine.load("model", model).catch(refused);
-    let [loss, right, images] = [0, 0, 0];
-    const started = performance.now();
-    for (const batch of evaluationBatches(dataset, { batchSize: shape[0] })) {
-      const feeds = { [input]: await toInput(batch.input) };
-      const { outputs } = await engine.run("model", feeds).catch(refused);
-      const { data, shape: logitsShape } = outputs[output];
-      const classes = dataset.classNames.length;
-      if (logitsShape.join() !== [shape[0], classes].join()) {
-        throw new UserError(
-          `${name} gives [${logitsShape.join(", ")}] for ${shape[0]} images; the ${classes} classes of ${dataset.name} want [${shape[0]}, ${classes}]`,
-        );
-      }
-      for (let index = 0; index < batch.count; index++) {
-        const logits = Array.from(data.slice(index * classes, (index + 1) * classes) as Float32Array);
-        const largest = Math.max(...logits);
-        const label = batch.target[index];
-        loss +=
-          largest +
-          Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0)) -
-          logits[label];
-        right += logits.indexOf(largest) === label ? 1 : 0;
-      }
-      images += batch.count;
-      onProgress?.(images, dataset.count);
+    const target = await engine.target();
+    const adapted = imagesGraph(images, [size, dataset.channels, dataset.height, dataset.width], input.shape);
+    if (adapted) {
+      onNote?.(images.describe(input.shape));
+      await engine.load("images", compile(adapted, { target }));
     }
-    const seconds = (performance.now() - started) / 1000;
-    return {
-      images,
-      loss: loss / images,
-      accuracy: right / images,
-      seconds,
-      imagesPerSecond: images / seconds,
+    await engine.load("model", isPath ? resolve(model) : model).catch(refused);
+    let isReady = false;
+    const run = async ({ input: loaded, target: labels }: Tensors) => {
+      const fed = adapted ? (await engine.run("images", { input: loaded })).outputs.adapted : loaded;
+      const feeds = { [input.name]: narrowed(fed, input.type) };
+      const { outputs } = await engine.run("model", feeds).catch(refused);
+      const values = widened(outputs[file.output]);
+      if (!isReady) {
+        const end = endOf(file, values);
+        const graph = lossGraph(values, outputs[file.output].type, end, { size, dataset });
+        await engine.load("loss", compile(graph, { target }));
+        isReady = true;
+      }
+      return (await engine.run("loss", { values, target: labels })).outputs;
     };
+    const started = performance.now();
+    const result = await measureBatches(dataset, size, run, { onProgress });
+    const seconds = (performance.now() - started) / 1000;
+    return { images: dataset.count, ...result, seconds, imagesPerSecond: dataset.count / seconds };
   } finally {
     await engine.close();
   }
 }
 
-/** What makes the images of a batch, as they are loaded, into the model's input. */
-async function inputOf(
-  engine: Engine,
-  shape: readonly number[],
-  dataset: ImageDataset,
-  { normalization = "dataset", onNote }: EvaluateOptions,
-) {
-  const loaded = [shape[0], dataset.channels, dataset.height, dataset.width];
-  const { adapt, describe } = imageInput(dataset, normalization);
-  const graph = new Graph();
-  const images = graph.input("images", "float32", loaded);
-  const adapted = adapt(images, shape);
-  const asLoaded = (data: Float32Array<ArrayBuffer>) => ({ type: "float32", shape: loaded, data }) as const;
-  if (adapted === images) return asLoaded;
-  onNote?.(describe(shape));
-  graph.output("input", adapted);
-  await engine.load("images", compile(graph, { target: await engine.target() }));
-  return async (data: Float32Array<ArrayBuffer>): Promise<Tensors[string]> => {
-    const { outputs } = await engine.run("images", { images: asLoaded(data) });
-    return outputs.input;
-  };
+/** A file as ONNX Runtime runs it. */
+interface FileToRun {
+  input: { name: string; type: DataType; shape: Shape };
+  images: ImageInput;
+  output: string;
+  /** What the output holds; unknown where the file's graph is not read. */
+  end?: OutputEnd;
 }
 
-/** Names of the model's input and of its logits, and the shape to feed, after checking that they fit the data. */
-function signature(
-  model: ModelProto,
+/** Finds the input and the output, and opens the file as training does. */
+function openToRun(
+  proto: ModelProto,
   dataset: ImageDataset,
-  { name, dimensions, output }: EvaluateOptions & { name: string },
-) {
-  const graph = model.graph!;
-  const weights = new Set(graph.initializer.map((tensor) => tensor.name));
-  const inputs = graph.input.filter((value) => !weights.has(value.name));
-  const outputs = graph.output.map((value) => value.name);
-  if (output !== undefined && !outputs.includes(output)) {
-    throw new UserError(`${name} has no output "${output}"; it has ${outputs.join(", ")}`);
+  { onNote, name: _, threads: __, onProgress: ___, ...settings }: EvaluateOptions,
+): FileToRun {
+  const { info, type, output } = signature(proto, settings.output);
+  const { dimensions, normalization = "dataset" } = settings;
+  const sizes = { dimensions, openSizes: imageSizes(proto, dataset) };
+  const opened = attempt(() => openClassifierFile(proto, { ...settings, output }, dataset));
+  const { ownBatch } = opened.value?.classifier ?? {};
+  const { shape: one } = inputType(info, { ...sizes, batchSize: 1 });
+  const most = Math.max(1, Math.floor(mostNumbers / elementCount(one.slice(1))));
+  const size = ownBatch ?? Math.min(batchSize, dataset.count, most);
+  const { shape } = inputType(info, { ...sizes, batchSize: size });
+  const file = {
+    input: { name: info.name, type, shape },
+    images: imageInput(dataset, normalization),
+    output,
+  };
+  if (!opened.value) {
+    onNote?.(
+      `the file is run without reading its graph (${opened.error}): what it gives tells whether it is probabilities`,
+    );
+    return file;
   }
-  if (inputs.length !== 1 || (output === undefined && outputs.length !== 1)) {
+  const network = opened.value.model.shared({ training: false, batchSize: size, anyBatch: true });
+  return { ...file, end: classEnd(network, output).end };
+}
+
+/** The input of images and the name of the output with the classes. */
+function signature({ graph }: ModelProto, named: string | undefined) {
+  const weights = new Set(graph?.initializer.map((tensor) => tensor.name));
+  const inputs = (graph?.input ?? []).filter((value) => !weights.has(value.name));
+  const outputs = (graph?.output ?? []).map((value) => value.name);
+  if (inputs.length !== 1) {
     throw new UserError(
-      `${name} has ${inputs.length} inputs and ${outputs.length} outputs (${outputs.join(", ")}); a classifier has one input, and one output or one that is named`,
+      `the model has the inputs ${inputs.map((value) => value.name).join(", ")}; a classifier of images has one`,
     );
   }
-  const type = inputs[0].type?.value;
-  if (type?.case !== "tensorType" || type.value.elemType !== dataTypeNumber("float32")) {
-    throw new UserError(`${name} does not take float32 images`);
+  const output = chooseOutput(outputs, named);
+  const [info] = inputs;
+  const value = info.type?.value;
+  const type =
+    value?.case === "tensorType" ? dataTypeName(value.value.elemType, `input "${info.name}"`) : undefined;
+  if (type === undefined || wideType(type) !== "float32") {
+    throw new UserError(
+      `input "${info.name}" is ${type ?? "no tensor"}; a classifier of images takes float32, or floats of fewer bits`,
+    );
   }
-  const named = { ...imageDimensions(model, dataset), ...dimensions };
-  const byPlace = [dataset.channels, dataset.height, dataset.width];
-  const [batch, ...sizes] = shapeOf(inputs[0]).map((size, axis) =>
-    typeof size === "string" ? (named[size] ?? byPlace[axis - 1]) : size,
-  );
-  const image = sizes.map((size, axis) => size ?? byPlace[axis]);
-  const most = Math.max(1, Math.floor(mostNumbers / elementCount(image)));
-  const shape = [batch || Math.min(batchSize, dataset.count, most), ...image];
-  return { input: inputs[0].name, output: output ?? outputs[0], shape };
+  return { info, type, output };
 }
 
-/** The sizes of an input's axes: numbers, names of open ones, or nothing. */
-function shapeOf({ type }: ValueInfoProto): (number | string | undefined)[] {
-  const dims = type?.value.case === "tensorType" ? (type.value.value.shape?.dim ?? []) : [];
-  return dims.map(({ value }) => {
-    if (value.case === "dimValue") return Number(value.value);
-    return value.case === "dimParam" && value.value !== "" ? value.value : undefined;
-  });
+/** Makes of images as they are loaded what the file takes; nothing where that is the same. */
+function imagesGraph({ adapt }: ImageInput, loaded: Shape, shape: Shape): Graph | undefined {
+  const graph = new Graph();
+  const images = graph.input("input", "float32", loaded);
+  const adapted = adapt(images, shape);
+  if (adapted === images) return undefined;
+  graph.output("adapted", adapted);
+  return graph;
+}
+
+/** What the values of the output are: as the graph says, or else probabilities if each row is one. */
+function endOf({ end, output }: FileToRun, values: TensorData): Pick<OutputEnd, "kind" | "scale"> {
+  if (end && end.obstacle === undefined) return end;
+  const classes = classCount(values) ?? 1;
+  const numbers = Array.from(values.data as Float32Array, Number);
+  const isRow = (start: number) => {
+    const row = numbers.slice(start, start + classes);
+    return row.every((p) => p >= 0) && Math.abs(row.reduce((sum, p) => sum + p, 0) - 1) < 1e-3;
+  };
+  for (let start = 0; start < numbers.length; start += classes) {
+    if (isRow(start)) continue;
+    if (end) throw hiddenLogits(output, end);
+    return { kind: "logits", scale: 1 };
+  }
+  return { kind: "probabilities", scale: 1 };
+}
+
+/** The loss and class of each image, from the values of the output. */
+function lossGraph(
+  { type, shape }: TensorData,
+  fileType: DataType,
+  end: Pick<OutputEnd, "kind" | "scale">,
+  { size, dataset }: { size: number; dataset: ImageDataset },
+): Graph {
+  const classes = classCount({ shape });
+  if (shape[0] !== size || classes === undefined || !isFloat(type)) {
+    throw new UserError(
+      `the model gives ${type} [${shape.join(", ")}] for ${size} images; a classifier gives [${size}, classes]`,
+    );
+  }
+  requireClasses(classes, dataset);
+  const graph = new Graph();
+  outputEvaluation(logitsFrom(asRows(graph.input("values", type, shape)), fileType, end));
+  return graph;
+}
+
+/** Logits with the same loss as the values of an output. What the type of the file rounds to 0 or 1 is kept off it. */
+function logitsFrom(
+  values: Value,
+  fileType: DataType,
+  { kind, scale }: Pick<OutputEnd, "kind" | "scale">,
+): Value {
+  const [smallest, step] = fileType === "float16" ? [2 ** -24, 2 ** -11] : [2 ** -126, 2 ** -24];
+  switch (kind) {
+    case "logits":
+      return values;
+    case "probabilities":
+      return log(clip(mul(values, 1 / scale), smallest, 2));
+    case "independent": {
+      const p = clip(mul(values, 1 / scale), smallest, 1 - step);
+      return sub(log(p), log(sub(1, p)));
+    }
+    default:
+      return kind satisfies never;
+  }
 }

@@ -1,10 +1,10 @@
 import { basename, dirname, extname, join } from "node:path";
-import { UserError } from "../common/errors.ts";
 import { replaceFile } from "../common/files.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
 import { nodesOf } from "../graph/walk.ts";
+import { ownBatch } from "../import/layer.ts";
 import { type ImportedNetwork, objectiveOf, type TrainableModel } from "../import/load.ts";
 import { classLogits } from "../import/logits.ts";
 import { lower } from "../lower/lower.ts";
@@ -16,6 +16,7 @@ import { initialState } from "../optim/state.ts";
 import { type TrainingStepOptions, trainingStep, trainingStepOptions } from "../optim/training-step.ts";
 import { nextSuffix, type Tensors } from "../runtime/engine.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
+import { microBatchCount } from "./classification.ts";
 import { optimizerLabel } from "./optimizers.ts";
 
 // A training step as files for other programs: one plain ONNX model per kind of step, what it starts from, and a
@@ -114,20 +115,17 @@ export function exportStep(
 ): ExportedStep {
   readOptions("exportStep", options, exportStepOptions);
   const { batchSize, dimensions, output, labelSmoothing = 0, labelSmoothingKind = "uniform" } = options;
-  const { settings, clipNorm, microBatches = 1, perturbationPer } = options;
+  const asked = { batchSize, microBatches: options.microBatches ?? 1 };
+  const own = ownBatch(model, Math.max(1, Math.floor(batchSize / asked.microBatches)), {
+    output,
+    dimensions,
+  });
+  const microBatches = microBatchCount(asked, own);
+  const { settings, clipNorm, perturbationPer } = options;
   const step = { settings, clipNorm, microBatches, perturbationPer };
-  if (batchSize % microBatches !== 0) {
-    throw new UserError(
-      `microBatches is ${microBatches}; it has to divide the batch size, which is ${batchSize}`,
-    );
-  }
-  const network = model.build({ training: true, batchSize: batchSize / microBatches, dimensions });
+  const sizes = { batchSize: batchSize / microBatches, anyBatch: true, dimensions };
+  const network = model.build({ training: true, ...sizes });
   const { name: ofOutput, logits } = classLogits(network, output);
-  if (logits.shape[0] !== batchSize / microBatches) {
-    throw new UserError(
-      `output "${ofOutput}" has ${logits.shape[0]} rows for a batch of ${batchSize / microBatches}; the model is made for another batch size`,
-    );
-  }
   const target = network.graph.input("target", "int64", [logits.shape[0]]);
   const objective = objectiveOf(
     network,

@@ -1,5 +1,5 @@
 import { gradients } from "../autodiff/gradients.ts";
-import { UserError } from "../common/errors.ts";
+import { attempt } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import { elementCount, type Graph, type Shape, type Value } from "../graph/graph.ts";
 import { nodesOf } from "../graph/walk.ts";
@@ -62,8 +62,8 @@ export interface TrainingDescription {
   possible: boolean;
   /** Why not. */
   reason?: string;
-  /** What a loss is taken of, and what is left out behind it. */
-  logits: readonly { output: string; shape: Shape; without?: string }[];
+  /** What a loss is taken of, and what is left out behind it; or why an output of probabilities has no logits. */
+  logits: readonly { output: string; shape: Shape; without?: string; obstacle?: string }[];
   blockers: readonly Blocker[];
 }
 
@@ -137,24 +137,17 @@ export async function inspectModel(
     training: {
       possible: reason === undefined,
       ...(reason !== undefined && { reason }),
-      logits: [...((trained.value ?? built.value)?.logits ?? [])].map(([output, value]) => ({
-        output,
-        shape: value.shape,
-        ...leftOut((trained.value ?? built.value)!, output),
-      })),
+      logits: [...((trained.value ?? built.value)?.ends ?? [])].map(
+        ([output, { logits, without, obstacle }]) => ({
+          output,
+          shape: logits.shape,
+          ...(without !== undefined && { without }),
+          ...(obstacle !== undefined && { obstacle }),
+        }),
+      ),
       blockers: [...unknownOperators(graph, model), ...new Set(unreached.values())],
     },
   };
-}
-
-/** What a body gives, or the sentence it was refused with. */
-function attempt<T>(body: () => T): { value?: T; error?: string } {
-  try {
-    return { value: body() };
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    return { error: error.message };
-  }
 }
 
 function describeTensor({ name, type }: ValueInfoProto): TensorDescription {
@@ -219,13 +212,6 @@ function describeCost(graph: Graph): NonNullable<ModelDescription["multiplyAdds"
     byOperator: Object.fromEntries(byOperator),
     counted: countedOperators,
   };
-}
-
-function leftOut({ outputs, logits }: ImportedNetwork, name: string): { without?: string } {
-  const { origin } = outputs.get(name)!;
-  return outputs.get(name) === logits.get(name) || origin.kind !== "node"
-    ? {}
-    : { without: origin.node.operator };
 }
 
 /** Builds the gradients, which tells whether every rule on the way takes the nodes it meets. */

@@ -1,25 +1,19 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { UserError } from "../common/errors.ts";
 import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
 import type { MeasuredModel } from "../flatness/results.ts";
 import type { LossSurface } from "../flatness/surface.ts";
 import type { Graph, Value } from "../graph/graph.ts";
-import { modelLayer } from "../import/layer.ts";
-import { loadModel, readModelFile, TrainableModel } from "../import/load.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
 import type { OptimizerConfig } from "../optim/optimizer.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import {
-  type ClassificationSurfaceOptions,
-  classificationSurface,
-  importedSurface,
-} from "./classification-surface.ts";
-import { type ImportedModelSettings, parseRun, type RunConfiguration } from "./configuration.ts";
-import { imageInput } from "./image-input.ts";
-import { imageDimensions } from "./network.ts";
+import { type ClassificationSurfaceOptions, classificationSurface } from "./classification-surface.ts";
+import { parseRun, type RunConfiguration } from "./configuration.ts";
+import { type FileSettings, openClassifier } from "./network.ts";
 import { optimizerLabel } from "./optimizers.ts";
-import { importedModelOf, type TrainedModel } from "./trained-model.ts";
+import type { TrainedModel } from "./trained-model.ts";
 import { trainingImages } from "./training-images.ts";
 
 export interface MeasuredOptions extends Omit<ClassificationSurfaceOptions, "images"> {
@@ -27,6 +21,8 @@ export interface MeasuredOptions extends Omit<ClassificationSurfaceOptions, "ima
   set?: "test" | "train";
   /** How many images, from the front; at most this many unless it was asked for expressly. */
   subset: number | { atMost: number };
+  /** How the file is taken, over what a run's configuration says. */
+  file?: FileSettings;
 }
 
 /** A classifier to measure the flatness of, on a stated subset of data. */
@@ -56,7 +52,7 @@ export interface ModelToMeasure {
 export async function openModel(
   found: TrainedModel,
   data: DatasetPair,
-  { set = "test", subset, ...options }: MeasuredOptions,
+  { set = "test", subset, file = {}, ...options }: MeasuredOptions,
 ): Promise<ModelToMeasure> {
   const { path, run } = found;
   const trained = run && trainedAs(run.configuration);
@@ -68,14 +64,23 @@ export async function openModel(
     labelSmoothingKind: options.labelSmoothingKind ?? trained?.labelSmoothingKind ?? "uniform",
   };
   const settings = { ...options, ...loss, images };
-  const tuned = importedModelOf(found);
-  const { surface, statistics } = tuned
-    ? await openTuned(path, tuned, dataset, settings)
-    : await openFile(path, dataset, settings);
+  const { classifier } = await openClassifier(found, file, dataset);
+  const build = (batchSize: number) =>
+    buildModel(classifier.layer, {
+      inputShape: classifier.inputShape,
+      batchSize,
+      training: true,
+      batchNormMomentum: 1,
+    });
+  const one = build(classifier.ownBatch ?? 1);
+  if (one.parameters.length === 0) {
+    throw new UserError(`${path} has no parameters that train: there is nothing to be flat in`);
+  }
+  const surface = classificationSurface(classifier, initialTensors(one, 0), dataset, settings);
   const optimizer = run && (run.configuration.optimizer as OptimizerConfig);
   const label = optimizer && optimizerLabel(optimizer);
   return {
-    statistics,
+    statistics: (batchSize) => ({ ...build(batchSize), input: "input" }),
     surface: { ...surface, description: { ...surface.description, set } },
     identity: {
       name: label ? `${found.name}: ${label}` : found.name,
@@ -88,56 +93,11 @@ export async function openModel(
       },
       fingerprints: {
         model: await modelFingerprint(path, surface.tensors),
-        data: fingerprintOf(dataset, images),
+        data: fingerprintOf(dataset, images, file),
       },
     },
     run: run?.folder,
     folder: run ? run.folder : `${path.replace(/\.onnx$/, "")}.flatness`,
-  };
-}
-
-type OpenedModel = Pick<ModelToMeasure, "surface" | "statistics">;
-
-/** A file as it is: it has to take images of the data's shape. */
-async function openFile(
-  path: string,
-  dataset: ImageDataset,
-  options: ClassificationSurfaceOptions,
-): Promise<OpenedModel> {
-  const model = await loadModel(path, { batchNormalization: "batch", dropout: false });
-  return {
-    surface: importedSurface(model, dataset, { ...options, name: path }),
-    statistics: (batchSize) => {
-      const built = model.build({ training: true, batchSize, statisticsMomentum: 1 });
-      return { ...built, input: [...built.inputs.keys()][0] };
-    },
-  };
-}
-
-/** A file that a run has trained on: images become what it takes as they did in that run. */
-async function openTuned(
-  path: string,
-  settings: ImportedModelSettings,
-  dataset: ImageDataset,
-  options: ClassificationSurfaceOptions,
-): Promise<OpenedModel> {
-  const { output, normalization, classes: _, head: __, ...loading } = settings;
-  const proto = await readModelFile(path);
-  const dimensions = { ...imageDimensions(proto, dataset), ...settings.dimensions };
-  const model = new TrainableModel(proto, {
-    ...loading,
-    dimensions,
-    batchNormalization: "batch",
-    dropout: false,
-  });
-  const { adapt } = imageInput(dataset, normalization);
-  const inputShape = [dataset.channels, dataset.height, dataset.width];
-  const classifier = { layer: modelLayer(model, { output, adapt }), inputShape };
-  const build = (batchSize: number) =>
-    buildModel(classifier.layer, { inputShape, batchSize, training: true, batchNormMomentum: 1 });
-  return {
-    surface: classificationSurface(classifier, initialTensors(build(1), 0), dataset, options),
-    statistics: (batchSize) => ({ ...build(batchSize), input: "input" }),
   };
 }
 
@@ -161,9 +121,9 @@ function trainedAs(configuration: Record<string, unknown>): RunConfiguration {
   );
 }
 
-function fingerprintOf(dataset: ImageDataset, images: number): string {
+function fingerprintOf(dataset: ImageDataset, images: number, file: FileSettings): string {
   const { channels, height, width, labels, maximum, mean, deviation } = dataset;
-  const form = JSON.stringify({ images, channels, height, width, maximum, mean, deviation });
+  const form = JSON.stringify({ images, channels, height, width, maximum, mean, deviation, ...file });
   return fingerprint(
     Buffer.from(form),
     dataset.images.subarray(0, images * channels * height * width),

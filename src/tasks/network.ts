@@ -1,23 +1,25 @@
 import { basename } from "node:path";
 import { UserError } from "../common/errors.ts";
 import type { ImageDataset } from "../data/dataset.ts";
+import type { Shape } from "../graph/graph.ts";
 import { findHead, type Head, replaceHead } from "../import/head.ts";
-import { modelLayer } from "../import/layer.ts";
+import { modelLayer, ownBatch } from "../import/layer.ts";
 import { readModelFile, TrainableModel } from "../import/load.ts";
 import { createModel } from "../nn/models.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import type { Classifier } from "./classification.ts";
 import type { ImportedModelSettings, RunConfiguration } from "./configuration.ts";
-import { imageInput } from "./image-input.ts";
+import { type ImageInput, imageInput } from "./image-input.ts";
+import { importedModelOf, type TrainedModel } from "./trained-model.ts";
 
 /** The network that a configuration names, for the images of a data set: built by name, or read from an ONNX file. */
 export async function networkOf(
   { model, seed }: Pick<RunConfiguration, "model" | "seed">,
   dataset: ImageDataset,
 ): Promise<Classifier> {
+  if (typeof model !== "string") return importedNetwork(model, dataset, seed);
   const { channels, height, width, classNames } = dataset;
   const inputShape = [channels, height, width];
-  if (typeof model !== "string") return { inputShape, ...(await importedNetwork(model, dataset, seed)) };
   return { inputShape, layer: createModel(model, { channels, height, width, classes: classNames.length }) };
 }
 
@@ -26,39 +28,110 @@ export function networkName(model: RunConfiguration["model"]): string {
   return typeof model === "string" ? model : basename(model.file);
 }
 
+/** How a model that comes as a file is taken; a run's settings hold more. */
+export type FileSettings = Partial<Omit<ImportedModelSettings, "file" | "classes" | "head">>;
+
+/** A classifier's file, opened for the images of a data set. */
+export interface ClassifierFile {
+  model: TrainableModel;
+  /** From images as they are loaded to what the file takes. */
+  images: ImageInput;
+  classifier: Classifier;
+}
+
+/**
+ * Opens a classifier's file for the images of a data set: what its images become, which output holds its logits, for
+ * which batch it is. Training, evaluation and measurements all take a file this way.
+ * @throws UserError for a file that cannot be read as a classifier of these images
+ */
+export function openClassifierFile(
+  proto: ModelProto,
+  { normalization = "dataset", output, ...loading }: FileSettings,
+  dataset: ImageDataset,
+): ClassifierFile {
+  const { channels, height, width } = dataset;
+  const model = new TrainableModel(proto, { ...loading, openSizes: imageSizes(proto, dataset) });
+  const images = imageInput(dataset, normalization);
+  const notes: string[] = [];
+  const inner = modelLayer(model, {
+    output,
+    adapt: (x, shape) => {
+      const note = images.describe(shape);
+      if (!notes.includes(note)) notes.push(note);
+      return images.adapt(x, shape);
+    },
+  });
+  const classifier: Classifier = {
+    inputShape: [channels, height, width],
+    layer: (x, scope) => {
+      const logits = inner(x, scope);
+      requireClasses(logits.shape[1], dataset);
+      return logits;
+    },
+    ownBatch: ownBatch(model, Math.min(probedBatch, dataset.count), { output }),
+    write: (tensors) => model.write(tensors),
+    notes,
+  };
+  return { model, images, classifier };
+}
+
+/** A batch that a file is tried with, to see whether it takes any. */
+const probedBatch = 250;
+
+/** Throws `UserError` for a model that has fewer classes than the data. */
+export function requireClasses(classes: number, { name, classNames }: ImageDataset): void {
+  if (classes >= classNames.length) return;
+  throw new UserError(
+    `the model has ${classes} classes and ${name} has ${classNames.length}; fine-tune it for ${classNames.length} classes first, naming its last linear layer (head, --head) where it is not found`,
+  );
+}
+
+/**
+ * Opens a run's model or an ONNX file, to look at it with its weights as they are: images become what it takes as they
+ * did in the run.
+ * @throws UserError for a file that cannot be read as a classifier of these images
+ */
+export async function openClassifier(
+  found: TrainedModel,
+  settings: FileSettings,
+  dataset: ImageDataset,
+): Promise<ClassifierFile> {
+  const proto = await readModelFile(found.path);
+  return openClassifierFile(
+    proto,
+    { ...importedModelOf(found), ...settings, batchNormalization: "batch", dropout: false },
+    dataset,
+  );
+}
+
+/** A file to train, with another head where the settings or the data want one. */
 async function importedNetwork(
   settings: ImportedModelSettings,
   dataset: ImageDataset,
   seed: number,
-): Promise<Omit<Classifier, "inputShape">> {
-  const proto = await readModelFile(settings.file);
-  const { output, normalization } = settings;
-  const notes: string[] = [];
+): Promise<Classifier> {
+  const { file, classes: _, head: __, ...loading } = settings;
+  const proto = await readModelFile(file);
   const head = renewHead(proto, settings, dataset, seed);
-  if (head)
-    notes.push(`${head.label}, ${head.inputs} → ${head.classes} classes, starts anew with ${head.now}`);
-  const dimensions = { ...imageDimensions(proto, dataset), ...settings.dimensions };
-  const model = new TrainableModel(proto, { ...settings, dimensions });
-  const { adapt, describe } = imageInput(dataset, normalization);
-  const classes = dataset.classNames.length;
-  const inner = modelLayer(model, {
-    output,
-    adapt: (images, shape) => {
-      const note = describe(shape);
-      if (!notes.includes(note)) notes.push(note);
-      return adapt(images, shape);
-    },
-  });
+  const notes = head
+    ? [`${head.label}, ${head.inputs} → ${head.classes} classes, starts anew with ${head.now}`]
+    : [];
+  let { model, classifier } = openClassifierFile(proto, loading, dataset);
+  if (classifier.ownBatch !== undefined) {
+    const examples = classifier.ownBatch === 1 ? "one image" : `${classifier.ownBatch} images`;
+    notes.push(`the file takes ${examples} at a time: a batch is computed in micro-batches of ${examples}`);
+  }
+  const hasStatistics = model.parameters.some(({ role }) => role === "running-statistic");
+  if (classifier.ownBatch === 1 && hasStatistics && loading.batchNormalization === "batch") {
+    notes.push("BatchNorm keeps its running statistics: one image has none of its own");
+    ({ classifier } = openClassifierFile(proto, { ...loading, batchNormalization: "frozen" }, dataset));
+  }
+  const { notes: ofImages = [] } = classifier;
   return {
-    layer: (x, scope) => {
-      const logits = inner(x, scope);
-      if (logits.shape[1] >= classes) return logits;
-      throw new UserError(
-        `the model tells ${logits.shape[1]} classes apart and ${dataset.name} has ${classes}; name its last linear layer (head), which then starts anew`,
-      );
+    ...classifier,
+    get notes() {
+      return [...notes, ...ofImages];
     },
-    write: (tensors) => model.write(tensors),
-    notes,
   };
 }
 
@@ -88,20 +161,24 @@ function renewHead(
   return { ...replaceHead(proto, now, { output, name, seed }), now };
 }
 
-/** The named axes that a model of images leaves open, in the data's own sizes. */
-export function imageDimensions(
+/** The sizes that the input of a model of images has where the file leaves them open: the data's own. */
+export function imageSizes(
   { graph }: ModelProto,
   { channels, height, width }: ImageDataset,
-): Record<string, number> {
-  const sizes: Record<string, number> = {};
-  for (const { type } of graph!.input) {
-    const dims = type?.value.case === "tensorType" ? (type.value.value.shape?.dim ?? []) : [];
-    if (dims.length !== 4) continue;
-    const isLast = dims[3].value.case === "dimValue" && [1n, 3n].includes(dims[3].value.value);
-    const own = isLast ? [undefined, height, width, channels] : [undefined, channels, height, width];
-    for (const [axis, { value }] of dims.entries()) {
-      if (value.case === "dimParam" && value.value !== "" && own[axis]) sizes[value.value] = own[axis];
-    }
+): Shape | undefined {
+  const weights = new Set(graph?.initializer.map(({ name }) => name));
+  const input = graph?.input.find(({ name }) => !weights.has(name));
+  const dims = input?.type?.value.case === "tensorType" ? (input.type.value.value.shape?.dim ?? []) : [];
+  const last = dims.at(-1)?.value;
+  const isLast = last?.case === "dimValue" && [1n, 3n].includes(last.value);
+  switch (dims.length) {
+    case 2:
+      return [0, channels * height * width];
+    case 3:
+      return [0, height, width];
+    case 4:
+      return isLast ? [0, height, width, channels] : [0, channels, height, width];
+    default:
+      return undefined;
   }
-  return sizes;
 }

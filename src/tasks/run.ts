@@ -1,4 +1,3 @@
-import { UserError } from "../common/errors.ts";
 import { trainingBatches } from "../data/batches.ts";
 import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
 import { validateDatasets, validateLogits } from "../data/validate.ts";
@@ -22,6 +21,7 @@ import {
   ClassifierEvaluation,
   classificationObjective,
   inferenceModel,
+  microBatchCount,
   SharpnessMeasurement,
   trainingFeeds,
 } from "./classification.ts";
@@ -86,9 +86,9 @@ export interface RunResult {
 /** Trains an image classifier: from a checked configuration and data to metrics, a summary and an ONNX model. */
 export async function runClassification(request: RunRequest): Promise<RunResult> {
   const { configuration, signal, onNote, onStart, onStep, onEpoch } = request;
-  const { batchSize, microBatches, seed, augmentation, epochs: totalEpochs, evaluateEvery } = configuration;
+  const { batchSize, seed, augmentation, epochs: totalEpochs, evaluateEvery } = configuration;
   const setup = await prepare(request);
-  const { train, optimizer, model, stepsPerEpoch } = setup;
+  const { train, optimizer, model, stepsPerEpoch, microBatches } = setup;
   const notes = [...(setup.classifier.notes ?? []), ...misfits(configuration, optimizer, stepsPerEpoch)];
   const batchesOf = (epoch: number) => ({ batchSize, seed, epoch, augmentation });
   // Settings that do not fit the data are found before anything is written.
@@ -175,7 +175,7 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     const status = failure ? "diverged" : finished ? "finished" : "interrupted";
     const averaged =
       finished && last && configuration.averaging
-        ? await finishAverage(engine, last.tensors, setup, batchSize)
+        ? await finishAverage(engine, last.tensors, setup, setup.classifier.ownBatch ?? batchSize)
         : undefined;
     const summary = last && {
       ...summarize(request.name, setup, last, status),
@@ -225,6 +225,8 @@ interface Setup {
   /** How every step treats the parameters and the mini-batch. */
   options: TrainingStepOptions;
   stepsPerEpoch: number;
+  /** Parts that a mini-batch is computed in. */
+  microBatches: number;
 }
 
 /** The data, network and optimizer that a request comes to. */
@@ -236,12 +238,8 @@ async function prepare({ configuration, data, layer, optimizer }: RunRequest): P
   const classifier: Classifier = layer
     ? { layer, inputShape: [channels, height, width] }
     : await networkOf(configuration, data.train);
-  const { parameters, clipNorm, microBatches, perturbationPer, averaging } = configuration;
-  if (batchSize % microBatches !== 0) {
-    throw new UserError(
-      `microBatches is ${microBatches}; it has to divide the batch size, which is ${batchSize}`,
-    );
-  }
+  const { parameters, clipNorm, perturbationPer, averaging } = configuration;
+  const microBatches = microBatchCount(configuration, classifier.ownBatch);
   const { objective, model } = classificationObjective(classifier, {
     batchSize: batchSize / microBatches,
     training: true,
@@ -256,6 +254,7 @@ async function prepare({ configuration, data, layer, optimizer }: RunRequest): P
     classifier,
     optimizer: optimizer ?? createOptimizer(configuration.optimizer),
     stepsPerEpoch: Math.floor(train.count / batchSize),
+    microBatches,
     objective,
     model,
     options: {

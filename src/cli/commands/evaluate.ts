@@ -1,12 +1,9 @@
-import { readFile } from "node:fs/promises";
-import { Command, Option } from "commander";
-import { UserError } from "../../common/errors.ts";
+import { Command } from "commander";
 import { datasetNames } from "../../data/dataset.ts";
 import { evaluateModel } from "../../tasks/evaluate.ts";
-import { type Normalization, normalizations } from "../../tasks/image-input.ts";
 import { datasetOf, findModel, importedModelOf } from "../../tasks/trained-model.ts";
 import { loadWithProgress } from "../data.ts";
-import { dimensionOption } from "../import-options.ts";
+import { addFileFlags, type FileFlags, fileSettings } from "../import-options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
 import { choices, numberOption } from "../settings.ts";
@@ -19,10 +16,7 @@ Examples:
 
 Images are made to fit the model: resized, repeated over its channels or made grey, and scaled.`;
 
-interface EvaluateFlags {
-  normalization?: Normalization;
-  output?: string;
-  dimension?: Record<string, number>;
+interface EvaluateFlags extends FileFlags {
   data?: string;
   dataDir?: string;
   threads?: number;
@@ -31,19 +25,12 @@ interface EvaluateFlags {
 
 /** `lowland evaluate`: a run's model, or any ONNX classifier, on test images. */
 export function evaluateCommand(): Command {
-  return new Command("evaluate")
+  const command = new Command("evaluate")
     .description("measure a run's model, or any ONNX classifier, on the test images of a data set")
     .argument("<run or model>", "a run folder, or an ONNX file")
     .option("--data <name>", `data set: ${choices(datasetNames)} (default: the run's)`)
-    .option("--data-dir <folder>", "folder with the data set's files")
-    .addOption(
-      new Option(
-        "--normalization <name>",
-        "scale of the pixels (default: the run's, or dataset, by its mean and deviation)",
-      ).choices(normalizations),
-    )
-    .option("--output <name>", "output with the logits, where the model has several")
-    .addOption(dimensionOption())
+    .option("--data-dir <folder>", "folder with the data set's files");
+  return addFileFlags(command)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
     .option("--json", "print the result as JSON and nothing else on standard output")
     .addHelpText("after", examples)
@@ -51,18 +38,11 @@ export function evaluateCommand(): Command {
       const found = await findModel(place);
       const { path } = found;
       const name = datasetOf(found, flags.data);
-      const model = await readFile(path).catch((error: Error) => {
-        throw new UserError(`the model ${path} cannot be read (${error.message})`);
-      });
       const { test } = await loadWithProgress(name, flags);
-      const trained = importedModelOf(found);
-      const { normalization, output, dimension, threads } = flags;
-      const result = await evaluateModel(model, test, {
-        normalization: normalization ?? trained?.normalization,
-        output: output ?? trained?.output,
-        dimensions: dimension ?? trained?.dimensions,
-        name: path,
-        threads,
+      const { normalization, output, dimensions } = { ...importedModelOf(found), ...fileSettings(flags) };
+      const result = await evaluateModel(path, test, {
+        ...{ normalization, output, dimensions },
+        threads: flags.threads,
         onNote: say,
       });
       if (flags.json) printJson({ model: path, data: name, ...result });
