@@ -9,7 +9,14 @@
 // and a product each time, so that whatever else the machine does meets all of them alike. Prints one JSON line per
 // variant, then, unless --top is 0, one for the eigenvalues with the first variant.
 import { parseArgs } from "node:util";
-import { flatness, importedSurface, loadDataset, loadModel, openEngine } from "../dist/index.js";
+import {
+  classificationSurface,
+  flatness,
+  loadDataset,
+  loadModel,
+  modelLayer,
+  openEngine,
+} from "../dist/index.js";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -30,14 +37,14 @@ const images = Number(options.images);
 const list = (text) => text.split(",").map(Number);
 const { test } = await loadDataset(options.data, { dataDirectory: options["data-dir"] });
 const model = await loadModel(path, { dropout: false });
+const classifier = { layer: modelLayer(model), inputShape: [test.channels, test.height, test.width] };
 
 const variants = [];
 for (const batchSize of list(options.batches)) {
   for (const count of list(options.engines)) {
     const engines = Array.from({ length: count }, () => openEngine({ threads: 1 }));
-    const surface = await flatness.openSurface(engines, importedSurface(model, test, { images, batchSize }), {
-      memory: 1e9 * Number(options.memory),
-    });
+    const loss = classificationSurface(classifier, model.tensors, test, { images, batchSize });
+    const surface = await flatness.openSurface(engines, loss, { memory: 1e9 * Number(options.memory) });
     variants.push({ batchSize, engines, surface, gradient: [], product: [] });
   }
 }

@@ -240,7 +240,7 @@ const ofFirstInput = new Set([
   ...["Slice", "Gather", "GatherElements", "GatherND", "Split", "Expand", "Tile", "Pad", "TopK", "Resize"],
   ...["MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "DepthToSpace", "SpaceToDepth"],
   ...["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2"],
-  ...["Clip", "Sqrt", "Relu", "Abs", "Pow", "Round", "Floor", "Ceil", "RoundToType"],
+  ...["Clip", "Sqrt", "Relu", "Abs", "Neg", "Pow", "Round", "Floor", "Ceil", "RoundToType"],
 ]);
 /** The same of all their inputs. */
 const ofAllInputs = new Set(["Add", "Sub", "Mul", "Div", "Sum", "Mean", "Max", "Min", "Concat", "Where"]);

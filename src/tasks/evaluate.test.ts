@@ -1,21 +1,31 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { InferenceSession, Tensor } from "onnxruntime-node";
 import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
+import { evaluationBatches } from "../data/batches.ts";
 import { type ImageDataset, loadDataset } from "../data/dataset.ts";
 import { tensorData } from "../graph/constants.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
+import { smallFloatBits, smallFloatValue } from "../onnx/small-floats.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { cast } from "../ops/elementwise.ts";
 import { matMul } from "../ops/linear.ts";
 import { flatten, transpose } from "../ops/movement.ts";
 import { maxPool } from "../ops/pooling.ts";
 import { reduceMean, reduceSum } from "../ops/reduction.ts";
+import { softmax } from "../ops/softmax.ts";
+import { temporaryFolder } from "../testing/cli.ts";
+import { assertClose } from "../testing/numeric.ts";
 import { evaluateModel } from "./evaluate.ts";
-import { train } from "./train.ts";
+import { type TrainOptions, train } from "./train.ts";
 
+const folder = temporaryFolder();
 let digits: ImageDataset;
 before(async () => {
   digits = (await loadDataset("digits")).test;
@@ -47,7 +57,7 @@ function alwaysThree({ batch = 1, size = 8, classes = 10, type = "float32" }: Sh
   return graph;
 }
 
-const refusal = async (model: Uint8Array) => {
+const refusal = async (model: Uint8Array | string) => {
   const error = await evaluateModel(model, digits, { name: "m.onnx", threads: 1 }).then(
     () => undefined,
     (reason) => reason,
@@ -150,7 +160,7 @@ test("open axes are the data's, or as they are named; one output of several is t
   assert.equal(named.accuracy, share);
   await assert.rejects(
     evaluateModel(compile(two), digits, { output: "logits", name: "m.onnx" }),
-    /m\.onnx has no output "logits"; it has scores, more$/,
+    /^the model has no output "logits"; it has scores, more$/,
   );
 });
 
@@ -164,21 +174,154 @@ test("a model that is none, or for other data, is refused with what was got and 
   );
   assert.match(
     await refusal(compile(alwaysThree({ type: "float64" }))),
-    /^m\.onnx does not take float32 images$/,
+    /^input "image" is float64; a classifier of images takes float32, or floats of fewer bits$/,
   );
   assert.match(
     await refusal(compile(alwaysThree({ classes: 7 }))),
-    /^m\.onnx gives \[1, 7\] for 1 images; the 10 classes of digits want \[1, 10\]$/,
+    /^the model has 7 classes and digits has 10; fine-tune it for 10 classes first, /,
   );
 
   const two = alwaysThree();
   two.output("more", reduceSum(mul(two.inputs.get("image")!, 2)));
   assert.match(
     await refusal(compile(two)),
-    /^m\.onnx has 1 inputs and 2 outputs \(scores, more\); a classifier has one input, and one output or one that is named$/,
+    /^the model has the outputs scores, more; say which one holds the logits \(output, --output\)$/,
   );
 
   const unknown = readModel(compile(alwaysThree()));
   for (const node of unknown.graph!.node) node.opType = "Nonsense";
   assert.match(await refusal(writeModel(unknown)), /^m\.onnx cannot be run by ONNX Runtime: .*Nonsense/);
+});
+
+const field = (name: string) => fileURLToPath(new URL(`../../fixtures/field/${name}`, import.meta.url));
+
+/** Loss and accuracy of a file by their definition, from what a bare session gives for batches of the given size. */
+async function byDefinition(
+  path: string,
+  probabilityOf: (row: number[], label: number) => number,
+  { batchSize = 360, half = false } = {},
+) {
+  const session = await InferenceSession.create(path, { intraOpNumThreads: 1, logSeverityLevel: 4 });
+  let [loss, right] = [0, 0];
+  try {
+    for (const { input, target } of evaluationBatches(digits, { batchSize })) {
+      const shape = [batchSize, 1, 8, 8];
+      const x = half
+        ? new Tensor(
+            "float16",
+            Uint16Array.from(input, (value) => smallFloatBits(value, "float16")),
+            shape,
+          )
+        : new Tensor(input, shape);
+      const { y } = await session.run({ x });
+      const values = y.type === "float16" ? Array.from(y.data as Uint16Array, fromHalf) : y.data;
+      for (const [image, label] of target.entries()) {
+        const row = Array.from(values as Float32Array).slice(image * 10, image * 10 + 10);
+        loss -= Math.log(probabilityOf(row, label)) / digits.count;
+        right += row.indexOf(Math.max(...row)) === label ? 1 / digits.count : 0;
+      }
+    }
+  } finally {
+    await session.release();
+  }
+  return { loss, accuracy: right };
+}
+
+/** The bits may be a view of a Float16Array, where JavaScript has one. */
+const fromHalf = (bits: number) => (Number.isInteger(bits) ? smallFloatValue(bits, "float16") : bits);
+
+const softmaxOf = (row: number[], label: number) =>
+  Math.exp(row[label]) / row.reduce((sum, logit) => sum + Math.exp(logit), 0);
+const itself = (row: number[], label: number) => row[label];
+
+const cases: Record<string, [file: string, typeof softmaxOf, Parameters<typeof byDefinition>[2]?]> = {
+  probabilities: ["evaluate-probabilities/softmax_out.onnx", itself],
+  "probabilities behind a Reshape": ["softmax-then-reshape/softmax_reshape.onnx", itself],
+  "logits of four axes": ["logits-four-axes/logits4.onnx", softmaxOf],
+  "a batch of −1": ["open-sizes/dim_m1.onnx", softmaxOf],
+  "weights in another file": ["evaluate-external-data/ext_plain/model.onnx", softmaxOf],
+  "an output of 16 bits": ["evaluate-half-output/half_out.onnx", softmaxOf],
+  "an input of 16 bits": ["evaluate-half-input/half_all.onnx", softmaxOf, { half: true }],
+  "a batch of one in a Reshape": ["fixed-batch/reshape_one.onnx", softmaxOf, { batchSize: 1 }],
+};
+
+for (const [name, [file, probabilityOf, options]] of Object.entries(cases)) {
+  test(`${name}: the loss of what ONNX Runtime gives`, async () => {
+    const expected = await byDefinition(field(file), probabilityOf, options);
+    const { loss, accuracy } = await evaluateModel(field(file), digits, { threads: 1 });
+    assertClose([loss, accuracy], [expected.loss, expected.accuracy], 1e-4, name);
+  });
+}
+
+const fineTuned: Record<string, TrainOptions["model"]> = {
+  "of probabilities": { file: field("evaluate-probabilities/softmax_out.onnx") },
+  "of half precision": { file: field("evaluate-half-input/half_all.onnx") },
+  "of half precision at its end": { file: field("evaluate-half-output/half_out.onnx") },
+  "with weights in another file": { file: field("evaluate-external-data/ext_plain/model.onnx") },
+  "of more classes than the data": { file: field("evaluate-probabilities/softmax_out.onnx"), classes: 12 },
+  "of four axes": { file: field("logits-four-axes/logits4.onnx") },
+};
+
+for (const [name, model] of Object.entries(fineTuned)) {
+  test(`a fine-tuned model ${name} has the test loss of its run`, async () => {
+    const { model: bytes, summary } = await train({
+      ...{ data: "digits", model, epochs: 2, limit: 512, batchSize: 32, learningRate: 0.02, threads: 1 },
+      sharpness: { images: 64 },
+    });
+    const { loss, accuracy } = await evaluateModel(bytes, digits, { threads: 1 });
+    // Weights and results of 16 bits are rounded.
+    const tolerance = name.includes("half") ? 2e-3 : 1e-4;
+    assertClose([loss], [summary!.testLoss], tolerance, "loss");
+    assert.ok(Math.abs(accuracy - summary!.testAccuracy) < 2 / 360, `${accuracy}, ${summary!.testAccuracy}`);
+  });
+}
+
+test("a file whose operators are not read is run all the same; its rows tell what they are", async () => {
+  const notes: string[] = [];
+  const model = readModel(readFileSync(field("evaluate-probabilities/softmax_out.onnx")));
+  const graph = model.graph!;
+  const relu = graph.node.find(({ opType }) => opType === "Relu")!;
+  // A fused operator of ONNX Runtime's own, which here clips as Relu does.
+  Object.assign(relu, { opType: "QuickGelu", domain: "com.microsoft" });
+  model.opsetImport.push({ ...model.opsetImport[0], domain: "com.microsoft", version: 1n });
+  const path = join(folder, "fused.onnx");
+  writeFileSync(path, writeModel(model));
+  const expected = await byDefinition(path, itself);
+  const { loss } = await evaluateModel(path, digits, { threads: 1, onNote: (text) => notes.push(text) });
+  assertClose([loss], [expected.loss], 1e-4);
+  assert.match(notes.join("; "), /run without reading its graph \(.*QuickGelu/);
+});
+
+test("probabilities that cannot be undone are measured as they are, if they are whole, and else refused", async () => {
+  const graph = (end: (p: Value) => Value) => {
+    const random = randomStream(5, "mean of two");
+    const built = new Graph();
+    const image = flatten(built.input("x", "float32", [60, 1, 8, 8]));
+    const part = () =>
+      softmax(
+        matMul(
+          image,
+          built.constant(
+            tensorData(
+              Array.from({ length: 640 }, () => random.normal() / 8),
+              [64, 10],
+              "float32",
+            ),
+          ),
+        ),
+      );
+    built.output("y", end(mul(add(part(), part()), 0.5)));
+    return compile(built);
+  };
+  const whole = join(folder, "mean.onnx");
+  writeFileSync(
+    whole,
+    graph((p) => p),
+  );
+  const expected = await byDefinition(whole, itself, { batchSize: 60 });
+  assertClose([(await evaluateModel(whole, digits, { threads: 1 })).loss], [expected.loss], 1e-4);
+  assert.match(
+    await refusal(graph((p) => mul(p, 3))),
+    /^output "y" holds probabilities that cannot be undone/,
+  );
 });

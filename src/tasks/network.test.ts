@@ -1,18 +1,22 @@
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { evaluationBatches } from "../data/batches.ts";
 import { type DatasetPair, loadDataset } from "../data/dataset.ts";
+import { tensorData } from "../graph/constants.ts";
 import { loadModel } from "../import/load.ts";
 import { createModel } from "../nn/models.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
-import { readModel } from "../onnx/model.ts";
+import { readModel, writeModel } from "../onnx/model.ts";
+import { writeTensor } from "../onnx/tensor.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { runModel } from "../testing/onnx-models.ts";
 import type { EpochRecord, StepRecord } from "../train/records.ts";
 import { inferenceModel } from "./classification.ts";
+import { evaluateModel } from "./evaluate.ts";
 import { type TrainOptions, train } from "./train.ts";
 
 // Runs whose network is an ONNX file.
@@ -173,4 +177,53 @@ describe("mistakes are told in one sentence", () => {
   for (const [name, model, sentence] of cases) {
     test(name, () => assert.rejects(recorded({ model: model() }), { name: "UserError", message: sentence }));
   }
+});
+
+describe("a file for a batch of its own", () => {
+  const field = (name: string) =>
+    fileURLToPath(new URL(`../../fixtures/field/fixed-batch/${name}`, import.meta.url));
+
+  /** The same file for any batch: its Reshape to [1, 256] keeps the first axis. */
+  function forAnyBatch(): string {
+    const model = readModel(readFileSync(field("reshape_one.onnx")));
+    const graph = model.graph!;
+    graph.initializer = graph.initializer.map((tensor) =>
+      tensor.name === "sh" ? writeTensor("sh", tensorData([0, 256], [2], "int64")) : tensor,
+    );
+    const path = join(folder, "any-batch.onnx");
+    writeFileSync(path, writeModel(model));
+    return path;
+  }
+
+  test("trains by accumulated gradients as the same file for any batch", async () => {
+    const own = { ...quick, limit: 64, batchSize: 8, epochs: 1, optimizer: { method: "sam" } } as const;
+    const any = await recorded({ ...own, model: { file: forAnyBatch() } });
+    const fixed = await recorded({ ...own, model: { file: field("reshape_one.onnx") } });
+    assertClose(
+      fixed.steps.map(({ loss }) => loss),
+      any.steps.map(({ loss }) => loss),
+      1e-4,
+      "losses",
+    );
+    assertClose([fixed.summary!.testLoss], [any.summary!.testLoss], 1e-4, "test loss");
+    assert.ok(
+      fixed.notes.includes(
+        "the file takes one image at a time: a batch is computed in micro-batches of one image",
+      ),
+      fixed.notes.join("; "),
+    );
+  });
+
+  test("trains and is evaluated, as a converter of CNTK wrote it", async () => {
+    const out = join(folder, "cntk");
+    const { summary } = await recorded({ model: { file: field("cntk.onnx") }, batchSize: 8, limit: 64, out });
+    const { loss, accuracy } = await evaluateModel(join(out, "model.onnx"), digits.test, { threads: 1 });
+    assertClose([loss, accuracy], [summary!.testLoss, summary!.testAccuracy], 1e-4);
+  });
+
+  test("micro-batches of another size are refused", () =>
+    assert.rejects(recorded({ model: { file: field("reshape_one.onnx") }, batchSize: 8, microBatches: 2 }), {
+      name: "UserError",
+      message: "microBatches is 2; the model takes 1 examples at a time, so a batch of 8 has 8 micro-batches",
+    }));
 });
