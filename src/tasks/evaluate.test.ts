@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { InferenceSession, Tensor } from "onnxruntime-node";
@@ -160,7 +160,7 @@ test("open axes are the data's, or as they are named; one output of several is t
   assert.equal(named.accuracy, share);
   await assert.rejects(
     evaluateModel(compile(two), digits, { output: "logits", name: "m.onnx" }),
-    /^the model has no output "logits"; it has scores, more$/,
+    /the model has no output "logits"; it has scores, more$/,
   );
 });
 
@@ -324,4 +324,21 @@ test("probabilities that cannot be undone are measured as they are, if they are 
     await refusal(graph((p) => mul(p, 3))),
     /^output "y" holds probabilities that cannot be undone/,
   );
+});
+
+test("weights in another file: by a relative path, and through the links of a hub's cache", async () => {
+  const place = join(folder, "hub");
+  mkdirSync(join(place, "blobs"), { recursive: true });
+  mkdirSync(join(place, "snapshots/abc"), { recursive: true });
+  for (const [blob, name] of [
+    ["1111", "model.onnx"],
+    ["2222", "model.onnx.data"],
+  ]) {
+    copyFileSync(field(`evaluate-external-data/ext_plain/${name}`), join(place, "blobs", blob));
+    symlinkSync(`../../blobs/${blob}`, join(place, "snapshots/abc", name));
+  }
+  const direct = await evaluateModel(field(cases["weights in another file"][0]), digits, { threads: 1 });
+  const linked = relative(process.cwd(), join(place, "snapshots/abc/model.onnx"));
+  const { loss, accuracy } = await evaluateModel(linked, digits, { threads: 1 });
+  assert.deepEqual([loss, accuracy], [direct.loss, direct.accuracy]);
 });

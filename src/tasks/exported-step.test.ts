@@ -3,7 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { InferenceSession, Tensor } from "onnxruntime-node";
+import { randomStream } from "../common/random.ts";
 import { Graph } from "../graph/graph.ts";
 import { loadModel } from "../import/load.ts";
 import { compile } from "../lower/compile.ts";
@@ -217,3 +219,62 @@ test("what one kind only keeps is among the initial values", async () => {
       name,
     );
 });
+
+const field = (name: string) => fileURLToPath(new URL(`../../fixtures/field/${name}`, import.meta.url));
+
+/** The loss that a step of a classifier of [8, 1, 8, 8] gives, and the mean −ln p that the file itself gives. */
+async function lossesOf(path: string, microBatches: number) {
+  const [images, random] = [8, randomStream(3, "images of a step")];
+  const x = Float32Array.from({ length: images * 64 }, () => random.normal());
+  const classes = Array.from({ length: images }, (_, index) => index % 10);
+  const run = async (source: string | Uint8Array, feeds: Record<string, Tensor>) => {
+    const session = await InferenceSession.create(source as string, { intraOpNumThreads: 1 });
+    const results = await session.run(
+      Object.fromEntries(session.inputNames.map((name) => [name, feeds[name]])),
+    );
+    await session.release();
+    return results;
+  };
+  const {
+    programs,
+    initial,
+    describe: describeFiles,
+  } = exportStep(await loadModel(path), base, {
+    batchSize: images,
+  });
+  assert.equal(describeFiles("step.onnx").steps[0].gradientEvaluations, microBatches);
+  const stored = Object.entries(initial).map(([name, value]) => [name, toTensor(value)]);
+  const { loss } = await run(programs[0].bytes, {
+    ...Object.fromEntries(stored),
+    x: new Tensor(x, [images, 1, 8, 8]),
+    target: new Tensor("int64", BigInt64Array.from(classes, BigInt), [images]),
+    learning_rate: new Tensor("float32", [0.1], []),
+  });
+  const size = images / microBatches;
+  let expected = 0;
+  for (let start = 0; start < images; start += size) {
+    const part = x.slice(start * 64, (start + size) * 64);
+    const { y } = await run(path, { x: new Tensor(part, [size, 1, 8, 8]) });
+    const values = Array.from(y.data as Float32Array);
+    for (let index = 0; index < size; index++) {
+      const row = values.slice(index * 10, index * 10 + 10);
+      const isProbability = Math.abs(row.reduce((sum, value) => sum + value, 0) - 1) < 1e-4;
+      const sum = isProbability ? 1 : row.reduce((total, logit) => total + Math.exp(logit), 0);
+      const right = row[classes[start + index]];
+      expected -= Math.log((isProbability ? right : Math.exp(right)) / sum) / images;
+    }
+  }
+  return { loss: Number(loss.data[0]), expected };
+}
+
+for (const [name, file, microBatches] of [
+  ["a Softmax behind a Reshape is left out", "softmax-then-reshape/softmax_reshape.onnx", 1],
+  ["a Softmax at the end is left out", "evaluate-probabilities/softmax_out.onnx", 1],
+  ["logits of four axes", "logits-four-axes/logits4.onnx", 1],
+  ["a file for a batch of one takes the batch in parts", "fixed-batch/reshape_one.onnx", 8],
+] as const) {
+  test(`the loss of a step is −ln p of the file: ${name}`, async () => {
+    const { loss, expected } = await lossesOf(field(file), microBatches);
+    assertClose([loss], [expected], 1e-5, name);
+  });
+}

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { randomStream } from "../common/random.ts";
 import { evaluationBatches } from "../data/batches.ts";
 import { type DatasetPair, loadDataset } from "../data/dataset.ts";
 import { tensorData } from "../graph/constants.ts";
@@ -13,7 +14,7 @@ import { readModel, writeModel } from "../onnx/model.ts";
 import { writeTensor } from "../onnx/tensor.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { assertClose } from "../testing/numeric.ts";
-import { runModel } from "../testing/onnx-models.ts";
+import { type ModelText, onnxModel, runModel } from "../testing/onnx-models.ts";
 import type { EpochRecord, StepRecord } from "../train/records.ts";
 import { inferenceModel } from "./classification.ts";
 import { evaluateModel } from "./evaluate.ts";
@@ -226,4 +227,64 @@ describe("a file for a batch of its own", () => {
       name: "UserError",
       message: "microBatches is 2; the model takes 1 examples at a time, so a batch of 8 has 8 micro-batches",
     }));
+
+  const random = randomStream(9, "files for a batch of one");
+  const floats = (...shape: number[]) =>
+    tensorData(
+      Array.from({ length: shape.reduce((product, size) => product * size, 1) }, () => random.normal() / 4),
+      shape,
+      "float32",
+    );
+  const whole = (...values: number[]) => tensorData(values, [values.length], "int64");
+  const written = (name: string, text: Omit<ModelText, "inputs" | "outputs">) => {
+    const path = join(folder, name);
+    writeFileSync(path, writeModel(onnxModel({ ...text, inputs: { x: ["N", 1, 8, 8] }, outputs: ["y"] })));
+    return path;
+  };
+  const ones = (value: number) => tensorData([value, value], [2], "float32");
+
+  test("the state of an LSTM for one image: the loss is that of ONNX Runtime, image by image", async () => {
+    const file = written("lstm.onnx", {
+      weights: {
+        ...{ W: floats(1, 24, 8), R: floats(1, 24, 6), B: floats(1, 48), fc: floats(6, 10) },
+        ...{ h0: floats(1, 1, 6), c0: floats(1, 1, 6), one: whole(1), zero: whole(0) },
+      },
+      nodes: [
+        ["Squeeze", ["x", "one"], ["s"]],
+        ["Transpose", ["s"], ["t"], { perm: { ints: [1, 0, 2] } }],
+        ["LSTM", ["t", "W", "R", "B", "", "h0", "c0"], ["Y", "h"], { hidden_size: { int: 6 } }],
+        ["Squeeze", ["h", "zero"], ["f"]],
+        ["MatMul", ["f", "fc"], ["y"]],
+      ],
+    });
+    const out = join(folder, "lstm");
+    const { summary } = await recorded({ model: { file }, batchSize: 4, limit: 16, epochs: 1, out });
+    const { loss } = await evaluateModel(join(out, "model.onnx"), digits.test, { threads: 1 });
+    assertClose([loss], [summary!.testLoss], 1e-4);
+  });
+
+  test("BatchNorm keeps its running statistics where the batch is one image", async () => {
+    const file = written("batch-norm.onnx", {
+      weights: {
+        ...{ w: floats(2, 1, 3, 3), scale: ones(1.5), shift: ones(0.5), mean: ones(0.1), variance: ones(2) },
+        ...{ shape: whole(1, 128), fc: floats(128, 10) },
+      },
+      nodes: [
+        ["Conv", ["x", "w"], ["c"], { pads: { ints: [1, 1, 1, 1] } }],
+        ["BatchNormalization", ["c", "scale", "shift", "mean", "variance"], ["b"]],
+        ["Reshape", ["b", "shape"], ["f"]],
+        ["MatMul", ["f", "fc"], ["y"]],
+      ],
+    });
+    const { model, notes, summary } = await recorded({ model: { file }, batchSize: 4, limit: 16, epochs: 1 });
+    assert.ok(
+      notes.includes("BatchNorm keeps its running statistics: one image has none of its own"),
+      notes.join(),
+    );
+    const stored = (bytes: Uint8Array) =>
+      readModel(bytes).graph!.initializer.filter(({ name }) => ["mean", "variance"].includes(name));
+    assert.deepEqual(stored(model), stored(readFileSync(file)));
+    const { loss } = await evaluateModel(model, digits.test, { threads: 1 });
+    assertClose([loss], [summary!.testLoss], 1e-4);
+  });
 });

@@ -9,7 +9,7 @@ import { createModel } from "../nn/models.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import type { Classifier } from "./classification.ts";
 import type { ImportedModelSettings, RunConfiguration } from "./configuration.ts";
-import { type ImageInput, imageInput } from "./image-input.ts";
+import { imageInput } from "./image-input.ts";
 import { importedModelOf, type TrainedModel } from "./trained-model.ts";
 
 /** The network that a configuration names, for the images of a data set: built by name, or read from an ONNX file. */
@@ -34,8 +34,6 @@ export type FileSettings = Partial<Omit<ImportedModelSettings, "file" | "classes
 /** A classifier's file, opened for the images of a data set. */
 export interface ClassifierFile {
   model: TrainableModel;
-  /** From images as they are loaded to what the file takes. */
-  images: ImageInput;
   classifier: Classifier;
 }
 
@@ -72,7 +70,7 @@ export function openClassifierFile(
     write: (tensors) => model.write(tensors),
     notes,
   };
-  return { model, images, classifier };
+  return { model, classifier };
 }
 
 /** A batch that a file is tried with, to see whether it takes any. */
