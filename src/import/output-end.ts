@@ -29,13 +29,13 @@ export interface OutputEnd {
  */
 export function outputEnd(output: Value, random: readonly Value[] = []): OutputEnd {
   const asItIs: OutputEnd = { kind: "logits", scale: 1, logits: output };
-  const found = unwrap(output, random);
-  if (!found) {
+  const state = unwrap(output, random);
+  if (!state) {
     const maker = nodeOf(output);
     if (!maker || !probabilitiesBefore(output, random).has(output)) return asItIs;
     return { ...asItIs, kind: "probabilities", obstacle: maker.operator };
   }
-  const { activation, state } = found;
+  const { activation } = state;
   const isSigmoid = activation.name === "Sigmoid";
   const obstacle =
     state.obstacle ??
@@ -56,10 +56,9 @@ export function classCount({ shape }: { shape: Shape }): number | undefined {
 interface State {
   /** The logits, moved as the probabilities are. */
   logits: Value;
-  /** The element of the activation that each element is. */
-  places: Int32Array;
-  /** The number of the group that each element of the activation is normalized in. */
-  groups: Int32Array;
+  activation: Activation;
+  /** The transpositions on the way, which alone change the order of the elements. */
+  turns: { shape: Shape; node: Node }[];
   scale: number;
   isLog: boolean;
   obstacle?: string;
@@ -76,10 +75,7 @@ type Effect =
 const negligible = 1e-5;
 
 /** Follows a value back to the activation that it is of, and what was done to it from there on. */
-function unwrap(
-  output: Value,
-  random: readonly Value[],
-): { activation: Activation; state: State } | undefined {
+function unwrap(output: Value, random: readonly Value[]): State | undefined {
   const links: { node: Node; effect: Effect; source: Value }[] = [];
   let activation: Activation | undefined;
   for (let at = output; !activation; ) {
@@ -91,22 +87,16 @@ function unwrap(
     links.unshift({ node, ...link });
     at = link.source;
   }
-  const { shape } = activation.before;
-  const state: State = {
-    logits: activation.before,
-    places: Int32Array.from({ length: elementCount(shape) }, (_, place) => place),
-    groups: groupsOf(shape, activation.axes),
-    scale: 1,
-    isLog: activation.name === "LogSoftmax",
-  };
+  const isLog = activation.name === "LogSoftmax";
+  const state: State = { logits: activation.before, activation, turns: [], scale: 1, isLog };
   for (const { node, effect, source } of links) {
-    if (!follow(state, node, effect, source, activation)) state.obstacle ??= node.operator;
+    if (!follow(state, node, effect, source)) state.obstacle ??= node.operator;
   }
-  return { activation, state };
+  return state;
 }
 
 /** Takes one node into the state; false where the logits cannot be had for certain from there on. */
-function follow(state: State, node: Node, effect: Effect, { shape }: Value, { name }: Activation): boolean {
+function follow(state: State, node: Node, effect: Effect, { shape }: Value): boolean {
   switch (effect.kind) {
     case "none":
       return true;
@@ -114,7 +104,7 @@ function follow(state: State, node: Node, effect: Effect, { shape }: Value, { na
       const { operator, inputs, attributes, outputs, domain } = node;
       const { graph } = state.logits;
       [state.logits] = graph.add(operator, [state.logits, ...inputs.slice(1)], attributes, outputs, domain);
-      if (operator === "Transpose") state.places = transposed(state.places, shape, node);
+      if (operator === "Transpose") state.turns.push({ shape, node });
       return true;
     }
     case "log": {
@@ -136,9 +126,9 @@ function follow(state: State, node: Node, effect: Effect, { shape }: Value, { na
     }
     case "normalize":
       // The sum of whole probabilities is 1 already.
-      if (name === "Sigmoid" || state.isLog) return false;
+      if (state.activation.name === "Sigmoid" || state.isLog) return false;
       state.scale = 1;
-      return areWhole(state, groupsOf(shape, effect.axes));
+      return areWhole(state, shape, effect.axes);
     default:
       return effect satisfies never;
   }
@@ -274,26 +264,41 @@ function probabilitiesBefore(output: Value, random: readonly Value[]): Set<Value
 /** Whether each example's classes are one whole group of a Softmax; of other outputs only their user can tell. */
 function normalizesClasses(state: State, output: Value): boolean {
   const classes = classCount(output);
-  if (classes === undefined) return true;
-  return areWhole(
-    state,
-    state.places.map((_, place) => Math.floor(place / classes)),
-  );
+  return classes === undefined || areWhole(state, [elementCount(output.shape) / classes, classes], [1]);
 }
 
-/** Whether the elements of each of the given groups are one whole group of the activation. */
-function areWhole({ places, groups }: State, ofElements: Int32Array): boolean {
-  const sizes = new Map<number, number>();
-  for (const group of groups) sizes.set(group, (sizes.get(group) ?? 0) + 1);
-  const own = new Map<number, number>();
-  const counts = new Map<number, number>();
-  for (const [element, group] of ofElements.entries()) {
-    const source = groups[places[element]];
-    if ((own.get(group) ?? source) !== source) return false;
-    own.set(group, source);
-    counts.set(group, (counts.get(group) ?? 0) + 1);
+/** Elements that are compared one by one, at most. */
+const mostCompared = 2 ** 24;
+
+/** Whether the elements along the given axes are, each time, one whole group that the activation normalizes. */
+function areWhole({ activation, turns }: State, shape: Shape, axes: readonly number[]): boolean {
+  const own = activation.before.shape;
+  const [axis] = activation.axes;
+  const isLast = (of: Shape, at: number) => of.slice(at + 1).every((size) => size === 1);
+  // Without a transposition a last axis is a last axis under every shape.
+  if (turns.length === 0 && activation.axes.length === 1 && axes.length === 1) {
+    if (isLast(own, axis) && isLast(shape, axes[0])) return own[axis] === shape[axes[0]];
   }
-  return [...own].every(([group, source]) => counts.get(group) === sizes.get(source));
+  if (elementCount(own) > mostCompared) return false;
+  let places: Int32Array = Int32Array.from({ length: elementCount(own) }, (_, place) => place);
+  for (const turn of turns) places = transposed(places, turn.shape, turn.node);
+  const groups = groupsOf(own, activation.axes);
+  const sizes = countsOf(groups);
+  const wanted = groupsOf(shape, axes);
+  const counts = countsOf(wanted);
+  const sources = new Map<number, number>();
+  for (const [element, group] of wanted.entries()) {
+    const source = groups[places[element]];
+    if ((sources.get(group) ?? source) !== source) return false;
+    sources.set(group, source);
+  }
+  return [...sources].every(([group, source]) => counts.get(group) === sizes.get(source));
+}
+
+function countsOf(groups: Int32Array): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const group of groups) counts.set(group, (counts.get(group) ?? 0) + 1);
+  return counts;
 }
 
 /** Numbers the elements of a tensor so that those that differ only along `axes` have the same number. */

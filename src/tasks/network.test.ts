@@ -266,12 +266,12 @@ describe("a file for a batch of its own", () => {
   test("BatchNorm keeps its running statistics where the batch is one image", async () => {
     const file = written("batch-norm.onnx", {
       weights: {
-        ...{ w: floats(2, 1, 3, 3), scale: ones(1.5), shift: ones(0.5), mean: ones(0.1), variance: ones(2) },
+        ...{ w: floats(2, 1, 3, 3), gamma: ones(1.5), beta: ones(0.5), mean: ones(0.1), variance: ones(2) },
         ...{ shape: whole(1, 128), fc: floats(128, 10) },
       },
       nodes: [
         ["Conv", ["x", "w"], ["c"], { pads: { ints: [1, 1, 1, 1] } }],
-        ["BatchNormalization", ["c", "scale", "shift", "mean", "variance"], ["b"]],
+        ["BatchNormalization", ["c", "gamma", "beta", "mean", "variance"], ["b"]],
         ["Reshape", ["b", "shape"], ["f"]],
         ["MatMul", ["f", "fc"], ["y"]],
       ],
