@@ -28,6 +28,8 @@ function force(engine: Engine): void {
     return target;
   };
   engine.load = async function (program, model) {
+    // A file at a path is somebody's own, and not compiled for a target.
+    if (typeof model === "string") return load.call(this, program, model);
     const nodes = blockedCount(model);
     if (nodes > 0 && target.blockedChannels === undefined) {
       throw new Error(`program "${program}" has ${nodes} operators on blocks, and the target has no blocks`);
