@@ -89,15 +89,19 @@ export function ownBatch(
   batchSize: number,
   { output, dimensions }: Pick<ModelLayerOptions, "output" | "dimensions"> = {},
 ): number | undefined {
-  const rowsFor = (size: number) => {
-    const network = model.shared({ training: false, batchSize: size, anyBatch: true, dimensions });
-    return classEnd(network, output).end.logits.shape[0];
+  let reason: string | undefined;
+  const rowsFor = (size: number): number | undefined => {
+    const built = attempt(() =>
+      model.shared({ training: false, batchSize: size, anyBatch: true, dimensions }),
+    );
+    const { value: network } = built;
+    const rows = network && attempt(() => classEnd(network, output).end.logits.shape[0]);
+    // What is wrong with the output says more than what is wrong with the batch.
+    reason = rows?.error ?? reason ?? built.error;
+    return rows?.value;
   };
-  const tried = attempt(() => rowsFor(batchSize));
-  if (tried.value === batchSize) return undefined;
-  const candidates = new Set([...model.statedBatches, tried.value ?? 1, 1]);
-  for (const size of candidates) if (attempt(() => rowsFor(size)).value === size) return size;
-  throw new UserError(
-    tried.error ?? `the model gives ${tried.value} rows of logits for a batch of ${batchSize}`,
-  );
+  const rows = rowsFor(batchSize);
+  if (rows === batchSize) return undefined;
+  for (const size of new Set([...model.statedBatches, rows ?? 1, 1])) if (rowsFor(size) === size) return size;
+  throw new UserError(reason ?? `the model gives ${rows} rows of logits for a batch of ${batchSize}`);
 }
