@@ -24,7 +24,7 @@ export function addImportFlags(command: Command): Command {
     )
     .option(
       "--trainable <pattern>",
-      "parameters that train, in place of all weights and biases; may be repeated",
+      "tensors that train, in place of all that lowland inspect lists as trained; may be repeated",
       collect,
     )
     .option(

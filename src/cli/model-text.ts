@@ -84,18 +84,22 @@ function operatorLines({ operators }: ModelDescription, { all, width }: ModelTex
 }
 
 function parameterTitle({ totals, parameters }: ModelDescription): string {
-  return `Parameters: ${thousands(totals.parameters)} numbers in ${count(parameters.length, "tensor")}, ${thousands(totals.trainable)} of them train; ${size(totals.bytes)} of weights`;
+  return `Parameters: ${thousands(totals.parameters)} elements in ${count(parameters.length, "tensor")}, ${thousands(totals.trainable)} of them train; ${size(totals.bytes)} of weights`;
 }
 
 function parameterLines({ parameters }: ModelDescription, { all, width }: ModelTextOptions): string[] {
-  const rows = parameters.map(({ name, shape, count: numbers, role, reason }) => [
+  const rows = parameters.map(({ name, shape, count: numbers, role, trainable, reason }) => [
     name,
     `[${shape.join(", ")}]`,
     thousands(numbers),
     role.replace("running-statistic", "statistic"),
-    reason === undefined ? "trains" : reason === "running statistic" ? "no" : reason,
+    trainable
+      ? ["trains", reason].filter(Boolean).join(": ")
+      : reason === "running statistic"
+        ? "no"
+        : reason!,
   ]);
-  const head = ["", "shape", "numbers", "role", ""];
+  const head = ["", "shape", "elements", "role", ""];
   return listed([head, ...rows], ["left", "left", "right", "left", "left"], {
     all,
     width,
@@ -116,7 +120,7 @@ function costLines({ multiplyAdds, sizes }: ModelDescription, width: number): st
 }
 
 function trainingLines({ training }: ModelDescription, width: number): string[] {
-  const { possible, reason, logits, blockers } = training;
+  const { possible, reason, logits, blockers, notes } = training;
   const verdict = possible ? ["✓ It can be trained."] : [`✗ It cannot be trained as it is: ${reason}.`];
   const where = logits
     .filter(({ shape }) => shape.length >= 2)
@@ -134,7 +138,8 @@ function trainingLines({ training }: ModelDescription, width: number): string[] 
         : "";
     return `✗ ${node}: ${advice}${which}${path ? `. The way: ${path}` : ""}`;
   });
-  return [...verdict, ...where, ...inTheWay].flatMap((line) => wrap(line, width));
+  const known = notes.map((note) => `${note[0].toUpperCase()}${note.slice(1)}.`);
+  return [...verdict, ...where, ...inTheWay, ...known].flatMap((line) => wrap(line, width));
 }
 
 function someOf(names: readonly string[]): string {

@@ -1,5 +1,5 @@
 import { UserError } from "../common/errors.ts";
-import type { Graph } from "../graph/graph.ts";
+import type { Graph, Value } from "../graph/graph.ts";
 import { readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, NodeProto } from "../onnx/onnx_pb.ts";
 import { type DataType, readTensor } from "../onnx/tensor.ts";
@@ -16,6 +16,7 @@ import { pathThrough } from "./path.ts";
 import { buildSequence, type Entry, isSequence, isTensor } from "./sequences.ts";
 import { buildSubgraph, isSubgraphOperator } from "./subgraphs.ts";
 import { operatorSupport } from "./support.ts";
+import { keyOfConstant, keyOfTensor } from "./weights.ts";
 
 /** What the nodes of a file are built into. */
 export interface Building {
@@ -29,6 +30,8 @@ export interface Building {
   proto: GraphProto;
   /** The inputs of the graph that are weights. */
   trained: ReadonlySet<string>;
+  /** What the tensors that the file stores are, by `StoredTensor.key`. */
+  stored: ReadonlyMap<object, Value>;
   /** How much bodies have come to so far. */
   writtenOut: { nodes: number };
 }
@@ -85,6 +88,9 @@ function buildNode(node: NodeProto, building: Building): readonly Entry[] {
     training,
   });
   if (domain === "") {
+    const held = operator === "Constant" ? keyOfConstant(node) : undefined;
+    const stored = held && building.stored.get(held);
+    if (stored) return [stored];
     const entry = buildSequence(imported, entries);
     if (entry !== undefined) return [entry];
     if (isSubgraphOperator(operator))
@@ -117,8 +123,10 @@ function buildBody(proto: GraphProto, given: readonly Entry[], building: Buildin
   if (building.writtenOut.nodes > mostNodes)
     throw new UserError(`the model's loops, written out, are more than ${mostNodes} nodes`);
   const values = new Map(building.values);
-  for (const tensor of proto.initializer)
-    values.set(tensor.name, building.graph.constant(widened(readTensor(tensor))));
+  for (const tensor of proto.initializer) {
+    const stored = building.stored.get(keyOfTensor(tensor));
+    values.set(tensor.name, stored ?? building.graph.constant(widened(readTensor(tensor))));
+  }
   for (const [index, { name }] of proto.input.entries()) values.set(name, given[index]);
   // What is made inside under a name from around it is another value.
   for (const name of proto.node.flatMap(({ output }) => output)) values.delete(name);

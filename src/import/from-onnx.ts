@@ -10,15 +10,17 @@ import { withoutFunctions } from "./functions.ts";
 import { statedTypes } from "./narrow-types.ts";
 import { opsetOf } from "./opset.ts";
 import { nodeLabel } from "./order.ts";
-import { guessRoles, type TensorRole } from "./roles.ts";
+import { rolesOf, type TensorUse } from "./roles.ts";
 import { absent, type Entry, isSequence, isTensor } from "./sequences.ts";
-import { isStoredWeight, readWeights } from "./weights.ts";
+import { readWeights, storedTensors } from "./weights.ts";
 
 export interface FromOnnxOptions extends DimensionOptions {
   /** The tensors that the file stores, where they have been read already. */
   weights?: ReadonlyMap<string, TensorData>;
-  /** Which of them become inputs. Default: the floating-point ones, but for those that no layer has as a weight. */
+  /** Which of them become inputs. Default: those that train, and running statistics. */
   isInput?: (name: string) => boolean;
+  /** Names of these inputs, where they are others than in the file. */
+  inputNames?: ReadonlyMap<string, string>;
   /**
    * What inputs hold that are no tensors: a sequence its tensors, an optional one of these or null. A sequence becomes one
    * input for each tensor, `name.0` and so on.
@@ -35,7 +37,7 @@ export interface ImportedGraph {
   /** The file's inputs, weights not among them. */
   inputs: ReadonlyMap<string, Value>;
   outputs: ReadonlyMap<string, Value>;
-  /** The numbers of the weights that are inputs of the graph. */
+  /** The weights that are inputs of the graph, by the inputs' names. */
   initializers: ReadonlyMap<string, TensorData>;
   /** In training: what the running statistics become, by name. */
   bufferUpdates: ReadonlyMap<string, Value>;
@@ -61,6 +63,7 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
     ...dimensionOptions,
     weights: "object",
     isInput: "function",
+    inputNames: "object",
     entries: "object",
     training: "object",
   });
@@ -70,8 +73,9 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
   }
   const proto = withoutFunctions(model);
   const opset = requireOpset(model);
-  const weights = options.weights ?? readWeights(model.graph!);
-  const isInput = options.isInput ?? trainsByDefault(guessRoles(proto, weights));
+  const stored = storedTensors(model.graph!, model.functions);
+  const weights = options.weights ?? readWeights(model.graph!, model.functions);
+  const isInput = options.isInput ?? trainsByDefault(rolesOf(model, weights));
   const graph = new Graph();
   const training: TrainingParts | undefined = options.training && {
     mode: options.training,
@@ -92,17 +96,32 @@ export function fromOnnx(model: ModelProto, options: FromOnnxOptions = {}): Impo
     values.set(info.name, inputs.get(info.name)!);
   }
   const initializers = new Map<string, TensorData>();
+  const trained = new Set<string>();
+  const places = new Map(stored.map((place) => [place.name, place]));
+  const storedValues = new Map<object, Value>();
   for (const [name, tensor] of weights) {
-    if (isInput(name)) initializers.set(name, tensor);
-    values.set(name, isInput(name) ? graph.input(name, tensor.type, tensor.shape) : graph.constant(tensor));
+    const own = options.inputNames?.get(name) ?? name;
+    const value = isInput(name) ? graph.input(own, tensor.type, tensor.shape) : graph.constant(tensor);
+    if (isInput(name)) {
+      initializers.set(own, tensor);
+      trained.add(name);
+    }
+    const place = places.get(name);
+    if (place) storedValues.set(place.key, value);
+    if (place?.isInitializer !== false) values.set(name, value);
   }
-  const nodes = proto.node.filter((node) => !(isStoredWeight(node) && weights.has(node.output[0])));
-  const trained = new Set(initializers.keys());
   const types = statedTypes(proto);
-  buildNodes(
-    { node: nodes, output: proto.output },
-    { graph, opset, values, types, training, proto, trained, writtenOut: { nodes: 0 } },
-  );
+  buildNodes(proto, {
+    graph,
+    opset,
+    values,
+    types,
+    training,
+    proto,
+    trained,
+    stored: storedValues,
+    writtenOut: { nodes: 0 },
+  });
   if (proto.output.length === 0) throw new UserError("the model states no outputs");
   const outputs = new Map<string, Value>();
   for (const { name } of proto.output) {
@@ -131,8 +150,11 @@ function tensorsOf(name: string, entry: Entry): [name: string, tensor: Value][] 
   return isTensor(entry) ? [[name, entry]] : [];
 }
 
-function trainsByDefault(roles: ReadonlyMap<string, TensorRole>): (name: string) => boolean {
-  return (name) => (roles.get(name) ?? "constant") !== "constant";
+function trainsByDefault(roles: ReadonlyMap<string, TensorUse>): (name: string) => boolean {
+  return (name) => {
+    const use = roles.get(name);
+    return use !== undefined && (use.trains || use.role === "running-statistic");
+  };
 }
 
 function missingOutput(name: string, { node }: GraphProto): UserError {

@@ -1,11 +1,9 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { UserError } from "../common/errors.ts";
 import {
   type AttributeProto,
-  AttributeProtoSchema,
   type FunctionProto,
   type GraphProto,
-  GraphProtoSchema,
   type ModelProto,
   type NodeProto,
   NodeProtoSchema,
@@ -30,7 +28,7 @@ export function withoutFunctions(model: ModelProto): GraphProto {
   const opset = opsetOf(model);
   const nodes: NodeProto[] = [];
   for (const node of graph.node) write(node, []);
-  return create(GraphProtoSchema, { ...graph, node: nodes });
+  return withFields(graph, { node: nodes });
 
   function write(node: NodeProto, callers: readonly FunctionProto[]): void {
     const called = functions.get(keyOf(node.domain, node.opType, node.overload));
@@ -100,30 +98,42 @@ function bodyOf(called: FunctionProto, call: NodeProto): NodeProto[] {
   return nodes;
 }
 
-/** A node of a function, or of a subgraph in one, with the names and attributes of a call. */
+/**
+ * A node of a function, or of a subgraph in one, with the names and attributes of a call. Tensors are not copied: their
+ * sizes and numbers stay the file's own objects, which tells `storedTensors` that calls share them.
+ */
 function instantiate(
   node: NodeProto,
   rename: (name: string) => string,
   given: ReadonlyMap<string, AttributeProto>,
   scope: string,
 ): NodeProto {
-  const copy = clone(NodeProtoSchema, node);
-  copy.name = node.name && `${scope}/${node.name}`;
-  copy.input = node.input.map(rename);
-  copy.output = node.output.map(rename);
-  copy.attribute = copy.attribute.flatMap((attribute) => {
-    if (attribute.refAttrName === "") return [attribute];
-    const value = given.get(attribute.refAttrName);
+  const attribute = node.attribute.flatMap((own) => {
+    const value = own.refAttrName === "" ? own : given.get(own.refAttrName);
     if (!value) return [];
-    const bound = clone(AttributeProtoSchema, value);
-    bound.name = attribute.name;
-    return [bound];
+    const g = value.g && own.refAttrName === "" ? bodyFor(value.g) : value.g;
+    return [withFields(value, { name: own.name, g })];
   });
-  for (const { g } of copy.attribute) {
-    if (!g) continue;
-    for (const { name } of g.input) rename(name);
-    for (const info of [...g.input, ...g.output, ...g.initializer]) info.name = rename(info.name);
-    g.node = g.node.map((inner) => instantiate(inner, rename, given, scope));
+  return withFields(node, {
+    name: node.name && `${scope}/${node.name}`,
+    input: node.input.map(rename),
+    output: node.output.map(rename),
+    attribute,
+  });
+
+  function bodyFor(body: GraphProto): GraphProto {
+    const named = <T extends { name: string }>(one: T): T =>
+      withFields(one, { name: rename(one.name) } as Partial<T>);
+    return withFields(body, {
+      input: body.input.map(named),
+      output: body.output.map(named),
+      initializer: body.initializer.map(named),
+      node: body.node.map((inner) => instantiate(inner, rename, given, scope)),
+    });
   }
-  return copy;
+}
+
+/** A copy of a message with other values of some fields; what the others hold is shared. */
+function withFields<T extends object>(message: T, changes: Partial<T>): T {
+  return Object.assign(Object.create(Object.getPrototypeOf(message)), message, changes);
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { tensorData } from "../graph/constants.ts";
-import { writeModel } from "../onnx/model.ts";
+import { readModel, writeModel } from "../onnx/model.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import { type ModelText, onnxModel, runModel } from "../testing/onnx-models.ts";
 import { findHead, replaceHead } from "./head.ts";
@@ -92,6 +93,132 @@ test("the seed decides the new numbers", () => {
   };
   assert.deepEqual(numbers(1), numbers(1));
   assert.notDeepEqual(numbers(1), numbers(2));
+});
+
+const sizes = (...values: number[]) => tensorData(values, [values.length], "int64");
+const convolution = { inputs: { x: ["N", 4, 1, 1] }, outputs: ["y"] };
+
+describe("sizes behind the head follow its classes", () => {
+  const kernel = { w: weights(5, 4, 1, 1), b: weights(5) };
+  const conv = ["Conv", ["x", "w", "b"], ["c"], {}, "fc"] as const;
+  const cases: Record<string, ModelText> = {
+    "Reshape to [-1, 5]": {
+      ...convolution,
+      weights: { ...kernel, to: sizes(-1, 5) },
+      nodes: [conv, ["Reshape", ["c", "to"], ["y"]]],
+    },
+    "Reshape to [0, 5]": {
+      ...convolution,
+      weights: { ...kernel, to: sizes(0, 5) },
+      nodes: [conv, ["Reshape", ["c", "to"], ["y"]]],
+    },
+    "sizes of a Constant node": {
+      ...convolution,
+      weights: kernel,
+      nodes: [
+        conv,
+        ["Constant", [], ["to"], { value_ints: { ints: [-1, 5] } }],
+        ["Reshape", ["c", "to"], ["y"]],
+      ],
+    },
+    "sizes that are put together": {
+      ...convolution,
+      weights: {
+        ...kernel,
+        zero: tensorData([0], [], "int64"),
+        classes: tensorData([5], [], "int64"),
+        axis: sizes(0),
+      },
+      nodes: [
+        conv,
+        ["Shape", ["x"], ["shape"]],
+        ["Gather", ["shape", "zero"], ["batch"]],
+        ["Unsqueeze", ["batch", "axis"], ["rows"]],
+        ["Unsqueeze", ["classes", "axis"], ["columns"]],
+        ["Concat", ["rows", "columns"], ["to"], { axis: { int: 0 } }],
+        ["Reshape", ["c", "to"], ["y"]],
+      ],
+    },
+    "sizes that something before the head reads too": {
+      inputs: { x: ["N", 5] },
+      outputs: ["y"],
+      weights: { w: weights(5, 5), to: sizes(-1, 5) },
+      nodes: [
+        ["Reshape", ["x", "to"], ["same"]],
+        ["MatMul", ["same", "w"], ["h"], {}, "fc"],
+        ["Reshape", ["h", "to"], ["y"]],
+      ],
+    },
+    "two in a row, and one that has no classes in it": {
+      ...convolution,
+      weights: { ...kernel, to: sizes(-1, 5, 1), back: sizes(0, 5), flat: sizes(0, -1) },
+      nodes: [
+        conv,
+        ["Reshape", ["c", "to"], ["d"]],
+        ["Reshape", ["d", "back"], ["e"]],
+        ["Reshape", ["e", "flat"], ["y"]],
+      ],
+    },
+  };
+  for (const [name, text] of Object.entries(cases)) {
+    test(name, async () => {
+      const model = onnxModel(text);
+      replaceHead(model, 7);
+      const shape = text.inputs!.x.map((size) => (size === "N" ? 2 : Number(size)));
+      const { y } = await runModel(writeModel(model), { x: weights(...shape) });
+      assert.deepEqual(y.shape, [2, 7]);
+    });
+  }
+  for (const file of ["neg", "zero"]) {
+    test(`head_reshape_${file}.onnx of 7 classes becomes one of 10`, async () => {
+      const path = new URL(
+        `../../fixtures/field/head-behind-reshape/head_reshape_${file}.onnx`,
+        import.meta.url,
+      );
+      const model = readModel(readFileSync(path));
+      assert.equal(replaceHead(model, 10).classes, 7);
+      const { y } = await runModel(writeModel(model), { x: weights(2, 1, 8, 8) });
+      assert.deepEqual(y.shape, [2, 10]);
+    });
+  }
+});
+
+describe("what is made for the old classes is refused with what to do", () => {
+  const kernel = { w: weights(5, 4, 1, 1) };
+  const conv = ["Conv", ["x", "w"], ["c"], {}, "fc"] as const;
+  const cases: Record<string, [ModelText, RegExp]> = {
+    "a product of classes and places": [
+      {
+        inputs: { x: ["N", 4, 2, 2] },
+        weights: { ...kernel, to: sizes(-1, 20) },
+        nodes: [conv, ["Reshape", ["c", "to"], ["y"], {}, "flat"]],
+        outputs: ["y"],
+      },
+      /^node "flat" \(Reshape\) behind the head has the sizes \[-1, 20\], .*; export the model for 7 classes$/,
+    ],
+    "two sizes that may be the classes": [
+      {
+        inputs: { x: [5, 4, 1, 1] },
+        weights: { ...kernel, to: sizes(5, 5) },
+        nodes: [conv, ["Reshape", ["c", "to"], ["y"], {}, "flat"]],
+        outputs: ["y"],
+      },
+      /^node "flat" \(Reshape\) behind the head has the sizes \[5, 5\]/,
+    ],
+    "a scale of each class": [
+      {
+        ...convolution,
+        weights: { ...kernel, scale: weights(1, 5, 1, 1) },
+        nodes: [conv, ["Mul", ["c", "scale"], ["y"], {}, "scaled"]],
+      },
+      /^node "scaled" \(Mul\) behind the head reads "scale", float32 \[1, 5, 1, 1\], which is made for 5 classes; export/,
+    ],
+  };
+  for (const [name, [text, sentence]] of Object.entries(cases)) {
+    test(name, () =>
+      assert.throws(() => replaceHead(onnxModel(text), 7, { name: "fc" }), { message: sentence }),
+    );
+  }
 });
 
 describe("what cannot be a head is refused in one sentence", () => {

@@ -7,6 +7,7 @@ import { readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from "../onnx/onnx_pb.ts";
 import { readTensor, writeTensor } from "../onnx/tensor.ts";
 import { dataTypeName } from "../onnx/types.ts";
+import { adaptSizes } from "./head-sizes.ts";
 import { nodeLabel } from "./order.ts";
 import { type StoredTensor, storedTensors } from "./weights.ts";
 
@@ -58,8 +59,10 @@ export function findHead(model: ModelProto, options: { output?: string; name?: s
 }
 
 /**
- * Gives a model another number of classes: weight and bias of its last linear layer start anew, as PyTorch's `Linear`
- * does, drawn by the seed. The model is changed in place; names stay. Returns the layer as it was.
+ * Gives a model another number of classes: weight and bias of its last linear layer are re-initialized as PyTorch's
+ * `Linear` is, drawn by the seed, and sizes behind it follow. The model is changed in place; names stay. Returns the layer
+ * as it was.
+ * @throws UserError where something behind the layer is made for the old number of classes and cannot follow
  */
 export function replaceHead(
   model: ModelProto,
@@ -74,6 +77,10 @@ export function replaceHead(
   const graph = model.graph!;
   const head = locate(graph, output, name);
   const tensors = new Map(storedTensors(graph).map((place) => [place.name, place]));
+  const behind = tensorsBehind(graph, head.node);
+  const isPart = (node: NodeProto) =>
+    node === head.node || (head.bias !== undefined && node.input.includes(head.bias));
+  if (classes !== head.classes) adaptSizes(graph, behind, { before: head.classes, after: classes }, isPart);
   const initializer = uniformByFanIn(head.inputs);
   const renew = (place: StoredTensor, shape: Shape) => {
     const type = dataTypeName(place.tensor.dataType, place.name);
@@ -97,7 +104,6 @@ export function replaceHead(
       bias.tensor.dims.map((size) => (Number(size) === head.classes ? classes : Number(size))),
     );
   }
-  const behind = tensorsBehind(graph, head.node);
   graph.valueInfo = graph.valueInfo.filter(({ name: tensor }) => !behind.has(tensor));
   for (const info of graph.output) {
     if (!behind.has(info.name) || info.type?.value.case !== "tensorType") continue;

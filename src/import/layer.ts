@@ -1,11 +1,12 @@
 import { attempt, UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import type { Shape, Value } from "../graph/graph.ts";
-import { copyInto } from "../graph/walk.ts";
+import { copyInto, leavesOf, nodesOf } from "../graph/walk.ts";
 import { startingFrom } from "../nn/initializers.ts";
 import type { Layer } from "../nn/module.ts";
-import type { TrainableModel } from "./load.ts";
+import type { ImportedNetwork, TrainableModel } from "./load.ts";
 import { classEnd, classLogits } from "./logits.ts";
+import { differentiableLeaves } from "./training-notes.ts";
 
 export interface ModelLayerOptions {
   /** Which output holds the logits. Default: the model's only one. */
@@ -14,6 +15,8 @@ export interface ModelLayerOptions {
   dimensions?: Readonly<Record<string, number>>;
   /** Makes of the layer's input what the model takes, of the given shape. Default: it has to be of that shape. */
   adapt?: (x: Value, shape: Shape) => Value;
+  /** Called with what is built, each time the layer is. */
+  onBuild?: (network: ImportedNetwork, training: boolean) => void;
 }
 
 /**
@@ -27,8 +30,8 @@ export interface ModelLayerOptions {
  * The layer throws `UserError` when the model cannot be built for the batch and images it is given.
  */
 export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {}): Layer {
-  const kinds = { output: "text", dimensions: "object", adapt: "function" } as const;
-  const { output, dimensions, adapt = (x: Value) => x } = readOptions("modelLayer", options, kinds);
+  const kinds = { output: "text", dimensions: "object", adapt: "function", onBuild: "function" } as const;
+  const { output, dimensions, adapt = (x: Value) => x, onBuild } = readOptions("modelLayer", options, kinds);
   return (x, scope) => {
     const [batchSize] = x.shape;
     const network = model.shared({
@@ -51,27 +54,32 @@ export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {
       );
     }
     const bindings = new Map<Value, Value>([[input, adapted]]);
+    const { name: outputName, logits } = classLogits(network, output);
+    const updates = [...network.bufferUpdates];
+    const ends = [logits, ...updates.map(([, value]) => value)];
+    const read = new Set(leavesOf(nodesOf(ends), ends));
+    const learned = differentiableLeaves([logits]);
     for (const { name: parameter, shape, kind, values } of model.kept) {
       const value = network.graph.inputs.get(parameter);
-      if (!value) continue;
+      if (!value || !(read.has(value) || network.bufferUpdates.has(parameter))) continue;
       const own =
-        kind === "buffer"
-          ? scope.buffer(parameter, shape, values)
-          : scope.parameter(parameter, shape, kind, startingFrom(values));
+        kind !== "buffer" && learned.has(value)
+          ? scope.parameter(parameter, shape, kind, startingFrom(values))
+          : scope.buffer(parameter, shape, values);
       bindings.set(value, own);
     }
+    const parameters = new Map([...network.parameters].filter(([, value]) => learned.has(value)));
+    onBuild?.({ ...network, parameters }, scope.training);
     for (const random of network.randomInputs) {
       const { origin, shape } = random;
       bindings.set(random, scope.random(origin.kind === "input" ? origin.name : "", shape));
     }
-    const { name: outputName, logits } = classLogits(network, output);
     if (logits.shape[0] !== batchSize) {
       throw new UserError(
         `output "${outputName}" has ${logits.shape[0]} rows for a batch of ${batchSize}: the file is for a batch of ${logits.shape[0]}; choose that batch size, or export the model with a dynamic batch`,
       );
     }
-    const updates = [...network.bufferUpdates];
-    const [copy, ...next] = copyInto(x.graph, [logits, ...updates.map(([, value]) => value)], bindings);
+    const [copy, ...next] = copyInto(x.graph, ends, bindings);
     for (const [index, [buffer]] of updates.entries()) scope.updateBuffer(buffer, next[index]);
     return copy;
   };

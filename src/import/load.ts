@@ -15,15 +15,17 @@ import { readExternalData } from "./external-data.ts";
 import { fromOnnx, type ImportedGraph } from "./from-onnx.ts";
 import { type OutputEnd, outputEnd } from "./output-end.ts";
 import { restoreNames } from "./pytorch-names.ts";
-import { guessRoles, type TensorRole } from "./roles.ts";
-import { isFloatingPoint, readWeights, withWeights } from "./weights.ts";
+import { namesInGraphs } from "./reserved-names.ts";
+import { rolesOf, type TensorRole, type TensorUse } from "./roles.ts";
+import { differentiableLeaves, modeNotes, trainingNotes } from "./training-notes.ts";
+import { readWeights, withWeights } from "./weights.ts";
 
 export interface LoadModelOptions
   extends DimensionOptions,
     Partial<Omit<TrainingMode, "statisticsMomentum">> {
   /**
-   * Names of the parameters that train, `*` standing for any characters. Default: every weight, bias, and scale and
-   * shift of a normalisation; neither running statistics nor tensors that look like constants.
+   * Names of the parameters that train, `*` standing for any characters. Default: every tensor that an output depends on
+   * differentiably and that does not look like a constant. Running statistics never train.
    */
   trainable?: string | readonly string[];
   /** Names of parameters that keep their values all the same. */
@@ -39,10 +41,19 @@ export const loadModelOptions: OptionKinds<LoadModelOptions> = {
 
 /** A floating-point tensor that the file stores. */
 export interface ImportedParameter {
+  /** In graphs, runs and optimizer states. */
   name: string;
+  /** In the file: another one where the name means something else in a training step, as `input` does. */
+  storedName: string;
   shape: Shape;
   role: TensorRole;
   trainable: boolean;
+  /** Why it is a constant, or else does not train. */
+  reason?: string;
+  /** What keeps it from training: its part in the model, as far as that is certain or only looks so, or the options. */
+  frozenBy?: "role" | "guess" | "options";
+  /** The node that no gradient comes back through, where that is why. */
+  wall?: { operator: string; node: string };
 }
 
 /** The model built for one batch size, in training or in inference. */
@@ -52,7 +63,7 @@ export interface ImportedNetwork extends Omit<ImportedGraph, "initializers"> {
   ends: ReadonlyMap<string, OutputEnd>;
   /** What a loss is taken of, by output: what is before its Softmax, LogSoftmax or Sigmoid, or else the output itself. */
   logits: ReadonlyMap<string, Value>;
-  /** The inputs that are trained. */
+  /** The inputs that are trained: those trainable that the outputs depend on differentiably as built. */
   parameters: ReadonlyMap<string, Value>;
 }
 
@@ -106,6 +117,11 @@ export function objectiveOf(network: ImportedNetwork, loss: Value): Objective {
 export class TrainableModel {
   /** Every floating-point tensor of the file. */
   readonly parameters: readonly ImportedParameter[];
+  private readonly byName: ReadonlyMap<string, ImportedParameter>;
+  private readonly byStoredName: ReadonlyMap<string, ImportedParameter>;
+  /** What tensors are called in graphs, where their names in the file are taken there. */
+  private readonly inputNames: ReadonlyMap<string, string>;
+  private readonly networks = new Map<string, ImportedNetwork>();
   private readonly proto: ModelProto;
   private readonly weights: ReadonlyMap<string, TensorData>;
   private readonly options: LoadModelOptions;
@@ -118,20 +134,35 @@ export class TrainableModel {
     this.mode = { batchNormalization, dropout };
     separateAliases(proto.graph!);
     restoreNames(proto.graph!);
-    this.weights = readWeights(proto.graph!);
-    const roles = guessRoles(proto.graph!, this.weights);
-    const floats = [...this.weights].filter(([, tensor]) => isFloatingPoint(tensor));
-    this.parameters = floats.map(([name, { shape }]) => {
-      const role = roles.get(name) ?? "constant";
-      return { name, shape, role, trainable: isTrained(name, role, options) };
+    this.weights = readWeights(proto.graph!, proto.functions);
+    const decided = [...rolesOf(proto, this.weights)].map(([storedName, use]) => {
+      const { shape } = this.weights.get(storedName)!;
+      return { storedName, shape, role: use.role, ...decide(storedName, use, options) };
     });
+    const inputs = decided.filter((parameter) => this.isInput(parameter));
+    this.inputNames = namesInGraphs(inputs.map(({ storedName }) => storedName));
+    this.parameters = decided.map((parameter) => {
+      const { storedName } = parameter;
+      return { name: this.inputNames.get(storedName) ?? storedName, ...parameter };
+    });
+    this.byName = new Map(this.parameters.map((parameter) => [parameter.name, parameter]));
+    this.byStoredName = new Map(this.parameters.map((parameter) => [parameter.storedName, parameter]));
     for (const key of ["trainable", "frozen"] as const) {
       for (const pattern of [options[key] ?? []].flat()) {
-        if (this.parameters.some(({ name }) => fitsNames(name, pattern))) continue;
-        const names = this.parameters.map(({ name }) => name);
+        if (this.parameters.some(({ storedName }) => fitsNames(storedName, pattern))) continue;
+        const names = this.parameters.map(({ storedName }) => storedName);
         throw new UserError(`${key}: "${pattern}" fits no parameter; there are ${names.join(", ")}`);
       }
     }
+  }
+
+  /**
+   * What somebody who trains the model has to know: how many elements train and why the others do not, and what of the
+   * file makes the result other than it looks.
+   * @param network what was built, to leave out what this one does not depend on
+   */
+  notes(network?: ImportedNetwork): string[] {
+    return [...trainingNotes(this.parameters, this.proto, network), ...modeNotes(this.proto)];
   }
 
   /** The parameters that train, with their kinds: for `resolveGroups`. */
@@ -144,18 +175,19 @@ export class TrainableModel {
   /** Everything a graph of the model has as an input of its own, with its numbers in the file. */
   get kept(): { name: string; shape: Shape; kind: ParameterKind | "buffer"; values: ArrayLike<number> }[] {
     return this.parameters
-      .filter(({ name }) => this.isStored(name))
-      .map(({ name, shape, role, trainable }) => ({
+      .filter((parameter) => this.isInput(parameter))
+      .map(({ name, storedName, shape, role, trainable }) => ({
         name,
         shape,
         kind: trainable ? kindOf(role) : "buffer",
-        values: this.weights.get(name)!.data as ArrayLike<number>,
+        values: this.weights.get(storedName)!.data as ArrayLike<number>,
       }));
   }
 
   /** What a run starts from: the trained parameters and, unless they are frozen, the running statistics. */
   get tensors(): Tensors {
-    return Object.fromEntries([...this.weights].filter(([name]) => this.isStored(name)));
+    const inputs = this.parameters.filter((parameter) => this.isInput(parameter));
+    return Object.fromEntries(inputs.map(({ name, storedName }) => [name, this.weights.get(storedName)!]));
   }
 
   /**
@@ -174,19 +206,20 @@ export class TrainableModel {
       dimensions: { ...this.options.dimensions, ...sizes.dimensions },
       openSizes: sizes.openSizes ?? this.options.openSizes,
       weights: this.weights,
-      isInput: (name) => this.isStored(name),
+      isInput: (name) => this.isInput(this.byStoredName.get(name)),
+      inputNames: this.inputNames,
       training: training ? { ...this.mode, statisticsMomentum } : undefined,
     });
-    const names = this.trainable.map(({ name }) => name).filter((name) => initializers.has(name));
     const ends = new Map(
       [...network.outputs].map(([name, value]) => [name, outputEnd(value, network.randomInputs)]),
     );
-    return {
-      ...network,
-      ends,
-      logits: new Map([...ends].map(([name, { logits }]) => [name, logits])),
-      parameters: new Map(names.map((name) => [name, network.graph.inputs.get(name)!])),
-    };
+    const logits = new Map([...ends].map(([name, end]) => [name, end.logits]));
+    const reached = differentiableLeaves(logits.values());
+    const parameters = this.trainable
+      .filter(({ name }) => initializers.has(name))
+      .map(({ name }) => [name, network.graph.inputs.get(name)!] as const)
+      .filter(([, value]) => reached.has(value));
+    return { ...network, ends, logits, parameters: new Map(parameters) };
   }
 
   /** The same as `build`, made once for each setting: for readers, who add no inputs or outputs to its graph. */
@@ -212,32 +245,34 @@ export class TrainableModel {
    * optimizer's state, are left aside.
    */
   write(tensors: Tensors): Uint8Array<ArrayBuffer> {
-    const own = Object.entries(tensors).filter(([name]) => this.isStored(name));
+    const own = Object.entries(tensors).flatMap(([name, tensor]): [string, TensorData][] => {
+      const parameter = this.byName.get(name);
+      return parameter && this.isInput(parameter) ? [[parameter.storedName, tensor]] : [];
+    });
     return writeModel(withWeights(this.proto, new Map(own)));
   }
 
-  private isStored(name: string): boolean {
-    const parameter = this.byName.get(name);
+  /** Whether a tensor is an input of the graphs that are built. */
+  private isInput(parameter: Omit<ImportedParameter, "name"> | undefined): boolean {
     if (!parameter) return false;
-    return (
-      parameter.trainable ||
-      (parameter.role === "running-statistic" && this.mode.batchNormalization === "batch")
-    );
+    const { trainable, role } = parameter;
+    return trainable || (role === "running-statistic" && this.mode.batchNormalization === "batch");
   }
-
-  private get byName(): ReadonlyMap<string, ImportedParameter> {
-    this.index ??= new Map(this.parameters.map((parameter) => [parameter.name, parameter]));
-    return this.index;
-  }
-
-  private index: Map<string, ImportedParameter> | undefined;
-  private readonly networks = new Map<string, ImportedNetwork>();
 }
 
-function isTrained(name: string, role: TensorRole, { trainable, frozen }: LoadModelOptions): boolean {
-  if (frozen !== undefined && fitsNames(name, frozen)) return false;
-  if (trainable !== undefined) return role !== "running-statistic" && fitsNames(name, trainable);
-  return role !== "running-statistic" && role !== "constant";
+/** Whether a tensor trains, and if not, why. */
+function decide(
+  name: string,
+  { role, trains, reason, isCertain, wall }: TensorUse,
+  { trainable, frozen }: LoadModelOptions,
+): Pick<ImportedParameter, "trainable" | "reason" | "frozenBy" | "wall"> {
+  const asked = frozen !== undefined && fitsNames(name, frozen);
+  const isChosen = trainable !== undefined && fitsNames(name, trainable);
+  if (role !== "running-statistic" && !asked && (trainable === undefined ? trains : isChosen))
+    return { trainable: true, ...(reason !== undefined && { reason }) };
+  if (!trains && !(asked && role !== "running-statistic"))
+    return { trainable: false, reason, frozenBy: isCertain ? "role" : "guess", ...(wall && { wall }) };
+  return { trainable: false, reason: asked ? "frozen" : "not chosen", frozenBy: "options" };
 }
 
 function kindOf(role: TensorRole): ParameterKind {

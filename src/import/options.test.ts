@@ -179,9 +179,10 @@ test("parameters are chosen by patterns; the others are constants of the graph",
   };
   assert.deepEqual(await names({ trainable: "head.*" }), ["head.weight"]);
   assert.deepEqual(await names({ frozen: ["body.*", "norm.*"] }), ["head.weight"]);
+  // A step has a result called scale, so that the parameter goes by another name.
   assert.deepEqual(await names({ trainable: ["body.*", "scale"], frozen: "*.bias" }), [
     "body.weight",
-    "scale",
+    "scale_",
   ]);
 });
 

@@ -49,6 +49,8 @@ export function restoreNames(graph: GraphProto): void {
       const kind = node.opType === "Gemm" && index === 1 && isTransposed(node) ? "weight" : kinds[index];
       const tensor = stored.get(input);
       if (!kind || !tensor || given.has(input) || graph.input.some(({ name }) => name === input)) continue;
+      // A single element that is added is part of a formula.
+      if (node.opType === "Add" && tensor.dims.length === 0) continue;
       const name = `${module}.${kind}${isRecurrent ? `_l${layer}` : ""}`;
       if (taken.has(name)) continue;
       taken.add(name);

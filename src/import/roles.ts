@@ -1,22 +1,59 @@
 import { elementCount } from "../graph/graph.ts";
-import type { GraphProto, NodeProto } from "../onnx/onnx_pb.ts";
+import type { ModelProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { ParameterKind } from "../optim/parameter-groups.ts";
+import {
+  isAdditiveMask,
+  isBinary,
+  isFilledWith,
+  isSequence,
+  isSinusoidal,
+  isUniform,
+  isVector,
+  isWhole,
+} from "./constant-tensors.ts";
+import {
+  arithmetic,
+  constantInputs,
+  fedBy,
+  inputsAsTheyAre,
+  isStatistic,
+  keepsElements,
+  passesGradient,
+  reachedBackward,
+  readersBehind,
+  type Use,
+  withAncestors,
+} from "./reach.ts";
+import { isInvented, isMaskName, isModuleName, isParameterName, isStatisticName } from "./tensor-names.ts";
+import { type FileNode, usesOf, type Wire } from "./uses.ts";
 import { isFloatingPoint } from "./weights.ts";
 
 /** What a stored tensor is to the nodes that read it. */
 export type TensorRole = ParameterKind | "running-statistic" | "constant";
 
-/** Roles of the inputs of operators with weights, by their place. */
+/** What a stored tensor is, and whether it trains unless somebody says otherwise. */
+export interface TensorUse {
+  role: TensorRole;
+  trains: boolean;
+  /** Why it is a constant, or all the same none. */
+  reason?: string;
+  /** Whether the reason leaves no doubt: a statistic, a mask, a scale of a quantizer. */
+  isCertain: boolean;
+  /** The node that no gradient comes back through, where that is why it does not train. */
+  wall?: { operator: string; node: string };
+}
+
+/** Inputs of operators that are parameters whatever is in them, by their place. */
 const rolesByInput: Readonly<Record<string, readonly (TensorRole | undefined)[]>> = {
   Conv: ["weight", "weight", "bias"],
   ConvTranspose: ["weight", "weight", "bias"],
+  DeformConv: [undefined, "weight", undefined, "bias"],
   Gemm: ["weight", "weight", "bias"],
   MatMul: ["weight", "weight"],
-  Einsum: ["weight", "weight"],
-  Gather: ["weight"],
+  Einsum: ["weight", "weight", "weight", "weight"],
   PRelu: [undefined, "weight"],
-  LSTM: [undefined, "weight", "weight", "bias"],
+  LSTM: [undefined, "weight", "weight", "bias", undefined, undefined, undefined, "weight"],
   GRU: [undefined, "weight", "weight", "bias"],
   RNN: [undefined, "weight", "weight", "bias"],
   BatchNormalization: [undefined, "norm-weight", "norm-bias", "running-statistic", "running-statistic"],
@@ -26,99 +63,210 @@ const rolesByInput: Readonly<Record<string, readonly (TensorRole | undefined)[]>
   RMSNormalization: [undefined, "norm-weight"],
 };
 
-/** Operators behind which a tensor is still what it was. */
-const transparent = new Set([
-  "Identity",
-  "Transpose",
-  "Reshape",
-  "Squeeze",
-  "Unsqueeze",
-  "Flatten",
-  "Cast",
-  "CastLike",
-  "Expand",
-  "DequantizeLinear",
-]);
+/** Operators that read zeros and ones as what is hidden or chosen. A bias that is added may start as these. */
+const masked = new Set(["Mul", "Sub", "Div", "Max", "Min", "Pow", "Equal", "Where", "Gather"]);
+
+/** Operators that put one value into many places: where a tensor is uniform, it is that value. */
+const fills = new Set(["Where", "Max", "Min", "ScatterND", "ScatterElements", "Scatter"]);
 
 /**
- * What each floating-point tensor of a file is, guessed from the nodes that read it. Added vectors are biases, those
- * added after a product with a vector the shift of a normalisation; single numbers, and what is only subtracted,
- * divided by, compared with or clipped to, are constants, and so are added masks.
+ * What each floating-point tensor of a file is. It is a parameter if an output depends on it differentiably, over
+ * whatever operators, and neither its readers nor its elements say that it is a constant.
  */
-export function guessRoles(
-  graph: GraphProto,
-  tensors: ReadonlyMap<string, TensorData>,
-): Map<string, TensorRole> {
-  const readers = new Map<string, [NodeProto, number][]>();
-  const makers = new Map<string, NodeProto>();
-  for (const node of graph.node) {
-    for (const output of node.output) makers.set(output, node);
-    for (const [index, input] of node.input.entries()) {
-      const list = readers.get(input);
-      if (list) list.push([node, index]);
-      else readers.set(input, [[node, index]]);
-    }
-  }
-  const roles = new Map<string, TensorRole>();
+export function rolesOf(model: ModelProto, tensors: ReadonlyMap<string, TensorData>): Map<string, TensorUse> {
+  const { inputs, outputs, stored } = usesOf(model);
+  // There the initializers with names of their own are parameters and buffers, and factors are Constant nodes.
+  const isFromTorchScript =
+    /^pytorch/i.test(model.producerName) && model.graph!.node.some(({ name }) => name.startsWith("/"));
+  const initializers = new Set(model.graph!.initializer.map(({ name }) => name));
+  const fed = fedBy(inputs);
+  const raw = inputsAsTheyAre(inputs, fed, isFactor);
+  const takesImages = model.graph!.input.some(
+    ({ name, type }) =>
+      inputs.some((wire) => wire.name === name) &&
+      type?.value.case === "tensorType" &&
+      type.value.value.shape?.dim.length === 4,
+  );
+  const reached = reachedBackward(outputs);
+  const before = withAncestors(outputs);
+  const roles = new Map<string, TensorUse>();
   for (const [name, tensor] of tensors) {
     if (!isFloatingPoint(tensor)) continue;
-    const uses = usesOf(name, readers).map(([node, index, at]) => roleIn(node, index, at, tensor));
-    roles.set(name, uses.find((role) => role !== "constant") ?? "constant");
+    const wire = stored.get(name);
+    if (wire) roles.set(name, useOf(wire, tensor));
   }
   return roles;
 
-  function roleIn(node: NodeProto, index: number, name: string, tensor: TensorData): TensorRole {
-    const { shape } = tensor;
-    if (isInGroupNormalization(node)) return "constant";
-    const stated = rolesByInput[node.opType]?.[index];
-    if (stated) return stated;
-    if (elementCount(shape) <= 1) return "constant";
-    const wide = shape.filter((size) => size > 1).length > 1;
-    if (node.opType === "Mul") return wide ? "weight" : "norm-weight";
-    if (node.opType === "Concat") return isForSizes(node) ? "constant" : "weight";
-    if (node.opType !== "Add" || isMask(tensor)) return "constant";
-    const other = makers.get(node.input.find((input) => input !== name) ?? "");
-    if (other?.opType === "Mul" && other.input.some((input) => tensors.has(input))) return "norm-bias";
-    return wide ? "weight" : "bias";
-  }
-
-  /** Whether what a node makes says how large something becomes: PyTorch puts the scales of Resize together. */
-  function isForSizes({ output }: NodeProto): boolean {
-    return (readers.get(output[0]) ?? []).every(([{ opType }, index]) => opType === "Resize" && index > 0);
-  }
-
-  /** PyTorch exports group normalisation as one of instances, in another shape and with ones and zeros. */
-  function isInGroupNormalization({ opType, input, output }: NodeProto): boolean {
-    if (opType !== "InstanceNormalization" || makers.get(input[0])?.opType !== "Reshape") return false;
-    return (readers.get(output[0]) ?? []).every(([reader]) => reader.opType === "Reshape");
-  }
-}
-
-/** Whether adding a tensor only hides places from a softmax: zeros, and numbers that leave nothing of an exponential. */
-function isMask(tensor: TensorData): boolean {
-  const data = tensor.data as Float32Array;
-  return data.some((value) => value <= -100) && data.every((value) => value === 0 || value <= -100);
-}
-
-/** The nodes that read a tensor, those behind transparent ones included, and the name they read it under. */
-function usesOf(
-  name: string,
-  readers: ReadonlyMap<string, [NodeProto, number][]>,
-): [NodeProto, number, string][] {
-  const found: [NodeProto, number, string][] = [];
-  const pending = [name];
-  const seen = new Set(pending);
-  for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
-    for (const [node, index] of readers.get(at) ?? []) {
-      if (!(transparent.has(node.opType) && index === 0)) found.push([node, index, at]);
-      else {
-        for (const output of node.output) {
-          if (seen.has(output)) continue;
-          seen.add(output);
-          pending.push(output);
-        }
-      }
+  function useOf(wire: Wire, tensor: TensorData): TensorUse {
+    const direct = readersBehind(wire, keepsElements);
+    const role = roleOf(wire, tensor);
+    if (isStatisticName(wire.name) || direct.some(({ node, index }) => isStatistic(node, index)))
+      return { role: "running-statistic", trains: false, reason: "running statistic", isCertain: true };
+    const constants = direct.flatMap((use) => constantAs(use, tensor, wire.name) ?? []);
+    const isUsedOtherwise =
+      outputs.includes(wire) ||
+      direct.some((use) => passesGradient(use.node, use.index, 0) && !constantAs(use, tensor, wire.name));
+    if (constants.length > 0 && !isUsedOtherwise) return { role: "constant", trains: false, ...constants[0] };
+    if (reached.has(wire)) {
+      const isByName =
+        elementCount(tensor.shape) <= 1 && !direct.some(({ node, index }) => isParameterInput(node, index));
+      return {
+        role,
+        trains: true,
+        ...(isByName && { reason: "parameter by its name" }),
+        isCertain: !isByName,
+      };
     }
+    const use = wallAfter(wire);
+    const input = use && constantInputs[use.node.operator]?.[use.index];
+    if (input !== undefined) return { role: "constant", trains: false, reason: input, isCertain: true };
+    if (!use) return { role: "constant", trains: false, reason: "no output depends on it", isCertain: true };
+    const wall = { operator: use.node.operator, node: use.node.label };
+    const reason = `no gradient comes back through ${wall.operator}`;
+    return { role, trains: false, reason, isCertain: false, wall };
   }
-  return found;
+
+  /** Why a tensor is a constant to one of its readers; undefined where nothing says so. */
+  function constantAs(
+    { node, index, at }: Use,
+    tensor: TensorData,
+    name: string,
+  ): { reason: string; isCertain: boolean } | undefined {
+    const { operator } = node;
+    const certain = (reason: string) => ({ reason, isCertain: true });
+    const guessed = (reason: string) => ({ reason, isCertain: false });
+    const input = constantInputs[operator]?.[index];
+    if (input !== undefined) return certain(input);
+    if (isInGroupNormalization(node) && isFilledWith(tensor, index === 1 ? 1 : 0))
+      return certain("ones and zeros of a group normalization");
+    if (isParameterInput(node, index)) return undefined;
+    if (isAdditiveMask(tensor)) return certain("mask of zeros and large negative elements");
+    if (masked.has(operator) && isBinary(tensor))
+      return certain(operator === "Gather" ? "table of zeros and ones" : "mask of zeros and ones");
+    if (isMaskName(name) && (isFilledWith(tensor, 1) || isFilledWith(tensor, 0)))
+      return certain("mask, by its name");
+    if (isNormalizationOfInput(node, at, tensor, name)) return guessed("normalization of the input");
+    const isSingle = elementCount(tensor.shape) <= 1;
+    if (isSingle) return isLearnedElement(name) ? undefined : guessed("single element");
+    if (isSinusoidal(tensor)) return guessed("table of sines and cosines");
+    if (isParameterName(name)) return undefined;
+    if (isUniform(tensor) && !isModuleName(name)) {
+      if (isRecurrent(operator) && tensor.data[0] === 0) return certain("initial state of zeros");
+      const isAnonymous = isInvented(name) || !initializers.has(name);
+      if (fills.has(operator) || (operator === "Concat" && isAnonymous))
+        return guessed(`fill value of ${operator}`);
+    }
+    if (!isElementwise(operator) && operator !== "Gather") return undefined;
+    if (isSequence(tensor)) return guessed("sequence of evenly spaced or multiplied elements");
+    if (isElementwise(operator) && isWhole(tensor)) return guessed("table of whole numbers");
+    return undefined;
+  }
+
+  /** A single element is a parameter by its name alone: `logit_scale` is, `onnx::Mul_12` is a factor. */
+  function isLearnedElement(name: string): boolean {
+    if (!initializers.has(name) || isInvented(name)) return false;
+    return isParameterName(name) || isModuleName(name) || isFromTorchScript;
+  }
+
+  /**
+   * Mean and deviation of what is fed, before anything else is computed: for each color of images, or of other features if
+   * one is subtracted and the other divided by.
+   */
+  function isNormalizationOfInput(node: FileNode, at: Wire, tensor: TensorData, name: string): boolean {
+    if (!arithmetic.has(node.operator) || !isVector(tensor)) return false;
+    if (isParameterName(name) || isModuleName(name)) return false;
+    const other = node.inputs.find((wire) => wire !== at);
+    if (!other || !raw.has(other)) return false;
+    if (takesImages && elementCount(tensor.shape) <= 4) return true;
+    if ((node.operator !== "Sub" && node.operator !== "Div") || node.inputs[1] !== at) return false;
+    return takesImages || [...other.makers, ...readersOf(node)].some((next) => isOtherHalf(node, next));
+  }
+
+  /** Whether a node scales what another one shifts, or the other way round, by something stored. */
+  function isOtherHalf(node: FileNode, next: FileNode): boolean {
+    if (!arithmetic.has(next.operator) || isScaling(next) === isScaling(node)) return false;
+    return next.inputs.some((wire) => wire && isFactor(wire));
+  }
+
+  /** What a tensor is to the first nodes that bring it together with what is fed. */
+  function roleOf(wire: Wire, tensor: TensorData): Exclude<TensorRole, "running-statistic" | "constant"> {
+    const uses = readersBehind(wire, (node) => node.outputs.every((output) => !output || !fed.has(output)));
+    for (const { node, index } of uses) {
+      const stated = rolesByInput[node.operator]?.[index];
+      if (stated && stated !== "running-statistic" && stated !== "constant") return stated;
+    }
+    for (const { node, at } of uses) {
+      const isWide = !isVector(tensor);
+      if (node.operator === "Mul" || node.operator === "Div") return isWide ? "weight" : "norm-weight";
+      if (node.operator !== "Add" && node.operator !== "Sub" && node.operator !== "Sum") continue;
+      if (isWide) return "weight";
+      const other = node.inputs.find((one) => one !== at)?.makers[0];
+      const isScaled =
+        other?.operator === "Mul" && other.inputs.some((factor) => factor && isComputedFromStored(factor));
+      return isScaled ? "norm-bias" : "bias";
+    }
+    return "weight";
+  }
+
+  function isComputedFromStored(wire: Wire): boolean {
+    return !fed.has(wire) && (stored.has(wire.name) || wire.makers.length > 0);
+  }
+
+  function isFactor(wire: Wire): boolean {
+    const tensor = tensors.get(wire.name);
+    return !fed.has(wire) && (!tensor || isVector(tensor));
+  }
+
+  /** The first node behind a tensor that no gradient comes back through, on the way to an output. */
+  function wallAfter(wire: Wire): Use | undefined {
+    const found = readersBehind(wire, (node, index) => passesGradient(node, index, 0));
+    return found.find(({ node }) => node.outputs.some((output) => output && before.has(output)));
+  }
 }
+
+function isParameterInput({ operator, domain }: FileNode, index: number): boolean {
+  return domain === "" && rolesByInput[operator]?.[index] !== undefined;
+}
+
+function isScaling({ operator }: FileNode): boolean {
+  return operator === "Mul" || operator === "Div";
+}
+
+function readersOf({ outputs }: FileNode): FileNode[] {
+  return outputs.flatMap((output) => output?.readers.map(({ node }) => node) ?? []);
+}
+
+function isRecurrent(operator: string): boolean {
+  return operator === "LSTM" || operator === "GRU" || operator === "RNN";
+}
+
+function isElementwise(operator: string): boolean {
+  return arithmetic.has(operator) || ["Pow", "Max", "Min", "Sum", "Mean", "Equal"].includes(operator);
+}
+
+/** PyTorch exports group normalization as one of instances, in another shape and with ones and zeros. */
+function isInGroupNormalization({ operator, inputs, outputs }: FileNode): boolean {
+  if (operator !== "InstanceNormalization" || inputs[0]?.makers[0]?.operator !== "Reshape") return false;
+  return (outputs[0]?.readers ?? []).every(({ node }) => node.operator === "Reshape");
+}
+
+/** Elements of weights that are stored as integers, which cannot be trained. */
+export function integerElements(model: ModelProto): number {
+  const weights = [...usesOf(model).stored.values()].filter((wire) =>
+    readersBehind(wire, keepsValues).some(
+      ({ node, index }) => integerInputs[node.operator]?.includes(index) === true,
+    ),
+  );
+  return weights.reduce((sum, { integers = 0 }) => sum + integers, 0);
+}
+
+const keepsValues = new Set(["Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten"]);
+
+/** Inputs of operators that are quantized weights and biases. */
+const integerInputs: Readonly<Record<string, readonly number[]>> = {
+  DequantizeLinear: [0],
+  ConvInteger: [1],
+  MatMulInteger: [0, 1],
+  QLinearConv: [3, 8],
+  QLinearMatMul: [0, 3],
+};

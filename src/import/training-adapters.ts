@@ -42,9 +42,12 @@ function normalizeChannels(
   // ONNX's momentum is the share of the old statistics.
   const share = 1 - floatAttribute(node.attributes, "momentum", 0.9);
   const { training } = node;
+  const isInTrainingMode = intAttribute(node.attributes, "training_mode", 0) === 1;
   const trains = [1, 2].some((index) => stated.input(index).origin.kind !== "constant");
-  if (training?.mode.batchNormalization !== "batch" || !trains) {
-    if (training || intAttribute(node.attributes, "training_mode", 0) === 0) {
+  // Running statistics that are computed cannot follow the batches', so that inference would be another function.
+  const follows = isInTrainingMode || [3, 4].every((index) => inputName(stated.input(index)) !== undefined);
+  if (training?.mode.batchNormalization !== "batch" || !trains || !follows) {
+    if (training || !isInTrainingMode) {
       return [restored(batchNormInference(x, scale, bias, mean, variance, epsilon), 0)];
     }
     // As ONNX defines it, where the variance is the population's.
@@ -83,6 +86,7 @@ const dropout: Adapter = (node) => {
 };
 
 function inputName({ origin }: Value): string | undefined {
+  if (origin.kind === "node" && origin.node.operator === "Identity") return inputName(origin.node.inputs[0]!);
   return origin.kind === "input" ? origin.name : undefined;
 }
 

@@ -60,6 +60,7 @@ test("a classifier: what goes in and out, parameters with their roles, multiply-
     possible: true,
     logits: [{ output: "probabilities", shape: [2, 10], without: "Softmax" }],
     blockers: [],
+    notes: ["trains 640 of 672 elements; frozen: running statistics 32"],
   });
 });
 
@@ -111,8 +112,8 @@ test("what is frozen, what is a constant and what nothing reads is said", async 
     [
       ["w", true, undefined],
       ["b", false, "frozen"],
-      ["unread", false, "read as a constant"],
-      ["high", false, "read as a constant"],
+      ["unread", false, "no output depends on it"],
+      ["high", false, "single element"],
     ],
   );
   assert.equal(training.possible, true);
@@ -159,7 +160,7 @@ test("parameters that no gradient comes back to are named with the node that end
       operator: "Sign",
       node: 'node "wall" (Sign)',
       parameters: ["before"],
-      advice: "no gradient comes back through Sign: freeze what is before it",
+      advice: "no gradient comes back through Sign: what is before it does not train",
     },
   ]);
   assert.deepEqual(

@@ -3,8 +3,10 @@ import { attempt } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import { elementCount, type Graph, type Shape, type Value } from "../graph/graph.ts";
 import { nodesOf } from "../graph/walk.ts";
+import { withoutFunctions } from "../import/functions.ts";
 import {
   type ImportedNetwork,
+  type ImportedParameter,
   type LoadModelOptions,
   loadModelOptions,
   readModelFile,
@@ -16,7 +18,7 @@ import { pathThrough } from "../import/path.ts";
 import type { TensorRole } from "../import/roles.ts";
 import { type OperatorSupport, operatorSupport } from "../import/support.ts";
 import { isStoredWeight, storedTensors } from "../import/weights.ts";
-import type { GraphProto, ModelProto, ValueInfoProto } from "../onnx/onnx_pb.ts";
+import type { GraphProto, ValueInfoProto } from "../onnx/onnx_pb.ts";
 import { dataTypeName } from "../onnx/types.ts";
 import { operatorRule } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
@@ -54,7 +56,7 @@ export interface ParameterDescription {
   count: number;
   role: TensorRole;
   trainable: boolean;
-  /** Why it does not train. */
+  /** Why it is a constant, or else does not train. */
   reason?: string;
 }
 
@@ -65,6 +67,8 @@ export interface TrainingDescription {
   /** What a loss is taken of, and what is left out behind it; or why an output of probabilities has no logits. */
   logits: readonly { output: string; shape: Shape; without?: string; obstacle?: string }[];
   blockers: readonly Blocker[];
+  /** How many elements train and why the others do not; what makes the trained file other than it looks. */
+  notes: readonly string[];
 }
 
 /** A node that stands in the way. */
@@ -100,14 +104,18 @@ export async function inspectModel(
     ...graph.initializer.map(({ name }) => name),
     ...model.parameters.map(({ name }) => name),
   ]);
-  const nodes = graph.node.filter((node) => !isStoredWeight(node));
+  const flat = withoutFunctions(proto);
+  const nodes = flat.node.filter((node) => !isStoredWeight(node));
   const built = attempt(() => model.build({ training: false, ...sizes }));
   const trained = attempt(() => model.build({ training: true, ...sizes }));
-  const unreached = trained.value
-    ? withoutGradient(trained.value, nodeNames(graph))
-    : new Map<string, Blocker>();
+  const unreached = new Map([
+    ...behindWalls(model),
+    ...(trained.value ? withoutGradient(trained.value, nodeNames(flat)) : []),
+  ]);
   const derived = trained.value ? attempt(() => differentiate(trained.value!)) : trained;
-  const parameters = model.parameters.map((parameter) => describeParameter(parameter, unreached, options));
+  const parameters = model.parameters.map((parameter) =>
+    describeParameter(parameter, unreached, trained.value?.parameters),
+  );
   const reason = derived.error ?? noneTrains(parameters);
   return {
     name: graph.name,
@@ -126,7 +134,7 @@ export async function inspectModel(
       parameters: sum(parameters.map(({ count }) => count)),
       trainable: sum(parameters.filter(({ trainable }) => trainable).map(({ count }) => count)),
       bytes: sum(
-        storedTensors(graph).map(
+        storedTensors(graph, proto.functions).map(
           ({ name, tensor: { dims, dataType } }) =>
             elementCount(dims.map(Number)) * bytesPerNumber(dataType, name),
         ),
@@ -145,7 +153,8 @@ export async function inspectModel(
           ...(obstacle !== undefined && { obstacle }),
         }),
       ),
-      blockers: [...unknownOperators(graph, model), ...new Set(unreached.values())],
+      blockers: [...unknownOperators(flat, model), ...new Set(unreached.values())],
+      notes: model.notes(trained.value),
     },
   };
 }
@@ -185,20 +194,19 @@ function countOperators(nodes: GraphProto["node"]): ModelDescription["operators"
 }
 
 function describeParameter(
-  { name, shape, role, trainable }: TrainableModel["parameters"][number],
+  { name, storedName, shape, role, trainable, reason }: ImportedParameter,
   unreached: ReadonlyMap<string, Blocker>,
-  { frozen, trainable: chosen }: LoadModelOptions,
+  built: ReadonlyMap<string, Value> | undefined,
 ): ParameterDescription {
-  const own = { name, shape, count: elementCount(shape), role };
+  const own = { name: storedName, shape, count: elementCount(shape), role };
   const blocker = unreached.get(name);
-  if (trainable && !blocker) return { ...own, trainable };
-  const reasons: Partial<Record<TensorRole, string>> = {
-    "running-statistic": "running statistic",
-    constant: "read as a constant",
-  };
-  const reason = blocker ? blocker.advice : (reasons[role] ?? (frozen || chosen ? "frozen" : "not chosen"));
-  return { ...own, trainable: false, reason };
+  const why =
+    blocker && trainable ? blocker.advice : trainable && built?.has(name) === false ? unread : reason;
+  const trains = trainable && why === reason;
+  return { ...own, trainable: trains, ...(why !== undefined && { reason: why }) };
 }
+
+const unread = "no output depends on it";
 
 function noneTrains(parameters: readonly ParameterDescription[]): string | undefined {
   if (parameters.some(({ trainable }) => trainable)) return undefined;
@@ -218,6 +226,21 @@ function describeCost(graph: Graph): NonNullable<ModelDescription["multiplyAdds"
 function differentiate({ logits, parameters }: ImportedNetwork): void {
   const outputs = [...logits.values()].filter(({ type }) => type === "float32" || type === "float64");
   for (const output of outputs) gradients(reduceSum(output), [...parameters.values()]);
+}
+
+/** The parameters before a node that is constant almost everywhere, by their names. */
+function behindWalls({ parameters }: TrainableModel): Map<string, Blocker> {
+  const walls = new Map<string, Blocker & { parameters: string[] }>();
+  const found = new Map<string, Blocker>();
+  for (const { name, storedName, wall } of parameters) {
+    if (!wall) continue;
+    const advice = `no gradient comes back through ${wall.operator}: what is before it does not train`;
+    const blocker = walls.get(wall.node) ?? { ...wall, parameters: [], advice };
+    blocker.parameters.push(storedName);
+    walls.set(wall.node, blocker);
+    found.set(name, blocker);
+  }
+  return found;
 }
 
 /** The parameters that no gradient reaches, with the node that ends the way to them. */
@@ -247,9 +270,7 @@ function withoutGradient(
       operator: wall?.operator ?? "none",
       node: wall ? (names.get(wall.scope) ?? wall.scope) : "none",
       parameters: [],
-      advice: wall
-        ? `no gradient comes back through ${wall.operator}: freeze what is before it`
-        : "no output depends on it",
+      advice: wall ? `no gradient comes back through ${wall.operator}: freeze what is before it` : unread,
     };
     blocker.parameters.push(name);
     ofNode.set(key, blocker);
@@ -267,8 +288,8 @@ function nodeNames({ node }: GraphProto): Map<string, string> {
 }
 
 /** Operators without a rule, each with its first node. */
-function unknownOperators(graph: ModelProto["graph"] & object, model: TrainableModel): Blocker[] {
-  const trainable = new Set(model.trainable.map(({ name }) => name));
+function unknownOperators(graph: GraphProto, model: TrainableModel): Blocker[] {
+  const trainable = new Set(model.trainable.map(({ storedName }) => storedName));
   const first = new Map<string, Blocker>();
   for (const node of graph.node) {
     const { opType, domain } = node;

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { UserError } from "../common/errors.ts";
 import type { ImageDataset } from "../data/dataset.ts";
-import type { Shape } from "../graph/graph.ts";
+import type { Shape, Value } from "../graph/graph.ts";
 import { findHead, type Head, replaceHead } from "../import/head.ts";
 import { modelLayer, ownBatch } from "../import/layer.ts";
 import { readModelFile, TrainableModel } from "../import/load.ts";
@@ -35,6 +35,8 @@ export type FileSettings = Partial<Omit<ImportedModelSettings, "file" | "classes
 export interface ClassifierFile {
   model: TrainableModel;
   classifier: Classifier;
+  /** How much of it trains, and what of the file makes the result other than it looks, once it was built to train. */
+  trains: readonly string[];
 }
 
 /**
@@ -51,8 +53,12 @@ export function openClassifierFile(
   const model = new TrainableModel(proto, { ...loading, openSizes: imageSizes(proto, dataset) });
   const images = imageInput(dataset, normalization);
   const notes: string[] = [];
+  const trains: string[] = [];
   const inner = modelLayer(model, {
     output,
+    onBuild: (network, training) => {
+      if (training) for (const note of model.notes(network)) if (!trains.includes(note)) trains.push(note);
+    },
     adapt: (x, shape) => {
       const note = images.describe(shape);
       if (!notes.includes(note)) notes.push(note);
@@ -70,7 +76,7 @@ export function openClassifierFile(
     write: (tensors) => model.write(tensors),
     notes,
   };
-  return { model, classifier };
+  return { model, classifier, trains };
 }
 
 /** A batch that a file is tried with, to see whether it takes any. */
@@ -114,7 +120,7 @@ async function importedNetwork(
   const notes = head
     ? [`${head.label}, ${head.inputs} → ${head.classes} classes, starts anew with ${head.now}`]
     : [];
-  let { model, classifier } = openClassifierFile(proto, loading, dataset);
+  let { model, classifier, trains } = openClassifierFile(proto, loading, dataset);
   if (classifier.ownBatch !== undefined) {
     const examples = classifier.ownBatch === 1 ? "one image" : `${classifier.ownBatch} images`;
     notes.push(`the file takes ${examples} at a time: a batch is computed in micro-batches of ${examples}`);
@@ -122,15 +128,32 @@ async function importedNetwork(
   const hasStatistics = model.parameters.some(({ role }) => role === "running-statistic");
   if (classifier.ownBatch === 1 && hasStatistics && loading.batchNormalization === "batch") {
     notes.push("BatchNorm keeps its running statistics: one image has none of its own");
-    ({ classifier } = openClassifierFile(proto, { ...loading, batchNormalization: "frozen" }, dataset));
+    ({ classifier, trains } = openClassifierFile(
+      proto,
+      { ...loading, batchNormalization: "frozen" },
+      dataset,
+    ));
   }
-  const { notes: ofImages = [] } = classifier;
+  const { layer, notes: ofImages = [] } = classifier;
   return {
     ...classifier,
+    layer: (x, scope) => naming(head, () => layer(x, scope)),
     get notes() {
-      return [...notes, ...ofImages];
+      return [...notes, ...ofImages, ...trains];
     },
   };
+}
+
+/** What cannot be built behind a head for other classes may be made for those it had. */
+function naming(head: (Head & { now: number }) | undefined, build: () => Value): Value {
+  try {
+    return build();
+  } catch (error) {
+    if (!head || head.now === head.classes || !(error instanceof UserError)) throw error;
+    throw new UserError(
+      `${error.message}; ${head.label} was re-initialized for ${head.now} classes in place of ${head.classes}: if this node is made for those, export the model for ${head.now}`,
+    );
+  }
 }
 
 /** A head for another number of classes, where the settings or the data want one. */
