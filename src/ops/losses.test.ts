@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { gradients } from "../autodiff/gradients.ts";
 import { randomStream } from "../common/random.ts";
 import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
@@ -80,4 +81,84 @@ test("logits beyond the range of exp are no problem", async () => {
     });
     assertClose(loss, [0, 2 * large], 1e-7);
   }
+});
+
+// torch.nn.functional.cross_entropy of PyTorch 2.13 in float64, with weight [0.5, 2, 1.25].
+const weighted = {
+  logits: [0.3, -1.2, 2, 1.5, 0.2, -0.4, -0.7, 0.9, 0.1, 0, 0.4, -2.2],
+  target: [2, 0, 1, 1],
+  classWeights: [0.5, 2, 1.25],
+  cases: [
+    {
+      labelSmoothing: 0,
+      none: [0.2520890561909882, 0.17606747114466978, 1.0030354573331455, 1.1130432968952744],
+      mean: 0.44247570114157875,
+      gradient: [
+        0.03246062221378069, 0.0072429438330785635, -0.039703566046859255, -0.025809980334825344,
+        0.016664376566743754, 0.009145603768081597, 0.04252894385714788, -0.13717884905678882,
+        0.09464990519964091, 0.13364418818240761, -0.14845238632978844, 0.014808198147380857,
+      ],
+    },
+    {
+      labelSmoothing: 0.4,
+      none: [1.2187557228576549, 0.945041287164805, 1.0925801387331737, 1.4060868023609832],
+      mean: 0.8108632958463682,
+      gradient: [
+        0.020866419315229968, -0.03913386776112433, 0.018267448445894376, 0.03406635030485916,
+        -0.019713809087412888, -0.014352541217446255, 0.02455539938002498, -0.07602231155334294,
+        0.05146691217331796, 0.10200335705649576, -0.08560481823539262, -0.016398538821103082,
+      ],
+    },
+  ],
+};
+
+test("class weights as PyTorch's", async () => {
+  const { logits, target, classWeights, cases } = weighted;
+  for (const { labelSmoothing, none, mean, gradient } of cases) {
+    const graph = new Graph();
+    const value = graph.input("logits", "float64", [4, 3]);
+    const classNumbers = graph.constant(tensorData(target, [4], "int64"));
+    const options = { labelSmoothing, classWeights };
+    const loss = softmaxCrossEntropy(value, classNumbers, options);
+    const outputs = await evaluate(
+      {
+        none: softmaxCrossEntropy(value, classNumbers, { ...options, reduction: "none" }),
+        mean: loss,
+        gradient: gradients(loss, [value])[0],
+      },
+      { logits: tensorData(logits, [4, 3], "float64") },
+    );
+    assertClose(outputs.none, none, 1e-12);
+    assertClose(outputs.mean, [mean], 1e-12);
+    assertClose(outputs.gradient, gradient, 1e-12);
+  }
+});
+
+test("class weights multiply a divergence by the factor of the right class", async () => {
+  const graph = new Graph();
+  const logits = graph.constant(tensorData(weighted.logits, [4, 3], "float64"));
+  const target = graph.constant(tensorData(weighted.target, [4], "int64"));
+  const options = { labelSmoothing: 0.1, labelSmoothingKind: "kl", reduction: "none" } as const;
+  const { plain, factored } = await evaluate({
+    plain: softmaxCrossEntropy(logits, target, options),
+    factored: softmaxCrossEntropy(logits, target, { ...options, classWeights: [2, 3, 5] }),
+  });
+  assertClose(
+    factored,
+    Array.from(plain, (loss, row) => loss * [2, 3, 5][weighted.target[row]]),
+    1e-12,
+  );
+});
+
+test("class weights: a batch whose classes all weigh nothing has the loss 0; others are refused", async () => {
+  const graph = new Graph();
+  const logits = graph.constant(tensorData([1, 2, 3, 4], [2, 2], "float64"));
+  const target = graph.constant(tensorData([0, 0], [2], "int64"));
+  const { loss } = await evaluate({ loss: softmaxCrossEntropy(logits, target, { classWeights: [0, 1] }) });
+  assert.equal(loss[0], 0);
+  for (const classWeights of [[1], [1, -1], [1, Number.NaN], [1, Number.POSITIVE_INFINITY]])
+    assert.throws(
+      () => softmaxCrossEntropy(logits, target, { classWeights }),
+      /classWeights is .*; it has to be 2 finite numbers of 0 or more/,
+    );
 });

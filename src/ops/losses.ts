@@ -1,7 +1,7 @@
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import { tensorData } from "../graph/constants.ts";
 import { describe, type Value } from "../graph/graph.ts";
-import { add, mul, neg } from "./arithmetic.ts";
+import { add, divideOrZero, mul, neg } from "./arithmetic.ts";
 import { equal, where } from "./comparison.ts";
 import { reshape } from "./movement.ts";
 import { operatorError } from "./operator.ts";
@@ -25,6 +25,14 @@ export interface CrossEntropyOptions {
   reduction?: "mean" | "none";
 }
 
+export interface WeightedCrossEntropyOptions extends CrossEntropyOptions {
+  /**
+   * A factor for each class, as PyTorch's `weight`. The mean divides by the sum of the factors of the right classes.
+   * With `"kl"` an example's divergence is multiplied by the factor of its class. Default: 1 for all.
+   */
+  classWeights?: readonly number[];
+}
+
 /** How labels are smoothed, for functions that take these options beside their own. */
 export const smoothingOptions: OptionKinds<Omit<CrossEntropyOptions, "reduction">> = {
   labelSmoothing: "number",
@@ -35,12 +43,17 @@ export const smoothingOptions: OptionKinds<Omit<CrossEntropyOptions, "reduction"
  * Softmax cross entropy of logits [N, C] and class numbers [N] (int32 or int64).
  * Throws when the shapes do not belong together.
  */
-export function softmaxCrossEntropy(logits: Value, target: Value, options: CrossEntropyOptions = {}): Value {
+export function softmaxCrossEntropy(
+  logits: Value,
+  target: Value,
+  options: WeightedCrossEntropyOptions = {},
+): Value {
   readOptions("softmaxCrossEntropy", options, {
     ...smoothingOptions,
+    classWeights: "list",
     reduction: ["mean", "none"],
   });
-  const { labelSmoothing = 0, labelSmoothingKind = "uniform", reduction = "mean" } = options;
+  const { labelSmoothing = 0, labelSmoothingKind = "uniform", classWeights, reduction = "mean" } = options;
   const [count, classes] = logits.shape;
   if (logits.shape.length !== 2 || target.shape.length !== 1 || target.shape[0] !== count) {
     throw operatorError(
@@ -69,6 +82,15 @@ export function softmaxCrossEntropy(logits: Value, target: Value, options: Cross
       logits,
       `two classes or more are needed, got ${describe(logits)}`,
     );
+  if (
+    classWeights &&
+    !(classWeights.length === classes && classWeights.every((weight) => weight >= 0 && weight < Infinity))
+  )
+    throw operatorError(
+      "softmaxCrossEntropy",
+      logits,
+      `classWeights is [${classWeights.join(", ")}]; it has to be ${classes} finite numbers of 0 or more`,
+    );
   const { right, other } = classMass(classes, labelSmoothing, labelSmoothingKind);
   const classNumbers = logits.graph.constant(
     tensorData(
@@ -84,11 +106,16 @@ export function softmaxCrossEntropy(logits: Value, target: Value, options: Cross
     other === 0
       ? where(isRight, logProbabilities, 0)
       : mul(where(isRight, logits.graph.scalar(right, logits.type), other), logProbabilities);
-  const crossEntropy = neg(reduceSum(weighted, [1]));
+  const isDivergence = labelSmoothingKind === "kl";
+  const factors =
+    classWeights && logits.graph.constant(tensorData(classWeights, [1, classes], logits.type as "float32"));
+  const own = factors && reduceSum(where(isRight, factors, 0), [1]);
+  const crossEntropy = neg(reduceSum(factors && !isDivergence ? mul(weighted, factors) : weighted, [1]));
   const entropy = -(massEntropy(right) + (classes - 1) * massEntropy(other));
-  const perExample =
-    labelSmoothingKind === "kl" && labelSmoothing > 0 ? add(crossEntropy, -entropy) : crossEntropy;
-  return reduction === "none" ? perExample : reduceMean(perExample);
+  const divergence = isDivergence && labelSmoothing > 0 ? add(crossEntropy, -entropy) : crossEntropy;
+  const perExample = own && isDivergence ? mul(divergence, own) : divergence;
+  if (reduction === "none") return perExample;
+  return own ? divideOrZero(reduceSum(perExample), reduceSum(own)) : reduceMean(perExample);
 }
 
 function classMass(classes: number, smoothing: number, kind: LabelSmoothingKind) {
