@@ -16,12 +16,12 @@ export { findHead, type Head, replaceHead } from "./import/head.ts";
 export { type ModelLayerOptions, modelLayer } from "./import/layer.ts";
 export {
   type ImportedNetwork,
-  type ImportedParameter,
   type LoadModelOptions,
   loadModel,
   objectiveOf,
   type TrainableModel,
 } from "./import/load.ts";
+export type { ImportedParameter } from "./import/parameter.ts";
 export type { Target } from "./lower/blocked.ts";
 export { type CompileOptions, compile } from "./lower/compile.ts";
 // Networks: layers by PyTorch's names, and models made of them.

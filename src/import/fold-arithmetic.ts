@@ -3,7 +3,7 @@ import { elementCount } from "../graph/graph.ts";
 import type { DataType } from "../onnx/tensor.ts";
 import { dataTypeName, dataTypes, isFloat } from "../onnx/types.ts";
 import { intAttribute } from "../ops/operator.ts";
-import type { Evaluator } from "./fold.ts";
+import type { Evaluator } from "./evaluator.ts";
 import {
   broadcastShapes,
   type Element,

@@ -1,7 +1,7 @@
 import { type Attributes, elementCount, type Shape } from "../graph/graph.ts";
 import { equalParts } from "../ops/layout.ts";
 import { intAttribute, intsAttribute } from "../ops/operator.ts";
-import type { Evaluator } from "./fold.ts";
+import type { Evaluator } from "./evaluator.ts";
 import {
   broadcastShapes,
   frontAxes,

@@ -1,26 +1,11 @@
 import { type Attributes, elementCount, type Value } from "../graph/graph.ts";
+import type { Evaluator } from "./evaluator.ts";
 import { arithmeticEvaluators } from "./fold-arithmetic.ts";
 import { movementEvaluators } from "./fold-movement.ts";
 import { constantData, type SmallTensor, smallTensor } from "./small-tensor.ts";
 
 // Nodes that read nothing but constants, evaluated here. Exporters emit chains of them for every shape that depends on
 // another one: Shape → Gather → Unsqueeze → Concat → Reshape. As all shapes are known, so are their results.
-
-/** How an operator in the newest of its forms is computed here. */
-export interface Evaluator {
-  /** How many inputs it reads, and how many of them have to be given. */
-  readonly inputs: readonly [least: number, most: number];
-  /** The attributes that it heeds. A node with another one is not computed here. */
-  readonly attributes: readonly string[];
-  /**
-   * The outputs, element for element what ONNX Runtime computes; undefined where they are not certain.
-   * @throws UserError for what no runtime computes, such as an integer over zero
-   */
-  readonly evaluate: (
-    inputs: readonly SmallTensor[],
-    attributes: Attributes,
-  ) => readonly SmallTensor[] | undefined;
-}
 
 /** How constants are computed, by operator. */
 export const evaluators: Readonly<Record<string, Evaluator>> = {

@@ -14,6 +14,7 @@ import { type DimensionOptions, dimensionOptions } from "./dimensions.ts";
 import { readExternalData } from "./external-data.ts";
 import { fromOnnx, type ImportedGraph } from "./from-onnx.ts";
 import { type OutputEnd, outputEnd } from "./output-end.ts";
+import type { ImportedParameter } from "./parameter.ts";
 import { restoreNames } from "./pytorch-names.ts";
 import { namesInGraphs } from "./reserved-names.ts";
 import { rolesOf, type TensorRole, type TensorUse } from "./roles.ts";
@@ -38,23 +39,6 @@ export const loadModelOptions: OptionKinds<LoadModelOptions> = {
   trainable: "any",
   frozen: "any",
 };
-
-/** A floating-point tensor that the file stores. */
-export interface ImportedParameter {
-  /** In graphs, runs and optimizer states. */
-  name: string;
-  /** In the file: another one where the name means something else in a training step, as `input` does. */
-  storedName: string;
-  shape: Shape;
-  role: TensorRole;
-  trainable: boolean;
-  /** Why it is a constant, or else does not train. */
-  reason?: string;
-  /** What keeps it from training: its part in the model, as far as that is certain or only looks so, or the options. */
-  frozenBy?: "role" | "guess" | "options";
-  /** The node that no gradient comes back through, where that is why. */
-  wall?: { operator: string; node: string };
-}
 
 /** The model built for one batch size, in training or in inference. */
 export interface ImportedNetwork extends Omit<ImportedGraph, "initializers"> {

@@ -4,8 +4,8 @@ import { readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, ModelProto, NodeProto } from "../onnx/onnx_pb.ts";
 import { readTensor } from "../onnx/tensor.ts";
 import { intAttribute, operatorRule } from "../ops/operator.ts";
-import type { ImportedParameter } from "./load.ts";
 import { nodeLabel } from "./order.ts";
+import type { ImportedParameter } from "./parameter.ts";
 import { integerElements } from "./roles.ts";
 
 // What somebody who trains a file has to know of it.

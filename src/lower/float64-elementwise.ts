@@ -4,7 +4,7 @@ import { add, addAll, div, mul, neg, reciprocal, square, sub } from "../ops/arit
 import { greater, greaterOrEqual, where } from "../ops/comparison.ts";
 import { abs, clip, cos, exp, log, relu, sign, sin, sqrt, tanh } from "../ops/elementwise.ts";
 import { floatAttribute, stringAttribute } from "../ops/operator.ts";
-import type { LoweringRule } from "./lower.ts";
+import type { LoweringRule } from "./rule.ts";
 
 // Functions of one number that ONNX Runtime has in float32 only, from those it has in float64.
 

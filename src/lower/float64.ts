@@ -16,7 +16,7 @@ import { insertZeros, slice } from "../ops/slicing.ts";
 import { plainLrn, plainNormalization } from "../ops/statistics-normalization.ts";
 import { readTransposed } from "../ops/transposed-convolution.ts";
 import { float64ElementwiseRules } from "./float64-elementwise.ts";
-import type { LoweringRule } from "./lower.ts";
+import type { LoweringRule } from "./rule.ts";
 import { tapsOf } from "./weight-gradient.ts";
 
 // ONNX Runtime has no float64 kernel for these. float64 is for checking (gradients, reference numbers), so the

@@ -4,7 +4,7 @@ import { add, sub } from "../ops/arithmetic.ts";
 import { cast } from "../ops/elementwise.ts";
 import { plainBitShift, plainConvInteger } from "../ops/integers.ts";
 import { apply } from "../ops/operator.ts";
-import type { LoweringRule } from "./lower.ts";
+import type { LoweringRule } from "./rule.ts";
 
 // Integers that ONNX has an operator for and ONNX Runtime no kernel: computed in a wider type and taken back, which
 // gives the same numbers.

@@ -1,4 +1,4 @@
-import { Graph, type Node, type Value } from "../graph/graph.ts";
+import { Graph, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 import type { DataType } from "../onnx/tensor.ts";
 import { plainDepthToSpace, plainSpaceToDepth } from "../ops/layout.ts";
@@ -15,14 +15,8 @@ import { lowerPad } from "./movement.ts";
 import { lowerBatchNormTraining } from "./normalization.ts";
 import { lowerScatterElements } from "./pooling.ts";
 import { lowerReduceSum } from "./reduction.ts";
+import type { LoweringRule } from "./rule.ts";
 import { lowerConvWeightGradient } from "./weight-gradient.ts";
-
-/** Builds what stands for a node in the lowered graph, from the node's inputs there; undefined keeps the node. */
-export type LoweringRule = (
-  inputs: readonly Value[],
-  node: Node,
-  target: Target,
-) => readonly Value[] | undefined;
 
 /** What ONNX Runtime moves blocks of. */
 const blockTypes: ReadonlySet<DataType> = new Set(["float32", "float64", "uint8", "int8"]);

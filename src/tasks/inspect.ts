@@ -6,7 +6,6 @@ import { nodesOf } from "../graph/walk.ts";
 import { withoutFunctions } from "../import/functions.ts";
 import {
   type ImportedNetwork,
-  type ImportedParameter,
   type LoadModelOptions,
   loadModelOptions,
   readModelFile,
@@ -14,6 +13,7 @@ import {
 } from "../import/load.ts";
 import { countedOperators, multiplyAdds } from "../import/multiply-adds.ts";
 import { nodeLabel } from "../import/order.ts";
+import type { ImportedParameter } from "../import/parameter.ts";
 import { pathThrough } from "../import/path.ts";
 import type { TensorRole } from "../import/roles.ts";
 import { type OperatorSupport, operatorSupport } from "../import/support.ts";
