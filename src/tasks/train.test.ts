@@ -289,7 +289,10 @@ test("what does not fit is refused before anything is written", async () => {
     [{ data: { train: labeled255, test: digits.test } }, /label 255 of image 7 is out of bounds/],
     [{ epochs: 0 }, /epochs is 0/],
     [{ optimizer: { method: "sgd", base: { momentum: 0, nesterov: true } } }, /nesterov needs a momentum/],
-    [{ lerningRate: 1 } as TrainOptions, /"lerningRate" is not known.* is "learningRate"/],
+    [
+      { lerningRate: 1 } as TrainOptions,
+      /train: there is no option "lerningRate"; did you mean "learningRate"\?/,
+    ],
     [{ data: "mnist" as "digits" }, /choose one of fashion-mnist, digits/],
     [{ optimizer: "sam" as never }, /optimizer is "sam"; it has to be an object/],
   ];
