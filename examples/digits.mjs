@@ -9,7 +9,7 @@ const { summary, model } = await train({
   optimizer: bilateralSam(sgd({ momentum: 0.9, weightDecay: 1e-3 }), { rhoMax: 0.05 }),
   learningRate: 0.05,
   epochs: 20,
-  onEpoch: ({ epoch, testAccuracy }) => console.log(epoch, testAccuracy.toFixed(3)),
+  onEpoch: ({ epoch, metrics }) => console.log(epoch, metrics.accuracy.toFixed(3)),
 });
-console.log(`test accuracy ${summary.testAccuracy}, MaxS ${summary.sharpness.maxSharpness}`);
+console.log(`test accuracy ${summary.metrics.accuracy}, MaxS ${summary.sharpness.maxSharpness}`);
 await writeFile("digits.onnx", model); // input [batch, 1, 8, 8], output logits [batch, 10]

@@ -34,8 +34,8 @@ const { summary } = await train({
   epochs: 3,
   batchSize: 64,
 });
-if (!summary || summary.testAccuracy < 0.7) throw new Error(\`trained to \${summary?.testAccuracy}\`);
-console.log(\`library: test accuracy \${summary.testAccuracy.toFixed(3)}\`);
+if (!summary || summary.metrics.accuracy < 0.7) throw new Error(\`trained to \${summary?.metrics.accuracy}\`);
+console.log(\`library: test accuracy \${summary.metrics.accuracy.toFixed(3)}\`);
 `,
   );
   const options = ["--module", "nodenext", "--target", "es2022", "--strict", "--types", "", "--ignoreConfig"];

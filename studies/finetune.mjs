@@ -145,7 +145,7 @@ function pageOf({ inspected, before, rows }) {
       way,
       `\`${optimizer}\``,
       summary.parameters.toLocaleString("en"),
-      percent(summary.testAccuracy),
+      percent(summary.metrics.accuracy),
       percent(bare),
       summary.sharpness.maxSharpness.toPrecision(2),
       `${Math.round(summary.seconds)} s`,

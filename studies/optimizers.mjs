@@ -106,9 +106,8 @@ async function trainMissing() {
       for (const run of work) {
         const {
           epochs: count,
-          testAccuracy,
           testLoss,
-          wrongLabelAccuracy,
+          metrics: { accuracy: testAccuracy, wrongLabelAccuracy },
           sharpness,
           gradientEvaluations,
           seconds,

@@ -64,7 +64,7 @@ test("of a run: every measurement, with its errors, as JSON and as a table of 80
   assert.deepEqual([data, set, examples, batchSize, labelSmoothing], ["digits", "test", 100, 30, 0.2]);
   assert.deepEqual([record.run, record.optimizer?.method], ["run", "bilateral-sam"]);
   assert.equal(record.parameters, 64 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10);
-  assert.ok(record.determinism.deterministic && record.accuracy > 0.2 && record.loss > 0);
+  assert.ok(record.determinism.deterministic && record.metrics.accuracy > 0.2 && record.loss > 0);
   const balls = [
     ["plain", 0.01],
     ["plain", 0.1],
@@ -139,10 +139,13 @@ test("the loss of a run is the one that the run measured, also where its network
     const args = ["--label-smoothing", "0", "--measure", "trace", "--trace-products", "6", "--out", "same"];
     const { code, stdout, stderr } = await run("flatness", name, ...args, "--json");
     assert.equal(code, 0, stderr);
-    const { loss, accuracy, description }: FlatnessRecord = JSON.parse(stdout);
+    const { loss, metrics, description }: FlatnessRecord = JSON.parse(stdout);
     const summary: RunSummary = readJsonFile(folder, name, "summary.json");
     assert.equal(description.examples, 360);
-    assert.ok(Math.abs(loss - summary.testLoss) < 1e-5 && Math.abs(accuracy - summary.testAccuracy) < 1e-6);
+    assert.ok(
+      Math.abs(loss - summary.testLoss) < 1e-5 &&
+        Math.abs(metrics.accuracy - summary.metrics.accuracy) < 1e-6,
+    );
   }
 });
 

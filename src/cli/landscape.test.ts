@@ -27,14 +27,16 @@ test("a plane along random directions: the loss at the weights in its middle, JS
   const { code, stdout, stderr } = await run("landscape", "mlp", ...quick, "--points", "5");
   assert.equal(code, 0, stderr);
   const record: LandscapeRecord = readJsonFile(folder, "mlp", "landscape.json");
-  const { kind, along, axes, grid, loss, accuracy } = record;
+  const { kind, along, axes, grid, loss, metrics } = record;
   assert.deepEqual([kind, along, axes.length], ["plane", "random", 2]);
   assert.deepEqual(grid.coordinates, [
     [-1, -0.5, 0, 0.5, 1],
     [-1, -0.5, 0, 0.5, 1],
   ]);
   assert.equal(grid.loss.length, 25);
-  assert.ok(Math.abs(grid.loss[12] - loss) < 1e-6 && Math.abs(grid.metrics.accuracy[12] - accuracy) < 1e-6);
+  assert.ok(
+    Math.abs(grid.loss[12] - loss) < 1e-6 && Math.abs(grid.metrics.accuracy[12] - metrics.accuracy) < 1e-6,
+  );
   assert.equal(grid.standardError[12], 0);
   assert.ok(grid.loss[0] > loss && grid.standardError[0] > 0);
   const [head, first] = readFileSync(join(folder, "mlp", "landscape.csv"), "utf8").split("\r\n");

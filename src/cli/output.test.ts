@@ -64,12 +64,12 @@ describe("lowland train", { concurrency: 2 }, () => {
   test("prints a table and where the report is, and on standard error how the run ended", () => {
     assert.equal(plain.code, 0, plain.stderr);
     isPlain(plain);
-    assert.match(plain.stdout, / test .*\noptimizer +acc\. %/);
+    assert.match(plain.stdout, / % test .*\noptimizer +accuracy /);
     assert.match(plain.stdout, /bilateral-sam \(paper/);
     assert.ok(plain.stdout.trimEnd().endsWith(`Report: ${join("plain", "report.html")}`));
     assert.match(
       plain.stderr,
-      /^✓ bilateral-sam \(paper, ρmax 0\.05, ρmin 0\.05→0\): test \d+\.\d\d %, \d+ s\n$/,
+      /^✓ bilateral-sam \(paper, ρmax 0\.05, ρmin 0\.05→0\): test accuracy \d+\.\d\d %, \d+ s\n$/,
     );
   });
 
@@ -81,7 +81,7 @@ describe("lowland train", { concurrency: 2 }, () => {
     assert.deepEqual([summary.name, summary.status, summary.epochs], ["json", "finished", 2]);
     assert.deepEqual([summary.method, summary.base, summary.variant], ["bilateral-sam", "sgd", "paper"]);
     const plainSummary = readJsonFile(folder, "plain", "summary.json");
-    assert.equal(summary.testAccuracy, plainSummary.testAccuracy);
+    assert.equal(summary.metrics.accuracy, plainSummary.metrics.accuracy);
     for (const name of ["plain", "json"]) assert.deepEqual(readdirSync(join(folder, name)).sort(), runFiles);
     assert.match(readFileSync(join(folder, "json", "report.html"), "utf8"), /^<!doctype html>/i);
     assert.equal(lines(json.stderr).length, 1);
@@ -104,11 +104,11 @@ describe("lowland train", { concurrency: 2 }, () => {
       assert.equal(ended.code, 0, ended.stderr);
       isPlain(ended);
     }
-    const { testAccuracy, testLoss } = readJsonFile(folder, "plain", "summary.json");
+    const { metrics, testLoss } = readJsonFile(folder, "plain", "summary.json");
     const result = JSON.parse(document.stdout);
-    assert.deepEqual([result.accuracy, result.images, result.data], [testAccuracy, 360, "digits"]);
+    assert.deepEqual([result.metrics, result.images, result.data], [metrics, 360, "digits"]);
     assert.ok(Math.abs(result.loss - testLoss) < 1e-5);
-    assert.ok(line.stdout.includes(`accuracy ${(100 * testAccuracy).toFixed(2)} %`), line.stdout);
+    assert.ok(line.stdout.includes(`accuracy ${(100 * metrics.accuracy).toFixed(2)} %`), line.stdout);
     assert.equal(lines(line.stdout).length, 1);
   });
 
@@ -116,7 +116,7 @@ describe("lowland train", { concurrency: 2 }, () => {
     const ended = await run("train", "--config", "run.json", "--ema", "0.9", "--out", "averaged");
     assert.equal(ended.code, 0, ended.stderr);
     const { averaged }: RunSummary = readJsonFile(folder, "averaged", "summary.json");
-    const percent = (digits: number) => (100 * averaged!.testAccuracy).toFixed(digits);
+    const percent = (digits: number) => (100 * averaged!.metrics.accuracy).toFixed(digits);
     assert.ok(ended.stderr.includes(`, averaged ${percent(2)} %,`), ended.stderr);
     assert.match(ended.stdout, new RegExp(`averaged[^]+bilateral-sam .* ${percent(1)} `));
     const files = readdirSync(join(folder, "averaged")).sort();
@@ -128,7 +128,7 @@ describe("lowland train", { concurrency: 2 }, () => {
       "digits",
       "--json",
     );
-    assert.equal(JSON.parse(measured.stdout).accuracy, averaged!.testAccuracy);
+    assert.equal(JSON.parse(measured.stdout).metrics.accuracy, averaged!.metrics.accuracy);
   });
 
   test("a run that diverges says in one line where, keeps its last epoch and fails", async () => {

@@ -2,9 +2,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileError } from "../common/files.ts";
 import { writeReport } from "../report/html.ts";
+import { metricText } from "../report/numbers.ts";
 import { readComparison } from "../report/read.ts";
 import { comparisonTable } from "../report/table.ts";
+import { metricsOf } from "../tasks/metrics.ts";
 import type { RunResult } from "../tasks/run.ts";
+import type { RunSummary } from "../train/records.ts";
 import { duration, say } from "./progress.ts";
 
 /**
@@ -53,9 +56,10 @@ export function outcomeLine(label: string, { summary, failure, skippedSteps }: R
   const mark = summary.status === "finished" ? "✓" : "–";
   const epochs = summary.status === "finished" ? "" : `, stopped after epoch ${summary.epochs}`;
   const skipped = skippedSteps > 0 ? `, ${skippedSteps} steps dropped as not finite` : "";
-  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
-  const averaged = summary.averaged ? `, averaged ${percent(summary.averaged.testAccuracy)}` : "";
-  return `${mark} ${label}: test ${percent(summary.testAccuracy)}${averaged}, ${duration(summary.seconds)}${skipped}${epochs}`;
+  const [metric] = metricsOf(summary.task);
+  const valueIn = ({ metrics }: Pick<RunSummary, "metrics">) => metricText(metric, metrics[metric.name], 1);
+  const averaged = summary.averaged ? `, averaged ${valueIn(summary.averaged)}` : "";
+  return `${mark} ${label}: ${metric.label} ${valueIn(summary)}${averaged}, ${duration(summary.seconds)}${skipped}${epochs}`;
 }
 
 /** After Ctrl-C. */

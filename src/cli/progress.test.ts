@@ -34,12 +34,12 @@ afterEach(() => {
 });
 
 const step = (number: number) => ({ step: number, loss: 0.5 }) as StepRecord;
-const epoch = { testAccuracy: 0.853 } as EpochRecord;
+const epoch = { metrics: { accuracy: 0.853 } } as unknown as EpochRecord;
 
 /** Follows a run of 40 steps in 4 epochs, a step a second, up to some step. */
 function follow(display: ProgressDisplay, label: string, { to, from = 0 }: { to: number; from?: number }) {
   const { onStart, onStep, onEpoch } = display.follow(label, 3);
-  onStart!({ totalSteps: 40, stepsPerEpoch: 10, batchSize: 64, finishedSteps: from });
+  onStart!({ task: "classification", totalSteps: 40, stepsPerEpoch: 10, batchSize: 64, finishedSteps: from });
   for (let number = from + 1; number <= to; number++) {
     seconds++;
     onStep!(step(number));
@@ -55,7 +55,7 @@ describe("without a terminal", () => {
       written,
       "sam (ρ 0.1): step 5/40 (epoch 1), loss 0.500, 64 images/s, 35 s left\n" +
         "sam (ρ 0.1): step 10/40 (epoch 1), loss 0.500, 64 images/s, 30 s left\n" +
-        "sam (ρ 0.1): step 15/40 (epoch 2), loss 0.500, test 85.3 %, 64 images/s, 25 s left\n",
+        "sam (ρ 0.1): step 15/40 (epoch 2), loss 0.500, test accuracy 85.3 %, 64 images/s, 25 s left\n",
     );
   });
 
@@ -64,7 +64,13 @@ describe("without a terminal", () => {
       pretend({});
       written = "";
       const { onStart, onStep } = new ProgressDisplay({ totalWork: 0 }).follow("sgd", 1);
-      onStart!({ totalSteps: 1000, stepsPerEpoch: 100, batchSize: 64, finishedSteps: 0 });
+      onStart!({
+        task: "classification",
+        totalSteps: 1000,
+        stepsPerEpoch: 100,
+        batchSize: 64,
+        finishedSteps: 0,
+      });
       for (let number = 1; number <= 1000; number++) {
         seconds += stepSeconds;
         onStep!(step(number));
@@ -129,7 +135,7 @@ describe("on a terminal", () => {
 
   test("the bar fills the line and never more, and drops the least needed first", () => {
     const expected: Record<number, RegExp> = {
-      160: /^\[4\/5\] bilateral-sam \(paper, ρmax 0\.05, ρmin 0\.05→0\) █+░+ 12\/40 {2}loss 0\.500 {2}test 85\.3 % {2}64 images\/s {2}28 s left {2}all 28 s$/,
+      160: /^\[4\/5\] bilateral-sam \(paper, ρmax 0\.05, ρmin 0\.05→0\) █+░+ 12\/40 {2}loss 0\.500 {2}test accuracy 85\.3 % {2}64 images\/s {2}28 s left {2}all 28 s$/,
       80: /^\[4\/5\] bilateral-sam █+░+ 12\/40 {2}loss 0\.500 {2}64 images\/s {2}28 s left {2}all 28 s$/,
       60: /^\[4\/5\] █+░+ 12\/40 {2}loss 0\.500 {2}28 s left {2}all 28 s$/,
       36: /^█+░+ 12\/40 {2}28 s left$/,
@@ -197,16 +203,22 @@ test("a time is told in seconds, then minutes, then hours", () => {
 });
 
 test("how a run ended is one line: finished, with steps dropped, stopped, stopped at once, diverged", () => {
-  const summary = { status: "finished", testAccuracy: 0.8125, seconds: 187, epochs: 3 };
+  const summary = {
+    status: "finished",
+    task: "classification",
+    metrics: { accuracy: 0.8125 },
+    seconds: 187,
+    epochs: 3,
+  };
   const line = (result: object) => outcomeLine("sgd", { skippedSteps: 0, ...result } as RunResult);
-  assert.equal(line({ summary }), "✓ sgd: test 81.25 %, 3:07 min");
+  assert.equal(line({ summary }), "✓ sgd: test accuracy 81.25 %, 3:07 min");
   assert.equal(
     line({ summary, skippedSteps: 2 }),
-    "✓ sgd: test 81.25 %, 3:07 min, 2 steps dropped as not finite",
+    "✓ sgd: test accuracy 81.25 %, 3:07 min, 2 steps dropped as not finite",
   );
   assert.equal(
     line({ summary: { ...summary, status: "interrupted" } }),
-    "– sgd: test 81.25 %, 3:07 min, stopped after epoch 3",
+    "– sgd: test accuracy 81.25 %, 3:07 min, stopped after epoch 3",
   );
   assert.equal(line({}), "– sgd: stopped before the end of its first epoch");
   assert.equal(line({ summary, failure: new Error("step 3 broke") }), "✗ sgd: step 3 broke");

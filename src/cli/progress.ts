@@ -1,5 +1,7 @@
 import { MultiBar, type Options, type Params } from "cli-progress";
+import { metricText } from "../report/numbers.ts";
 import type { PartHooks } from "../tasks/measurement-cache.ts";
+import { type MetricInfo, metricsOf } from "../tasks/metrics.ts";
 import type { RunHooks } from "../tasks/run.ts";
 
 // What a person sees while runs go on: a live bar on a terminal, a line now and then elsewhere. All of it goes to
@@ -40,7 +42,7 @@ export interface ProgressOptions {
 interface Shown {
   label: string;
   loss: string;
-  accuracy: string;
+  metric: string;
   speed: string;
   left: string;
   all: string;
@@ -69,7 +71,8 @@ export class ProgressDisplay {
   ): Pick<RunHooks, "onStart" | "onStep" | "onEpoch" | "onNote"> {
     let [totalSteps, stepsPerEpoch, batchSize] = [1, 1, 1];
     let [firstStep, started] = [0, 0];
-    let accuracy = "";
+    let metric = "";
+    let info: MetricInfo | undefined;
     const bar = openBar(label);
     const isDue = pace(bar !== undefined);
     return {
@@ -79,6 +82,7 @@ export class ProgressDisplay {
       },
       onStart: (run) => {
         ({ totalSteps, stepsPerEpoch, batchSize } = run);
+        [info] = metricsOf(run.task);
         this.work = this.workAfterRun + run.finishedSteps * evaluationsPerStep;
         this.workAfterRun += totalSteps * evaluationsPerStep;
         firstStep = run.finishedSteps;
@@ -96,7 +100,7 @@ export class ProgressDisplay {
         const shown: Shown = {
           label,
           loss: `loss ${loss.toFixed(3)}`,
-          accuracy,
+          metric,
           speed: `${Math.round(rate).toLocaleString("en")} images/s`,
           left: `${duration(((totalSteps - step) * (now - started)) / done / 1000)} left`,
           all: this.allLeft(now),
@@ -104,12 +108,12 @@ export class ProgressDisplay {
         if (bar) bar.update(step, shown);
         else {
           const place = `step ${step}/${totalSteps} (epoch ${Math.ceil(step / stepsPerEpoch)})`;
-          const parts = [place, shown.loss, accuracy, shown.speed, shown.left, shown.all];
+          const parts = [place, shown.loss, metric, shown.speed, shown.left, shown.all];
           say(`${label}: ${parts.filter((part) => part !== "").join(", ")}`);
         }
       },
-      onEpoch: ({ testAccuracy }) => {
-        if (testAccuracy !== undefined) accuracy = `test ${(100 * testAccuracy).toFixed(1)} %`;
+      onEpoch: ({ metrics }) => {
+        if (info && metrics) metric = `${info.label} ${metricText(info, metrics[info.name])}`;
       },
     };
   }
@@ -164,7 +168,7 @@ function openBar(label: string) {
   return display.create(0, 0, { ...nothingShown, label });
 }
 
-const nothingShown: Shown = { label: "", loss: "", accuracy: "", speed: "", left: "", all: "" };
+const nothingShown: Shown = { label: "", loss: "", metric: "", speed: "", left: "", all: "" };
 
 /** Shows the parts of a measurement one after another: a bar for each, and a line when it is done. */
 export function followParts(): PartHooks & { close: () => void; found: () => number } {
@@ -224,11 +228,11 @@ function fittingLine() {
 }
 
 /** What stands before and behind the bar, from everything to the least. */
-function shortened(steps: string, { label, loss, accuracy, speed, left, all }: Shown) {
+function shortened(steps: string, { label, loss, metric, speed, left, all }: Shown) {
   const [method] = label.split(" (");
   const [number] = label.startsWith("[") ? label.split(" ") : [""];
   return [
-    [label, steps, loss, accuracy, speed, left, all],
+    [label, steps, loss, metric, speed, left, all],
     [method, steps, loss, speed, left, all],
     [number, steps, loss, left, all],
     ["", steps, left],

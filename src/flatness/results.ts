@@ -27,9 +27,11 @@ export interface MeasuredModel {
   parameters: number;
   /** Data set, test or train, number of examples, batch size, mode of BatchNorm, loss. Goes beside every number. */
   description: Readonly<Record<string, string | number>>;
-  /** Mean loss and accuracy over the subset at the weights. */
+  /** The kind of problem, such as `classification`: it says what metrics are called and how they are shown. */
+  task: string;
+  /** Mean loss, and means of the task's metrics by name, over the subset at the weights. */
   loss: number;
-  accuracy: number;
+  metrics: Record<string, number>;
   /** SHA-256 of model and data, to know results that belong together by. */
   fingerprints: { model: string; data: string };
   createdAt: string;
@@ -84,7 +86,7 @@ export interface LandscapeAxis {
   length: number;
 }
 
-/** `landscape.json`: loss and accuracy on a line or a plane through the weights (coordinates 0). */
+/** `landscape.json`: loss and metrics on a line or a plane through the weights (coordinates 0). */
 export interface LandscapeRecord extends MeasuredModel {
   type: "landscape";
   kind: "line" | "plane";
@@ -93,7 +95,7 @@ export interface LandscapeRecord extends MeasuredModel {
   /** One on a line, two on a plane, in the order of the coordinates. */
   axes: LandscapeAxis[];
   /**
-   * Coordinates along each axis; `loss` and each of `metrics` (`accuracy`) at each point of the grid, the second
+   * Coordinates along each axis; `loss` and each of `metrics` at each point of the grid, the second
    * coordinate changing fastest; `standardError` of L(point) − L(weights) from the spread between batches.
    */
   grid: Landscape;
@@ -101,7 +103,7 @@ export interface LandscapeRecord extends MeasuredModel {
   reestimated?: Landscape;
   /** The weights at the end of each epoch (0: before the first), projected on the axes. */
   trajectory?: {
-    points: { epoch: number; at: number[]; loss: number; accuracy: number }[];
+    points: { epoch: number; at: number[]; loss: number; metrics: Record<string, number> }[];
     /** Share of the trajectory's variance along each axis. */
     explained: number[];
   };

@@ -62,7 +62,7 @@ test("it trains without a step that is not finite, and its flatness can be measu
     const { steps, epochs } = readMetrics(folder);
     assert.ok(steps.length > 0);
     assert.ok(steps.every(({ loss, skipped }) => Number.isFinite(loss) && !skipped));
-    assert.ok(epochs.every(({ testAccuracy }) => (testAccuracy ?? 0) > 0.5));
+    assert.ok(epochs.every(({ metrics }) => (metrics?.accuracy ?? 0) > 0.5));
     const measured = await lowland(["flatness", folder, "--measure", "sharpness", "--subset", "100"]);
     assert.equal(measured.code, 0, measured.stderr);
     assert.ok(Number.isFinite(readJsonFile(folder, "flatness.json").loss));

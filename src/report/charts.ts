@@ -1,6 +1,8 @@
 /** Which charts a report holds: what each draws, what it says to a reader, and what it says to one who cannot see it. */
-import type { ReportData, RunData } from "./data.ts";
-import { fixed, isNumber, percent, significant } from "./numbers.ts";
+import type { MetricInfo } from "../tasks/metrics.ts";
+import { firstTask } from "../train/older-records.ts";
+import { metricColumn, type ReportData, type RunData } from "./data.ts";
+import { capitalized, fixed, isNumber, lossAxis, percent, plainLabel, significant } from "./numbers.ts";
 
 type Axis = "epoch" | "gradientEvaluations" | "trainingSeconds" | "step";
 
@@ -61,29 +63,26 @@ const insideGlossary: ChartSection["glossary"] = [
   ],
 ];
 
-/** The sections that have data, each with the panels that have data. */
-export function chartSections(data: ReportData): ChartSection[] {
+/** The sections that have data, each with the panels that have data. The first of the metrics leads. */
+export function chartSections(
+  data: ReportData,
+  [first, ...others]: readonly [MetricInfo, ...MetricInfo[]],
+): ChartSection[] {
   const { runs } = data;
+  const loss = (name: string) => lossAxis(name, runs[0]?.task ?? firstTask);
   const sections: DraftSection[] = [
     {
       id: "learning",
-      title: "Accuracy and loss",
+      title: `${capitalized(plainLabel(first))} and loss`,
       notes: [
         "By gradient evaluations or seconds, runs are compared at equal cost. Every run follows its schedule by epoch, though: where a cheap run has ended, a costlier one is still in mid-schedule.",
       ],
       axes: ["epoch", "gradientEvaluations", "trainingSeconds"],
       panels: [
-        panel("test-accuracy", "Test accuracy", "epochs", "testAccuracy", "%", { percent: true }),
-        panel("test-loss", "Test loss", "epochs", "testLoss", "cross entropy (nats)"),
-        panel("train-loss", "Training loss", "epochs", "trainLoss", "mean over the epoch (nats)"),
-        panel(
-          "wrong-labels",
-          "Wrong labels memorised",
-          "epochs",
-          "wrongLabelAccuracy",
-          "% of wrongly labelled images",
-          { percent: true },
-        ),
+        metricPanel(first),
+        panel("test-loss", "Test loss", "epochs", "testLoss", loss("mean over the test set")),
+        panel("train-loss", "Training loss", "epochs", "trainLoss", loss("mean over the epoch")),
+        ...others.map(metricPanel),
       ],
       glossary: [],
     },
@@ -95,9 +94,9 @@ export function chartSections(data: ReportData): ChartSection[] {
       ],
       axes: ["epoch"],
       panels: [
-        panel("max-sharpness", "MaxS", "epochs", "maxSharpness", "loss (nats)"),
-        panel("min-sharpness", "MinS", "epochs", "minSharpness", "loss (nats)"),
-        panel("bilateral-sharpness", "BilS", "epochs", "bilateralSharpness", "loss (nats)"),
+        panel("max-sharpness", "MaxS", "epochs", "maxSharpness", loss("loss")),
+        panel("min-sharpness", "MinS", "epochs", "minSharpness", loss("loss")),
+        panel("bilateral-sharpness", "BilS", "epochs", "bilateralSharpness", loss("loss")),
       ],
       glossary: sharpnessGlossary,
     },
@@ -161,6 +160,11 @@ function panel(
   options: Partial<Draft> = {},
 ): Draft {
   return { id, title, source, y, unit, percent: false, band: false, ...options };
+}
+
+function metricPanel({ name, label, unit }: MetricInfo): Draft {
+  const id = label.replaceAll(/[^\p{L}\p{N}]+/gu, "-").toLowerCase();
+  return panel(id, capitalized(label), "epochs", metricColumn(name), unit, { percent: unit === "%" });
 }
 
 /** The values a panel draws for a run. */

@@ -1,6 +1,7 @@
 /** The columns of the comparison: one definition for the terminal and for the page. */
-import { decimalsFor, fixed, isNumber, percent, seconds } from "./numbers.ts";
-import type { Outcome, Run } from "./read.ts";
+import type { MetricInfo } from "../tasks/metrics.ts";
+import { decimalsFor, fixed, isNumber, metricValue, plainLabel, seconds } from "./numbers.ts";
+import { metricsOfRuns, type Outcome, type Run } from "./read.ts";
 
 export interface Column {
   /** The heading, broken into lines for the terminal. */
@@ -36,24 +37,26 @@ export function columnsOf(runs: Run[]): Column[] {
       better: basis === "mixed" ? undefined : "lower",
     });
   };
+  const metric = (info: MetricInfo, value = (outcome: Outcome) => outcome.metrics?.[info.name]) =>
+    column(runs, {
+      heading: headingOf(info),
+      meaning: info.meaning ?? info.label,
+      value,
+      format: (own) => metricValue(info, own),
+      better: info.better,
+    });
+  const [first, ...others] = metricsOfRuns(runs);
+  const averaged = {
+    ...first,
+    label: `averaged ${plainLabel(first)}`,
+    meaning: "the same of the network of averaged weights",
+  };
   return [
-    column(runs, {
-      heading: ["test", "acc. %"],
-      meaning: "right answers on the whole test set after the last epoch",
-      value: (outcome) => outcome.testAccuracy,
-      format: percent,
-      better: "higher",
-    }),
-    column(runs, {
-      heading: ["averaged", "acc. %"],
-      meaning: "the same of the network of averaged weights",
-      value: (outcome) => outcome.averaged?.testAccuracy,
-      format: percent,
-      better: "higher",
-    }),
+    metric(first),
+    metric(averaged, (outcome) => outcome.averaged?.metrics[first.name]),
     column(runs, {
       heading: ["test", "loss"],
-      meaning: "cross entropy on the whole test set",
+      meaning: "mean loss on the whole test set",
       value: (outcome) => outcome.testLoss,
       format: (value) => fixed(value, 3),
       better: "lower",
@@ -64,13 +67,7 @@ export function columnsOf(runs: Run[]): Column[] {
       value: (outcome) => outcome.trainLoss,
       format: (value) => fixed(value, 3),
     }),
-    column(runs, {
-      heading: ["% wrong", "labels", "learned"],
-      meaning: "share of the wrongly labelled training images that get their wrong label: memorised noise",
-      value: (outcome) => outcome.wrongLabelAccuracy,
-      format: percent,
-      better: "lower",
-    }),
+    ...others.map((info) => metric(info)),
     sharpness("MaxS", "maxSharpness", "L(w + ε) − L(w): how much the loss rises within radius ρ"),
     sharpness("MinS", "minSharpness", "L(w) − L(w − ε): how much the loss falls within radius ρ"),
     sharpness("BilS", "bilateralSharpness", "MaxS + MinS: the whole spread of the loss"),
@@ -87,6 +84,20 @@ export function columnsOf(runs: Run[]): Column[] {
       format: seconds,
     }),
   ].filter((candidate) => candidate !== undefined);
+}
+
+/** Columns of text that a metric's heading takes, unless one of its words is longer. */
+const headingWidth = 10;
+
+/** The unit and the label, broken into lines. */
+function headingOf({ label, unit }: MetricInfo): string[] {
+  const lines: string[] = [];
+  for (const word of [unit, ...label.split(" ")].filter((text) => text !== "")) {
+    const longer = lines.length > 0 ? `${lines.at(-1)} ${word}` : word;
+    if (lines.length > 0 && longer.length <= headingWidth) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** Radius and subset of the sharpness columns. */

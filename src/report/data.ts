@@ -1,5 +1,6 @@
 /** A comparison as the page holds it: numbers in columns, step data thinned. The page draws and downloads this. */
-import type { EpochRecord, StepRecord } from "../train/records.ts";
+import { metricsOf } from "../tasks/metrics.ts";
+import type { StepRecord } from "../train/records.ts";
 import { isNumber } from "./numbers.ts";
 import type { Comparison, Outcome, Run, RunStatus } from "./read.ts";
 import { binSteps, type StepBins, sampleSteps } from "./thin.ts";
@@ -10,6 +11,7 @@ type Columns = Record<string, (number | null)[]>;
 export interface RunData {
   name: string;
   optimizer: string;
+  task: string;
   status: RunStatus;
   outcome?: Outcome;
   configuration?: Record<string, unknown>;
@@ -38,18 +40,19 @@ function runData(run: Run): RunData {
   return {
     name: run.name,
     optimizer: run.label,
+    task: run.task,
     status: run.status,
     outcome: run.outcome,
     configuration: record?.configuration,
     versions: record?.versions,
     machine: record?.machine,
-    epochs: epochColumns(run.epochs),
+    epochs: epochColumns(run),
     steps: binSteps(run.steps, ["scale", "cosGradMin", "curvature"]),
     schedule: scheduleColumns(run.steps),
   };
 }
 
-function epochColumns(epochs: EpochRecord[]): Columns {
+function epochColumns({ epochs, task }: Run): Columns {
   let trained = 0;
   const seconds = epochs.map((epoch) => {
     trained += isNumber(epoch.seconds) ? epoch.seconds : 0;
@@ -60,14 +63,23 @@ function epochColumns(epochs: EpochRecord[]): Columns {
     step: epochs.map((epoch) => epoch.step),
     gradientEvaluations: column(epochs, (epoch) => epoch.gradientEvaluations),
     trainingSeconds: seconds.map(rounded),
-    testAccuracy: column(epochs, (epoch) => epoch.testAccuracy),
+    ...Object.fromEntries(
+      metricsOf(task).map(({ name }) => [
+        metricColumn(name),
+        column(epochs, (epoch) => epoch.metrics?.[name]),
+      ]),
+    ),
     testLoss: column(epochs, (epoch) => epoch.testLoss),
     trainLoss: column(epochs, (epoch) => epoch.trainLoss),
-    wrongLabelAccuracy: column(epochs, (epoch) => epoch.wrongLabelAccuracy),
     maxSharpness: column(epochs, (epoch) => epoch.sharpness?.maxSharpness),
     minSharpness: column(epochs, (epoch) => epoch.sharpness?.minSharpness),
     bilateralSharpness: column(epochs, (epoch) => epoch.sharpness?.bilateralSharpness),
   });
+}
+
+/** The column of a metric beside those that all tasks have. */
+export function metricColumn(name: string): string {
+  return `metrics.${name}`;
 }
 
 function scheduleColumns(steps: StepRecord[]): Columns {

@@ -1,13 +1,14 @@
 /**
  * "What is seen here": plain sentences computed from the numbers, whichever way they came out.
- * Accuracies are compared at the tenth of a percent that is printed, so that text and table never disagree.
+ * Metrics are compared at the digits that are printed, so that text and table never disagree.
  */
 
+import type { MetricInfo } from "../tasks/metrics.ts";
 import type { Measurements } from "../train/records.ts";
 import { sharpnessBasis } from "./columns.ts";
 import { familyOf, radiusMatchedSam, totalRadius } from "./method.ts";
-import { fixed, isNumber, percent, seconds, significant } from "./numbers.ts";
-import type { Outcome, Run } from "./read.ts";
+import { capitalized, fixed, isNumber, metricText, seconds, significant } from "./numbers.ts";
+import { metricsOfRuns, type Outcome, type Run } from "./read.ts";
 
 export interface Finding {
   topic: string;
@@ -16,10 +17,14 @@ export interface Finding {
 
 type Measured = Run & { outcome: Outcome & Measurements };
 
-/** The findings of a comparison, or of a single run, in the order to read them. Plain text, not HTML. */
-export function findingsOf(all: Run[]): Finding[] {
+/**
+ * The findings of a comparison, or of a single run, in the order to read them. Plain text, not HTML.
+ * @param metrics those to look at; the first one decides which runs lead
+ */
+export function findingsOf(all: Run[], metrics = metricsOfRuns(all)): Finding[] {
   const runs = withShortNames(all);
-  const measured = runs.filter((run): run is Measured => isNumber(run.outcome?.testAccuracy));
+  const [metric, ...others] = metrics;
+  const measured = runs.filter((run): run is Measured => isNumber(run.outcome?.metrics?.[metric.name]));
   if (measured.length === 0)
     return [{ topic: "Nothing yet", text: "No run has been measured yet, so there is nothing to compare." }];
   // Runs under way are compared only while there is nothing else to look at.
@@ -27,52 +32,58 @@ export function findingsOf(all: Run[]): Finding[] {
   const compared = finished.length > 0 ? finished : measured;
   const findings: [topic: string, text: string | undefined][] = [
     ["Not finished", unfinished(measured, compared)],
-    ["Accuracy", compared.length > 1 ? accuracy(compared) : oneAccuracy(compared[0]!)],
-    ["Bilateral SAM", compared.length > 1 ? bilateral(compared) : undefined],
-    ["During training", peaks(compared)],
-    ["Memorised noise", noise(compared)],
-    ["Flatness", flatness(compared)],
+    [
+      capitalized(metric.label),
+      compared.length > 1 ? leaders(compared, metric) : single(compared[0]!, metric),
+    ],
+    ["Bilateral SAM", compared.length > 1 ? bilateral(compared, metric) : undefined],
+    ["During training", peaks(compared, metric)],
+    ...others.map((other): [string, string | undefined] => [
+      capitalized(other.label),
+      values(compared, other),
+    ]),
+    ["Flatness", flatness(compared, metric)],
     ["Cost", cost(compared)],
     ["How far to trust this", trust(compared)],
   ];
   return findings.flatMap(([topic, text]) => (text ? [{ topic, text }] : []));
 }
 
-function accuracy(runs: Measured[]): string {
-  const best = Math.max(...runs.map(points));
-  const winners = runs.filter((run) => points(run) === best);
+/** Which runs do best by the metric, and where SGD stands. */
+function leaders(runs: Measured[], metric: MetricInfo): string {
+  const { label } = metric;
+  const best = bestOf(runs, metric);
+  const winners = runs.filter((run) => behind(run, best, metric) === 0);
   const sgd = runs.find((run) => familyOf(run) === "sgd");
-  const lead =
-    winners.length === 1
-      ? `${winners[0]!.label} has the best test accuracy, ${percent(winners[0]!.outcome.testAccuracy)} %.`
-      : `${list(winners.map((run) => run.label))} share the best test accuracy, ${percent(winners[0]!.outcome.testAccuracy)} %.`;
+  const lead = `${list(winners.map((run) => run.label))} ${winners.length === 1 ? "has" : "share"} the best ${label}, ${valueText(best, metric)}.`;
   if (!sgd) return lead;
   if (!winners.includes(sgd)) {
-    return `${lead} ${sgd.label} has ${percent(sgd.outcome.testAccuracy)} %, ${pointsText(best - points(sgd))} less.`;
+    const gap = gapText(behind(sgd, best, metric), metric);
+    return `${lead} ${sgd.label} has ${valueText(sgd, metric)}, ${gap} ${metric.better === "higher" ? "less" : "more"}.`;
   }
   const others = runs.filter((run) => familyOf(run) !== "sgd");
   if (others.length === 0) return lead;
-  const next = others.reduce((a, b) => (points(b) > points(a) ? b : a));
-  const gap = best - points(next);
+  const next = bestOf(others, metric);
+  const gap = behind(next, best, metric);
   if (gap === 0)
-    return `${lead} Here ${sgd.label} is as accurate as the best of the sharpness-aware runs, at a lower cost.`;
-  return `${lead} ${sgd.label} wins here: ${next.label}, the best of the others, is ${pointsText(gap)} behind, so looking for flat minima did not raise the test accuracy.`;
+    return `${lead} Here ${sgd.label} is level with the best of the sharpness-aware runs, at a lower cost.`;
+  return `${lead} ${sgd.label} wins here: ${next.label}, the best of the others, is ${gapText(gap, metric)} behind, so looking for flat minima did not improve the ${label}.`;
 }
 
-function oneAccuracy(run: Measured): string {
-  return `${run.label} has a test accuracy of ${percent(run.outcome.testAccuracy)} % after ${count(run.outcome.epochs, "epoch")}. One run by itself says nothing about its optimizer: compare it with SGD on the same data and seed.`;
+function single(run: Measured, metric: MetricInfo): string {
+  return `The ${metric.label} of ${run.label} is ${valueText(run, metric)} after ${count(run.outcome.epochs, "epoch")}. One run by itself says nothing about its optimizer: compare it with SGD on the same data and seed.`;
 }
 
 /** Each bilateral run against SGD and against SAM at the same total radius, the control it has to beat. */
-function bilateral(runs: Measured[]): string | undefined {
+function bilateral(runs: Measured[], metric: MetricInfo): string | undefined {
   const sgd = runs.find((run) => familyOf(run) === "sgd");
   const sentences = runs
     .filter((run) => familyOf(run) === "bilateral")
     .map((run) => {
       const against: string[] = [];
-      if (sgd) against.push(`${difference(run, sgd)} ${sgd.label}`);
+      if (sgd) against.push(`${difference(run, sgd, metric)} ${sgd.label}`);
       const control = radiusMatchedSam(run, runs) as Measured | undefined;
-      if (control) against.push(`${difference(run, control)} ${control.label}`);
+      if (control) against.push(`${difference(run, control, metric)} ${control.label}`);
       return against.length > 0 ? `${run.label} is ${against.join(" and ")}.` : "";
     })
     .filter(Boolean);
@@ -94,31 +105,40 @@ function controlNote(runs: Measured[]): string {
   return `No SAM run with the total radius of ${missing.label} (${which}) stands beside it, so a gain over a smaller SAM may come from the larger radius alone.`;
 }
 
-/** Runs whose accuracy once stood more than a point above where it ended. */
-function peaks(runs: Measured[]): string | undefined {
+/** Runs whose metric was once clearly better than where it ended: by more than a point, or by 5 %. */
+function peaks(runs: Measured[], metric: MetricInfo): string | undefined {
   const fallen = runs.flatMap((run) => {
     const [peak] = run.epochs
-      .flatMap(({ epoch, testAccuracy }) => (isNumber(testAccuracy) ? { epoch, accuracy: testAccuracy } : []))
-      .sort((a, b) => b.accuracy - a.accuracy);
-    const loss = peak ? tenths(peak.accuracy) - points(run) : 0;
-    if (loss <= 10) return [];
+      .flatMap(({ epoch, metrics }) => {
+        const value = metrics?.[metric.name];
+        return isNumber(value) ? { epoch, value } : [];
+      })
+      .sort((a, b) => betterBy(b.value, a.value, metric));
+    if (!peak) return [];
+    const loss = betterBy(peak.value, metricOf(run, metric), metric);
+    const clear = metric.unit === "%" ? 10 : 50 * Math.abs(peak.value);
+    if (loss <= clear) return [];
     return [
-      `${run.label} was at ${percent(peak.accuracy)} % after epoch ${peak.epoch} and lost ${pointsText(loss)} by the end`,
+      `${run.label} was at ${metricText(metric, peak.value)} after epoch ${peak.epoch} and lost ${gapText(loss, metric)} by the end`,
     ];
   });
   if (fallen.length === 0) return undefined;
-  return `${fallen.join("; ")}. Stopping at that epoch would have kept the higher number, but choosing it by the test set would flatter the run.`;
+  return `${fallen.join("; ")}. Stopping at that epoch would have kept the better value, but choosing it by the test set would flatter the run.`;
 }
 
-function noise(runs: Measured[]): string | undefined {
-  const learned = runs.filter((run) => isNumber(run.outcome.wrongLabelAccuracy));
-  if (learned.length === 0) return undefined;
-  learned.sort((a, b) => b.outcome.wrongLabelAccuracy! - a.outcome.wrongLabelAccuracy!);
-  const shares = learned.map((run) => `${run.label} ${percent(run.outcome.wrongLabelAccuracy)} %`);
-  return `Of the training images whose label is wrong, this share is given exactly that wrong label at the end: ${list(shares)}. The lower, the less of the noise was learned by heart.`;
+/** Every run's value, the worst first. */
+function values(runs: Measured[], metric: MetricInfo): string | undefined {
+  const known = runs
+    .filter((run) => isNumber(run.outcome.metrics[metric.name]))
+    .sort((a, b) => betterBy(metricOf(b, metric), metricOf(a, metric), metric))
+    .reverse();
+  if (known.length === 0) return undefined;
+  const texts = known.map((run) => `${run.label} ${valueText(run, metric)}`);
+  const meaning = metric.meaning ? `${capitalized(metric.meaning)}. ` : "";
+  return `${list(texts)}. ${meaning}The ${metric.better}, the better.`;
 }
 
-function flatness(runs: Measured[]): string | undefined {
+function flatness(runs: Measured[], metric: MetricInfo): string | undefined {
   const basis = sharpnessBasis(runs);
   if (basis === undefined) return undefined;
   if (basis === "mixed")
@@ -130,15 +150,15 @@ function flatness(runs: Measured[]): string | undefined {
   const byMax = measured.reduce((a, b) => (max(b) < max(a) ? b : a));
   const byBoth = measured.reduce((a, b) => (both(b) < both(a) ? b : a));
   const sharpest = measured.reduce((a, b) => (max(b) > max(a) ? b : a));
-  const best = Math.max(...runs.map(points));
+  const best = bestOf(runs, metric);
   const flattest =
     byMax === byBoth
       ? `${byMax.label} lies flattest by both MaxS (${significant(max(byMax))}) and BilS (${significant(both(byMax))})`
       : `${byMax.label} lies flattest by MaxS (${significant(max(byMax))}), ${byBoth.label} by BilS (${significant(both(byBoth))})`;
   const ratio = max(byMax) > 0 ? `, ${significant(max(sharpest) / max(byMax), 2)} times as much` : "";
-  const also = [byMax, byBoth].some((run) => points(run) === best)
-    ? "the flattest run is also the most accurate, or level with it"
-    : "the flattest run is not the most accurate one";
+  const also = [byMax, byBoth].some((run) => behind(run, best, metric) === 0)
+    ? `the flattest run also has the best ${metric.label}, or shares it`
+    : `the flattest run does not have the best ${metric.label}`;
   return `Within ρ = ${basis.rho}, ${flattest}; ${sharpest.label} is the sharpest (MaxS ${significant(max(sharpest))}${ratio}). Here ${also}.`;
 }
 
@@ -182,17 +202,33 @@ function trust(runs: Measured[]): string | undefined {
   return "Each optimizer ran once, with one seed. That is a single draw: differences of a point or less may be noise, and only several seeds can tell.";
 }
 
-/** Test accuracy in tenths of a percent, as printed. */
-function points(run: Measured): number {
-  return tenths(run.outcome.testAccuracy);
+function metricOf(run: Measured, { name }: MetricInfo): number {
+  return run.outcome.metrics[name];
 }
 
-function tenths(share: number): number {
-  return Math.round(share * 1000);
+function valueText(run: Measured, metric: MetricInfo): string {
+  return metricText(metric, metricOf(run, metric));
 }
 
-function pointsText(difference: number): string {
-  return difference === 10 ? "1 point" : `${(difference / 10).toFixed(1)} points`;
+function bestOf(runs: readonly Measured[], metric: MetricInfo): Measured {
+  return runs.reduce((a, b) => (betterBy(metricOf(b, metric), metricOf(a, metric), metric) > 0 ? b : a));
+}
+
+/** How much worse a run is than another, as `betterBy`. */
+function behind(run: Measured, other: Measured, metric: MetricInfo): number {
+  return betterBy(metricOf(other, metric), metricOf(run, metric), metric);
+}
+
+/** How much better one value is than another, in thousandths: the last digit that is printed of a share or a number. */
+function betterBy(value: number, other: number, { better }: MetricInfo): number {
+  const difference = Math.round(value * 1000) - Math.round(other * 1000);
+  return better === "higher" ? difference : -difference;
+}
+
+/** A difference of so many thousandths. */
+function gapText(thousandths: number, { unit }: MetricInfo): string {
+  if (unit !== "%") return fixed(thousandths / 1000, 3);
+  return thousandths === 10 ? "1 point" : `${(thousandths / 10).toFixed(1)} points`;
 }
 
 /** "5.7" or "5.7 to 5.8". */
@@ -202,10 +238,10 @@ function span(values: number[], format: (value: number) => string): string {
   return low === high ? low : `${low} to ${high}`;
 }
 
-function difference(run: Measured, other: Measured): string {
-  const gap = points(run) - points(other);
+function difference(run: Measured, other: Measured, metric: MetricInfo): string {
+  const gap = betterBy(metricOf(run, metric), metricOf(other, metric), { ...metric, better: "higher" });
   if (gap === 0) return "level with";
-  return `${pointsText(Math.abs(gap))} ${gap > 0 ? "above" : "below"}`;
+  return `${gapText(Math.abs(gap), metric)} ${gap > 0 ? "above" : "below"}`;
 }
 
 function count(number: number, noun: string): string {

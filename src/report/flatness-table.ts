@@ -5,8 +5,9 @@ import type { Eigenvalue } from "../flatness/eigenpairs.ts";
 import type { CurvatureRecord, FlatnessRecord, MeasuredModel } from "../flatness/results.ts";
 import type { ConfidenceInterval } from "../flatness/statistics.ts";
 import type { SharpnessIntervals, SharpnessValues } from "../flatness/worst-case.ts";
+import { metricsOf } from "../tasks/metrics.ts";
 import { measuredOn } from "./figures/measured.ts";
-import { fixed, percent, significant, withError } from "./numbers.ts";
+import { fixed, metricList, percent, significant, withError } from "./numbers.ts";
 import { noLines, wrapped } from "./plain-table.ts";
 import type { TableOptions } from "./table.ts";
 
@@ -83,13 +84,10 @@ export function flatnessTables(
 }
 
 /** Which model, on which data, by which loss. */
-export function measuredLines(
-  { name, parameters, description, loss, accuracy }: MeasuredModel,
-  width: number,
-  bold: (text: string) => string,
-): string[] {
+export function measuredLines(model: MeasuredModel, width: number, bold: (text: string) => string): string[] {
+  const { name, task, parameters, loss, metrics } = model;
   const [first, ...rest] = wrapped(`${name}, ${fixed(parameters, 0)} parameters`, width);
-  const on = `On ${measuredOn(description)}. Loss ${significant(loss, 4)}, accuracy ${percent(accuracy)} %.`;
+  const on = `On ${measuredOn(model)}. Loss ${significant(loss, 4)}, ${metricList(metrics, metricsOf(task))}.`;
   return [bold(first), ...rest, ...wrapped(on, width)];
 }
 

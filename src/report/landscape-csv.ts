@@ -1,7 +1,7 @@
 /** Landscapes as CSV (RFC 4180): one line a point, numbers in full. What is not finite is left empty. */
 import type { LandscapeRecord } from "../flatness/results.ts";
 
-/** Columns: the coordinates `a` (and `b`), `loss`, `standard_error`, `accuracy` and, between models, those measured anew. */
+/** Columns: the coordinates `a` (and `b`), `loss`, `standard_error`, each metric and, between models, those measured anew. */
 export function landscapeCsv({ grid, reestimated }: LandscapeRecord): string {
   const { coordinates } = grid;
   const points = coordinates.length === 1 ? coordinates[0].map((a) => [a]) : pairs(coordinates);
@@ -15,12 +15,18 @@ export function landscapeCsv({ grid, reestimated }: LandscapeRecord): string {
   return lines([head, ...points.map((at, index) => [...at, ...columns.map(([, values]) => values[index])])]);
 }
 
-/** Columns: `epoch`, the coordinates `a` and `b`, `loss`, `accuracy`. */
+/** Columns: `epoch`, the coordinates `a` and `b`, `loss` and each metric. */
 export function trajectoryCsv({ trajectory }: LandscapeRecord): string {
   const points = trajectory?.points ?? [];
+  const names = Object.keys(points[0]?.metrics ?? {});
   return lines([
-    ["epoch", "a", "b", "loss", "accuracy"],
-    ...points.map(({ epoch, at, loss, accuracy }) => [epoch, ...at, loss, accuracy]),
+    ["epoch", "a", "b", "loss", ...names],
+    ...points.map(({ epoch, at, loss, metrics }) => [
+      epoch,
+      ...at,
+      loss,
+      ...names.map((name) => metrics[name]),
+    ]),
   ]);
 }
 

@@ -2,8 +2,9 @@
 import Table from "cli-table3";
 import picocolors from "picocolors";
 import type { LandscapeRecord } from "../flatness/results.ts";
+import { type MetricInfo, metricsOf } from "../tasks/metrics.ts";
 import { measuredLines } from "./flatness-table.ts";
-import { isNumber, percent, significant, withError } from "./numbers.ts";
+import { isNumber, metricValue, plainLabel, significant, withError } from "./numbers.ts";
 import { noLines, wrapped } from "./plain-table.ts";
 import type { TableOptions } from "./table.ts";
 
@@ -55,28 +56,47 @@ export function landscapeTable(
     );
   }
   if (trajectory) {
-    const rows = trajectory.points.map(({ epoch, at, loss, accuracy }) => [
+    const infos = measuredMetrics(record, trajectory.points[0]?.metrics);
+    const rows = trajectory.points.map(({ epoch, at, loss, metrics }) => [
       String(epoch),
       ...at.map((value) => significant(value)),
       significant(loss),
-      percent(accuracy),
+      ...infos.map((info) => metricValue(info, metrics[info.name])),
     ]);
-    parts.push(table([["epoch", "1st", "2nd", "loss", "acc. %"].map((text) => paint.bold(text)), ...rows]));
+    const head = ["epoch", "1st", "2nd", "loss", ...infos.map(headingOf)];
+    parts.push(table([head.map((text) => paint.bold(text)), ...rows]));
   }
   return parts.map((lines) => lines.join("\n")).join("\n\n");
 }
 
-function lineRows({ grid, reestimated }: LandscapeRecord, bold: (text: string) => string): string[][] {
+function lineRows(record: LandscapeRecord, bold: (text: string) => string): string[][] {
+  const { grid, reestimated } = record;
   const [axis] = grid.coordinates;
-  const head = ["at", "loss − loss at 0", "loss", "acc. %", ...(reestimated ? ["loss, BN anew"] : [])];
+  const infos = measuredMetrics(record, grid.metrics);
+  const head = [
+    "at",
+    "loss − loss at 0",
+    "loss",
+    ...infos.map(headingOf),
+    ...(reestimated ? ["loss, BN anew"] : []),
+  ];
   const rows = chosen(axis.length, shownPoints.line).map((index) => [
     significant(axis[index]),
     withError(rise(grid, index), grid.standardError[index]),
     significant(grid.loss[index]),
-    percent(grid.metrics.accuracy?.[index]),
+    ...infos.map((info) => metricValue(info, grid.metrics[info.name][index])),
     ...(reestimated ? [significant(reestimated.loss[index])] : []),
   ]);
   return [head.map(bold), ...rows];
+}
+
+/** The task's metrics that were measured. */
+function measuredMetrics({ task }: LandscapeRecord, metrics: object = {}): MetricInfo[] {
+  return metricsOf(task).filter(({ name }) => name in metrics);
+}
+
+function headingOf(info: MetricInfo): string {
+  return [plainLabel(info), info.unit].filter((text) => text !== "").join(" ");
 }
 
 function planeRows({ grid }: LandscapeRecord, bold: (text: string) => string): string[][] {

@@ -1,4 +1,5 @@
 /** Numbers as a reader wants them. A missing or non-finite number (JSON writes those as null) becomes a dash. */
+import { lossOf, type MetricInfo } from "../tasks/metrics.ts";
 
 type Maybe = number | null | undefined;
 
@@ -20,6 +21,49 @@ export function fixed(value: Maybe, decimals: number): string {
 /** A share between 0 and 1 → "81.5" (percent, without the sign). */
 export function percent(share: Maybe): string {
   return fixed(isNumber(share) ? share * 100 : undefined, 1);
+}
+
+/** A metric's value without its unit: in percent with one decimal, or with three; with more of them if asked for. */
+export function metricValue({ unit }: Pick<MetricInfo, "unit">, value: Maybe, more = 0): string {
+  if (unit !== "%") return fixed(value, 3 + more);
+  return fixed(isNumber(value) ? 100 * value : undefined, 1 + more);
+}
+
+/** A metric's value with its unit. */
+export function metricText(info: Pick<MetricInfo, "unit">, value: Maybe, more = 0): string {
+  return withUnit(metricValue(info, value, more), info);
+}
+
+/** A text with the unit of a metric behind it. */
+export function withUnit(text: string, { unit }: Pick<MetricInfo, "unit">): string {
+  return unit === "" ? text : `${text} ${unit}`;
+}
+
+/** `accuracy 88.0 %, …`: the metrics that were measured, on whichever data. */
+export function metricList(
+  metrics: Readonly<Record<string, Maybe>>,
+  infos: readonly MetricInfo[],
+  more = 0,
+): string {
+  return infos
+    .filter(({ name }) => name in metrics)
+    .map((info) => `${plainLabel(info)} ${metricText(info, metrics[info.name], more)}`)
+    .join(", ");
+}
+
+/** What a metric is called where it is not of the test set. */
+export function plainLabel({ label }: Pick<MetricInfo, "label">): string {
+  return label.replace(/^test /, "");
+}
+
+/** The name of an axis of losses, with the unit of the task's loss. */
+export function lossAxis(name: string, task: string): string {
+  const { unit } = lossOf(task);
+  return unit === "" ? name : `${name} (${unit})`;
+}
+
+export function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Seconds: one decimal below 100, none above. */

@@ -191,9 +191,13 @@ function epochRows(run) {
 }
 
 function flat(outcome) {
-  const { sharpness, name, optimizer, status, ...rest } = outcome;
-  for (const [key, value] of Object.entries(sharpness || {})) rest["sharpness." + key] = value;
-  return rest;
+  const { name, optimizer, status, ...rest } = outcome;
+  return Object.fromEntries(Object.entries(rest).flatMap(([key, value]) => columns(key, value)));
+}
+
+function columns(key, value) {
+  if (typeof value !== "object" || value === null) return [[key, value]];
+  return Object.entries(value).flatMap(([name, own]) => columns(key + "." + name, own));
 }
 
 function csv(rows) {

@@ -9,7 +9,7 @@ import { findingsOf } from "./findings.ts";
 import { pageScript } from "./page-script.ts";
 import { pageStyle } from "./page-style.ts";
 import { runStyle } from "./palette.ts";
-import type { Comparison, Run } from "./read.ts";
+import { type Comparison, metricsOfRuns, type Run } from "./read.ts";
 import { environmentOf, type Setting, settingsOf } from "./settings.ts";
 
 /**
@@ -19,7 +19,7 @@ import { environmentOf, type Setting, settingsOf } from "./settings.ts";
 export function renderPage(comparison: Comparison, library: string): string {
   const { runs } = comparison;
   const data = reportData(comparison);
-  const sections = chartSections(data);
+  const sections = chartSections(data, metricsOfRuns(runs));
   const title = escapeHtml(comparison.name);
   const scripts = [inlineScript(library), inlineScript(pageScript)];
   return `<!doctype html>

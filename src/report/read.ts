@@ -2,6 +2,8 @@
 import { open, readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
+import { type MetricInfo, metricsOf } from "../tasks/metrics.ts";
+import { currentEpoch, currentRun, currentSummary, firstTask } from "../train/older-records.ts";
 import type {
   ComparisonRecord,
   EpochRecord,
@@ -30,6 +32,8 @@ export interface Run {
   name: string;
   /** The optimizer as a reader would name it; no two runs of a comparison share one. */
   label: string;
+  /** The kind of problem, such as `classification`. */
+  task: string;
   status: RunStatus;
   record?: RunRecord;
   steps: StepRecord[];
@@ -43,6 +47,15 @@ export interface Comparison {
   name: string;
   createdAt?: string;
   runs: Run[];
+}
+
+/** The metrics of all runs; the first one leads. */
+export function metricsOfRuns(runs: readonly Run[]): readonly [MetricInfo, ...MetricInfo[]] {
+  const [task = firstTask, ...others] = new Set(runs.map((run) => run.task));
+  const [first, ...rest] = metricsOf(task);
+  const all = [...rest, ...others.flatMap(metricsOf)];
+  const names = all.map(({ name }) => name);
+  return [first, ...all.filter(({ name }, index) => name !== first.name && names.indexOf(name) === index)];
 }
 
 /**
@@ -81,8 +94,11 @@ export async function readRun(folder: string): Promise<Run> {
 }
 
 async function readRunOrNothing(folder: string, name: string): Promise<Run> {
-  const record = await readJson<RunRecord>(join(folder, "run.json"));
-  const summary = await readJson<RunSummary>(join(folder, "summary.json"));
+  const file = join(folder, "run.json");
+  const written = await readJson<RunRecord>(file);
+  const record = written && currentRun(written, file);
+  const ended = await readJson<RunSummary>(join(folder, "summary.json"));
+  const summary = ended && currentSummary(ended);
   const { steps, epochs } = await readMetrics(join(folder, "metrics.jsonl"));
   const fromMetrics = outcomeOf(epochs);
   // A run that was resumed after its summary was written has metrics that go further.
@@ -94,6 +110,7 @@ async function readRunOrNothing(folder: string, name: string): Promise<Run> {
   return {
     name,
     label: summary?.optimizer ?? record?.name ?? name,
+    task: record?.task ?? summary?.task ?? firstTask,
     status: current ? summary.status : started ? "unfinished" : "not started",
     record,
     steps,
@@ -105,14 +122,13 @@ async function readRunOrNothing(folder: string, name: string): Promise<Run> {
 function outcomeOf(epochs: EpochRecord[]): Outcome | undefined {
   const last = epochs.at(-1);
   if (!last) return undefined;
-  const measured = epochs.findLast(({ testAccuracy }) => testAccuracy !== undefined);
+  const measured = epochs.findLast(({ metrics }) => metrics !== undefined);
   return {
     epochs: last.epoch,
     steps: last.step,
     trainLoss: last.trainLoss,
-    testAccuracy: measured?.testAccuracy,
     testLoss: measured?.testLoss,
-    wrongLabelAccuracy: measured?.wrongLabelAccuracy,
+    metrics: measured?.metrics,
     sharpness: epochs.findLast((epoch) => epoch.sharpness)?.sharpness,
     gradientEvaluations: last.gradientEvaluations,
     seconds: epochs.reduce((sum, epoch) => sum + epoch.seconds, 0),
@@ -138,7 +154,7 @@ async function readMetrics(path: string): Promise<{ steps: StepRecord[]; epochs:
     const record = parseMetrics(line);
     if (record === undefined) broken = number;
     else if (record.type === "step") append(steps, record, (step) => step.step);
-    else append(epochs, record, (epoch) => epoch.epoch);
+    else append(epochs, currentEpoch(record), (epoch) => epoch.epoch);
   }
   return { steps, epochs };
 }

@@ -15,6 +15,7 @@ import { after, test } from "node:test";
 import { Script } from "node:vm";
 import { UserError } from "../common/errors.ts";
 import { parseRun, type RunSettings } from "../tasks/configuration.ts";
+import type { MetricInfo } from "../tasks/metrics.ts";
 import type { EpochRecord, Measurements, RunRecord, RunSummary, StepRecord } from "../train/records.ts";
 import { describe } from "./description.ts";
 import { findingsOf } from "./findings.ts";
@@ -35,7 +36,7 @@ test("a comparison is read in its order, with runs that are unfinished, cut off 
   const states = runs.map((run) => `${run.name}: ${run.status}`).join(", ");
   assert.equal(states, "sgd: finished, bilateral: unfinished, later: not started");
   assert.equal(runs[1]!.steps.length, 6);
-  assert.equal(runs[1]!.outcome?.testAccuracy, 0.815);
+  assert.equal(runs[1]!.outcome?.metrics?.accuracy, 0.815);
   assert.equal(runs[2]!.outcome, undefined);
 });
 
@@ -51,9 +52,12 @@ test("a resumed run counts the later of two lines for a step, and metrics newer 
     run.steps.map((record) => `${record.step}:${record.loss}`).join(" "),
     "1:1 2:1 3:1 4:1 5:9 6:9",
   );
-  assert.equal(run.epochs.map((record) => record.testAccuracy!.toFixed(2)).join(" "), "0.50 0.60 0.72 0.74");
+  assert.equal(
+    run.epochs.map((record) => record.metrics!.accuracy.toFixed(2)).join(" "),
+    "0.50 0.60 0.72 0.74",
+  );
   assert.equal(run.status, "unfinished");
-  assert.equal(run.outcome?.testAccuracy, 0.74);
+  assert.equal(run.outcome?.metrics?.accuracy, 0.74);
 });
 
 test("what cannot be read is named in one sentence", async () => {
@@ -106,7 +110,7 @@ test("columns without numbers are left out, a diverged run shows dashes, differe
 
 test("the findings name the winners, the gain over SGD and what the radius-matched SAM says", async () => {
   const findings = findingsOf((await readComparison(comparison(five()))).runs);
-  const accuracy = topic(findings, "Accuracy");
+  const accuracy = topic(findings, "Test accuracy");
   assert.match(accuracy, /sam \(ρ 0\.1\) and bilateral-sam \(paper\) share the best test accuracy, 81\.5 %/);
   assert.match(accuracy, /SGD has 75\.7 %, 5\.8 points less/);
   const text = topic(findings, "Bilateral SAM");
@@ -115,7 +119,7 @@ test("the findings name the winners, the gain over SGD and what the radius-match
     text,
     /bilateral-sam \(released\) is 5\.5 points above SGD and 0\.3 points below sam \(ρ 0\.1\)/,
   );
-  assert.match(topic(findings, "Memorised noise"), /SGD 62\.0 %/);
+  assert.match(topic(findings, "Wrong labels learned"), /SGD 62\.0 %/);
   assert.match(topic(findings, "Cost"), /bilateral-sam \(released\): 18 gradients \(3 times SGD's\)/);
   assert.match(topic(findings, "How far to trust this"), /one seed/);
 });
@@ -123,9 +127,42 @@ test("the findings name the winners, the gain over SGD and what the radius-match
 test("when SGD wins the findings say so, and a missing control is named", async () => {
   const runs = [sgd(0.85), sam(0.05, 0.82), bilateral(0.84)];
   const findings = findingsOf((await readComparison(comparison(runs))).runs);
-  assert.match(topic(findings, "Accuracy"), /SGD wins here: bilateral-sam \(paper\), .* is 1 point behind/);
+  assert.match(
+    topic(findings, "Test accuracy"),
+    /SGD wins here: bilateral-sam \(paper\), .* is 1 point behind/,
+  );
   assert.match(topic(findings, "Bilateral SAM"), /1 point below SGD/);
   assert.match(topic(findings, "Bilateral SAM"), /No SAM run with the total radius .*\(ρ = 0\.1\)/);
+});
+
+test("metrics of other tasks: the lower may be the better, and not all are shares", async () => {
+  const error: MetricInfo = { name: "accuracy", label: "test error", unit: "", better: "lower" };
+  const fit: MetricInfo = {
+    name: "wrongLabelAccuracy",
+    label: "R²",
+    unit: "",
+    better: "higher",
+    meaning: "a fit",
+  };
+  const { runs } = await readComparison(
+    comparison([{ ...sgd(0.757), peak: 0.5 }, sam(0.05, 0.803), bilateral(0.75)]),
+  );
+  const findings = findingsOf(runs, [error, fit]);
+  assert.match(
+    topic(findings, "Test error"),
+    /^bilateral-sam \(paper\) has the best test error, 0\.750\. SGD has 0\.757, 0\.007 more\.$/,
+  );
+  assert.match(topic(findings, "Bilateral SAM"), /is 0\.007 below SGD/);
+  assert.match(
+    topic(findings, "During training"),
+    /^SGD was at 0\.500 after epoch 2 and lost 0\.257 by the end/,
+  );
+  assert.equal(
+    topic(findings, "R²"),
+    "bilateral-sam (paper) 0.110, sam (ρ 0.05) 0.220 and SGD 0.620. A fit. The higher, the better.",
+  );
+  const upward = findingsOf(runs, [{ ...error, better: "higher" }]);
+  assert.match(topic(upward, "Test error"), /sam \(ρ 0\.05\) has the best test error, 0\.803/);
 });
 
 test("a run under way is left out of the findings, and a fall from a higher accuracy is told", async () => {
@@ -133,7 +170,7 @@ test("a run under way is left out of the findings, and a fall from a higher accu
   rmSync(join(folder, "bilateral", "summary.json"));
   const findings = findingsOf((await readComparison(folder)).runs);
   assert.match(topic(findings, "Not finished"), /unfinished after epoch 3\) is left out/);
-  assert.match(topic(findings, "Accuracy"), /^SGD has a test accuracy of 75\.0 %/);
+  assert.match(topic(findings, "Test accuracy"), /^The test accuracy of SGD is 75\.0 %/);
   assert.match(topic(findings, "During training"), /SGD was at 80\.0 % after epoch 2 and lost 5\.0 points/);
   assert.equal(findingsOf([])[0]?.topic, "Nothing yet");
 });
@@ -186,7 +223,14 @@ test("the page is one file that loads nothing, stays small and whose script pars
   );
   assert.match(html, /Content-Security-Policy" content="default-src 'none'/);
   for (const [, source] of html.matchAll(/<script>([\s\S]*?)<\/script>/g)) new Script(source!);
-  for (const id of ["test-accuracy", "wrong-labels", "bilateral-sharpness", "scale", "conflict", "rho-min"]) {
+  for (const id of [
+    "test-accuracy",
+    "wrong-labels-learned",
+    "bilateral-sharpness",
+    "scale",
+    "conflict",
+    "rho-min",
+  ]) {
     assert.match(html, new RegExp(`id="chart-${id}" role="img" aria-label="[^"]{20,}"`));
   }
   assert.match(html, /<strong>81\.5<\/strong>/);
@@ -268,7 +312,9 @@ function writeRun(folder: string, example: Example): void {
   mkdirSync(folder);
   const { name, optimizer, accuracy } = example;
   const record: RunRecord = {
+    format: 2,
     name,
+    task: "classification",
     createdAt: "2025-01-02T03:04:05Z",
     configuration: {
       data: example.data ?? "fashion-mnist",
@@ -306,6 +352,7 @@ function writeRun(folder: string, example: Example): void {
   const summary: RunSummary = {
     ...last,
     name,
+    task: "classification",
     optimizer: example.label,
     method: String(optimizer.method),
     base: "sgd",
@@ -349,8 +396,7 @@ function epoch(number: number, steps: number, testAccuracy: number, example?: Ex
     step: steps,
     trainLoss: 1,
     testLoss,
-    testAccuracy,
-    wrongLabelAccuracy: wrong,
+    metrics: { accuracy: testAccuracy, ...(wrong !== undefined && { wrongLabelAccuracy: wrong }) },
     sharpness,
     seconds: evaluations,
     imagesPerSecond: 100,

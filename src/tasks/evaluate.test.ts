@@ -77,7 +77,7 @@ test("accuracy and loss are those of the definition, whatever the names and the 
       threads: 1,
       onProgress: (images, total) => progress.push(images / total),
     });
-    assert.deepEqual([result.images, result.accuracy], [360, share], `batch ${batch}`);
+    assert.deepEqual([result.images, result.metrics.accuracy], [360, share], `batch ${batch}`);
     assert.ok(Math.abs(result.loss - loss) < 1e-6, `batch ${batch}: ${result.loss}, ${loss}`);
     assert.equal(progress.length, Math.ceil(360 / batch));
     assert.equal(progress.at(-1), 1);
@@ -94,8 +94,8 @@ test("a run's model has the accuracy and loss that the run told", async () => {
     sharpness: { images: 64 },
     threads: 1,
   });
-  const { accuracy, loss } = await evaluateModel(model, digits, { threads: 1 });
-  assert.equal(accuracy, summary!.testAccuracy);
+  const { metrics, loss } = await evaluateModel(model, digits, { threads: 1 });
+  assert.equal(metrics.accuracy, summary!.metrics.accuracy);
   assert.ok(Math.abs(loss - summary!.testLoss) < 1e-5 * loss);
 });
 
@@ -128,7 +128,7 @@ test("images are made to fit a model of another layout, number of channels, size
     normalization: "unit",
     onNote: (text) => notes.push(text),
   });
-  assert.deepEqual([adapted.images, adapted.accuracy], [360, asLoaded.accuracy]);
+  assert.deepEqual([adapted.images, adapted.metrics], [360, asLoaded.metrics]);
   assert.ok(Math.abs(adapted.loss - asLoaded.loss) < 1e-5 * asLoaded.loss);
   assert.deepEqual(notes, [
     "images 1×8×8 → 3×8×8 (grey repeated), normalised by mean 0 and deviation 1 (unit)",
@@ -137,7 +137,7 @@ test("images are made to fit a model of another layout, number of channels, size
   const large = classifier([60, 1, 16, 16], (image) => maxPool(image, [2, 2]));
   const resized = await evaluateModel(large, digits, { threads: 1, onNote: (text) => notes.push(text) });
   assert.match(notes[1], /^images 1×8×8 → 1×16×16 \(resized\), normalised by mean .* \(dataset\)$/);
-  assert.ok(Math.abs(resized.accuracy - asLoaded.accuracy) < 0.2);
+  assert.ok(Math.abs(resized.metrics.accuracy - asLoaded.metrics.accuracy) < 0.2);
 });
 
 test("open axes are the data's, or as they are named; one output of several is taken by its name", async () => {
@@ -151,13 +151,13 @@ test("open axes are the data's, or as they are named; one output of several is t
   const share = digits.labels.filter((label) => label === 3).length / digits.count;
   const sizes = { height: 16, width: 16 };
   const result = await evaluateModel(open, digits, { threads: 1, dimensions: sizes });
-  assert.equal(result.accuracy, share);
+  assert.equal(result.metrics.accuracy, share);
   await assert.rejects(evaluateModel(open, digits, { threads: 1 }), UserError);
 
   const two = alwaysThree();
   two.output("more", reduceSum(mul(two.inputs.get("image")!, 2)));
   const named = await evaluateModel(compile(two), digits, { threads: 1, output: "scores" });
-  assert.equal(named.accuracy, share);
+  assert.equal(named.metrics.accuracy, share);
   await assert.rejects(
     evaluateModel(compile(two), digits, { output: "logits", name: "m.onnx" }),
     /the model has no output "logits"; it has scores, more$/,
@@ -248,8 +248,8 @@ const cases: Record<string, [file: string, typeof softmaxOf, Parameters<typeof b
 for (const [name, [file, probabilityOf, options]] of Object.entries(cases)) {
   test(`${name}: the loss of what ONNX Runtime gives`, async () => {
     const expected = await byDefinition(field(file), probabilityOf, options);
-    const { loss, accuracy } = await evaluateModel(field(file), digits, { threads: 1 });
-    assertClose([loss, accuracy], [expected.loss, expected.accuracy], 1e-4, name);
+    const { loss, metrics } = await evaluateModel(field(file), digits, { threads: 1 });
+    assertClose([loss, metrics.accuracy], [expected.loss, expected.accuracy], 1e-4, name);
   });
 }
 
@@ -268,11 +268,14 @@ for (const [name, model] of Object.entries(fineTuned)) {
       ...{ data: "digits", model, epochs: 2, limit: 512, batchSize: 32, learningRate: 0.02, threads: 1 },
       sharpness: { images: 64 },
     });
-    const { loss, accuracy } = await evaluateModel(bytes, digits, { threads: 1 });
+    const { loss, metrics } = await evaluateModel(bytes, digits, { threads: 1 });
     // Weights and results of 16 bits are rounded.
     const tolerance = name.includes("half") ? 2e-3 : 1e-4;
     assertClose([loss], [summary!.testLoss], tolerance, "loss");
-    assert.ok(Math.abs(accuracy - summary!.testAccuracy) < 2 / 360, `${accuracy}, ${summary!.testAccuracy}`);
+    assert.ok(
+      Math.abs(metrics.accuracy - summary!.metrics.accuracy) < 2 / 360,
+      `${metrics.accuracy}, ${summary!.metrics.accuracy}`,
+    );
   });
 }
 
@@ -339,6 +342,6 @@ test("weights in another file: by a relative path, and through the links of a hu
   }
   const direct = await evaluateModel(field(cases["weights in another file"][0]), digits, { threads: 1 });
   const linked = relative(process.cwd(), join(place, "snapshots/abc/model.onnx"));
-  const { loss, accuracy } = await evaluateModel(linked, digits, { threads: 1 });
-  assert.deepEqual([loss, accuracy], [direct.loss, direct.accuracy]);
+  const { loss, metrics } = await evaluateModel(linked, digits, { threads: 1 });
+  assert.deepEqual([loss, metrics], [direct.loss, direct.metrics]);
 });

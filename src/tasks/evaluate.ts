@@ -22,9 +22,11 @@ import { type FileSettings, imageSizes, openClassifierFile, requireClasses } fro
 
 export interface Evaluation {
   images: number;
+  task: string;
   /** Mean cross entropy; of probabilities the mean of −ln p of the right class. */
   loss: number;
-  accuracy: number;
+  /** By the names of the task's metrics: `accuracy`. */
+  metrics: Record<string, number>;
   seconds: number;
   imagesPerSecond: number;
 }
@@ -100,9 +102,16 @@ export async function evaluateModel(
       return (await engine.run("loss", { values, target: labels })).outputs;
     };
     const started = performance.now();
-    const result = await measureBatches(dataset, size, run, { onProgress });
+    const { loss, accuracy } = await measureBatches(dataset, size, run, { onProgress });
     const seconds = (performance.now() - started) / 1000;
-    return { images: dataset.count, ...result, seconds, imagesPerSecond: dataset.count / seconds };
+    return {
+      images: dataset.count,
+      task: "classification",
+      loss,
+      metrics: { accuracy },
+      seconds,
+      imagesPerSecond: dataset.count / seconds,
+    };
   } finally {
     await engine.close();
   }

@@ -89,7 +89,7 @@ for (const [name, own] of Object.entries(runs)) {
           data.test,
           batchSize,
         );
-        assert.equal(accuracy, summary.testAccuracy);
+        assert.equal(accuracy, summary.metrics.accuracy);
         assert.ok(
           Math.abs(loss - summary.testLoss) < 1e-5 * loss,
           `loss ${loss}, summary ${summary.testLoss}`,

@@ -55,7 +55,7 @@ export interface FlatnessOptions {
 }
 
 /**
- * Measures the flatness of a model part by part, each kept in the cache. Begins with loss and accuracy, and whether the
+ * Measures the flatness of a model part by part, each kept in the cache. Begins with loss and metrics, and whether the
  * same data gives the same loss and gradient.
  *
  * Throws `UserError` for settings that do not fit the model before anything is computed.
@@ -115,7 +115,7 @@ export async function measureFlatness(
     ...identity,
     parameters: size,
     loss,
-    accuracy: metrics.accuracy,
+    metrics,
     createdAt: new Date().toISOString(),
     seconds,
     determinism,

@@ -42,7 +42,7 @@ export interface LandscapeRequest {
 const margin = 0.25;
 
 /**
- * Loss and accuracy on a line or plane through a model's weights, each part kept in the cache.
+ * Loss and metrics on a line or plane through a model's weights, each part kept in the cache.
  * Throws `UserError` for models that do not belong together, and for a run without weights of its epochs.
  */
 export async function measureLandscape(
@@ -75,7 +75,7 @@ export async function measureLandscape(
     ...identity,
     parameters: surface.layout.length,
     loss: start.loss,
-    accuracy: start.metrics.accuracy,
+    metrics: start.metrics,
     createdAt: new Date().toISOString(),
     seconds,
     ...found,
@@ -216,7 +216,7 @@ async function trajectoryPlane(
       landscape(surface, { ...own, directions: plane.directions, coordinates, tensorsAt: anew(own) }),
   });
   const { result: ownLosses } = await measure({
-    label: "losses of the epochs",
+    label: "loss and metrics of the epochs",
     settings,
     compute: async ({ signal }) => {
       const values = [];
@@ -228,7 +228,7 @@ async function trajectoryPlane(
           signal,
           tensors: others,
         });
-        values.push({ loss, accuracy: metrics.accuracy });
+        values.push({ loss, metrics });
       }
       return { values };
     },

@@ -35,7 +35,10 @@ export interface ModelToMeasure {
     bufferUpdates: ReadonlyMap<string, Value>;
   };
   /** What results say of themselves. */
-  identity: Pick<MeasuredModel, "name" | "run" | "optimizer" | "model" | "description" | "fingerprints">;
+  identity: Pick<
+    MeasuredModel,
+    "name" | "run" | "task" | "optimizer" | "model" | "description" | "fingerprints"
+  >;
   /** Where results go, unless another folder is named. */
   folder: string;
   /** The run folder, of a run. */
@@ -84,6 +87,7 @@ export async function openModel(
     surface: { ...surface, description: { ...surface.description, set } },
     identity: {
       name: label ? `${found.name}: ${label}` : found.name,
+      task: "classification",
       ...(optimizer && { run: found.name, optimizer }),
       model: path,
       description: {

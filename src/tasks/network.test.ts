@@ -113,7 +113,7 @@ test("the file that is written has the names that came in, and the accuracy of t
     const row = Array.from(rows.subarray(index * 10, index * 10 + 10));
     return row.indexOf(Math.max(...row)) === label;
   });
-  assert.equal(right.length / count, summary!.testAccuracy);
+  assert.equal(right.length / count, summary!.metrics.accuracy);
 });
 
 test("a head of other classes starts anew, under its own names, and is said", async () => {
@@ -226,8 +226,8 @@ describe("a file for a batch of its own", () => {
   test("trains and is evaluated, as a converter of CNTK wrote it", async () => {
     const out = join(folder, "cntk");
     const { summary } = await recorded({ model: { file: field("cntk.onnx") }, batchSize: 8, limit: 64, out });
-    const { loss, accuracy } = await evaluateModel(join(out, "model.onnx"), digits.test, { threads: 1 });
-    assertClose([loss, accuracy], [summary!.testLoss, summary!.testAccuracy], 1e-4);
+    const { loss, metrics } = await evaluateModel(join(out, "model.onnx"), digits.test, { threads: 1 });
+    assertClose([loss, metrics.accuracy], [summary!.testLoss, summary!.metrics.accuracy], 1e-4);
   });
 
   test("micro-batches of another size are refused", () =>

@@ -53,7 +53,7 @@ for (const method of ["sgd", "sam", "bilateral-sam"] as const) {
     assert.ok(Buffer.from(model).equals(Buffer.from(good.model)), "the weights of a run of one epoch");
     assert.ok(readFileSync(join(out, "model.onnx")).equals(Buffer.from(model)));
     assert.ok(weightsOf(model).every(Number.isFinite));
-    assert.equal(summary!.testAccuracy, good.summary!.testAccuracy);
+    assert.equal(summary!.metrics.accuracy, good.summary!.metrics.accuracy);
   });
 }
 
@@ -109,7 +109,7 @@ test("a step that is dropped leaves no trace: training goes on from the weights 
       optimizer: bilateralSam(sgd({ momentum: 0.9 }), { rhoMax: spoiltAt(...spoilt) }),
       onStep: ({ loss, skipped }) => steps.push(skipped ? undefined : loss),
     });
-    return { steps, accuracy: summary!.testAccuracy, weights: weightsOf(model) };
+    return { steps, accuracy: summary!.metrics.accuracy, weights: weightsOf(model) };
   };
   const whole = await run();
   const one = await run(5);

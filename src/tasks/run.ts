@@ -11,7 +11,14 @@ import type { Engine, Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { environment } from "../train/environment.ts";
 import { NonFiniteError, trainingLoop } from "../train/loop.ts";
-import type { EpochRecord, Measurements, RunSummary, StepRecord } from "../train/records.ts";
+import {
+  type EpochRecord,
+  type Measurements,
+  type RunRecord,
+  type RunSummary,
+  recordFormat,
+  type StepRecord,
+} from "../train/records.ts";
 import { type Checkpoint, type ExistingRun, RunFolder } from "../train/run-folder.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
 import { stateDict } from "../weights/state-dict.ts";
@@ -32,6 +39,9 @@ import { networkOf } from "./network.ts";
 import { createOptimizer, createSchedule, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
 import { trainingImages } from "./training-images.ts";
 
+/** What runs here train: the name under which `metrics.ts` has what is measured. */
+const task = "classification";
+
 /** What a run is told besides its configuration. */
 export interface RunHooks {
   /** Where to write the run; nothing is written when left out. */
@@ -39,6 +49,7 @@ export interface RunHooks {
   /** What to do when `out` already holds a run. Default: refuse. */
   existing?: ExistingRun;
   onStart?: (run: {
+    task: string;
     totalSteps: number;
     stepsPerEpoch: number;
     batchSize: number;
@@ -113,7 +124,7 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     let skippedSteps = 0;
     const finishedEpochs = last?.epoch.epoch ?? 0;
     const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
-    onStart?.({ totalSteps, finishedSteps, stepsPerEpoch, batchSize });
+    onStart?.({ task, totalSteps, finishedSteps, stepsPerEpoch, batchSize });
 
     if (configuration.keepWeights && !last) await folder?.keepWeights(0, networkTensors(model, initial));
 
@@ -276,16 +287,26 @@ async function finishAverage(
 ) {
   const tensors = await averagedTensors(engine, stored, classifier, model, train, batchSize);
   await engine.write(tensors);
-  const { loss: testLoss, accuracy: testAccuracy } = await (
+  const { loss: testLoss, accuracy } = await (
     await ClassifierEvaluation.prepare(engine, classifier, test, "test")
   ).measure();
-  return { summary: { averaged: { testAccuracy, testLoss } }, model: inferenceModel(classifier, tensors) };
+  return {
+    summary: { averaged: { testLoss, metrics: { accuracy } } },
+    model: inferenceModel(classifier, tensors),
+  };
 }
 
 async function openFolder({ out, existing = "refuse", ...request }: RunRequest, optimizer: Optimizer) {
   if (out === undefined) return undefined;
   const configuration = describe(request, optimizer);
-  const record = { name: request.name, createdAt: new Date().toISOString(), configuration, ...environment() };
+  const record: RunRecord = {
+    format: recordFormat,
+    name: request.name,
+    task,
+    createdAt: new Date().toISOString(),
+    configuration,
+    ...environment(),
+  };
   return RunFolder.open(out, record, existing);
 }
 
@@ -303,11 +324,13 @@ async function prepareMeasurements(
     labelSmoothingKind,
   });
   return async () => {
-    const { loss: testLoss, accuracy: testAccuracy } = await testing.measure();
+    const { loss: testLoss, accuracy } = await testing.measure();
     return {
       testLoss,
-      testAccuracy,
-      ...(learnt && { wrongLabelAccuracy: (await learnt.measure(wrong)).accuracy }),
+      metrics: {
+        accuracy,
+        ...(learnt && { wrongLabelAccuracy: (await learnt.measure(wrong)).accuracy }),
+      },
       sharpness: await flatness.measure(),
     };
   };
@@ -319,9 +342,8 @@ async function measurementsAt(
   engine: Engine,
   measure: () => Promise<Measurements>,
 ): Promise<Measurements> {
-  const { testLoss, testAccuracy, wrongLabelAccuracy, sharpness } = epoch;
-  if (testLoss !== undefined && testAccuracy !== undefined)
-    return { testLoss, testAccuracy, wrongLabelAccuracy, sharpness };
+  const { testLoss, metrics, sharpness } = epoch;
+  if (testLoss !== undefined && metrics !== undefined) return { testLoss, metrics, sharpness };
   await engine.write(tensors);
   return measure();
 }
@@ -362,6 +384,7 @@ function summarize(
 ): Omit<RunSummary, keyof Measurements> {
   return {
     name,
+    task,
     optimizer: optimizerLabel(optimizer.config),
     ...optimizerIdentity(optimizer.config),
     status,

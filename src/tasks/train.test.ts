@@ -45,10 +45,10 @@ test("a dozen lines train digits to 90 % and more, and tell of every step and ep
     learningRate: 0.05,
     epochs: 20,
     threads: 1,
-    onEpoch: ({ testAccuracy }) => accuracies.push(testAccuracy!),
+    onEpoch: ({ metrics }) => accuracies.push(metrics!.accuracy),
   });
   assert.equal(failure, undefined);
-  assert.ok(summary!.testAccuracy >= 0.9, `test accuracy ${summary!.testAccuracy}`);
+  assert.ok(summary!.metrics.accuracy >= 0.9, `test accuracy ${summary!.metrics.accuracy}`);
   assert.equal(summary!.status, "finished");
   assert.equal(summary!.name, "run");
   assert.equal(summary!.optimizer, "bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)");
@@ -57,9 +57,9 @@ test("a dozen lines train digits to 90 % and more, and tell of every step and ep
   assert.equal(summary!.parameters, 50_826);
   assert.deepEqual([summary!.steps, summary!.gradientEvaluations], [220, 660]);
   assert.equal(accuracies.length, 20);
-  assert.equal(accuracies.at(-1), summary!.testAccuracy);
+  assert.equal(accuracies.at(-1), summary!.metrics.accuracy);
   assert.deepEqual(
-    epochs.map(({ testAccuracy }) => testAccuracy),
+    epochs.map(({ metrics }) => metrics!.accuracy),
     accuracies,
   );
   assert.ok(summary!.sharpness!.maxSharpness > 0);
@@ -77,7 +77,7 @@ test("hooks are called once a run, once a step and once an epoch, with the run's
       calls.push(`epoch ${epoch}, ${gradientEvaluations} gradients`),
   });
   assert.deepEqual(calls, [
-    'start {"totalSteps":10,"finishedSteps":0,"stepsPerEpoch":5,"batchSize":64}',
+    'start {"task":"classification","totalSteps":10,"finishedSteps":0,"stepsPerEpoch":5,"batchSize":64}',
     ...["step 1.1", "step 1.2", "step 1.3", "step 1.4", "step 1.5", "epoch 1, 15 gradients"],
     ...["step 2.6", "step 2.7", "step 2.8", "step 2.9", "step 2.10", "epoch 2, 30 gradients"],
   ]);
@@ -102,7 +102,7 @@ test("a network and images of one's own: odd digits from even ones, on a layer t
     threads: 1,
     out,
   });
-  assert.ok(summary!.testAccuracy > 0.85, `test accuracy ${summary!.testAccuracy}`);
+  assert.ok(summary!.metrics.accuracy > 0.85, `test accuracy ${summary!.metrics.accuracy}`);
   // 72 + 8 of the convolution, 16 of BatchNorm, 1,024 + 2 of the last layer.
   assert.equal(summary!.parameters, 1_122);
   const { configuration } = readJsonFile(out, "run.json");
@@ -170,8 +170,8 @@ test("an abort ends the run after the step that is running and keeps the epochs 
 });
 
 test("accuracy and sharpness every few epochs: at the last one, and wherever a run ends, they are the same", async () => {
-  const measuredAt = ({ testAccuracy, testLoss, sharpness }: EpochRecord | RunSummary) => [
-    testAccuracy,
+  const measuredAt = ({ metrics, testLoss, sharpness }: EpochRecord | RunSummary) => [
+    metrics,
     testLoss,
     sharpness,
   ];
@@ -196,7 +196,7 @@ test("accuracy and sharpness every few epochs: at the last one, and wherever a r
     onEpoch,
   });
   assert.deepEqual(measuredAt(stopped.summary!), measuredAt(all.epochs[2]));
-  assert.equal((await readRun(out)).outcome!.testAccuracy, all.epochs[2].testAccuracy);
+  assert.deepEqual((await readRun(out)).outcome!.metrics, all.epochs[2].metrics);
   const resumed = await train({ ...quick, epochs: 5, evaluateEvery: 2, out, existing: "resume" });
   assert.deepEqual(resumed.tensors, all.tensors);
   assert.deepEqual(measuredAt(resumed.summary!), measuredAt(all.epochs[4]));

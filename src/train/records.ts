@@ -1,6 +1,7 @@
 /**
  * What a run writes down: the lines of `metrics.jsonl`, `summary.json` and `comparison.json`.
- * Writers and readers (reports, tables, other programs) share these types and nothing else.
+ * Writers and readers (reports, tables, other programs) share these types and nothing else; records of earlier versions
+ * become today's in `older-records.ts`.
  *
  * JSON has no infinity and no NaN: a number that is not finite (in a step that was dropped, or of a network whose
  * weights have become huge) is `null` in the file.
@@ -57,11 +58,10 @@ export interface SharpnessRecord {
 
 /** What the weights at the end of an epoch are worth. */
 export interface Measurements {
-  /** Plain cross entropy and share of right answers on the whole test set (inference mode). */
+  /** The plain loss on the whole test set (inference mode). */
   testLoss: number;
-  testAccuracy: number;
-  /** Share of the wrongly labelled training images that the network gives their wrong label: memorised noise. */
-  wrongLabelAccuracy?: number;
+  /** By the names of the task's metrics; those that do not apply are absent. Shares are between 0 and 1. */
+  metrics: Record<string, number>;
   sharpness?: SharpnessRecord;
 }
 
@@ -82,9 +82,11 @@ export interface EpochRecord extends Partial<Measurements> {
 
 export type MetricsRecord = StepRecord | EpochRecord;
 
-/** `summary.json`: how a run ended. Accuracies are shares between 0 and 1. */
+/** `summary.json`: how a run ended. */
 export interface RunSummary extends Measurements {
   name: string;
+  /** The kind of problem, such as `classification`: it says which metrics there are. */
+  task: string;
   /** The optimizer as a reader would name it, e.g. `bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)`. */
   optimizer: string;
   /** The same for other programs: the method, its base update, and of a method that has several the variant. */
@@ -101,12 +103,18 @@ export interface RunSummary extends Measurements {
   /** Seconds of training, evaluation left out. */
   seconds: number;
   /** The network of averaged weights, where one is kept (`model-average.onnx`). */
-  averaged?: { testAccuracy: number; testLoss: number };
+  averaged?: Omit<Measurements, "sharpness">;
 }
+
+/** The form of a run folder's records. 2: `metrics` by name; 1 had `testAccuracy` in their place. */
+export const recordFormat = 2;
 
 /** `run.json`: everything needed to repeat the run and to know where it ran. */
 export interface RunRecord {
+  format: typeof recordFormat;
   name: string;
+  /** As in `summary.json`. */
+  task: string;
   createdAt: string;
   /** The complete configuration: every default filled in. */
   configuration: Record<string, unknown>;

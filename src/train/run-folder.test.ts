@@ -12,7 +12,9 @@ let folders = 0;
 const newPath = () => join(root, String(folders++));
 
 const record: RunRecord = {
+  format: 2,
   name: "test",
+  task: "classification",
   createdAt: "now",
   configuration: { model: "mlp", epochs: 3, optimizer: { method: "sgd" } },
   versions: {},

@@ -6,6 +6,7 @@ import { UserError } from "../common/errors.ts";
 import { fileError, isWrongPlace, replaceFile, systemReason } from "../common/files.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
+import { currentEpoch, currentRun, currentSummary } from "./older-records.ts";
 import type { EpochRecord, MetricsRecord, RunRecord, RunSummary } from "./records.ts";
 
 const names = {
@@ -66,7 +67,7 @@ export class RunFolder {
         );
       }
       if (existing === "resume") {
-        const earlier = await readJson<RunRecord>(file("run"));
+        const earlier = currentRun(await readJson<RunRecord>(file("run")), file("run"));
         requireSameConfiguration(path, earlier.configuration ?? {}, record.configuration);
         if (await exists(file("checkpoint"))) {
           const checkpoint = readCheckpoint(await readFile(file("checkpoint")), file("checkpoint"));
@@ -89,11 +90,12 @@ export class RunFolder {
     path: string,
     configuration: RunRecord["configuration"],
   ): Promise<RunSummary | undefined> {
-    if (!(await exists(join(path, names.run)))) return undefined;
-    const earlier = await readJson<RunRecord>(join(path, names.run));
+    const file = join(path, names.run);
+    if (!(await exists(file))) return undefined;
+    const earlier = currentRun(await readJson<RunRecord>(file), file);
     requireSameConfiguration(path, earlier.configuration ?? {}, configuration);
     if (!(await exists(join(path, names.summary)))) return undefined;
-    const summary = await readJson<RunSummary>(join(path, names.summary));
+    const summary = currentSummary(await readJson<RunSummary>(join(path, names.summary)));
     return summary.status === "interrupted" ? undefined : summary;
   }
 
@@ -231,7 +233,7 @@ function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
   if (metadata.epoch === undefined || metadata.seconds === undefined) {
     throw new UserError(`${file} is no checkpoint: it does not say of which epoch it is`);
   }
-  return { epoch: JSON.parse(metadata.epoch), seconds: Number(metadata.seconds), tensors };
+  return { epoch: currentEpoch(JSON.parse(metadata.epoch)), seconds: Number(metadata.seconds), tensors };
 }
 
 /** Drops what was written after the checkpoint, so that it is not there twice. Returns the epochs that stay. */
@@ -241,7 +243,7 @@ async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRe
   const epochs: EpochRecord[] = [];
   for (const [index, line] of lines.entries()) {
     if (!line.startsWith('{"type":"epoch"')) continue;
-    const epoch: EpochRecord = JSON.parse(line);
+    const epoch = currentEpoch(JSON.parse(line));
     epochs.push(epoch);
     if (epoch.epoch < lastEpoch) continue;
     await replaceFile(path, `${lines.slice(0, index + 1).join("\n")}\n`);

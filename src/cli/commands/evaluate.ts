@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import { datasetNames } from "../../data/dataset.ts";
+import { metricList } from "../../report/numbers.ts";
 import { evaluateModel } from "../../tasks/evaluate.ts";
+import { metricsOf } from "../../tasks/metrics.ts";
 import { datasetOf, findModel, importedModelOf } from "../../tasks/trained-model.ts";
 import { loadWithProgress } from "../data.ts";
 import { addFileFlags, type FileFlags, fileSettings } from "../import-options.ts";
@@ -47,8 +49,9 @@ export function evaluateCommand(): Command {
       });
       if (flags.json) printJson({ model: path, data: name, ...result });
       else {
+        const metrics = metricList(result.metrics, metricsOf(result.task), 1);
         process.stdout.write(
-          `${path} on ${result.images.toLocaleString("en")} test images of ${name}: accuracy ${(100 * result.accuracy).toFixed(2)} %, loss ${result.loss.toFixed(4)}\n`,
+          `${path} on ${result.images.toLocaleString("en")} test images of ${name}: ${metrics}, loss ${result.loss.toFixed(4)}\n`,
         );
         say(`${Math.round(result.imagesPerSecond).toLocaleString("en")} images/s`);
       }

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import type { DatasetPair } from "../../data/dataset.ts";
 import { figuresLead, paperFigures } from "../../report/figures/paper-figures.ts";
-import { collectResults, type FiguresResults } from "../../report/figures/paper-results.ts";
+import { collectResults, currentResults, type FiguresResults } from "../../report/figures/paper-results.ts";
 import { figuresTable } from "../../report/figures/paper-table.ts";
 import { type WrittenFigures, writeFigures } from "../../report/figures/write.ts";
 import { openFigures, type PlacedRun, trainFigures } from "../../tasks/figure-runs.ts";
@@ -160,7 +160,7 @@ async function readResults(path: string): Promise<FiguresResults> {
   const results = await readJson<FiguresResults>(path).catch((error: Error) => {
     throw new UserError(`the results ${path} cannot be read (${error.message})`);
   });
-  if (results.type === "figures") return results;
+  if (results.type === "figures") return currentResults(results);
   throw new UserError(`${path} holds no results of lowland figures`);
 }
 

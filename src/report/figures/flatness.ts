@@ -6,7 +6,7 @@ import type {
 } from "../../flatness/index.ts";
 import type { BarChart, Chart, Interval, Line, LineChart } from "../drawing/chart.ts";
 import type { Figure } from "../drawing/figure-page.ts";
-import { isNumber, significant } from "../numbers.ts";
+import { isNumber, lossAxis, significant } from "../numbers.ts";
 import { measuredNote } from "./measured.ts";
 
 // The figures of a `flatness.json`: sharpness, curvature and where in the network it is.
@@ -61,7 +61,7 @@ function sharpnessCharts(record: FlatnessRecord): BarChart[] {
     note: note(intervals !== undefined),
     alternative: `MaxS, MinS and BilS by one step: ${words(oneStep)}; by ${steps + 1} steps: ${words(multiStep)}.`,
     categories: quantities.map(([, name]) => name),
-    y: { name: "difference of the loss (nats)" },
+    y: { name: lossAxis("difference of the loss", record.task) },
     series: bySteps(steps, bars(oneStep, intervals?.oneStep), bars(multiStep, intervals?.multiStep)),
   }));
 }
@@ -89,7 +89,7 @@ function randomCharts(record: FlatnessRecord): BarChart[] {
       note: `${measuredNote(record)} Means over ${randomSharpness[0].directions} directions; bars: ± one standard error.`,
       alternative: randomSharpness.map((one) => `${name(one)}: ${significant(one.mean)}`).join("; "),
       categories: randomSharpness.map(name),
-      y: { name: "mean L(w + ε) − L(w) (nats)" },
+      y: { name: lossAxis("mean L(w + ε) − L(w)", record.task) },
       series: [
         {
           name: "random directions",
@@ -122,7 +122,7 @@ function layerSharpnessCharts(record: FlatnessRecord): BarChart[] {
       note: `${measuredNote(record)} Only that layer's parameters are moved.`,
       alternative: `MaxS of each layer: ${layerSharpness.map(({ layer, sharpness }) => `${layer} ${significant(sharpness[index]?.multiStep.maxSharpness)}`).join(", ")}.`,
       categories: layerSharpness.map(({ layer }) => layer),
-      y: { name: "MaxS (nats)" },
+      y: { name: lossAxis("MaxS", record.task) },
       series: bySteps(steps, of("oneStep"), of("multiStep")),
     };
   });

@@ -1,10 +1,11 @@
 import type { Landscape, LandscapeAxis, LandscapeRecord } from "../../flatness/index.ts";
+import { metricsOf } from "../../tasks/metrics.ts";
 import type { Axis, Line, LineChart, PlaneChart, Point } from "../drawing/chart.ts";
 import type { Figure } from "../drawing/figure-page.ts";
-import { isNumber, significant } from "../numbers.ts";
+import { capitalized, isNumber, lossAxis, plainLabel, significant } from "../numbers.ts";
 import { measuredNote } from "./measured.ts";
 
-// The figures of a `landscape.json`: lines and planes of loss and accuracy.
+// The figures of a `landscape.json`: lines and planes of the loss and the metrics.
 
 /** Above this ratio of largest to least loss a linear scale shows little but the largest. */
 const logarithmicFrom = 30;
@@ -17,33 +18,45 @@ export function landscapeFigures(record: LandscapeRecord): Figure[] {
 }
 
 const lineText =
-  "The mean loss and the accuracy over the data subset on a line through the weights, which are at 0.";
+  "The mean loss and metrics over the data subset on a line through the weights, which are at 0.";
 const planeText =
-  "The mean loss and the accuracy over the data subset on a plane through the weights, which are at (0, 0).";
+  "The mean loss and metrics over the data subset on a plane through the weights, which are at (0, 0).";
+
+interface Quantity {
+  id: string;
+  title: string;
+  values: (number | null)[];
+  axis: Axis;
+}
 
 /** The quantities of a grid: the loss, and whatever else was measured at its points. */
-function quantitiesOf({ loss, metrics }: Landscape): { id: string; values: (number | null)[]; axis: Axis }[] {
+function quantitiesOf({ loss, metrics }: Landscape, task: string): Quantity[] {
   const finite = loss.filter(isNumber);
   const least = finite.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const largest = finite.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   const logarithmic = least > 0 && largest / least > logarithmicFrom;
+  const lossName = lossAxis("loss", task);
   return [
     {
       id: "loss",
+      title: "Loss",
       values: loss,
-      axis: { name: logarithmic ? "loss (nats), logarithmic" : "loss (nats)", logarithmic },
+      axis: { name: logarithmic ? `${lossName}, logarithmic` : lossName, logarithmic },
     },
-    ...Object.entries(metrics).map(([name, values]) => {
-      const percent = name === "accuracy";
-      return { id: name, values, axis: { name: percent ? "accuracy (%)" : name, percent } };
+    ...metricsOf(task).flatMap((info): Quantity[] => {
+      const { name, unit } = info;
+      const label = plainLabel(info);
+      if (!(name in metrics)) return [];
+      const axis = { name: unit === "" ? label : `${label} (${unit})`, percent: unit === "%" };
+      return [{ id: name, title: capitalized(label), values: metrics[name], axis }];
     }),
   ];
 }
 
 function lineCharts(record: LandscapeRecord): LineChart[] {
-  const { grid, reestimated, axes } = record;
-  const others = reestimated ? quantitiesOf(reestimated) : [];
-  return quantitiesOf(grid).map(({ id, values, axis }) => {
+  const { grid, reestimated, axes, task } = record;
+  const others = reestimated ? quantitiesOf(reestimated, task) : [];
+  return quantitiesOf(grid, task).map(({ id, title, values, axis }) => {
     const errors = id === "loss" ? grid.standardError : undefined;
     const own = lineOf(
       reestimated ? "interpolated BatchNorm statistics" : record.name,
@@ -60,7 +73,7 @@ function lineCharts(record: LandscapeRecord): LineChart[] {
     return {
       kind: "lines",
       id: `${id}-line`,
-      title: `${id === "loss" ? "Loss" : "Accuracy"} along ${axes[0].label}`,
+      title: `${title} along ${axes[0].label}`,
       note: `${measuredNote(record)}${errors?.some(isNumber) ? " Band: ± one standard error of L − L(w), from the spread between batches." : ""}`,
       alternative: `${axis.name} along ${axes[0].label}: ${extent(values)}.`,
       x: coordinateAxis(axes[0]),
@@ -92,10 +105,10 @@ function planeCharts(record: LandscapeRecord): PlaneChart[] {
   const { grid, axes, trajectory } = record;
   const [xs, ys] = grid.coordinates;
   const points = trajectory?.points.map(({ at }): Point => [at[0], at[1]]);
-  return quantitiesOf(grid).map(({ id, values, axis }) => ({
+  return quantitiesOf(grid, record.task).map(({ id, title, values, axis }) => ({
     kind: "plane",
     id: `${id}-plane`,
-    title: id === "loss" ? "Loss around the weights" : "Accuracy around the weights",
+    title: `${title} around the weights`,
     note: `${measuredNote(record)}${trajectory ? ` The axes hold ${trajectory.explained.map((share) => `${significant(100 * share)} %`).join(" and ")} of the trajectory's variance.` : ""}`,
     alternative: `${axis.name} over ${axes.map(({ label }) => label).join(" and ")}: ${extent(values)}.`,
     x: coordinateAxis(axes[0]),

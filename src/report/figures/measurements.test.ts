@@ -28,11 +28,12 @@ const description = {
 };
 const model = {
   name: "sam (ρ 0.1)",
+  task: "classification",
   model: "runs/sam/model.onnx",
   parameters: 70330,
   description,
   loss: 0.7,
-  accuracy: 0.88,
+  metrics: { accuracy: 0.88 },
   fingerprints: { model: "a", data: "b" },
   createdAt: "2026-01-01T00:00:00.000Z",
   seconds: 12,
@@ -140,8 +141,8 @@ const plane: LandscapeRecord = {
   ),
   trajectory: {
     points: [
-      { epoch: 0, at: [0.9, 0.4], loss: 30, accuracy: 0.1 },
-      { epoch: 1, at: [0, 0], loss: 0.1, accuracy: 0.9 },
+      { epoch: 0, at: [0.9, 0.4], loss: 30, metrics: { accuracy: 0.1 } },
+      { epoch: 1, at: [0, 0], loss: 0.1, metrics: { accuracy: 0.9 } },
     ],
     explained: [0.9, 0.06],
   },

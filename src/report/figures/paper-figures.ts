@@ -1,9 +1,19 @@
-import type { BarChart, Chart, Line, LineChart } from "../drawing/chart.ts";
+import { metricsOf } from "../../tasks/metrics.ts";
+import type { Axis, BarChart, Chart, Line, LineChart } from "../drawing/chart.ts";
 import type { Figure } from "../drawing/figure-page.ts";
-import { fixed, isNumber, percent, significant } from "../numbers.ts";
+import {
+  capitalized,
+  fixed,
+  isNumber,
+  lossAxis,
+  metricText,
+  percent,
+  plainLabel,
+  significant,
+} from "../numbers.ts";
 import { spectrumChart } from "./flatness.ts";
 import { conflictsOf, constantGroups, type Group, methodGroups, scheduledGroup, seedsOf } from "./groups.ts";
-import type { FigureRunResult, FiguresResults } from "./paper-results.ts";
+import type { EpochResult, FigureRunResult, FiguresResults } from "./paper-results.ts";
 import { meanLine, plusMinus, summary } from "./seeds.ts";
 
 // The figures 2 to 5 of bilateral SAM's paper (arXiv 2409.13173), for any network and data.
@@ -122,31 +132,54 @@ function cosineFigure({ configuration, runs }: FiguresResults): Figure {
   };
 }
 
-function curvesFigure({ configuration, runs }: FiguresResults): Figure {
+interface Curve {
+  title: string;
+  axis: Axis;
+  value: (epoch: EpochResult) => number | null | undefined;
+  format: (value: number) => string;
+}
+
+function curvesFigure({ task, configuration, runs }: FiguresResults): Figure {
   const groups = methodGroups(configuration, runs);
-  const quantities = [
-    ["trainLoss", "Training loss", "mean over the epoch (nats)"],
-    ["testLoss", "Test loss", "cross entropy (nats)"],
-    ["testAccuracy", "Test accuracy", "%"],
-  ] as const;
-  const charts = quantities.map(([key, title, unit]): LineChart => {
-    const isAccuracy = key === "testAccuracy";
-    const format = isAccuracy ? percentText : (value: number) => fixed(value, 3);
-    const ends = sentences(groups, (group) => plusMinus(summary(lastOf(group, key)), format));
+  const [metric] = metricsOf(task);
+  const loss = (title: string, name: string, value: Curve["value"]): Curve => ({
+    title,
+    axis: { name: lossAxis(name, task) },
+    value,
+    format: (own) => fixed(own, 3),
+  });
+  const measured: Curve = {
+    title: capitalized(metric.label),
+    axis: { name: metric.unit, percent: metric.unit === "%" },
+    value: ({ metrics }) => metrics[metric.name],
+    format: (own) => metricText(metric, own),
+  };
+  const curves: Curve[] = [
+    loss("Training loss", "mean over the epoch", ({ trainLoss }) => trainLoss),
+    loss("Test loss", "mean over the test set", ({ testLoss }) => testLoss),
+    measured,
+  ];
+  const atEnd = (curve: Curve) =>
+    sentences(groups, (group) => plusMinus(summary(lastOf(group, curve)), curve.format));
+  const charts = curves.map((curve): LineChart => {
+    const { title, axis, value } = curve;
     return {
       kind: "lines",
-      id: `figure-4-${title.toLowerCase().replace(" ", "-")}`,
+      id: `figure-4-${title.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-")}`,
       title,
       note: bandNote(runs),
-      alternative: `At the end: ${ends}`,
+      alternative: `At the end: ${atEnd(curve)}`,
       x: { name: "epoch", whole: true },
-      y: { name: unit, percent: isAccuracy },
+      y: axis,
       lines: groups.map((group) =>
         meanLine(
           group.name,
           group.style,
           group.runs.map(({ epochs }) =>
-            epochs.flatMap((epoch) => (isNumber(epoch[key]) ? [[epoch.epoch, epoch[key]] as const] : [])),
+            epochs.flatMap((epoch) => {
+              const own = value(epoch);
+              return isNumber(own) ? [[epoch.epoch, own] as const] : [];
+            }),
           ),
         ),
       ),
@@ -154,20 +187,20 @@ function curvesFigure({ configuration, runs }: FiguresResults): Figure {
   });
   return {
     id: "figure-4",
-    title: "Figure 4: loss and accuracy",
+    title: `Figure 4: loss and ${plainLabel(metric)}`,
     text: [
-      `Test accuracy after the last epoch, mean ± standard deviation over seeds: ${sentences(groups, (group) => plusMinus(summary(lastOf(group, "testAccuracy")), percentText))}`,
+      `${measured.title} after the last epoch, mean ± standard deviation over seeds: ${atEnd(measured)}`,
       "SAM at the total radius of bilateral SAM, ρmax + ρmin, is the control: to first order both correct by curvature over that distance.",
     ],
     charts,
   };
 }
 
-function lastOf({ runs }: Group, key: "trainLoss" | "testLoss" | "testAccuracy"): number[] {
-  return runs.map(({ epochs }) => epochs.at(-1)?.[key]).filter(isNumber);
+function lastOf({ runs }: Group, { value }: Curve): number[] {
+  return runs.flatMap(({ epochs }) => epochs.slice(-1).map(value)).filter(isNumber);
 }
 
-function spectrumFigure({ configuration, runs }: FiguresResults): Figure {
+function spectrumFigure({ task, configuration, runs }: FiguresResults): Figure {
   const groups = methodGroups(configuration, runs)
     .map((group) => ({ ...group, runs: group.runs.filter(({ spectrum }) => spectrum) }))
     .filter((group) => group.runs.length > 0);
@@ -201,14 +234,14 @@ function spectrumFigure({ configuration, runs }: FiguresResults): Figure {
               lines,
               { note },
             ),
-            sharpnessChart(groups),
+            sharpnessChart(groups, task),
           ].filter((chart) => chart !== undefined)
         : [],
   };
 }
 
 /** What the runs record anyway: the sharpness after the last epoch, on training images. */
-function sharpnessChart(groups: Group[]): BarChart | undefined {
+function sharpnessChart(groups: Group[], task: string): BarChart | undefined {
   const keys = [
     ["maxSharpness", "MaxS"],
     ["minSharpness", "MinS"],
@@ -223,7 +256,7 @@ function sharpnessChart(groups: Group[]): BarChart | undefined {
     note: "Means over seeds after the last epoch; intervals from the lowest to the highest seed.",
     alternative: "MaxS, MinS and BilS of each method.",
     categories: keys.map(([, name]) => name),
-    y: { name: "difference of the loss (nats)" },
+    y: { name: lossAxis("difference of the loss", task) },
     series: groups.map(({ name, style, runs }) => ({
       name,
       style,

@@ -1,6 +1,7 @@
 import type { Spectrum } from "../../flatness/index.ts";
 import type { PlacedRun } from "../../tasks/figure-runs.ts";
 import type { FigureRole, FiguresConfiguration } from "../../tasks/figures-configuration.ts";
+import { firstTask, withMetrics } from "../../train/older-records.ts";
 import type { StepRecord } from "../../train/records.ts";
 import { isNumber } from "../numbers.ts";
 import { readRun } from "../read.ts";
@@ -12,6 +13,8 @@ import { binSteps, sampleSteps } from "../thin.ts";
 export interface FiguresResults {
   type: "figures";
   createdAt: string;
+  /** The kind of problem, such as `classification`. */
+  task: string;
   /** Of all runs. */
   configuration: FiguresConfiguration;
   versions: Record<string, string>;
@@ -26,12 +29,20 @@ export interface FigureRunResult {
   seed: number;
   /** "finished", "diverged", or how far it has come. */
   status: string;
-  epochs: { epoch: number; trainLoss: number | null; testLoss: number | null; testAccuracy: number | null }[];
+  epochs: EpochResult[];
   /** MaxS, MinS and BilS after the last epoch. */
   sharpness?: { rho: number; maxSharpness: number; minSharpness: number; bilateralSharpness: number };
   /** Of runs that take g⁻. */
   conflict?: GradientConflict;
   spectrum?: TestSpectrum;
+}
+
+export interface EpochResult {
+  epoch: number;
+  trainLoss: number | null;
+  testLoss: number | null;
+  /** By the names of the task's metrics; none where nothing was measured. */
+  metrics: Record<string, number | null>;
 }
 
 /** How g and g⁻, the gradients at the weights and ρ_min downhill, point. */
@@ -59,6 +70,12 @@ export interface TestSpectrum {
   converged: boolean;
 }
 
+/** Results as an earlier version wrote them, in the form of today. */
+export function currentResults(results: FiguresResults): FiguresResults {
+  const runs = results.runs.map((run) => ({ ...run, epochs: run.epochs.map((epoch) => withMetrics(epoch)) }));
+  return { ...results, task: results.task ?? firstTask, runs };
+}
+
 /** Reads the run folders. Runs that are not finished are read as far as they go. */
 export async function collectResults(
   configuration: FiguresConfiguration,
@@ -66,10 +83,14 @@ export async function collectResults(
   spectra: ReadonlyMap<string, { spectrum: Spectrum; examples: number }> = new Map(),
 ): Promise<FiguresResults> {
   const results: FigureRunResult[] = [];
-  let record: { versions: Record<string, string>; machine: object } = { versions: {}, machine: {} };
+  let record: Pick<FiguresResults, "task" | "versions" | "machine"> = {
+    task: firstTask,
+    versions: {},
+    machine: {},
+  };
   for (const { name, role, seed, folder } of runs) {
     const run = await readRun(folder);
-    if (run.record) record = { versions: run.record.versions, machine: run.record.machine };
+    if (run.record) record = { task: run.task, versions: run.record.versions, machine: run.record.machine };
     const sharpness = run.outcome?.sharpness;
     const measured = spectra.get(folder);
     results.push({
@@ -77,11 +98,11 @@ export async function collectResults(
       role,
       seed,
       status: run.status,
-      epochs: run.epochs.map(({ epoch, trainLoss, testLoss, testAccuracy }) => ({
+      epochs: run.epochs.map(({ epoch, trainLoss, testLoss, metrics = {} }) => ({
         epoch,
         trainLoss: rounded(trainLoss),
         testLoss: rounded(testLoss),
-        testAccuracy: rounded(testAccuracy),
+        metrics: Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, rounded(value)])),
       })),
       ...(sharpness && {
         sharpness: {

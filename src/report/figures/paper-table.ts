@@ -1,18 +1,19 @@
 import Table from "cli-table3";
-import { fixed, isNumber, percent, significant } from "../numbers.ts";
+import { type MetricInfo, metricsOf } from "../../tasks/metrics.ts";
+import { fixed, isNumber, metricValue, percent, significant, withUnit } from "../numbers.ts";
 import { conflictsOf, constantGroups, type Group, methodGroups } from "./groups.ts";
 import type { FiguresResults } from "./paper-results.ts";
 import { plusMinus, summary } from "./seeds.ts";
 
 /** The figures' numbers for the terminal: a row for each method and each constant ρ_min, means ± deviation over seeds. */
 export function figuresTable(
-  { configuration, runs }: FiguresResults,
+  { task, configuration, runs }: FiguresResults,
   { width = 80 }: { width?: number } = {},
 ): string {
   const groups = [...methodGroups(configuration, runs), ...constantGroups(configuration, runs)].filter(
     (group) => group.runs.length > 0,
   );
-  const shown = columns
+  const shown = [metricColumn(metricsOf(task)[0]), ...columns]
     .map(({ heading, cell }) => ({ heading, cells: groups.map(cell) }))
     .filter(({ cells }) => cells.some((cell) => cell !== ""));
   const widths = shown.map(
@@ -43,16 +44,25 @@ const noLines = Object.fromEntries(
     .map((name) => [name, ""]),
 );
 
-/** Each with its text for a group; "" where there is nothing to say. */
-const columns: { heading: string; cell: (group: Group) => string }[] = [
-  {
-    heading: "test accuracy %",
+interface TableColumn {
+  heading: string;
+  /** Its text for a group; "" where there is nothing to say. */
+  cell: (group: Group) => string;
+}
+
+/** The metric after the last epoch. */
+function metricColumn(info: MetricInfo): TableColumn {
+  return {
+    heading: withUnit(info.label, info),
     cell: ({ runs }) =>
       overSeeds(
-        runs.map(({ epochs }) => epochs.at(-1)?.testAccuracy),
-        percent,
+        runs.map(({ epochs }) => epochs.at(-1)?.metrics[info.name]),
+        (value) => metricValue(info, value),
       ),
-  },
+  };
+}
+
+const columns: TableColumn[] = [
   {
     heading: "conflict %",
     cell: (group) =>

@@ -53,7 +53,7 @@ function writeRuns(): PlacedRun[] {
           step: 3 * epoch,
           trainLoss: 1 / epoch,
           testLoss: 1.5 / epoch,
-          testAccuracy: 0.5 + 0.1 * epoch + 0.01 * seed,
+          metrics: { accuracy: 0.5 + 0.1 * epoch + 0.01 * seed },
           sharpness: {
             rho: 0.05,
             images: 100,

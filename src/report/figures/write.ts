@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import type { FlatnessRecord, LandscapeRecord } from "../../flatness/index.ts";
+import { metricsOf } from "../../tasks/metrics.ts";
 import { type Figure, writeFigurePage } from "../drawing/figure-page.ts";
 import { writePictures } from "../drawing/pictures.ts";
-import { fixed, percent, significant } from "../numbers.ts";
+import { fixed, metricList, significant } from "../numbers.ts";
 import { flatnessFigures } from "./flatness.ts";
 import { landscapeFigures } from "./landscape.ts";
 import { measuredNote } from "./measured.ts";
@@ -27,7 +28,8 @@ export async function writeMeasurementFigures(
   const figures = record.type === "flatness" ? flatnessFigures(record) : landscapeFigures(record);
   const title =
     record.type === "flatness" ? `Flatness of ${record.name}` : `Loss landscape of ${record.name}`;
-  const lead = `${measuredNote(record)} ${fixed(record.parameters, 0)} parameters; loss ${significant(record.loss, 4)}, accuracy ${percent(record.accuracy)} %.`;
+  const metrics = metricList(record.metrics, metricsOf(record.task));
+  const lead = `${measuredNote(record)} ${fixed(record.parameters, 0)} parameters; loss ${significant(record.loss, 4)}, ${metrics}.`;
   return writeFigures(folder, record.type, { title, lead, figures, data: record });
 }
 
