@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { type Ended, lowland, readJsonFile, temporaryFolder } from "../testing/cli.ts";
+import { type Ended, lowland, readJsonFile, temporaryFolder, withoutProgress } from "../testing/cli.ts";
 import type { RunSummary } from "../train/records.ts";
 
 // What goes where: results on standard output, everything else on standard error, and without a terminal no control
@@ -68,7 +68,7 @@ describe("lowland train", { concurrency: 2 }, () => {
     assert.match(plain.stdout, /bilateral-sam \(paper/);
     assert.ok(plain.stdout.trimEnd().endsWith(`Report: ${join("plain", "report.html")}`));
     assert.match(
-      plain.stderr,
+      withoutProgress(plain.stderr),
       /^✓ bilateral-sam \(paper, ρmax 0\.05, ρmin 0\.05→0\): test accuracy \d+\.\d\d %, \d+ s\n$/,
     );
   });
@@ -84,7 +84,7 @@ describe("lowland train", { concurrency: 2 }, () => {
     assert.equal(summary.metrics.accuracy, plainSummary.metrics.accuracy);
     for (const name of ["plain", "json"]) assert.deepEqual(readdirSync(join(folder, name)).sort(), runFiles);
     assert.match(readFileSync(join(folder, "json", "report.html"), "utf8"), /^<!doctype html>/i);
-    assert.equal(lines(json.stderr).length, 1);
+    assert.equal(lines(withoutProgress(json.stderr)).length, 1);
   });
 
   test("the report's lead says how training images are augmented", async () => {
@@ -135,8 +135,9 @@ describe("lowland train", { concurrency: 2 }, () => {
     const ended = await run("train", "--config", "breaking.json", "--out", "broken", "--json");
     assert.equal(ended.code, 1);
     isPlain(ended);
-    assert.equal(lines(ended.stderr).length, 1);
-    assert.match(ended.stderr, /^✗ sgd: step 5 \(epoch 2\): the loss of pass 1 \(at w\) is [^\n.]+\n$/);
+    const told = withoutProgress(ended.stderr);
+    assert.equal(lines(told).length, 1);
+    assert.match(told, /^✗ sgd: step 5 \(epoch 2\): the loss of pass 1 \(at w\) is [^\n.]+\n$/);
     const summary: RunSummary = JSON.parse(ended.stdout);
     assert.deepEqual([summary.status, summary.epochs, summary.steps], ["diverged", 1, 3]);
     assert.deepEqual(readdirSync(join(folder, "broken")).sort(), runFiles);
@@ -163,7 +164,7 @@ describe("lowland compare", { concurrency: 2 }, () => {
     const ended = await run("compare", "--config", "comparison.json", "--only", "sgd", "--out", "one");
     assert.equal(ended.code, 0, ended.stderr);
     isPlain(ended);
-    assert.match(ended.stderr, /^✓ \[1\/1\] sgd: test [^\n]+\n$/);
+    assert.match(withoutProgress(ended.stderr), /^✓ \[1\/1\] sgd: test [^\n]+\n$/);
     assert.deepEqual(readdirSync(join(folder, "one")).sort(), ["comparison.json", "report.html", "sgd"]);
   });
 

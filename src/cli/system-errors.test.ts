@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSy
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { lowland, startLowland, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
+import { lowland, startLowland, temporaryFolder, timelessMetrics, withoutProgress } from "../testing/cli.ts";
 import { readSafetensors } from "../weights/safetensors.ts";
 
 // What the system refuses while a command works: one sentence on standard error, exit code 1, no stack trace, and
@@ -56,7 +56,7 @@ async function failing(args: string[], { at, code, after = 0 }: Fault): Promise<
   const ended = await lowland(args, { cwd: folder, env, preload });
   assert.equal(ended.code, 1, ended.stderr);
   assert.equal(ended.stdout, "");
-  const sentences = ended.stderr
+  const sentences = withoutProgress(ended.stderr)
     .trim()
     .split("\n")
     .filter((line) => !/^[✓–]/.test(line));

@@ -97,3 +97,8 @@ export function readMetrics(folder: string): { steps: StepRecord[]; epochs: Epoc
 export function readJsonFile(...path: string[]) {
   return JSON.parse(readFileSync(join(...path), "utf8"));
 }
+
+/** What a run says on standard error besides its progress, which only slow machines get to see. */
+export function withoutProgress(stderr: string): string {
+  return stderr.replaceAll(/^.*: step \d+\/\d+ \(epoch .*\n/gm, "");
+}
