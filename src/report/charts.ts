@@ -1,12 +1,21 @@
-/** Which charts a report holds: what each draws, what it says to a reader, and what it says to one who cannot see it. */
+/** Which charts a report holds: what each shows, what it says to a reader, and what it says to one who cannot see it. */
 import type { MetricInfo } from "../tasks/metrics.ts";
 import { firstTask } from "../train/older-records.ts";
-import { metricColumn, type ReportData, type RunData } from "./data.ts";
+import { type Columns, metricColumn, type ReportData, type RunData } from "./data.ts";
+import type { Line, LineChart, Point } from "./drawing/chart.ts";
+import type { Figure } from "./drawing/page-document.ts";
 import { capitalized, fixed, isNumber, lossAxis, percent, plainLabel, significant } from "./numbers.ts";
 
-type Axis = "epoch" | "gradientEvaluations" | "trainingSeconds" | "step";
+/** A quantity along which lines are drawn: a column of each table. */
+const axes = {
+  epoch: "epoch",
+  gradientEvaluations: "gradient evaluations",
+  trainingSeconds: "seconds of training",
+  step: "optimizer step",
+};
 
-export interface Panel {
+/** A chart before its data is looked at. */
+interface Panel {
   id: string;
   title: string;
   /** Which table of a run's data the lines come from. */
@@ -16,32 +25,20 @@ export interface Panel {
   unit: string;
   /** Shares, drawn in percent. */
   percent: boolean;
-  logarithmic: boolean;
   /** A faint band from `${y}Low` to `${y}High`. */
   band: boolean;
-  /** Vertical range when the first epochs, far from all others, are let run off the chart. */
-  range?: { min: number; max: number; interval: number; fromEpoch: number };
-  /** A thin horizontal line with a meaning. */
-  reference?: { value: number; label: string };
-  /** Places of the runs that have values here. */
-  runs: number[];
-  /** The chart in words. */
-  alternative: string;
+  references?: LineChart["references"];
 }
 
-export interface ChartSection {
-  id: string;
-  title: string;
-  /** Plain text above the charts. */
-  notes: string[];
+interface Section extends Omit<Figure, "charts" | "compact"> {
   /** Horizontal axes to choose from; the first is shown first. */
-  axes: Axis[];
+  axes: (keyof typeof axes)[];
+  /** Whether first epochs far from all others may run off the charts. */
+  isScaled?: boolean;
   panels: Panel[];
-  /** Symbols used in this section. */
-  glossary: [symbol: string, meaning: string][];
 }
 
-const sharpnessGlossary: ChartSection["glossary"] = [
+const sharpnessGlossary: Figure["glossary"] = [
   ["ρ", "radius: how far the weights w are moved"],
   ["g, ‖g‖", "the gradient of the loss at w, and its length"],
   ["ε", "the step of length ρ along the gradient, ρ · g / ‖g‖"],
@@ -50,7 +47,7 @@ const sharpnessGlossary: ChartSection["glossary"] = [
   ["BilS", "MaxS + MinS"],
 ];
 
-const insideGlossary: ChartSection["glossary"] = [
+const insideGlossary: Figure["glossary"] = [
   ["g⁺, g⁻", "gradients ρmax uphill and ρmin downhill of the weights"],
   [
     "ς",
@@ -63,18 +60,19 @@ const insideGlossary: ChartSection["glossary"] = [
   ],
 ];
 
-/** The sections that have data, each with the panels that have data. The first of the metrics leads. */
-export function chartSections(
+/** The figures that have data, each with the charts that have data. The first of the metrics leads. */
+export function chartFigures(
   data: ReportData,
   [first, ...others]: readonly [MetricInfo, ...MetricInfo[]],
-): ChartSection[] {
+): Figure[] {
   const { runs } = data;
   const loss = (name: string) => lossAxis(name, runs[0]?.task ?? firstTask);
-  const sections: DraftSection[] = [
+  const sections: Section[] = [
     {
       id: "learning",
+      isScaled: true,
       title: `${capitalized(plainLabel(first))} and loss`,
-      notes: [
+      text: [
         "By gradient evaluations or seconds, runs are compared at equal cost. Every run follows its schedule by epoch, though: where a cheap run has ended, a costlier one is still in mid-schedule.",
       ],
       axes: ["epoch", "gradientEvaluations", "trainingSeconds"],
@@ -84,12 +82,11 @@ export function chartSections(
         panel("train-loss", "Training loss", "epochs", "trainLoss", loss("mean over the epoch")),
         ...others.map(metricPanel),
       ],
-      glossary: [],
     },
     {
       id: "sharpness",
       title: "Sharpness over training",
-      notes: [
+      text: [
         `${sharpnessSubset(data)} Lower is flatter. At equal radii the curvature parts of MaxS and MinS cancel in their sum, so BilS is close to 2ρ‖g‖.`,
       ],
       axes: ["epoch"],
@@ -103,16 +100,16 @@ export function chartSections(
     {
       id: "inside",
       title: "Inside bilateral SAM",
-      notes: [binNote(runs)],
+      text: [binNote(runs)],
       axes: ["step"],
       panels: [
         panel("scale", "ς, the scale", "steps", "scale", "ς (ratio)", {
           band: true,
-          reference: { value: 1, label: "ς = 1" },
+          references: [{ value: 1, label: "ς = 1" }],
         }),
         panel("conflict", "cos(g, g⁻)", "steps", "cosGradMin", "cosine", {
           band: true,
-          reference: { value: 0, label: "overshoot below 0" },
+          references: [{ value: 0, label: "overshoot below 0" }],
         }),
         panel(
           "curvature",
@@ -130,26 +127,22 @@ export function chartSections(
     {
       id: "schedule",
       title: "Learning rate and radius",
-      notes: ["Where lines lie on top of each other the runs share a schedule."],
+      text: ["Where lines lie on top of each other the runs share a schedule."],
       axes: ["step"],
       panels: [
         panel("learning-rate", "Learning rate", "schedule", "learningRate", "η"),
         panel("rho-min", "Descent radius", "schedule", "rhoMin", "ρmin"),
       ],
-      glossary: [],
     },
   ];
   return sections
-    .map((section) => ({
-      ...section,
-      panels: section.panels.flatMap((draft) => finished(draft, section, runs)),
+    .map(({ axes: along, isScaled = false, panels, ...figure }) => ({
+      ...figure,
+      charts: panels.flatMap((own) => chartOf(own, along, isScaled, runs)),
+      compact: true,
     }))
-    .filter((section) => section.panels.length > 0);
+    .filter(({ charts }) => charts.length > 0);
 }
-
-/** A panel before its data is looked at. */
-type Draft = Omit<Panel, "logarithmic" | "range" | "runs" | "alternative">;
-type DraftSection = Omit<ChartSection, "panels"> & { panels: Draft[] };
 
 function panel(
   id: string,
@@ -157,58 +150,109 @@ function panel(
   source: Panel["source"],
   y: string,
   unit: string,
-  options: Partial<Draft> = {},
-): Draft {
+  options: Partial<Panel> = {},
+): Panel {
   return { id, title, source, y, unit, percent: false, band: false, ...options };
 }
 
-function metricPanel({ name, label, unit }: MetricInfo): Draft {
+function metricPanel(info: MetricInfo): Panel {
+  const { name, label, unit } = info;
   const id = label.replaceAll(/[^\p{L}\p{N}]+/gu, "-").toLowerCase();
-  return panel(id, capitalized(label), "epochs", metricColumn(name), unit, { percent: unit === "%" });
+  return panel(id, capitalized(label), "epochs", metricColumn(name), unit === "" ? plainLabel(info) : unit, {
+    percent: unit === "%",
+  });
+}
+
+function columnsOf(run: RunData, { source }: Panel): Columns {
+  return source === "steps" ? run.steps.columns : run[source];
 }
 
 /** The values a panel draws for a run. */
-function valuesOf(run: RunData, { source, y }: Draft): (number | null)[] {
-  return (source === "steps" ? run.steps.columns : run[source])[y] ?? [];
+function valuesOf(run: RunData, own: Panel): number[] {
+  return (columnsOf(run, own)[own.y] ?? []).filter(isNumber);
 }
 
-function finished(draft: Draft, section: DraftSection, runs: RunData[]): Panel[] {
-  const values = runs.flatMap((run) => valuesOf(run, draft)).filter(isNumber);
+/** Nothing where no run has values. */
+function chartOf(own: Panel, along: Section["axes"], isScaled: boolean, runs: RunData[]): LineChart[] {
+  const { id, title, y, unit, percent: isShare, references } = own;
+  const values = runs.flatMap((run) => valuesOf(run, own));
   if (values.length === 0) return [];
   const low = Math.min(...values);
   // Several decades on a linear axis leave all but the largest line at the bottom.
-  const logarithmic = draft.y.endsWith("Sharpness") && low > 0 && Math.max(...values) / low > 50;
+  const logarithmic = y.endsWith("Sharpness") && low > 0 && Math.max(...values) / low > 50;
   const ends = runs.flatMap((run) => {
-    const last = valuesOf(run, draft).findLast(isNumber);
-    if (last === undefined) return [];
-    return [`${run.optimizer} ${draft.percent ? `${percent(last)} %` : significant(last)}`];
+    const last = valuesOf(run, own).at(-1);
+    return last === undefined
+      ? []
+      : [`${run.optimizer} ${isShare ? `${percent(last)} %` : significant(last)}`];
   });
-  const drawn = runs.flatMap((run, index) => (valuesOf(run, draft).some(isNumber) ? [index] : []));
-  const axis = section.axes[0] === "step" ? "optimizer step" : "epoch";
-  const alternative = `Line chart of ${draft.title} by ${axis}. At the end: ${ends.join("; ")}.`;
-  const range = section.id === "learning" ? laterRange(draft, runs) : undefined;
-  return [{ ...draft, logarithmic, range, runs: drawn, alternative }];
+  const range = isScaled ? laterRange(own, runs) : undefined;
+  const [first, ...views] = along.map((axis) => ({
+    x: { name: axes[axis], min: 0, whole: axis !== "trainingSeconds" },
+    lines: runs.flatMap((run, style) => lineOf(run, style, own, axis)),
+  }));
+  return [
+    {
+      kind: "lines",
+      id,
+      title,
+      ...(range && { note: `scaled to epochs ${range.fromEpoch} and later` }),
+      alternative: `Line chart of ${title} by ${first.x.name}. At the end: ${ends.join("; ")}.`,
+      ...first,
+      y: {
+        name: logarithmic ? `${unit}, logarithmic` : unit,
+        percent: isShare,
+        logarithmic,
+        ...(range && { min: range.min, max: range.max }),
+      },
+      references,
+      ...(views.length > 0 && { views }),
+    },
+  ];
+}
+
+/** Nothing for a run without values. */
+function lineOf(run: RunData, style: number, own: Panel, axis: string): Line[] {
+  const columns = columnsOf(run, own);
+  const {
+    [axis]: xs = [],
+    [own.y]: ys = [],
+    [`${own.y}Low`]: lows = [],
+    [`${own.y}High`]: highs = [],
+  } = columns;
+  const points = xs.flatMap((x, index): Point[] => {
+    const y = ys[index];
+    return isNumber(x) && isNumber(y) ? [[x, y]] : [];
+  });
+  if (points.length === 0) return [];
+  const band = xs.flatMap((x, index) => {
+    const [low, high] = [lows[index], highs[index]];
+    return isNumber(x) && isNumber(low) && isNumber(high) ? [[x, low, high] as const] : [];
+  });
+  return [{ name: run.optimizer, style, points, ...(own.band && { band }) }];
 }
 
 /**
  * In the first epochs everything changes so much that the differences at the end would be a hair's breadth.
  * When the epochs after the first eighth span less than half of the whole range, the chart is scaled to them.
  */
-function laterRange(draft: Draft, runs: RunData[]): Panel["range"] {
+function laterRange(
+  own: Panel,
+  runs: RunData[],
+): { min: number; max: number; fromEpoch: number } | undefined {
   const longest = Math.max(...runs.map((run) => run.epochs.epoch?.length ?? 0));
   const skipped = Math.floor(longest / 8);
-  const all = runs.flatMap((run) => valuesOf(run, draft)).filter(isNumber);
-  const later = runs.flatMap((run) => valuesOf(run, draft).slice(skipped)).filter(isNumber);
+  const columns = runs.map((run) => columnsOf(run, own)[own.y] ?? []);
+  const all = columns.flat().filter(isNumber);
+  const later = columns.flatMap((column) => column.slice(skipped)).filter(isNumber);
   if (skipped === 0 || later.length === 0) return undefined;
   const low = Math.min(...later);
   const high = Math.max(...later);
   if (high <= low || high - low > (Math.max(...all) - Math.min(...all)) / 2) return undefined;
-  const factor = draft.percent ? 100 : 1;
-  const interval = niceInterval(((high - low) * factor) / 4);
+  const interval = niceInterval((high - low) / 4);
   return {
-    min: Number((Math.floor((low * factor) / interval) * interval).toPrecision(6)),
-    max: Number((Math.ceil((high * factor) / interval) * interval).toPrecision(6)),
-    interval,
+    min: Number((Math.floor(low / interval) * interval).toPrecision(6)),
+    max: Number((Math.ceil(high / interval) * interval).toPrecision(6)),
     fromEpoch: skipped + 1,
   };
 }

@@ -6,7 +6,7 @@ import type { Comparison, Outcome, Run, RunStatus } from "./read.ts";
 import { binSteps, type StepBins, sampleSteps } from "./thin.ts";
 
 /** Values by name; all columns of one table have the same length. `null`: not recorded or not finite. */
-type Columns = Record<string, (number | null)[]>;
+export type Columns = Record<string, (number | null)[]>;
 
 export interface RunData {
   name: string;

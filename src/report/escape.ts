@@ -10,6 +10,13 @@ export function escapeHtml(text: string): string {
     .replaceAll("'", "&#39;");
 }
 
+/** The same for sentences: a number is not parted from the unit after it or from the radius it belongs to. */
+export function prose(text: string): string {
+  return escapeHtml(
+    text.replaceAll(/(\d) (%|s\b)/g, "$1\u00a0$2").replaceAll(/(ρ\w*( =)?) (?=\d)/g, "$1\u00a0"),
+  );
+}
+
 /** JSON for a `<script type="application/json">`: nothing in it can end the element. */
 export function inlineJson(value: unknown): string {
   return JSON.stringify(value).replaceAll("<", "\\u003c");

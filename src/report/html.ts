@@ -1,8 +1,7 @@
 /** The report: one HTML file that holds everything it needs and loads nothing. */
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { replaceFile } from "../common/files.ts";
+import { pageScripts } from "./drawing/page-document.ts";
 import { renderPage } from "./page.ts";
 import { readComparison } from "./read.ts";
 
@@ -14,14 +13,8 @@ import { readComparison } from "./read.ts";
  */
 export async function writeReport(folder: string): Promise<string> {
   const comparison = await readComparison(folder);
-  const page = renderPage(comparison, await chartLibrary());
+  const page = renderPage(comparison, await pageScripts());
   const path = join(folder, "report.html");
   await replaceFile(path, page);
   return path;
-}
-
-/** ECharts with line charts, tooltips and the SVG renderer ("simple" lacks the last two). */
-function chartLibrary(): Promise<string> {
-  const path = createRequire(import.meta.url).resolve("echarts/dist/echarts.common.min.js");
-  return readFile(path, "utf8");
 }

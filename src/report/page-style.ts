@@ -1,25 +1,20 @@
-/** The page's style sheet: light and dark by the reader's preference, always light on paper. */
-import { runStyle } from "./palette.ts";
+import { lineStyle, styleCount } from "./drawing/colours.ts";
 
-/** @param runs how many runs need a colour. */
-export function pageStyle(runs: number): string {
-  const styles = Array.from({ length: runs }, (_, index) => runStyle(index));
-  const colours = (scheme: "light" | "dark") =>
-    styles.map((style, index) => `--run-${index}:${style[scheme]};`).join("");
-  const classes = styles.map((_, index) => `.run-${index}{color:var(--run-${index})}`).join("");
-  return `:root{${light}${colours("light")}}
-@media (prefers-color-scheme:dark){:root:not([data-print]){${dark}${colours("dark")}}}
-@media print{:root{${light}${colours("light")}}}
-${classes}
-${rules}`;
-}
+// The style sheet of pages: light and dark by the reader's preference, always light on paper.
 
 const light =
   "--page:#ffffff;--surface:#f5f6f7;--ink:#1b1f23;--muted:#59626b;--line:#d8dde2;--accent:#0060a0;--best:#e6f3ea;";
 const dark =
   "--page:#15181b;--surface:#1e2226;--ink:#e8eaed;--muted:#a3acb5;--line:#384049;--accent:#6fc0f5;--best:#1c3a2a;";
 
-const rules = `
+const styles = Array.from({ length: styleCount }, (_, index) => lineStyle(index));
+const colours = (scheme: "light" | "dark") =>
+  styles.map((style, index) => `--line-${index}:${style.colours[scheme]};`).join("");
+const classes = styles.map((_, index) => `.line-${index}{color:var(--line-${index})}`).join("");
+
+export const pageStyle = `:root{${light}${colours("light")}}
+@media screen and (prefers-color-scheme:dark){:root{${dark}${colours("dark")}}}
+${classes}
 *{box-sizing:border-box}
 html{color-scheme:light dark;-webkit-text-size-adjust:100%}
 body{margin:0 auto;padding:1.5rem clamp(1rem,4vw,2.5rem) 4rem;max-width:76rem;background:var(--page);color:var(--ink);
@@ -65,7 +60,15 @@ font:inherit;font-size:.9rem;padding:.25rem .4rem;border-radius:.3rem;cursor:poi
 .panels.three{grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr))}
 figure{margin:0;min-width:0}
 figcaption{font-weight:600;font-size:.95rem}
-.chart{height:17rem}
+.panels.one{grid-template-columns:minmax(0,52rem)}
+.drawing{height:25rem;position:relative}
+.compact .drawing{height:17rem}
+.surface{cursor:grab;touch-action:pan-y}
+.surface:active{cursor:grabbing}
+.surface svg{display:block;width:100%;height:100%}
+.surface:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+.surface .value{position:absolute;pointer-events:none;background:var(--page);border:1px solid var(--line);border-radius:.3rem;padding:.3rem .5rem;font-size:.85rem;line-height:1.4}
+.small button{font-size:.82rem;padding:.2rem .6rem}
 details{margin:.5rem 0}
 summary{cursor:pointer;color:var(--accent);width:fit-content}
 .settings{font-size:.88rem}
@@ -79,16 +82,16 @@ summary{cursor:pointer;color:var(--accent);width:fit-content}
 .hover th,.hover td{border:0;padding:.05rem .3rem;font-weight:400}
 .hover th{text-align:left}
 .hover td{white-space:nowrap}
-@media (max-width:32rem){.chart{height:15rem}.results tbody th{min-width:9.5rem}.named{gap:.35rem}.named .swatch{width:24px}th,td{padding:.35rem .45rem}}
+@media (max-width:32rem){.drawing{height:22rem}.compact .drawing{height:15rem}.results tbody th{min-width:9.5rem}.named{gap:.35rem}.named .swatch{width:24px}th,td{padding:.35rem .45rem}}
 @media print{
 body{max-width:none;padding:0;font-size:10pt}
-.axis,.downloads,#data,#data~p{display:none}
-.panels,.panels.three{grid-template-columns:1fr 1fr}
+.axis,.downloads,[aria-labelledby=data]{display:none}
+.panels.two,.panels.three{grid-template-columns:1fr 1fr}
 figure,tr{break-inside:avoid}
 h2,h3,figcaption{break-after:avoid}
 .results{font-size:8.5pt}
 .results td,.results th{padding:.2rem .35rem}
 .scroll{overflow:visible}
-.chart{height:13rem}
-.chart>div,.chart svg{width:100%!important;height:100%!important}
+.drawing,.compact .drawing{height:auto}
+.drawing>div,.drawing svg{width:100%!important;height:auto!important}
 }`;

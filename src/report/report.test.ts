@@ -251,8 +251,8 @@ test("names and settings cannot become markup", async () => {
   const folder = comparison([{ ...sgd(0.7), label: evil, data: evil }, bilateral(0.8)], evil);
   const html = readFileSync(await writeReport(folder), "utf8");
   assert.doesNotMatch(markup(html), /<img|<script>alert|onerror=alert\(1\)>"/);
-  const data = /<script type="application\/json" id="report-data">([\s\S]*?)<\/script>/.exec(html)![1]!;
-  assert.equal((JSON.parse(data) as { name: string }).name, evil);
+  const data = /<script type="application\/json" id="page-data">([\s\S]*?)<\/script>/.exec(html)![1]!;
+  assert.equal((JSON.parse(data) as { title: string }).title, evil);
 });
 
 test("a report that cannot be written leaves the old one and nothing beside it", async () => {

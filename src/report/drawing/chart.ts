@@ -42,6 +42,8 @@ export interface LineChart extends Common {
   lines: readonly Line[];
   /** Thin horizontal lines with a meaning. */
   references?: readonly { value: number; label: string }[];
+  /** The same over other quantities, for a reader to choose from in a page. */
+  views?: readonly { x: Axis; lines: readonly Line[] }[];
 }
 
 export interface Interval {

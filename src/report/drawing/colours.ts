@@ -1,5 +1,3 @@
-import { runStyle } from "../palette.ts";
-
 /** The colours of a drawing besides those of its lines; the same as in the page's style sheet. */
 export interface Colours {
   page: string;
@@ -18,7 +16,7 @@ const schemeColours: Record<Scheme, Colours> = {
 
 /** All that a drawing is coloured with, as plain data: it goes into pages too. */
 export interface DrawingTheme extends Colours {
-  lines: { colour: string; dash: number[]; symbol: string }[];
+  lines: (Omit<LineStyle, "colours"> & { colour: string })[];
   /** From low to high: viridis, even in lightness and safe for colour-blind readers. */
   scale: string[];
 }
@@ -27,14 +25,63 @@ export function drawingTheme(scheme: Scheme): DrawingTheme {
   return {
     ...schemeColours[scheme],
     lines: Array.from({ length: styleCount }, (_, index) => {
-      const style = runStyle(index);
-      return { colour: style[scheme], dash: style.dash, symbol: style.symbol };
+      const { colours, dash, symbol } = lineStyle(index);
+      return { colour: colours[scheme], dash, symbol };
     }),
     scale: viridis,
   };
 }
 
-const styleCount = 14;
+/** Seven colours and six symbols: so many lines before a style comes again. */
+export const styleCount = 42;
+
+/** How a line looks wherever it appears. Any two of colour, dashes and symbol tell lines apart without the third. */
+export interface LineStyle {
+  /** Okabe–Ito, darkened or lightened until it stands out from the page. */
+  colours: Readonly<Record<Scheme, string>>;
+  /** Dash lengths in pixels; empty for a solid line. */
+  dash: readonly number[];
+  /** An SVG path in a box of 10 by 10. */
+  symbol: string;
+}
+
+const lineColours: readonly (readonly [light: string, dark: string])[] = [
+  ["#0072b2", "#4db2ec"],
+  ["#d55e00", "#ff8b3d"],
+  ["#00835f", "#2fc79a"],
+  ["#b0568c", "#e59cc7"],
+  ["#9a6a00", "#e6b422"],
+  ["#33383d", "#e4e7ea"],
+  ["#2f8fc4", "#9ad4f7"],
+];
+
+const dashes: readonly (readonly number[])[] = [
+  [],
+  [9, 4],
+  [2, 3],
+  [10, 3, 2, 3],
+  [5, 3],
+  [14, 4],
+  [10, 3, 2, 3, 2, 3],
+];
+
+const circle = "M5 0.5A4.5 4.5 0 1 1 5 9.5A4.5 4.5 0 1 1 5 0.5Z";
+const square = "M1 1H9V9H1Z";
+const triangle = "M5 0.5L9.8 9.2H0.2Z";
+const diamond = "M5 0L10 5L5 10L0 5Z";
+const triangleDown = "M5 9.5L0.2 0.8H9.8Z";
+const plus = "M3.5 0H6.5V3.5H10V6.5H6.5V10H3.5V6.5H0V3.5H3.5Z";
+const symbols = [circle, square, triangle, diamond, triangleDown, plus];
+
+/** The style at a place in the palette. */
+export function lineStyle(index: number): LineStyle {
+  const [light, dark] = lineColours[index % lineColours.length];
+  return {
+    colours: { light, dark },
+    dash: dashes[index % dashes.length],
+    symbol: symbols[index % symbols.length],
+  };
+}
 
 /** Nine colours of matplotlib's viridis (S. van der Walt and N. Smith, CC0). */
 const viridis = [

@@ -10,7 +10,8 @@ import type { BarChart, Chart, LineChart, PlaneChart } from "./chart.ts";
 import { colourScale } from "./colour-scale.ts";
 import { drawingTheme, schemes } from "./colours.ts";
 import { contourLines } from "./contours.ts";
-import { figureScripts, renderFigurePage } from "./figure-page.ts";
+import { renderFigurePage } from "./figure-page.ts";
+import { pageScripts } from "./page-document.ts";
 import { writePictures } from "./pictures.ts";
 import { svgToPng } from "./png.ts";
 import { firstView, surfaceSvg } from "./surface-svg.ts";
@@ -256,7 +257,7 @@ describe("the page", () => {
         lead: "</script><script>",
         figures: [{ id: "one", title: "One", text: ["Words."], charts: [lines, bars, plane] }],
       },
-      await figureScripts(),
+      await pageScripts(),
     );
     const scripts = [...page.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, code]) => code);
     assert.equal(scripts.length, 2);
@@ -275,7 +276,7 @@ describe("the page", () => {
   });
 
   test("has drawing code whose files do not share a name, as one script holds them", async () => {
-    const [, code] = await figureScripts();
+    const [, code] = await pageScripts();
     const names = [...code.matchAll(/^(?:function|const|let) (\w+)/gm)].map(([, name]) => name);
     assert.deepEqual(
       names.filter((name, index) => names.indexOf(name) !== index),

@@ -19,6 +19,10 @@ export interface OptionSettings {
   fontFamily: string;
   /** Whether the title and note are part of the picture; in a page they stand above it. */
   titled: boolean;
+  /** Whether the legend is part of it; in a page it may stand above several. Default true. */
+  legend?: boolean;
+  /** Names of lines, or of series, that are not shown. */
+  hidden?: readonly string[];
 }
 
 export const fontSize = 12;
@@ -46,9 +50,11 @@ export function titleOption({ title, note }: { title: string; note?: string }, s
 }
 
 /** Names with their lines and symbols, in rows below the title. */
-export function legendOption(names: string[], top: number, { theme, width, fontFamily }: OptionSettings) {
+export function legendOption(names: string[], top: number, settings: OptionSettings) {
+  const { theme, width, fontFamily, legend = true, hidden = [] } = settings;
   return {
-    show: names.length > 0,
+    show: legend && names.length > 0,
+    selected: Object.fromEntries(hidden.map((name) => [name, false])),
     top,
     left: 4,
     width: width - 12,
@@ -123,17 +129,31 @@ function roundUp(value: number | undefined): number | undefined {
 }
 
 export interface Hovered {
+  /** Of the point that is pointed at. */
+  axisValue?: unknown;
   seriesName?: string;
   seriesType?: string;
   color?: unknown;
   value?: unknown;
 }
 
+export interface Sizes {
+  contentSize: readonly number[];
+  viewSize: readonly number[];
+}
+
 /** Below the plot, so that the hover text never covers what it is about. */
+function belowChart(point: readonly number[], _: unknown, __: unknown, ___: unknown, sizes: Sizes): number[] {
+  const [width, [room, height]] = [sizes.contentSize[0], sizes.viewSize];
+  return [Math.max(0, Math.min(point[0] - width / 2, room - width)), height - 8];
+}
+
+/** Hover text of what is at one place of the horizontal axis. */
 export function tooltipOption(theme: DrawingTheme, html: (items: Hovered[]) => string) {
   return {
     trigger: "axis" as const,
-    confine: true,
+    position: belowChart,
+    extraCssText: "max-width:100%;z-index:9",
     backgroundColor: theme.page,
     borderColor: theme.line,
     padding: 8,

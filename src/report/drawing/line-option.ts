@@ -1,17 +1,22 @@
 import type { SeriesOption } from "echarts";
 import type { Axis, Line, LineChart, Point } from "./chart.ts";
 import type { DrawingTheme } from "./colours.ts";
-import { axisOption, type CustomApi, type Hovered, tooltipOption } from "./frame.ts";
+import { axisOption, type CustomApi, type Hovered, type OptionSettings, tooltipOption } from "./frame.ts";
 import { hoverTable, numberText, shown } from "./words.ts";
 
-export function lineParts({ x, y, lines, references = [] }: LineChart, theme: DrawingTheme, text: object) {
+export function lineParts(
+  { x, y, lines, references = [] }: LineChart,
+  { theme, hidden = [] }: OptionSettings,
+  text: object,
+) {
+  const visible = lines.filter(({ name }) => !hidden.includes(name));
   const [from, to] = rangeOf(
-    lines.flatMap(({ points }) =>
+    visible.flatMap(({ points }) =>
       points.map((point) => point[0]).filter((value) => !x.logarithmic || value > 0),
     ),
   );
   // A logarithmic axis would go on to the next powers of ten by itself.
-  const heights = lines.flatMap(({ points, band = [] }) => [
+  const heights = visible.flatMap(({ points, band = [] }) => [
     ...points.map((point) => point[1]),
     ...band.flatMap(([, low, high]) => [low, high]),
   ]);
@@ -45,7 +50,7 @@ export function lineParts({ x, y, lines, references = [] }: LineChart, theme: Dr
   return {
     xAxis: axisOption(x, theme, text, { horizontal: true, from, to }),
     yAxis: axisOption(y, theme, text, { horizontal: false, from: low, to: high }),
-    tooltip: tooltipOption(theme, (items) => lineHover(items, x, y)),
+    tooltip: tooltipOption(theme, (items) => lineHover(items, visible, x, y, theme)),
     // The legend takes its symbols from the first series of a name.
     series: [...drawn, ...bands, ...thin] as SeriesOption[],
   };
@@ -120,17 +125,32 @@ function bandSeries({ name, style, band = [] }: Line, x: Axis, y: Axis, theme: D
   };
 }
 
-function lineHover(items: Hovered[], x: Axis, y: Axis): string {
-  const rows = items
-    .filter(
-      ({ seriesType, seriesName }) => seriesType === "line" && seriesName && !/^series/.test(seriesName),
-    )
-    .map((item) => ({ ...item, point: item.value as number[] }))
-    .sort((a, b) => b.point[1] - a.point[1]);
-  if (rows.length === 0) return "";
-  const at = `${x.name}: ${numberText(rows[0].point[0], x)}`;
+/** Each line's latest value at or before the place pointed at: lines need not have points at the same places. */
+function lineHover(
+  [pointed]: Hovered[],
+  lines: readonly Line[],
+  x: Axis,
+  y: Axis,
+  theme: DrawingTheme,
+): string {
+  const at = Number(pointed?.axisValue);
+  if (!Number.isFinite(at)) return "";
+  const nearly = Math.abs(at) * 1e-9;
+  const rows = lines.flatMap(({ name, style, points }) => {
+    const own = points.filter((point) => drawable(point, x, y));
+    const last = own.findLast(([place]) => shown(place, x) <= at + nearly);
+    if (!last) return [];
+    const ended = last === own.at(-1) && shown(last[0], x) < at - nearly;
+    const { colour } = theme.lines[style % theme.lines.length];
+    return [{ name, colour, value: shown(last[1], y), ended }];
+  });
+  rows.sort((a, b) => b.value - a.value);
   return hoverTable(
-    at,
-    rows.map(({ seriesName, color, point }) => [String(color), String(seriesName), numberText(point[1], y)]),
+    `${x.name}: ${numberText(at, x)}`,
+    rows.map(({ name, colour, value, ended }) => [
+      colour,
+      name,
+      `${numberText(value, y)}${ended ? " (ended)" : ""}`,
+    ]),
   );
 }

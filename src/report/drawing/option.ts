@@ -21,11 +21,11 @@ export function chartOption(
   settings: OptionSettings,
   contours: readonly Contour[] = [],
 ): EChartsOption {
-  const { theme, titled, fontFamily, width } = settings;
+  const { theme, titled, fontFamily, width, legend = true } = settings;
   const names = legendNames(chart);
   const header = headerHeight(chart, settings);
   // The legend has its own room: above the plot, never in it.
-  const top = header + (names.length > 0 ? legendRows(names, width) * rowHeight : 0) + 30;
+  const top = header + (legend && names.length > 0 ? legendRows(names, width) * rowHeight : 0) + 30;
   const text = { color: theme.muted, fontSize: 12, fontFamily };
   return {
     animation: false,
@@ -45,7 +45,7 @@ function parts(
 ) {
   switch (chart.kind) {
     case "lines":
-      return lineParts(chart, settings.theme, text);
+      return lineParts(chart, settings, text);
     case "bars":
       return barParts(chart, settings.theme, text, settings.width);
     case "plane":

@@ -2,11 +2,15 @@ import type { Chart } from "./chart.ts";
 
 // A chart's numbers as a table: what a reader downloads. The page's script holds this very code.
 
-type Cell = string | number | null;
+export type Cell = string | number | null;
 
 /** The numbers of a chart as CSV (RFC 4180), one line a point, bar or grid point; empty where there is none. */
 export function chartCsv(chart: Chart): string {
-  const rows = [headings(chart), ...cells(chart)];
+  return csv([headings(chart), ...cells(chart)]);
+}
+
+/** Rows as CSV (RFC 4180). */
+export function csv(rows: readonly (readonly Cell[])[]): string {
   return `${rows.map((row) => row.map(field).join(",")).join("\r\n")}\r\n`;
 }
 

@@ -5,7 +5,7 @@ import type {
   SharpnessValues,
 } from "../../flatness/index.ts";
 import type { BarChart, Chart, Interval, Line, LineChart } from "../drawing/chart.ts";
-import type { Figure } from "../drawing/figure-page.ts";
+import type { Figure } from "../drawing/page-document.ts";
 import { isNumber, lossAxis, significant } from "../numbers.ts";
 import { measuredNote } from "./measured.ts";
 

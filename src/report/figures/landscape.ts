@@ -1,7 +1,7 @@
 import type { Landscape, LandscapeAxis, LandscapeRecord } from "../../flatness/index.ts";
 import { metricsOf } from "../../tasks/metrics.ts";
 import type { Axis, Line, LineChart, PlaneChart, Point } from "../drawing/chart.ts";
-import type { Figure } from "../drawing/figure-page.ts";
+import type { Figure } from "../drawing/page-document.ts";
 import { capitalized, isNumber, lossAxis, plainLabel, significant } from "../numbers.ts";
 import { measuredNote } from "./measured.ts";
 

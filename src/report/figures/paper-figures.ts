@@ -1,6 +1,6 @@
 import { metricsOf } from "../../tasks/metrics.ts";
 import type { Axis, BarChart, Chart, Line, LineChart } from "../drawing/chart.ts";
-import type { Figure } from "../drawing/figure-page.ts";
+import type { Figure } from "../drawing/page-document.ts";
 import {
   capitalized,
   fixed,

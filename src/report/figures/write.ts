@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import type { FlatnessRecord, LandscapeRecord } from "../../flatness/index.ts";
 import { metricsOf } from "../../tasks/metrics.ts";
-import { type Figure, writeFigurePage } from "../drawing/figure-page.ts";
+import { writeFigurePage } from "../drawing/figure-page.ts";
+import type { Figure } from "../drawing/page-document.ts";
 import { writePictures } from "../drawing/pictures.ts";
 import { fixed, metricList, significant } from "../numbers.ts";
 import { flatnessFigures } from "./flatness.ts";

@@ -1,42 +1,77 @@
 /**
  * What ties the drawing code, which stands before it in the same script, to the page: draws every chart in the room and
- * colours there are, again when these change, and lets a reader turn surfaces and take the data along. Plain
- * JavaScript in a string, because it goes into the page as it stands.
+ * colours there are, again when these change or the reader hides lines, chooses another horizontal axis or prints; lets
+ * a reader turn surfaces and take the data along. Plain JavaScript in a string, because it goes into the page as it
+ * stands.
  */
-export const figurePageScript = `
-const { title: pageTitle, charts, contours, themes, data } = JSON.parse(document.getElementById("figure-data").textContent);
+export const pageScript = `
+const { title, charts, contours, themes, files, data } = JSON.parse(document.getElementById("page-data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const fontFamily = "system-ui, sans-serif";
-const hidden = new Map();
 const drawings = [];
+const draws = [];
+let printing = false;
 
 for (const chart of charts) {
   const element = document.getElementById("chart-" + chart.id);
-  const instance = echarts.init(element, null, { renderer: "svg" });
-  hidden.set(chart.id, {});
-  instance.on("legendselectchanged", ({ selected }) => hidden.set(chart.id, selected));
-  const draw = () => {
-    const settings = { theme: theme(), width: element.clientWidth, height: element.clientHeight, fontFamily, titled: false };
-    const option = chartOption(chart, settings, contours[chart.id]);
-    option.legend.selected = hidden.get(chart.id);
-    instance.resize();
-    instance.setOption(option, true);
-  };
-  follow(element, draw);
+  const drawing = { chart, element, instance: echarts.init(element, null, { renderer: "svg" }), hidden: new Set(), axis: "" };
+  drawing.legend = element.closest(".compact") === null;
+  drawing.instance.on("legendselectchanged", ({ selected }) => {
+    drawing.hidden = new Set(Object.keys(selected).filter((name) => !selected[name]));
+    drawChart(drawing);
+  });
+  drawings.push(drawing);
+  follow(element, () => drawChart(drawing));
   if (chart.kind === "plane") turnable(chart, document.getElementById("surface-" + chart.id));
 }
-dark.addEventListener("change", () => drawings.forEach((draw) => draw()));
+dark.addEventListener("change", drawAll);
+// On paper a chart is drawn at about the size it has there, in light colors, and scaled to fit.
+addEventListener("beforeprint", () => { printing = true; drawAll(); });
+addEventListener("afterprint", () => { printing = false; drawAll(); });
+for (const input of document.querySelectorAll(".axis input")) {
+  input.addEventListener("change", () => {
+    const section = input.closest("section");
+    for (const drawing of drawings) if (section.contains(drawing.element)) drawing.axis = input.value;
+    drawAll();
+  });
+}
+const lineButtons = [...document.querySelectorAll(".legend button")];
+for (const button of lineButtons) {
+  button.addEventListener("click", () => {
+    const line = button.dataset.line;
+    const hide = button.getAttribute("aria-pressed") === "true";
+    for (const same of lineButtons) if (same.dataset.line === line) same.setAttribute("aria-pressed", String(!hide));
+    for (const { hidden } of drawings) hide ? hidden.add(line) : hidden.delete(line);
+    drawAll();
+  });
+}
+
+function drawAll() {
+  for (const draw of draws) draw();
+}
+
+function drawChart({ chart, element, instance, hidden, axis, legend }) {
+  const width = printing ? (element.closest(".one") ? 680 : 340) : element.clientWidth;
+  const height = printing ? Math.round(width * (legend ? 0.75 : 0.62)) : element.clientHeight;
+  const view = (chart.views || []).find(({ x }) => x.name === axis);
+  const settings = { theme: theme(), width, height, fontFamily, titled: false, legend, hidden: [...hidden] };
+  instance.resize(printing ? { width, height } : { width: "auto", height: "auto" });
+  instance.setOption(chartOption({ ...chart, ...view }, settings, contours[chart.id]), true);
+  const svg = element.querySelector("svg");
+  if (printing) svg.setAttribute("viewBox", "0 0 " + width + " " + height);
+  else svg.removeAttribute("viewBox");
+}
 
 function theme() {
-  return themes[dark.matches ? "dark" : "light"];
+  return themes[dark.matches && !printing ? "dark" : "light"];
 }
 
 /** Draws now and whenever the element has another size. */
 function follow(element, draw) {
-  drawings.push(draw);
+  draws.push(draw);
   let [width, height] = [0, 0];
   new ResizeObserver(() => {
-    if (element.clientWidth === width && element.clientHeight === height) return;
+    if (printing || (element.clientWidth === width && element.clientHeight === height)) return;
     [width, height] = [element.clientWidth, element.clientHeight];
     draw();
   }).observe(element);
@@ -98,13 +133,15 @@ function turnable(chart, element) {
 
 for (const button of document.querySelectorAll("[data-download]")) {
   button.addEventListener("click", () => {
-    const chart = charts.find(({ id }) => id === button.dataset.chart);
-    const [name, type, text] = chart
+    const { download, chart: id } = button.dataset;
+    const chart = charts.find((one) => one.id === id);
+    const [ending, type, text] = chart
       ? [chart.id + ".csv", "text/csv", chartCsv(chart)]
-      : ["figures.json", "application/json", JSON.stringify({ title: pageTitle, charts, data }, null, 1)];
+      : files[download] ? [files[download].ending, "text/csv", files[download].text]
+      : ["json", "application/json", JSON.stringify(data, null, 1)];
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type }));
-    link.download = name;
+    link.download = (title.replace(/[^\\p{L}\\p{N}]+/gu, "-").replace(/^-|-$/g, "") || "report") + "." + ending;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   });
