@@ -2,7 +2,7 @@
 import type { MetricInfo } from "../tasks/metrics.ts";
 import { firstTask } from "../train/older-records.ts";
 import { type Columns, metricColumn, type ReportData, type RunData } from "./data.ts";
-import type { Line, LineChart, Point } from "./drawing/chart.ts";
+import type { Axis, Line, LineChart, Point } from "./drawing/chart.ts";
 import type { Figure } from "./drawing/page-document.ts";
 import { capitalized, fixed, isNumber, lossAxis, percent, plainLabel, significant } from "./numbers.ts";
 
@@ -203,7 +203,7 @@ function chartOf(own: Panel, along: Section["axes"], isScaled: boolean, runs: Ru
         name: logarithmic ? `${unit}, logarithmic` : unit,
         percent: isShare,
         logarithmic,
-        ...(range && { min: range.min, max: range.max }),
+        ...range?.axis,
       },
       references,
       ...(views.length > 0 && { views }),
@@ -236,10 +236,7 @@ function lineOf(run: RunData, style: number, own: Panel, axis: string): Line[] {
  * In the first epochs everything changes so much that the differences at the end would be a hair's breadth.
  * When the epochs after the first eighth span less than half of the whole range, the chart is scaled to them.
  */
-function laterRange(
-  own: Panel,
-  runs: RunData[],
-): { min: number; max: number; fromEpoch: number } | undefined {
+function laterRange(own: Panel, runs: RunData[]): { axis: Partial<Axis>; fromEpoch: number } | undefined {
   const longest = Math.max(...runs.map((run) => run.epochs.epoch?.length ?? 0));
   const skipped = Math.floor(longest / 8);
   const columns = runs.map((run) => columnsOf(run, own)[own.y] ?? []);
@@ -250,11 +247,12 @@ function laterRange(
   const high = Math.max(...later);
   if (high <= low || high - low > (Math.max(...all) - Math.min(...all)) / 2) return undefined;
   const interval = niceInterval((high - low) / 4);
-  return {
+  const axis = {
     min: Number((Math.floor(low / interval) * interval).toPrecision(6)),
     max: Number((Math.ceil(high / interval) * interval).toPrecision(6)),
-    fromEpoch: skipped + 1,
+    interval,
   };
+  return { axis, fromEpoch: skipped + 1 };
 }
 
 /** 1, 2 or 5 times a power of ten, the nearest above. */

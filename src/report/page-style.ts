@@ -92,6 +92,8 @@ h2,h3,figcaption{break-after:avoid}
 .results{font-size:8.5pt}
 .results td,.results th{padding:.2rem .35rem}
 .scroll{overflow:visible}
-.drawing,.compact .drawing{height:auto}
-.drawing>div,.drawing svg{width:100%!important;height:auto!important}
+.drawing{height:16rem}
+.one .drawing{height:25rem}
+.compact .drawing{height:13rem}
+.drawing>div,.drawing svg{width:100%!important;height:100%!important}
 }`;

@@ -10,6 +10,8 @@ export interface Axis {
   percent?: boolean;
   min?: number;
   max?: number;
+  /** From one tick to the next. */
+  interval?: number;
   /** Ticks at whole numbers only. */
   whole?: boolean;
 }

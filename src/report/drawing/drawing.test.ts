@@ -270,7 +270,7 @@ describe("the page", () => {
       page.slice(page.indexOf("<body>"), page.indexOf('<script type="application/json"')),
       /<b>|<script>|src=|href=/,
     );
-    const data = JSON.parse(/id="figure-data">([\s\S]*?)<\/script>/.exec(page)![1]);
+    const data = JSON.parse(/id="page-data">([\s\S]*?)<\/script>/.exec(page)![1]);
     assert.deepEqual(data.charts, JSON.parse(JSON.stringify([lines, bars, plane])));
     assert.deepEqual(Object.keys(data.contours), ["plane"]);
   });

@@ -106,6 +106,7 @@ export function axisOption(
     scale: !fromZero,
     ...(min !== undefined && { min: scaled(min) }),
     ...(max !== undefined && { max: scaled(max) }),
+    ...(axis.interval !== undefined && { interval: scaled(axis.interval) }),
     ...(axis.whole && { minInterval: 1 }),
     splitNumber: horizontal ? 6 : 5,
     axisLabel: { ...text, hideOverlap: true, showMaxLabel: true, formatter: tick },

@@ -51,8 +51,8 @@ function drawAll() {
 }
 
 function drawChart({ chart, element, instance, hidden, axis, legend }) {
-  const width = printing ? (element.closest(".one") ? 680 : 340) : element.clientWidth;
-  const height = printing ? Math.round(width * (legend ? 0.75 : 0.62)) : element.clientHeight;
+  const paper = legend ? (element.closest(".one") ? [680, 400] : [340, 256]) : [340, 208];
+  const [width, height] = printing ? paper : [element.clientWidth, element.clientHeight];
   const view = (chart.views || []).find(({ x }) => x.name === axis);
   const settings = { theme: theme(), width, height, fontFamily, titled: false, legend, hidden: [...hidden] };
   instance.resize(printing ? { width, height } : { width: "auto", height: "auto" });
