@@ -17,7 +17,9 @@ import { UserError } from "../common/errors.ts";
 import { parseRun, type RunSettings } from "../tasks/configuration.ts";
 import type { MetricInfo } from "../tasks/metrics.ts";
 import type { EpochRecord, Measurements, RunRecord, RunSummary, StepRecord } from "../train/records.ts";
+import type { ReportData } from "./data.ts";
 import { describe } from "./description.ts";
+import type { LineChart } from "./drawing/chart.ts";
 import { findingsOf } from "./findings.ts";
 import { writeReport } from "./html.ts";
 import { readComparison, readRun } from "./read.ts";
@@ -216,7 +218,7 @@ test("the page is one file that loads nothing, stays small and whose script pars
   assert.equal(path, join(folder, "report.html"));
   assert.ok(readdirSync(folder).every((name) => !name.endsWith(".partial")));
   const html = readFileSync(path, "utf8");
-  assert.ok(html.length < 1_200_000, String(html.length));
+  assert.ok(html.length < 1_300_000, String(html.length));
   assert.doesNotMatch(
     markup(html),
     /<(?:link|img|iframe)\b[^>]*(?:href|src)=|<script[^>]+src=|@import|url\(/,
@@ -234,6 +236,74 @@ test("the page is one file that loads nothing, stays small and whose script pars
     assert.match(html, new RegExp(`id="chart-${id}" role="img" aria-label="[^"]{20,}"`));
   }
   assert.match(html, /<strong>81\.5<\/strong>/);
+});
+
+test("the page's charts hold the runs' numbers, against each axis, and its downloads every epoch", async () => {
+  const folder = comparison([sgd(0.757), sam(0.1, 0.815)]);
+  const html = readFileSync(await writeReport(folder), "utf8");
+  const { charts, files, data } = JSON.parse(
+    /<script type="application\/json" id="page-data">([\s\S]*?)<\/script>/.exec(html)![1]!,
+  ) as { charts: LineChart[]; files: Record<string, { text: string }>; data: ReportData };
+  const chart = charts.find(({ id }) => id === "test-accuracy")!;
+  assert.deepEqual([chart.y.name, chart.y.percent], ["%", true]);
+  assert.deepEqual(
+    [chart, ...chart.views!].map(({ x, lines }) => [
+      x.name,
+      lines[1]!.name,
+      lines[1]!.style,
+      lines[1]!.points,
+    ]),
+    [
+      [
+        "epoch",
+        [
+          [1, 0.615],
+          [2, 0.715],
+          [3, 0.815],
+        ],
+      ],
+      [
+        "gradient evaluations",
+        [
+          [4, 0.615],
+          [8, 0.715],
+          [12, 0.815],
+        ],
+      ],
+      [
+        "seconds of training",
+        [
+          [2, 0.615],
+          [4, 0.715],
+          [6, 0.815],
+        ],
+      ],
+    ].map(([name, points]) => [name, "sam (ρ 0.1)", 1, points]),
+  );
+  const choices = [...html.matchAll(/<input type="radio" name="axis-learning" value="([^"]*)"/g)];
+  assert.deepEqual(
+    choices.map(([, name]) => name),
+    ["epoch", "gradient evaluations", "seconds of training"],
+  );
+  const rows = (text: string) => text.trimEnd().split("\r\n");
+  const [head, first] = rows(files.epochs!.text);
+  assert.match(head!, /^run,optimizer,epoch,step,gradientEvaluations,trainingSeconds,metrics\.accuracy,/);
+  assert.match(first!, /^sgd,sgd,1,2,2,1,0\.557,0\.62,/);
+  assert.equal(rows(files.epochs!.text).length, 1 + 2 * 3);
+  const [names, ended] = rows(files.results!.text).map((line) => line.split(","));
+  const column = (name: string) => ended![names!.indexOf(name)];
+  assert.deepEqual(
+    [column("run"), column("status"), column("metrics.accuracy"), column("sharpness.rho"), column("epochs")],
+    ["sgd", "finished", "0.757", "0.05", "3"],
+  );
+  assert.equal(names!.filter((name) => name === "optimizer").length, 1);
+  assert.deepEqual(
+    data.runs.map(({ outcome }) => outcome?.metrics),
+    [
+      { accuracy: 0.757, wrongLabelAccuracy: 0.62 },
+      { accuracy: 0.815, wrongLabelAccuracy: 0.22 },
+    ],
+  );
 });
 
 test("a single run makes a page of its own, even before its first epoch", async () => {

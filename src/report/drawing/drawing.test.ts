@@ -11,6 +11,7 @@ import { colourScale } from "./colour-scale.ts";
 import { drawingTheme, schemes } from "./colours.ts";
 import { contourLines } from "./contours.ts";
 import { renderFigurePage } from "./figure-page.ts";
+import { chartOption } from "./option.ts";
 import { pageScripts } from "./page-document.ts";
 import { writePictures } from "./pictures.ts";
 import { svgToPng } from "./png.ts";
@@ -248,7 +249,90 @@ test("text is as wide as DejaVu Sans sets it, and lines hold what fits", () => {
   }
 });
 
+describe("lines that have points at different places", () => {
+  const theme = drawingTheme("light");
+  const settings = { theme, width: 600, height: 400, fontFamily: "serif", titled: false };
+  const chart: LineChart = {
+    ...lines,
+    x: { name: "gradients" },
+    y: { name: "%", percent: true },
+    lines: [
+      {
+        name: "short",
+        style: 0,
+        points: [
+          [1, 0.5],
+          [2, 0.75],
+        ],
+      },
+      {
+        name: "long",
+        style: 3,
+        points: [
+          [2, 0.25],
+          [4, 0.5],
+          [6, 0.625],
+        ],
+      },
+    ],
+    references: [],
+  };
+  /** The rows of the hover text at a place. */
+  const hovered = (at: number, hidden: readonly string[] = []) => {
+    const { tooltip } = chartOption(chart, { ...settings, hidden });
+    const { formatter } = tooltip as unknown as { formatter: (items: object[]) => string };
+    const [, heading, table] = /^<div class="hover">(.*?)<table>(.*)<\/table>/.exec(
+      formatter([{ axisValue: at }]),
+    )!;
+    return [
+      heading,
+      ...table
+        .split("</tr>")
+        .filter((row) => row !== "")
+        .map((row) => row.replaceAll(/<[^>]+>/g, " ").trim()),
+    ];
+  };
+
+  test("are read at their latest one, the highest first, and say where they have ended", () => {
+    assert.deepEqual(hovered(2), ["gradients: 2", "■  short  75.0 %", "■  long  25.0 %"]);
+    assert.deepEqual(hovered(1), ["gradients: 1", "■  short  50.0 %"]);
+    assert.deepEqual(hovered(4), ["gradients: 4", "■  short  75.0 % (ended)", "■  long  50.0 %"]);
+    assert.deepEqual(hovered(6, ["short"]), ["gradients: 6", "■  long  62.5 %"]);
+  });
+
+  test("that are hidden leave the axes to the others", () => {
+    const option = chartOption(chart, { ...settings, legend: false, hidden: ["long"] });
+    assert.deepEqual(option.legend, { ...(option.legend as object), show: false, selected: { long: false } });
+    assert.deepEqual([1, 2], [(option.xAxis as { min: number }).min, (option.xAxis as { max: number }).max]);
+    assert.equal((chartOption(chart, settings).xAxis as { max: number }).max, 6);
+  });
+});
+
 describe("the page", () => {
+  test("of small charts has one legend of buttons, and axes to choose from", async () => {
+    const views = [{ x: { name: "seconds" }, lines: lines.lines }];
+    const charts = [
+      { ...lines, views },
+      { ...lines, id: "second", lines: lines.lines.slice(1) },
+    ];
+    const figure = { id: "one", title: "One", text: ["Words."], charts, compact: true };
+    const page = renderFigurePage({ title: "t", lead: "l", figures: [figure] }, []);
+    const buttons = [...page.matchAll(/<button type="button" aria-pressed="true" data-line="([^"]*)"/g)];
+    assert.deepEqual(
+      buttons.map(([, name]) => name),
+      ["sgd", "sam, ρ 0.1"],
+    );
+    const radios = [...page.matchAll(/<input type="radio" name="axis-one" value="([^"]*)"( checked)?>/g)];
+    assert.deepEqual(
+      radios.map(([, name, checked]) => [name, checked]),
+      [
+        ["rank", " checked"],
+        ["seconds", undefined],
+      ],
+    );
+    assert.doesNotMatch(page, /data-download="csv"/);
+  });
+
   test("loads nothing, runs only its own scripts, and holds the charts' data", async () => {
     const title = 'A <b>"title"</b> & more';
     const page = renderFigurePage(

@@ -4,9 +4,12 @@ import type { DrawingTheme } from "./colours.ts";
 import { axisOption, type CustomApi, type Hovered, type OptionSettings, tooltipOption } from "./frame.ts";
 import { hoverTable, numberText, shown } from "./words.ts";
 
+/** Pixels of height below which a chart has room for few ticks. */
+const lowChart = 300;
+
 export function lineParts(
   { x, y, lines, references = [] }: LineChart,
-  { theme, hidden = [] }: OptionSettings,
+  { theme, height, hidden = [] }: OptionSettings,
   text: object,
 ) {
   const visible = lines.filter(({ name }) => !hidden.includes(name));
@@ -49,7 +52,10 @@ export function lineParts(
   }));
   return {
     xAxis: axisOption(x, theme, text, { horizontal: true, from, to }),
-    yAxis: axisOption(y, theme, text, { horizontal: false, from: low, to: high }),
+    yAxis: {
+      ...axisOption(y, theme, text, { horizontal: false, from: low, to: high }),
+      ...(height < lowChart && { splitNumber: 4 }),
+    },
     tooltip: tooltipOption(theme, (items) => lineHover(items, visible, x, y, theme)),
     // The legend takes its symbols from the first series of a name.
     series: [...drawn, ...bands, ...thin] as SeriesOption[],
