@@ -60,6 +60,8 @@ const insideGlossary: Figure["glossary"] = [
   ],
 ];
 
+const curvatureUnit = "uᵀHu (loss per squared radius)";
+
 /** The figures that have data, each with the charts that have data. The first of the metrics leads. */
 export function chartFigures(
   data: ReportData,
@@ -111,16 +113,7 @@ export function chartFigures(
           band: true,
           references: [{ value: 0, label: "overshoot below 0" }],
         }),
-        panel(
-          "curvature",
-          "Curvature along the gradient",
-          "steps",
-          "curvature",
-          "uᵀHu (loss per squared radius)",
-          {
-            band: true,
-          },
-        ),
+        panel("curvature", "Curvature along the gradient", "steps", "curvature", curvatureUnit, { band: true }),
       ],
       glossary: insideGlossary,
     },
