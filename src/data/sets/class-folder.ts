@@ -1,0 +1,187 @@
+import { readdir } from "node:fs/promises";
+import { extname, join, relative } from "node:path";
+import { UserError } from "../../common/errors.ts";
+import { randomStream } from "../../common/random.ts";
+import { imageExtensions } from "../image-file.ts";
+
+// Folders of pictures: which classes there are, which files belong to them, and what is for training and testing.
+
+/** A picture file and the number of its class. */
+export interface ListedImage {
+  path: string;
+  class: number;
+}
+
+/** Files of a data set by part, not decoded yet. */
+export interface ImageList {
+  classNames: readonly string[];
+  train: readonly ListedImage[];
+  /** Empty where the folders or the list name none. */
+  validation: readonly ListedImage[];
+  test: readonly ListedImage[];
+}
+
+export interface SplitOptions {
+  /** Share of each class that is for testing, where no folder says so. Default 0.2. */
+  testShare?: number;
+  /** Decides which. Default 1. */
+  seed?: number;
+}
+
+const partNames = {
+  train: ["train", "training"],
+  validation: ["val", "valid", "validation"],
+  test: ["test", "testing"],
+} as const;
+type Part = keyof typeof partNames;
+const parts = ["train", "validation", "test"] as const satisfies readonly Part[];
+
+/**
+ * Lists a folder of pictures: one folder per class, or `train`, `val` and `test` folders that hold one folder per class.
+ * Without a test folder, `val` is the test set; without either, a share of each class is drawn by the seed. Classes are
+ * sorted by code point and numbered from 0, as Python's tools do. Folders inside a class belong to it. Hidden files,
+ * macOS's `._*` and files without a picture's extension are passed over.
+ *
+ * @throws UserError naming the folder: no classes, a class without pictures, a class that training does not have,
+ *   classes that differ by case only, a folder that cannot be read
+ */
+export async function listClassFolder(folder: string, options: SplitOptions = {}): Promise<ImageList> {
+  const entries = await foldersOf(folder);
+  const found = new Map<Part, string>();
+  for (const part of parts) {
+    const own = entries.filter((name) => (partNames[part] as readonly string[]).includes(name.toLowerCase()));
+    if (own.length > 1)
+      throw new UserError(`${folder} has the folders ${own.join(" and ")}; keep one of them`);
+    if (own.length === 1) found.set(part, join(folder, own[0]));
+  }
+  const train = found.get("train");
+  if (train === undefined) {
+    const { classNames, images } = await listClasses(folder, entries);
+    return { classNames, validation: [], ...stratifiedSplit(images, classNames, options) };
+  }
+  const { classNames, images } = await listClasses(train, await foldersOf(train));
+  const held: Record<"validation" | "test", readonly ListedImage[]> = { validation: [], test: [] };
+  for (const part of ["validation", "test"] as const) {
+    const place = found.get(part);
+    if (place !== undefined) held[part] = await listKnownClasses(place, classNames);
+  }
+  if (held.test.length > 0) return { classNames, train: images, ...held };
+  if (held.validation.length > 0) return { classNames, train: images, validation: [], test: held.validation };
+  return { classNames, validation: [], ...stratifiedSplit(images, classNames, options) };
+}
+
+/**
+ * A share of each class for testing, drawn by the seed: at least one picture of each class in both parts.
+ * @throws UserError naming a class of one picture
+ */
+export function stratifiedSplit(
+  images: readonly ListedImage[],
+  classNames: readonly string[],
+  { testShare = 0.2, seed = 1 }: SplitOptions = {},
+): { train: ListedImage[]; test: ListedImage[] } {
+  if (!(testShare > 0 && testShare < 1))
+    throw new UserError(`the share of test pictures is ${testShare}; choose a number between 0 and 1`);
+  const chosen = new Set<ListedImage>();
+  for (const [number, name] of classNames.entries()) {
+    const own = images.filter((image) => image.class === number);
+    if (own.length < 2)
+      throw new UserError(
+        `class "${name}" has ${own.length} picture; it needs two or more, one of them to test on`,
+      );
+    const count = Math.min(own.length - 1, Math.max(1, Math.round(own.length * testShare)));
+    const order = randomStream(seed, "test share", number).permutation(own.length);
+    for (const index of order.subarray(0, count)) chosen.add(own[index]);
+  }
+  return {
+    train: images.filter((image) => !chosen.has(image)),
+    test: images.filter((image) => chosen.has(image)),
+  };
+}
+
+/** Order of Python's `sorted`: by code points, not by language. */
+export function byCodePoint(a: string, b: string): number {
+  const [left, right] = [Array.from(a), Array.from(b)];
+  for (let at = 0; at < Math.min(left.length, right.length); at++) {
+    const difference = left[at].codePointAt(0)! - right[at].codePointAt(0)!;
+    if (difference !== 0) return difference;
+  }
+  return left.length - right.length;
+}
+
+/** @throws UserError for two names that differ by case only, which file systems and people confuse */
+export function checkClassNames(names: readonly string[], where: string): void {
+  const seen = new Map<string, string>();
+  for (const name of names) {
+    const folded = name.toLowerCase();
+    const other = seen.get(folded);
+    if (other !== undefined)
+      throw new UserError(`${where}: the classes "${other}" and "${name}" differ by case only; rename one`);
+    seen.set(folded, name);
+  }
+}
+
+async function listClasses(folder: string, names: readonly string[]) {
+  if (names.length < 2)
+    throw new UserError(
+      `${folder} has ${names.length === 0 ? "no folder" : `one folder, ${names[0]}`}; a data set needs two classes or more, each a folder of pictures`,
+    );
+  const classNames = names.toSorted(byCodePoint);
+  checkClassNames(classNames, folder);
+  const images: ListedImage[] = [];
+  for (const [number, name] of classNames.entries()) {
+    const files = await picturesBelow(join(folder, name));
+    if (files.length === 0) throw new UserError(`class "${name}" in ${folder} has no pictures`);
+    for (const path of files) images.push({ path, class: number });
+  }
+  return { classNames, images };
+}
+
+/** The pictures of a test or validation folder, whose classes have to be those of training. */
+async function listKnownClasses(folder: string, classNames: readonly string[]): Promise<ListedImage[]> {
+  const names = await foldersOf(folder);
+  const unknown = names.find((name) => !classNames.includes(name));
+  if (unknown !== undefined)
+    throw new UserError(
+      `${folder} has the class "${unknown}", which the training folder lacks; it has ${classNames.join(", ")}`,
+    );
+  const images: ListedImage[] = [];
+  for (const [number, name] of classNames.entries()) {
+    if (!names.includes(name)) continue;
+    for (const path of await picturesBelow(join(folder, name))) images.push({ path, class: number });
+  }
+  if (images.length === 0) throw new UserError(`${folder} has no pictures`);
+  return images;
+}
+
+async function foldersOf(folder: string): Promise<string[]> {
+  const entries = await listing(folder);
+  return entries
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
+    .map(({ name }) => name);
+}
+
+async function picturesBelow(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for (const entry of await listing(folder)) {
+    if (entry.name.startsWith(".")) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) files.push(...(await picturesBelow(path)));
+    else if (imageExtensions.has(extname(entry.name).toLowerCase())) files.push(path);
+  }
+  return files.sort((a, b) => byCodePoint(relative(folder, a), relative(folder, b)));
+}
+
+async function listing(folder: string) {
+  try {
+    return await readdir(folder, { withFileTypes: true });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new UserError(
+      code === "ENOENT"
+        ? `there is no folder ${folder}`
+        : code === "ENOTDIR"
+          ? `${folder} is a file; a folder of pictures was expected`
+          : `the folder ${folder} cannot be read: ${message}`,
+    );
+  }
+}

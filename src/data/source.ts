@@ -1,0 +1,83 @@
+import { UserError } from "../common/errors.ts";
+import type { TensorData } from "../onnx/tensor.ts";
+
+// What data are to the rest of Lowland: samples that can be read by their index, wherever they lie.
+
+/** One example by parts: `{ image, class }`, `{ image, mask }`, … */
+export type Sample = Readonly<Record<string, TensorData>>;
+
+/** Random access to samples, in memory, in files, in an archive or behind a network. */
+export interface DataSource<S extends Sample = Sample> {
+  /** What people call it. */
+  readonly name: string;
+  readonly count: number;
+  /** Tells one content from another: of the list of files, not of every byte. */
+  readonly fingerprint: string;
+  /** The sample at an index from 0 to count − 1. Its arrays belong to the source: do not write to them. */
+  read(index: number): S | Promise<S>;
+}
+
+/** An image and the number of its class. */
+export interface ClassSample extends Sample {
+  /** [channels, height, width], 0 … maximum. */
+  image: TensorData<"uint8">;
+  /** [] */
+  class: TensorData<"int32">;
+}
+
+/** Images of one size, each of one class. Labels are known without reading images. */
+export interface ImageClasses extends DataSource<ClassSample> {
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+  readonly classNames: readonly string[];
+  /** [count], each an index into classNames. */
+  readonly labels: Int32Array<ArrayBuffer>;
+  /** The pixel value that stands for 1.0. */
+  readonly maximum: number;
+  /** Of each channel, on the 0 … 1 scale: what normalization subtracts and divides by. */
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+  read(index: number): ClassSample;
+}
+
+/** What {@link imageClasses} needs to know besides where the pixels are. */
+export type ImageClassesDescription = Omit<ImageClasses, "count" | "read">;
+
+/**
+ * Images of one size and their classes as a source.
+ * @param pixels gives the pixels of an image, [channels, height, width]; a view will do
+ * @throws UserError naming the first label that no class has
+ */
+export function imageClasses(
+  description: ImageClassesDescription,
+  pixels: (index: number) => Uint8Array<ArrayBuffer>,
+): ImageClasses {
+  const { name, labels, classNames, channels, height, width } = description;
+  const wrong = labels.findIndex((label) => !(label >= 0 && label < classNames.length));
+  if (wrong >= 0)
+    throw new UserError(
+      `${name}: image ${wrong} has the label ${labels[wrong]}; there are ${classNames.length} classes (0 … ${classNames.length - 1})`,
+    );
+  const shape = [channels, height, width];
+  return {
+    ...description,
+    count: labels.length,
+    read: (index) => ({
+      image: { type: "uint8", shape, data: pixels(index) },
+      class: { type: "int32", shape: [], data: labels.subarray(index, index + 1) },
+    }),
+  };
+}
+
+/** The images of a source at these indices, in this order, as a source of their own. Nothing is copied but labels. */
+export function selected(source: ImageClasses, indices: ArrayLike<number>): ImageClasses {
+  const chosen = Int32Array.from(indices);
+  return {
+    ...source,
+    count: chosen.length,
+    fingerprint: `${source.fingerprint}[${chosen.join()}]`,
+    labels: chosen.map((index) => source.labels[index]),
+    read: (index) => source.read(chosen[index]),
+  };
+}
