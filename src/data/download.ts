@@ -46,6 +46,28 @@ export async function download(
   }
 }
 
+/**
+ * Downloads one file.
+ * @throws Error with the reason: no connection, the server's status, a timeout
+ */
+export async function downloadFile(
+  address: string,
+  timeouts: DownloadTimeouts,
+  { signal, onProgress }: Pick<LoadOptions, "signal" | "onProgress">,
+): Promise<Uint8Array> {
+  const request = new TimedRequest(address, timeouts, signal);
+  try {
+    const total = await request.open();
+    let bytes = 0;
+    return await request.read((length) => {
+      bytes += length;
+      onProgress?.(bytes, total);
+    });
+  } finally {
+    request.end();
+  }
+}
+
 /** One HTTP request that gives up when nothing comes for too long. */
 class TimedRequest {
   readonly address: string;

@@ -7,7 +7,7 @@ import { UserError } from "../common/errors.ts";
 import { replaceFile } from "../common/files.ts";
 import { decodeImage, type ImageForm, UnreadableImage } from "./image-file.ts";
 import type { ListedImage } from "./sets/class-folder.ts";
-import { type ImageClasses, imageClasses } from "./source.ts";
+import { ChannelSums, type ImageClasses, imageClasses } from "./source.ts";
 
 // Decoding pictures costs more than a small network's step on them. So each is decoded once, to bytes of the size that
 // training wants, into one file that is then read by position: an epoch needs no memory for images, and a second run
@@ -164,7 +164,7 @@ async function pack(
     await file.close().catch(() => {});
     await rm(beside, { force: true });
   }
-  const packed = { kept, bad, ...sums.normalization() };
+  const packed = { kept, bad, ...sums.normalization(255) };
   await replaceFile(indexFile, JSON.stringify(packed));
   return packed;
 }
@@ -180,35 +180,4 @@ function describeBad(bad: Packed["bad"]): string {
   const shown = bad.slice(0, 10).map(({ path, reason }) => `${path} (${reason})`);
   const rest = bad.length > shown.length ? `, and ${bad.length - shown.length} more` : "";
   return `${bad.length} ${bad.length === 1 ? "file cannot" : "files cannot"} be decoded: ${shown.join(", ")}${rest}`;
-}
-
-/** Mean and (population) deviation of each channel, on the 0 … 1 scale, gathered image by image. */
-class ChannelSums {
-  private readonly sums: { value: number; square: number }[];
-  private pixels = 0;
-
-  constructor(channels: number) {
-    this.sums = Array.from({ length: channels }, () => ({ value: 0, square: 0 }));
-  }
-
-  add(image: Uint8Array): void {
-    const plane = image.length / this.sums.length;
-    for (const [channel, sum] of this.sums.entries()) {
-      for (let at = channel * plane; at < (channel + 1) * plane; at++) {
-        sum.value += image[at];
-        sum.square += image[at] * image[at];
-      }
-    }
-    this.pixels += plane;
-  }
-
-  normalization(): Pick<Packed, "mean" | "deviation"> {
-    const mean = this.sums.map(({ value }) => value / this.pixels);
-    const deviation = this.sums.map(({ square }, channel) => {
-      const variance = square / this.pixels - mean[channel] ** 2;
-      // Pictures of one color have none; then nothing is scaled.
-      return variance > 0 ? Math.sqrt(variance) : 255;
-    });
-    return { mean: mean.map((value) => value / 255), deviation: deviation.map((value) => value / 255) };
-  }
 }

@@ -81,3 +81,54 @@ export function selected(source: ImageClasses, indices: ArrayLike<number>): Imag
     read: (index) => source.read(chosen[index]),
   };
 }
+
+/**
+ * Mean and (population) standard deviation of each channel over all images, on the 0 … 1 scale.
+ * @param images [count, channels, pixels]
+ */
+export function measuredNormalization(
+  images: Uint8Array,
+  channels: number,
+  pixels: number,
+  maximum: number,
+): Pick<ImageClasses, "mean" | "deviation"> {
+  const sums = new ChannelSums(channels);
+  for (let start = 0; start < images.length; start += channels * pixels)
+    sums.add(images.subarray(start, start + channels * pixels));
+  return sums.normalization(maximum);
+}
+
+/** Sums of each channel's pixels and their squares, gathered image by image. */
+export class ChannelSums {
+  private readonly sums: { value: number; square: number }[];
+  private pixels = 0;
+
+  constructor(channels: number) {
+    this.sums = Array.from({ length: channels }, () => ({ value: 0, square: 0 }));
+  }
+
+  /** @param image [channels, …], all channels of the same size */
+  add(image: Uint8Array): void {
+    const plane = image.length / this.sums.length;
+    for (const [channel, sum] of this.sums.entries()) {
+      let [value, square] = [0, 0];
+      for (let at = channel * plane; at < (channel + 1) * plane; at++) {
+        value += image[at];
+        square += image[at] * image[at];
+      }
+      sum.value += value;
+      sum.square += square;
+    }
+    this.pixels += plane;
+  }
+
+  /** Images of one value have no deviation: theirs is 1, so that normalization does not divide by zero. */
+  normalization(maximum: number): Pick<ImageClasses, "mean" | "deviation"> {
+    const mean = this.sums.map(({ value }) => value / this.pixels);
+    const deviation = this.sums.map(({ square }, channel) => {
+      const variance = square / this.pixels - mean[channel] ** 2;
+      return variance > 0 ? Math.sqrt(variance) / maximum : 1;
+    });
+    return { mean: mean.map((value) => value / maximum), deviation };
+  }
+}
