@@ -1,0 +1,144 @@
+import { UserError } from "../common/errors.ts";
+import { type Random, randomStream } from "../common/random.ts";
+import type { TensorData, Tensors } from "../onnx/tensor.ts";
+import type { DataSource, Sample } from "./source.ts";
+
+// Samples to batches. An epoch's order is a function of seed and epoch, what happens to a sample a function of seed,
+// epoch and index: any number of workers or machines makes the same numbers, and an epoch can be resumed at.
+
+/** What a sample is in the inputs of a training step: each tensor without its batch axis. */
+export type RowOf<S extends Sample> = (sample: S, random?: Random) => Tensors;
+
+/** Rows of several samples, one after the other. Its arrays are its own, so they may be transferred to a worker. */
+export interface Batch {
+  /** Each [count, …row]. */
+  inputs: Tensors;
+  /** [count], place of each sample in the source. */
+  indices: Int32Array<ArrayBuffer>;
+  count: number;
+}
+
+/** The places of an epoch's samples, in order. */
+export type EpochOrder = (seed: number, epoch: number) => Int32Array;
+
+export interface TrainingBatchOptions<S extends Sample> {
+  row: RowOf<S>;
+  batchSize: number;
+  seed: number;
+  epoch: number;
+  /** Default: every sample once, shuffled. */
+  order?: EpochOrder;
+}
+
+/**
+ * One epoch of training in full batches. Samples left over at the end wait for the next epoch's order.
+ * @throws UserError when the batch size is not from 1 to the number of samples
+ */
+export function trainingBatches<S extends Sample>(
+  source: DataSource<S>,
+  { row, batchSize, seed, epoch, order = shuffled(source.count) }: TrainingBatchOptions<S>,
+): AsyncIterable<Batch> {
+  requirePositive("batch size", batchSize);
+  if (batchSize > source.count) {
+    throw new UserError(
+      `batch size ${batchSize} is larger than the ${source.count} training samples; choose at most ${source.count}, or train on more`,
+    );
+  }
+  return {
+    async *[Symbol.asyncIterator]() {
+      const places = order(seed, epoch);
+      for (let start = 0; start + batchSize <= places.length; start += batchSize) {
+        yield await batchOf(source, places.subarray(start, start + batchSize), (sample, index) =>
+          row(sample, randomStream(seed, "augment", epoch, index)),
+        );
+      }
+    },
+  };
+}
+
+/**
+ * The samples in their order, as they are. The last batch may be smaller.
+ * @param limit only this many, from the front
+ * @throws UserError when the batch size or the limit is no integer of at least 1
+ */
+export function evaluationBatches<S extends Sample>(
+  source: DataSource<S>,
+  { row, batchSize, limit = source.count }: { row: RowOf<S>; batchSize: number; limit?: number },
+): AsyncIterable<Batch> {
+  requirePositive("batch size", batchSize);
+  requirePositive("the number of samples to evaluate on", limit);
+  const total = Math.min(limit, source.count);
+  return {
+    async *[Symbol.asyncIterator]() {
+      for (let start = 0; start < total; start += batchSize) {
+        const count = Math.min(batchSize, total - start);
+        const places = Int32Array.from({ length: count }, (_, position) => start + position);
+        yield await batchOf(source, places, (sample) => row(sample));
+      }
+    },
+  };
+}
+
+/** Every sample once, in an order of its own for each epoch. */
+export function shuffled(count: number): EpochOrder {
+  return (seed, epoch) => randomStream(seed, "shuffle", epoch).permutation(count);
+}
+
+/**
+ * As many samples as there are, drawn with replacement so that all classes come up alike.
+ * @param labels the class of each sample
+ */
+export function balanced(labels: Int32Array): EpochOrder {
+  const places = new Map<number, number[]>();
+  for (const [place, label] of labels.entries()) {
+    const own = places.get(label);
+    if (own) own.push(place);
+    else places.set(label, [place]);
+  }
+  const classes = [...places.values()];
+  return (seed, epoch) => {
+    const random = randomStream(seed, "balanced", epoch);
+    return Int32Array.from(labels, () => {
+      const own = classes[random.integer(classes.length)];
+      return own[random.integer(own.length)];
+    });
+  };
+}
+
+async function batchOf<S extends Sample>(
+  source: DataSource<S>,
+  places: Int32Array,
+  row: (sample: S, index: number) => Tensors,
+): Promise<Batch> {
+  const rows: Tensors[] = [];
+  for (const index of places) {
+    const sample = source.read(index);
+    rows.push(row(sample instanceof Promise ? await sample : sample, index));
+  }
+  return { inputs: stacked(rows), indices: Int32Array.from(places), count: places.length };
+}
+
+/** Tensors of one name each as one tensor with a new first axis. */
+function stacked(rows: readonly Tensors[]): Tensors {
+  return Object.fromEntries(
+    Object.entries(rows[0]).map(([name, { type, shape, data: first }]) => {
+      const size = first.length;
+      const data = new (first.constructor as Uint8ArrayConstructor)(size * rows.length);
+      for (const [position, row] of rows.entries()) {
+        const part = row[name];
+        if (part?.shape.join() !== shape.join() || part.type !== type)
+          throw new UserError(
+            `sample ${position} of a batch has ${name} as ${part?.type} [${part?.shape.join(", ")}], the first ${type} [${shape.join(", ")}]; all have to be alike`,
+          );
+        data.set(part.data as Uint8Array, position * size);
+      }
+      return [name, { type, shape: [rows.length, ...shape], data } as TensorData];
+    }),
+  );
+}
+
+function requirePositive(what: string, value: number): void {
+  if (!Number.isInteger(value) || value < 1) {
+    throw new UserError(`${what} is ${value}; choose an integer of at least 1`);
+  }
+}
