@@ -132,3 +132,8 @@ export class ChannelSums {
     return { mean: mean.map((value) => value / maximum), deviation };
   }
 }
+
+/** Whether a source holds images with classes. */
+export function isImageClasses(source: DataSource): source is ImageClasses {
+  return "classNames" in source && "labels" in source;
+}

@@ -1,0 +1,196 @@
+import { z } from "zod";
+import { UserError } from "../../common/errors.ts";
+import { type Random, randomStream } from "../../common/random.ts";
+import { type Augmentation, checkAugmentation, drawMove, moved } from "../../data/augmentation.ts";
+import { balanced } from "../../data/rows.ts";
+import { type ClassSample, type DataSource, type ImageClasses, isImageClasses } from "../../data/source.ts";
+import { tensorData } from "../../graph/constants.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { Tensors } from "../../onnx/tensor.ts";
+import { add, mul } from "../../ops/arithmetic.ts";
+import { equal } from "../../ops/comparison.ts";
+import { cast } from "../../ops/elementwise.ts";
+import { type LabelSmoothingKind, softmaxCrossEntropy } from "../../ops/losses.ts";
+import { argMax, reduceMean } from "../../ops/reduction.ts";
+import type { Evaluation, Metric, OpenedTask, Task, TaskKind } from "../task.ts";
+import { type NoisyClasses, withLabelNoise } from "./label-noise.ts";
+
+// Which of several classes an image is of: logits, softmax cross entropy, accuracy.
+
+const fraction = z.number().min(0).max(1);
+
+const settings = {
+  labelNoise: fraction
+    .default(0)
+    .describe("Probability that a training label is replaced by a class drawn at random."),
+  labelSmoothing: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.1)
+    .describe("Share of a label's mass that is spread over the classes."),
+  labelSmoothingKind: z
+    .enum(["uniform", "kl"])
+    .default("uniform")
+    .describe(
+      "`uniform`: over all classes, cross entropy (PyTorch); `kl`: over the other classes, Kullback–Leibler divergence (the paper).",
+    ),
+  sampler: z
+    .enum(["shuffle", "balanced"])
+    .default("shuffle")
+    .describe("`shuffle`: every image once an epoch; `balanced`: drawn so that all classes come up alike."),
+  augmentation: z
+    .strictObject({
+      crop: z
+        .number()
+        .int()
+        .min(0)
+        .optional()
+        .describe("Zeros around the image before a random crop of its size."),
+      flip: z.boolean().optional().describe("Mirror images at random."),
+      cutout: z
+        .strictObject({
+          size: z.number().int().positive().describe("Side of a square that is blanked at a random place."),
+          probability: fraction.default(0.5).describe("Share of the images it is blanked in."),
+        })
+        .optional(),
+    })
+    .default({}),
+};
+
+export type ClassificationSettings = z.infer<z.ZodObject<typeof settings>>;
+
+export const classification: TaskKind<typeof settings, ClassSample> = {
+  name: "classification",
+  settings,
+  metrics: [
+    { name: "accuracy", label: "test accuracy", unit: "%", better: "higher" },
+    { name: "wrongLabelAccuracy", label: "wrong labels learned", unit: "%", better: "lower" },
+  ],
+  open(own, { train, test }, seed): OpenedTask<ClassSample> {
+    const [given, held] = [imagesOf(train), imagesOf(test)];
+    requireAlike(given, held);
+    const noisy =
+      own.labelNoise > 0
+        ? withLabelNoise(given, own.labelNoise, randomStream(seed, "label noise"))
+        : undefined;
+    const source = noisy ?? given;
+    const testing: Evaluation<ClassSample> = { source: held, metric: accuracy };
+    return {
+      task: classificationTask(source, own),
+      train: source,
+      ...(own.sampler === "balanced" && { order: balanced(source.labels) }),
+      evaluations: noisy && noisy.wrongCount > 0 ? [testing, memorized(noisy)] : [testing],
+    };
+  },
+};
+
+/** Classification of images like these. */
+export function classificationTask(
+  data: ImageClasses,
+  {
+    augmentation = {},
+    ...loss
+  }: { labelSmoothing?: number; labelSmoothingKind?: LabelSmoothingKind; augmentation?: Augmentation } = {},
+): Task<ClassSample> {
+  checkAugmentation(augmentation);
+  const { channels, height, width, maximum, mean, deviation, classNames } = data;
+  const form = { channels, height, width, fill: mean.map((value) => Math.round(value * maximum)) };
+  return {
+    input: [channels, height, width],
+    output: [classNames.length],
+    targets: { target: { type: "int32", shape: [] } },
+    inputDescription: {
+      layout: "NCHW",
+      channels: channels === 1 ? "gray" : channels === 3 ? "RGB" : "other",
+      range: [0, maximum],
+    },
+    // (x / maximum − mean) / deviation as one product and one sum.
+    prepare: (input) =>
+      perChannel(
+        input,
+        deviation.map((value) => 1 / (value * maximum)),
+        mean.map((value, channel) => -value / deviation[channel]),
+      ),
+    row: ({ image, class: target }, random) => ({
+      input: {
+        type: "float32",
+        shape: image.shape,
+        data: Float32Array.from(random ? augmented(image.data, random) : image.data),
+      },
+      target,
+    }),
+    loss: (output, { target }) => softmaxCrossEntropy(output, target, loss),
+    predict: (output) => ({ class: argMax(output, 1) }),
+    batchMetrics: (output, { target }) => ({
+      accuracy: reduceMean(cast(equal(cast(argMax(output, 1), "int32"), target), output.type)),
+    }),
+  };
+
+  function augmented(pixels: Uint8Array, random: Random): Uint8Array {
+    return moved(pixels, form, drawMove(augmentation, form, random));
+  }
+}
+
+/** x·factor + shift, channel by channel of [N, C, H, W]. */
+function perChannel(x: Value, factors: readonly number[], shifts: readonly number[]): Value {
+  const constant = (values: readonly number[]) =>
+    x.graph.constant(tensorData(values, [1, values.length, 1, 1], x.type));
+  return add(mul(x, constant(factors)), constant(shifts));
+}
+
+/** Share of right answers. */
+function accuracy(): Metric<ClassSample> {
+  let [right, counted] = [0, 0];
+  return {
+    add: (predicted, samples) => {
+      for (const [index, { class: target }] of samples.entries()) {
+        counted++;
+        if (classAt(predicted, index) === target.data[0]) right++;
+      }
+    },
+    result: () => ({ accuracy: right / counted }),
+  };
+}
+
+/** Share of the wrongly labeled training images that get their wrong label: memorized noise. */
+function memorized(source: NoisyClasses): Evaluation<ClassSample> {
+  return {
+    source,
+    metric: () => {
+      let [learned, wrong] = [0, 0];
+      return {
+        add: (predicted, samples) => {
+          for (const [index, sample] of samples.entries()) {
+            const { class: target, trueClass } = sample as ReturnType<NoisyClasses["read"]>;
+            if (target.data[0] === trueClass.data[0]) continue;
+            wrong++;
+            if (classAt(predicted, index) === target.data[0]) learned++;
+          }
+        },
+        result: () => ({ wrongLabelAccuracy: learned / wrong }),
+      };
+    },
+  };
+}
+
+function classAt(predicted: Tensors, index: number): number {
+  return Number(predicted.class.data[index]);
+}
+
+function imagesOf(source: DataSource): ImageClasses {
+  if (isImageClasses(source)) return source;
+  throw new UserError(`${source.name} has no classes: classification needs images with a class each`);
+}
+
+function requireAlike(train: ImageClasses, test: ImageClasses): void {
+  const sizes = [train, test].map(({ channels, height, width }) => [channels, height, width].join("×"));
+  if (sizes[0] !== sizes[1])
+    throw new UserError(
+      `the training images of ${train.name} are ${sizes[0]}, its test images ${sizes[1]}; they have to be alike`,
+    );
+  if (train.classNames.join("\n") !== test.classNames.join("\n"))
+    throw new UserError(
+      `the classes of training and testing differ: ${train.classNames.join(", ")} and ${test.classNames.join(", ")}`,
+    );
+}
