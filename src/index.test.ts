@@ -98,6 +98,7 @@ const functions: Entries<Omit<typeof api, "ops" | "flatness">> = {
   gsam: takes("alfa", "alpha", (options) => api.gsam(any, options)),
   hessianVectorProduct: none,
   imagenetResnet: none,
+  imageClasses: none,
   initialState: takes("averageDecays", "averageDecay", (options) => api.initialState(any, any, any, options)),
   initialTensors: none,
   inspectModel: takes("dimension", "dimensions", (options) => api.inspectModel(any, options)),

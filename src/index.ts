@@ -4,7 +4,17 @@
 export { gradients, hessianVectorProduct } from "./autodiff/gradients.ts";
 export { UserError } from "./common/errors.ts";
 export { FileError } from "./common/files.ts";
-export { type DatasetPair, type ImageDataset, loadDataset } from "./data/dataset.ts";
+export { loadDataset } from "./data/catalogue.ts";
+export type { ImageArrays } from "./data/image-arrays.ts";
+export {
+  type ClassSample,
+  type DataSource,
+  type DatasetPair,
+  type ImageClasses,
+  type ImageClassesDescription,
+  imageClasses,
+  type Sample,
+} from "./data/source.ts";
 // The flatness laboratory: sharpness, curvature and landscapes of a loss.
 export * as flatness from "./flatness/index.ts";
 export { sharpnessGraph } from "./flatness/sharpness.ts";

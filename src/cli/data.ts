@@ -1,4 +1,5 @@
-import { type DatasetPair, loadDataset } from "../data/dataset.ts";
+import { loadDataset } from "../data/catalogue.ts";
+import type { DatasetPair } from "../data/source.ts";
 import { say } from "./progress.ts";
 
 /** Loads a data set and says on the terminal what takes time or was looked for in vain. */

@@ -2,7 +2,7 @@ import { CommanderError } from "commander";
 import { UserError } from "../common/errors.ts";
 import { explainSystemError, FileError } from "../common/files.ts";
 import { printable } from "../common/text.ts";
-import { DatasetUnavailable } from "../data/dataset.ts";
+import { DatasetUnavailable } from "../data/sources.ts";
 import { interruptedExitCode } from "./interrupt.ts";
 
 // Exit codes: 0 done; 1 the run failed; 2 a mistake in what was given; 130 stopped by Ctrl-C.

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 import { UserError } from "../common/errors.ts";
-import { datasetNames } from "../data/dataset.ts";
+import { datasetNames } from "../data/catalogue.ts";
 import { openSurface, type Surface } from "../flatness/surface.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { type ModelToMeasure, openModel } from "../tasks/measured-model.ts";

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { readNamedOptions } from "../common/named-options.ts";
-import { datasetNames } from "../data/dataset.ts";
+import { datasetNames } from "../data/catalogue.ts";
 import { perturbChoices } from "../optim/parameter-groups.ts";
 import type { RunConfiguration } from "../tasks/configuration.ts";
 import { networkName } from "../tasks/network.ts";

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import type { RunConfiguration } from "../tasks/configuration.ts";
 import { networkName } from "../tasks/network.ts";
 import { createOptimizer, optimizerLabel } from "../tasks/optimizers.ts";
-import { runClassification } from "../tasks/run.ts";
+import { runTask } from "../tasks/run.ts";
 import { loadWithProgress } from "./data.ts";
 import { interruptedExitCode, interruptSignal } from "./interrupt.ts";
 import { existingRun } from "./options.ts";
@@ -24,7 +24,7 @@ export async function trainAndPresent(configuration: RunConfiguration, flags: Pl
     );
   const progress = new ProgressDisplay({ totalWork: 0 });
   try {
-    const result = await runClassification({
+    const result = await runTask({
       name: basename(out),
       configuration,
       data,

@@ -3,8 +3,8 @@ import { constants } from "node:fs";
 import { access, chmod, mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
-import type { LoadOptions } from "./dataset.ts";
 import { type Checksums, type Contents, readFolder } from "./files.ts";
+import type { LoadOptions } from "./sources.ts";
 
 /** A package of a Debian-like distribution that carries the files of a data set. */
 export interface DebianPackage {

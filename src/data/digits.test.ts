@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { loadDataset } from "./dataset.ts";
+import { arraysOf } from "../testing/images.ts";
+import { loadDataset } from "./catalogue.ts";
 
 test("the digits are those of UCI: class counts, mean, and the first image", async () => {
   const { train, test } = await loadDataset("digits");
@@ -8,7 +9,8 @@ test("the digits are those of UCI: class counts, mean, and the first image", asy
     [train.count, test.count, train.channels, train.height, train.width],
     [1437, 360, 1, 8, 8],
   );
-  assert.equal(train.images.length + test.images.length, 1797 * 64);
+  const [training, testing] = [arraysOf(train), arraysOf(test)];
+  assert.equal(training.images.length + testing.images.length, 1797 * 64);
 
   // The counts in the UCI description of optdigits.tes.
   const counts = new Array(10).fill(0);
@@ -16,8 +18,8 @@ test("the digits are those of UCI: class counts, mean, and the first image", asy
   assert.deepEqual(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
 
   // The mean of scikit-learn's load_digits().data.
-  const pixels = [...train.images, ...test.images];
-  assert.equal(Math.max(...train.images), 16);
+  const pixels = [...training.images, ...testing.images];
+  assert.equal(Math.max(...training.images), 16);
   const mean = pixels.reduce((sum, pixel) => sum + pixel, 0) / pixels.length;
   assert.ok(Math.abs(mean - 4.884164579855314) < 1e-9);
 
@@ -32,7 +34,7 @@ test("the digits are those of UCI: class counts, mean, and the first image", asy
     [0, 2, 14, 5, 10, 12, 0, 0],
     [0, 0, 6, 13, 10, 0, 0, 0],
   ].join();
-  const found = [train, test].flatMap(({ images, labels, count }) =>
+  const found = [training, testing].flatMap(({ images, labels, count }) =>
     Array.from({ length: count }, (_, i) => i)
       .filter((i) => images.subarray(64 * i, 64 * i + 64).join() === zero)
       .map((i) => labels[i]),
@@ -44,7 +46,7 @@ test("both parts hold every class and share the normalisation of the training pa
   const { train, test } = await loadDataset("digits");
   assert.equal(new Set(train.labels).size, 10);
   assert.equal(new Set(test.labels).size, 10);
-  const values = Array.from(train.images, (pixel) => pixel / 16);
+  const values = Array.from(arraysOf(train).images, (pixel) => pixel / 16);
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
   for (const part of [train, test]) {
@@ -54,5 +56,6 @@ test("both parts hold every class and share the normalisation of the training pa
 });
 
 test("the split is the same every time", async () => {
-  assert.deepEqual((await loadDataset("digits")).test, (await loadDataset("digits")).test);
+  const again = async () => arraysOf((await loadDataset("digits")).test);
+  assert.deepEqual(await again(), await again());
 });

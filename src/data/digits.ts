@@ -1,13 +1,14 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { gunzipSync } from "node:zlib";
 import { randomStream } from "../common/random.ts";
-import { type DatasetPair, type ImageDataset, select } from "./dataset.ts";
+import { ChannelSums, type DatasetPair, imageClasses, selected } from "./source.ts";
 
 const trainCount = 1437;
 const height = 8;
 const width = 8;
 const maximum = 16;
-const classNames = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+const size = height * width;
 
 /**
  * The UCI optical digits (E. Alpaydin, C. Kaynak; CC BY 4.0): 1,797 real handwritten digits of 13 writers, 8×8
@@ -18,45 +19,34 @@ const classNames = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
  */
 export async function loadDigits(): Promise<DatasetPair> {
   const file = new URL("../../assets/digits.csv.gz", import.meta.url);
-  const rows = gunzipSync(await readFile(file))
-    .toString("ascii")
-    .trim()
-    .split("\n");
-  const images = new Uint8Array(rows.length * height * width);
-  const labels = new Uint8Array(rows.length);
+  const compressed = await readFile(file);
+  const rows = gunzipSync(compressed).toString("ascii").trim().split("\n");
+  const images = new Uint8Array(rows.length * size);
+  const labels = new Int32Array(rows.length);
   for (const [index, row] of rows.entries()) {
     const numbers = row.split(",").map(Number);
-    labels[index] = numbers.pop()!;
-    images.set(numbers, index * height * width);
+    labels[index] = numbers[size];
+    images.set(numbers.slice(0, size), index * size);
   }
-  const common = {
-    name: "digits",
-    channels: 1,
-    height,
-    width,
-    classNames,
-    maximum,
-    mean: [0],
-    deviation: [1],
-  };
-  const all: ImageDataset = { ...common, images, labels, count: rows.length };
+  const pixels = (index: number) => images.subarray(index * size, (index + 1) * size);
 
-  const order = randomStream(0, "digits split").permutation(all.count);
-  const train = select(all, order.subarray(0, trainCount));
-  const test = select(all, order.subarray(trainCount));
-  const normalisation = measure(train);
-  return { train: { ...train, ...normalisation }, test: { ...test, ...normalisation } };
-}
-
-/** Mean and (population) standard deviation of all pixels of a data set with one channel, on the 0 … 1 scale. */
-function measure(dataset: ImageDataset): { mean: [number]; deviation: [number] } {
-  let sum = 0;
-  let squares = 0;
-  for (const pixel of dataset.images) {
-    sum += pixel;
-    squares += pixel * pixel;
-  }
-  const mean = sum / dataset.images.length;
-  const variance = squares / dataset.images.length - mean * mean;
-  return { mean: [mean / dataset.maximum], deviation: [Math.sqrt(variance) / dataset.maximum] };
+  const order = randomStream(0, "digits split").permutation(rows.length);
+  const [training, testing] = [order.subarray(0, trainCount), order.subarray(trainCount)];
+  const sums = new ChannelSums(1);
+  for (const index of training) sums.add(pixels(index));
+  const all = imageClasses(
+    {
+      name: "digits",
+      channels: 1,
+      height,
+      width,
+      classNames: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+      labels,
+      maximum,
+      ...sums.normalization(maximum),
+      fingerprint: createHash("sha256").update(compressed).digest("hex"),
+    },
+    pixels,
+  );
+  return { train: selected(all, training), test: selected(all, testing) };
 }

@@ -1,5 +1,5 @@
-import type { LoadOptions } from "./dataset.ts";
 import { type Checksums, type Contents, largestFile, unpack } from "./files.ts";
+import type { LoadOptions } from "./sources.ts";
 
 export interface DownloadTimeouts {
   /** Milliseconds until the head of an answer must be there, connecting included. */

@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { UserError } from "../common/errors.ts";
-import { DatasetUnavailable, type LoadOptions, type loadDataset } from "./dataset.ts";
+import type { loadDataset } from "./catalogue.ts";
 import { loadFashionMnist, type Places } from "./fashion-mnist.ts";
+import { DatasetUnavailable, type LoadOptions } from "./sources.ts";
 
 // A data set of three and two images of 2×3 pixels stands for the real one.
 const idx = (shape: number[], data: number[]) =>
@@ -96,8 +97,11 @@ function assertLoaded(result: Awaited<ReturnType<typeof loadDataset>>) {
     [3, 1, 2, 3, 255],
   );
   assert.deepEqual([...train.labels], [9, 0, 4]);
-  assert.deepEqual([...train.images.subarray(12)], [250, 251, 252, 253, 254, 255]);
-  assert.deepEqual([...test.images], [7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8]);
+  assert.deepEqual([...train.read(2).image.data], [250, 251, 252, 253, 254, 255]);
+  assert.deepEqual(
+    [...test.read(0).image.data, ...test.read(1).image.data],
+    [7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8],
+  );
   assert.deepEqual([...test.labels], [1, 2]);
   assert.equal(train.classNames[9], "Ankle boot");
 }

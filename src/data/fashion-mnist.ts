@@ -1,11 +1,24 @@
 import { join } from "node:path";
 import { UserError } from "../common/errors.ts";
-import type { DatasetPair, ImageDataset, LoadOptions } from "./dataset.ts";
 import { type DebianPackage, readDebianPackage } from "./debian-package.ts";
 import { type DownloadTimeouts, download } from "./download.ts";
 import { type Checksums, type Contents, cacheDirectory } from "./files.ts";
 import { parseIdx } from "./idx.ts";
-import { findFiles, folderSource, type Source } from "./sources.ts";
+import { type DatasetPair, type ImageClasses, imageClasses } from "./source.ts";
+import { findFiles, folderSource, type LoadOptions, type Source } from "./sources.ts";
+
+const classNames = [
+  "T-shirt/top",
+  "Trouser",
+  "Pullover",
+  "Dress",
+  "Coat",
+  "Sandal",
+  "Shirt",
+  "Sneaker",
+  "Bag",
+  "Ankle boot",
+];
 
 /** Where to look and what to expect there. */
 export interface Places {
@@ -82,43 +95,33 @@ export async function loadFashionMnist(
     sources.unshift({ ...source, namedByUser: true });
   }
   const contents = await findFiles("Fashion-MNIST", checksums, cacheFolder, sources, options);
-  return { train: assemble(contents, "train"), test: assemble(contents, "t10k") };
+  return { train: assemble(contents, checksums, "train"), test: assemble(contents, checksums, "t10k") };
 }
 
-function assemble(contents: Contents, part: "train" | "t10k"): ImageDataset {
-  const { shape, data: images } = parseIdx(
-    contents.get(`${part}-images-idx3-ubyte`)!,
-    `${part}-images-idx3-ubyte`,
-  );
-  const { data: labels } = parseIdx(contents.get(`${part}-labels-idx1-ubyte`)!, `${part}-labels-idx1-ubyte`);
+function assemble(contents: Contents, checksums: Checksums, part: "train" | "t10k"): ImageClasses {
+  const files = { images: `${part}-images-idx3-ubyte`, labels: `${part}-labels-idx1-ubyte` };
+  const { shape, data: images } = parseIdx(contents.get(files.images)!, files.images);
+  const { data: labels } = parseIdx(contents.get(files.labels)!, files.labels);
   const [count = 0, height = 0, width = 0] = shape;
   if (shape.length !== 3 || labels.length !== count) {
     throw new UserError(
       `Fashion-MNIST's ${part} images have shape [${shape}], but there are ${labels.length} labels`,
     );
   }
-  return {
-    name: "fashion-mnist",
-    images,
-    labels,
-    count,
-    channels: 1,
-    height,
-    width,
-    classNames: [
-      "T-shirt/top",
-      "Trouser",
-      "Pullover",
-      "Dress",
-      "Coat",
-      "Sandal",
-      "Shirt",
-      "Sneaker",
-      "Bag",
-      "Ankle boot",
-    ],
-    maximum: 255,
-    mean: [0.286],
-    deviation: [0.353],
-  };
+  const size = height * width;
+  return imageClasses(
+    {
+      name: "fashion-mnist",
+      channels: 1,
+      height,
+      width,
+      classNames,
+      labels: Int32Array.from(labels),
+      maximum: 255,
+      mean: [0.286],
+      deviation: [0.353],
+      fingerprint: `${checksums[files.images]} ${checksums[files.labels]}`,
+    },
+    (index) => images.subarray(index * size, (index + 1) * size) as Uint8Array<ArrayBuffer>,
+  );
 }

@@ -27,10 +27,10 @@ function numbered(count: number) {
 
 const row: RowOf<ClassSample> = ({ image, class: target }) => ({ image, target });
 /** What a random stream gives shows in the row. */
-const drawn = ({ image, class: target }: ClassSample, random?: Random) => ({
+const drawn = ({ image, class: target }: ClassSample, random?: () => Random) => ({
   image,
   target,
-  draw: { type: "float32", shape: [], data: Float32Array.of(random?.uniform() ?? -1) } as const,
+  draw: { type: "float32", shape: [], data: Float32Array.of(random?.().uniform() ?? -1) } as const,
 });
 
 async function all(batches: AsyncIterable<Batch>): Promise<Batch[]> {

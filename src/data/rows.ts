@@ -6,15 +6,20 @@ import type { DataSource, Sample } from "./source.ts";
 // Samples to batches. An epoch's order is a function of seed and epoch, what happens to a sample a function of seed,
 // epoch and index: any number of workers or machines makes the same numbers, and an epoch can be resumed at.
 
-/** What a sample is in the inputs of a training step: each tensor without its batch axis. */
-export type RowOf<S extends Sample> = (sample: S, random?: Random) => Tensors;
+/**
+ * What a sample is in the inputs of a training step: each tensor without its batch axis.
+ * @param random the sample's own stream in this epoch, to augment it by; absent for evaluation
+ */
+export type RowOf<S extends Sample> = (sample: S, random?: () => Random) => Tensors;
 
 /** Rows of several samples, one after the other. Its arrays are its own, so they may be transferred to a worker. */
-export interface Batch {
+export interface Batch<S extends Sample = Sample> {
   /** Each [count, …row]. */
   inputs: Tensors;
   /** [count], place of each sample in the source. */
   indices: Int32Array<ArrayBuffer>;
+  /** [count], what the rows were made from. */
+  samples: readonly S[];
   count: number;
 }
 
@@ -37,7 +42,7 @@ export interface TrainingBatchOptions<S extends Sample> {
 export function trainingBatches<S extends Sample>(
   source: DataSource<S>,
   { row, batchSize, seed, epoch, order = shuffled(source.count) }: TrainingBatchOptions<S>,
-): AsyncIterable<Batch> {
+): AsyncIterable<Batch<S>> {
   requirePositive("batch size", batchSize);
   if (batchSize > source.count) {
     throw new UserError(
@@ -49,7 +54,7 @@ export function trainingBatches<S extends Sample>(
       const places = order(seed, epoch);
       for (let start = 0; start + batchSize <= places.length; start += batchSize) {
         yield await batchOf(source, places.subarray(start, start + batchSize), (sample, index) =>
-          row(sample, randomStream(seed, "augment", epoch, index)),
+          row(sample, () => randomStream(seed, "augment", epoch, index)),
         );
       }
     },
@@ -64,7 +69,7 @@ export function trainingBatches<S extends Sample>(
 export function evaluationBatches<S extends Sample>(
   source: DataSource<S>,
   { row, batchSize, limit = source.count }: { row: RowOf<S>; batchSize: number; limit?: number },
-): AsyncIterable<Batch> {
+): AsyncIterable<Batch<S>> {
   requirePositive("batch size", batchSize);
   requirePositive("the number of samples to evaluate on", limit);
   const total = Math.min(limit, source.count);
@@ -72,11 +77,20 @@ export function evaluationBatches<S extends Sample>(
     async *[Symbol.asyncIterator]() {
       for (let start = 0; start < total; start += batchSize) {
         const count = Math.min(batchSize, total - start);
-        const places = Int32Array.from({ length: count }, (_, position) => start + position);
-        yield await batchOf(source, places, (sample) => row(sample));
+        yield await rangeOf(source, row, { start, count });
       }
     },
   };
+}
+
+/** Samples that follow one another, as they are. */
+export function rangeOf<S extends Sample>(
+  source: DataSource<S>,
+  row: RowOf<S>,
+  { start, count }: { start: number; count: number },
+): Promise<Batch<S>> {
+  const places = Int32Array.from({ length: count }, (_, position) => start + position);
+  return batchOf(source, places, (sample) => row(sample));
 }
 
 /** Every sample once, in an order of its own for each epoch. */
@@ -109,13 +123,16 @@ async function batchOf<S extends Sample>(
   source: DataSource<S>,
   places: Int32Array,
   row: (sample: S, index: number) => Tensors,
-): Promise<Batch> {
+): Promise<Batch<S>> {
+  const samples: S[] = [];
   const rows: Tensors[] = [];
   for (const index of places) {
-    const sample = source.read(index);
-    rows.push(row(sample instanceof Promise ? await sample : sample, index));
+    const read = source.read(index);
+    const sample = read instanceof Promise ? await read : read;
+    samples.push(sample);
+    rows.push(row(sample, index));
   }
-  return { inputs: stacked(rows), indices: Int32Array.from(places), count: places.length };
+  return { inputs: stacked(rows), indices: Int32Array.from(places), samples, count: places.length };
 }
 
 /** Tensors of one name each as one tensor with a new first axis. */

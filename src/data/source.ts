@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import type { Random } from "../common/random.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 
 // What data are to the rest of Lowland: samples that can be read by their index, wherever they lie.
@@ -41,6 +42,12 @@ export interface ImageClasses extends DataSource<ClassSample> {
   read(index: number): ClassSample;
 }
 
+/** The training and the test part of a set of images. */
+export interface DatasetPair {
+  train: ImageClasses;
+  test: ImageClasses;
+}
+
 /** What {@link imageClasses} needs to know besides where the pixels are. */
 export type ImageClassesDescription = Omit<ImageClasses, "count" | "read">;
 
@@ -65,21 +72,39 @@ export function imageClasses(
     count: labels.length,
     read: (index) => ({
       image: { type: "uint8", shape, data: pixels(index) },
-      class: { type: "int32", shape: [], data: labels.subarray(index, index + 1) },
+      class: classAt(labels, index),
     }),
   };
 }
 
-/** The images of a source at these indices, in this order, as a source of their own. Nothing is copied but labels. */
-export function selected(source: ImageClasses, indices: ArrayLike<number>): ImageClasses {
+/** The class of an image, as its sample has it. */
+export function classAt(labels: Int32Array<ArrayBuffer>, index: number): ClassSample["class"] {
+  return { type: "int32", shape: [], data: labels.subarray(index, index + 1) };
+}
+
+/** The samples of a source at these indices, in this order, as a source of their own. Nothing is copied but labels. */
+export function selected<Source extends DataSource>(source: Source, indices: ArrayLike<number>): Source {
   const chosen = Int32Array.from(indices);
   return {
     ...source,
     count: chosen.length,
     fingerprint: `${source.fingerprint}[${chosen.join()}]`,
-    labels: chosen.map((index) => source.labels[index]),
-    read: (index) => source.read(chosen[index]),
+    ...(isImageClasses(source) && { labels: chosen.map((index) => source.labels[index]) }),
+    read: (index: number) => source.read(chosen[index]),
   };
+}
+
+/**
+ * Draws `count` different samples at random, in the order drawn.
+ * @throws UserError when count is no integer from 1 to the number of samples
+ */
+export function subset<Source extends DataSource>(source: Source, count: number, random: Random): Source {
+  if (!Number.isInteger(count) || count < 1 || count > source.count) {
+    throw new UserError(
+      `a subset of ${count} images was requested, but ${source.name} has ${source.count}; choose from 1 to ${source.count}`,
+    );
+  }
+  return selected(source, random.permutation(source.count).subarray(0, count));
 }
 
 /**

@@ -1,7 +1,28 @@
 /** The search for a data set's files: the cache first, then one source after the other until one has them. */
 import { UserError } from "../common/errors.ts";
-import { DatasetUnavailable, type LoadOptions } from "./dataset.ts";
 import { type Checksums, type Contents, DamagedFile, readFolder, writeFolder } from "./files.ts";
+
+export interface LoadOptions {
+  /** A folder of the user's that holds the data set's files. */
+  dataDirectory?: string;
+  /** Gets one line for each place where the data set was looked for in vain, with the reason. */
+  log?: (line: string) => void;
+  /** Ends the loading at once; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Called while bytes come over the network: how many so far, of how many if that is known. */
+  onProgress?: (bytes: number, total: number | undefined) => void;
+}
+
+/** None of the places a data set may come from has it. The message lists each place with its reason. */
+export class DatasetUnavailable extends Error {
+  override readonly name = "DatasetUnavailable";
+  readonly reasons: readonly string[];
+
+  constructor(dataset: string, reasons: readonly string[]) {
+    super(`${dataset} is not available from any place: ${reasons.join("; ")}`);
+    this.reasons = reasons;
+  }
+}
 
 /** A place that a data set's files may come from. */
 export interface Source {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { UserError } from "../common/errors.ts";
-import { type ImageDataset, loadDataset } from "./dataset.ts";
-import { validateDataset, validateDatasets, validateLogits } from "./validate.ts";
+import { loadDataset } from "./catalogue.ts";
+import { type ImageArrays, sourceOf, sourcesOf } from "./image-arrays.ts";
+import { validateDataset, validateDatasets } from "./validate.ts";
 
 /** Four images of 2 channels and 1×2 pixels, of the classes 0 to 3. */
-const sound: ImageDataset = {
+const sound: ImageArrays = {
   name: "mine",
   images: Uint8Array.from({ length: 16 }, (_, index) => index),
   labels: Uint8Array.of(0, 1, 2, 3),
@@ -29,7 +30,7 @@ function refused(run: () => void, expected: RegExp): void {
 }
 
 /** What a JavaScript user may give. */
-type Given = { [key in keyof ImageDataset]?: unknown };
+type Given = { [key in keyof ImageArrays]?: unknown };
 
 const labelsWanted = "labels are whole numbers from 0 to 3";
 const wrong: Record<string, [Given, RegExp]> = {
@@ -42,12 +43,8 @@ const wrong: Record<string, [Given, RegExp]> = {
   "a negative label": [{ labels: Int8Array.of(0, 1, -1, 3) }, /label -1 of image 2 is out of bounds/],
   "a label that is no whole number": [{ labels: [0, 0.5, 1, 2] }, /label 0\.5 of image 1 is out of bounds/],
   "a label that is not a number": [{ labels: [0, 1, 2, Number.NaN] }, /label NaN of image 3/],
-  "labels that are no bytes": [
-    { labels: [0, 1, 2, 3] },
-    /labels is of type Array; it has to be a Uint8Array/,
-  ],
   "too few labels": [{ labels: Uint8Array.of(0, 1, 2) }, /labels has 3 elements; it has to have 4, one for /],
-  "no labels": [{ labels: undefined }, /labels is undefined; it has to be a Uint8Array/],
+  "no labels": [{ labels: undefined }, /labels is undefined; it has to be an Int32Array/],
   "a count larger than the arrays": [{ count: 5 }, /labels has 4 elements; it has to have 5/],
   "a count of 0": [{ count: 0 }, /count is 0; it has to be a whole number of at least 1/],
   "a height that is no number": [{ height: undefined }, /height is undefined; it has to be a whole number/],
@@ -89,16 +86,40 @@ const wrong: Record<string, [Given, RegExp]> = {
 
 describe("a data set is refused, in one sentence that names the first thing that is wrong", () => {
   for (const [name, [given, expected]] of Object.entries(wrong)) {
-    test(name, () => refused(() => validateDataset({ ...sound, ...given } as ImageDataset), expected));
+    test(name, () => refused(() => sourceOf({ ...sound, ...given } as ImageArrays), expected));
   }
 });
 
-test("what is sound passes: bytes up to the maximum, classes without images, a Buffer", async () => {
-  validateDataset(sound);
-  validateDataset({ ...sound, images: Buffer.from(sound.images), classNames: [..."abcdefg"] });
-  validateDataset({ ...sound, images: new Uint8Array(16).fill(255), maximum: 255 });
-  validateDatasets({ train: sound, test: sound });
+test("what is sound passes: bytes up to the maximum, classes without images, a Buffer, labels of any kind", async () => {
+  const pass = (given: Given) => validateDataset(sourceOf({ ...sound, ...given } as ImageArrays));
+  pass({});
+  pass({ images: Buffer.from(sound.images), classNames: [..."abcdefg"] });
+  pass({ images: new Uint8Array(16).fill(255), maximum: 255 });
+  for (const labels of [[0, 1, 2, 3], Int32Array.of(0, 1, 2, 3)]) pass({ labels });
+  validateDatasets(sourcesOf({ train: sound, test: sound }));
   validateDatasets(await loadDataset("digits"));
+});
+
+test("a source has the pixels and labels of its arrays; more classes than bytes can tell apart", () => {
+  const labels = Int32Array.of(0, 999, 300, 3);
+  const source = sourceOf({ ...sound, labels, classNames: Array.from({ length: 1000 }, (_, i) => `${i}`) });
+  const { image, class: target } = source.read(2);
+  assert.deepEqual([image.shape, [...image.data], [...target.data]], [[2, 1, 2], [8, 9, 10, 11], [300]]);
+});
+
+test("a source spread with other labels has these, and what they name wrongly is refused", () => {
+  const source = sourceOf(sound);
+  const other = sourceOf({ ...source, labels: Int32Array.of(3, 2, 1, 0) });
+  assert.deepEqual(
+    [0, 1, 2, 3].map((index) => other.read(index).class.data[0]),
+    [3, 2, 1, 0],
+  );
+  refused(() => sourceOf({ ...source, labels: Int32Array.of(3, 2, 1, 4) }), /label 4 of image 3 is out of/);
+});
+
+test("a source whose images are of another size than it says is refused", () => {
+  const source = sourceOf(sound);
+  refused(() => validateDataset({ ...source, width: 3 }), /image 0 is 2×1×2 with 4 pixels; .* be 2×1×3$/);
 });
 
 test("test images have to go with the training images: part, shape, classes", () => {
@@ -110,17 +131,7 @@ test("test images have to go with the training images: part, shape, classes", ()
     [{ labels: Uint8Array.of(0, 1, 2, 4) }, /label 4 of image 3 is out of bounds/],
   ];
   for (const [given, expected] of pairs) {
-    const tested = given && ({ ...sound, ...given } as ImageDataset);
-    refused(() => validateDatasets({ train: sound, test: tested as ImageDataset }), expected);
+    const tested = (given && { ...sound, ...given }) as ImageArrays;
+    refused(() => validateDatasets(sourcesOf({ train: sound, test: tested })), expected);
   }
-});
-
-test("a network of fewer classes than the labels name is refused, one of more is not", () => {
-  refused(
-    () => validateLogits([8, 3], sound),
-    /^the network gives \[8, 3\] .* mine has 4 classes; it has to give \[batch, 4\]$/,
-  );
-  refused(() => validateLogits([8, 2, 4], sound), /^the network gives \[8, 2, 4\]/);
-  validateLogits([8, 4], sound);
-  validateLogits([8, 5], sound);
 });

@@ -1,28 +1,25 @@
 import { UserError } from "../common/errors.ts";
-import type { DatasetPair, ImageDataset } from "./dataset.ts";
+import type { DatasetPair, ImageClasses } from "./source.ts";
 
 // Images of a user's own are checked once, where they enter: a label or pixel that is out of range would train without
 // a word, on a loss of 0.
 
 /**
- * Checks that a data set is what its type says: count, sizes, labels, pixels and normalization.
+ * Checks that images with classes are what their type says: count, sizes, labels, normalization, and the form of the
+ * first image.
  *
  * @throws UserError naming the first thing that is wrong
  */
-export function validateDataset(dataset: ImageDataset): void {
-  const { name, count, channels, height, width, classNames } = dataset;
-  const refuse: Refuse = (problem) => {
-    throw new UserError(`data set ${JSON.stringify(name) ?? "without a name"}: ${problem}`);
-  };
-  for (const [what, value] of Object.entries({ count, channels, height, width })) {
-    if (!(Number.isInteger(value) && value >= 1)) {
-      refuse(`${what} is ${value}; it has to be a whole number of at least 1`);
-    }
-  }
-  checkClassNames(classNames, refuse);
-  checkNormalization(dataset, refuse);
+export function validateDataset(dataset: ImageClasses): void {
+  const refuse = refusing(dataset);
+  validateForm(dataset, refuse);
   checkLabels(dataset, refuse);
-  checkImages(dataset, refuse);
+  const { channels, height, width } = dataset;
+  const { image } = dataset.read(0);
+  const expected = [channels, height, width].join("×");
+  if (image.shape.join("×") !== expected || image.data.length !== channels * height * width) {
+    refuse(`image 0 is ${image.shape.join("×")} with ${image.data.length} pixels; it has to be ${expected}`);
+  }
 }
 
 /**
@@ -30,13 +27,8 @@ export function validateDataset(dataset: ImageDataset): void {
  *
  * @throws UserError naming the first thing that is wrong
  */
-export function validateDatasets(data: DatasetPair): void {
-  const { train, test } = data;
-  for (const [part, dataset] of Object.entries({ train, test })) {
-    if (!dataset)
-      throw new UserError(`the data have no ${part} images; give { train, test }, a data set of images each`);
-    validateDataset(dataset);
-  }
+export function validateDatasets({ train, test }: DatasetPair): void {
+  for (const part of [train, test]) validateDataset(part);
   const shapes = [train, test].map(({ channels, height, width }) => `${channels}×${height}×${width}`);
   if (shapes[0] !== shapes[1]) {
     throw new UserError(
@@ -57,7 +49,29 @@ export function validateDatasets(data: DatasetPair): void {
   }
 }
 
-type Refuse = (problem: string) => never;
+/** What sizes, classes and normalization have to be, whatever the images are stored in. */
+export function validateForm(
+  dataset: Omit<ImageClasses, "labels" | "read" | "fingerprint">,
+  refuse: Refuse,
+): void {
+  const { count, channels, height, width, classNames } = dataset;
+  for (const [what, value] of Object.entries({ count, channels, height, width })) {
+    if (!(Number.isInteger(value) && value >= 1)) {
+      refuse(`${what} is ${value}; it has to be a whole number of at least 1`);
+    }
+  }
+  checkClassNames(classNames, refuse);
+  checkNormalization(dataset, refuse);
+}
+
+export type Refuse = (problem: string) => never;
+
+/** Refuses a data set by its name. */
+export function refusing({ name }: { name: string }): Refuse {
+  return (problem) => {
+    throw new UserError(`data set ${JSON.stringify(name) ?? "without a name"}: ${problem}`);
+  };
+}
 
 function checkClassNames(classNames: readonly string[], refuse: Refuse): void {
   if (!Array.isArray(classNames) || classNames.length < 2) {
@@ -72,7 +86,10 @@ function checkClassNames(classNames: readonly string[], refuse: Refuse): void {
   }
 }
 
-function checkNormalization({ channels, maximum, mean, deviation }: ImageDataset, refuse: Refuse): void {
+function checkNormalization(
+  { channels, maximum, mean, deviation }: Pick<ImageClasses, "channels" | "maximum" | "mean" | "deviation">,
+  refuse: Refuse,
+): void {
   if (!(maximum > 0 && Number.isFinite(maximum)))
     refuse(`maximum is ${maximum}; it has to be the pixel value that stands for 1, above 0`);
   for (const [what, values] of Object.entries({ mean, deviation })) {
@@ -89,8 +106,12 @@ function checkNormalization({ channels, maximum, mean, deviation }: ImageDataset
   }
 }
 
-function checkLabels({ labels, count, classNames }: ImageDataset, refuse: Refuse): void {
-  checkLength("labels", labels, count, "one for each image", refuse);
+/** Labels that are indices into the class names, one for each image. */
+export function checkLabels(
+  { labels, count, classNames }: { labels: ArrayLike<number>; count: number; classNames: readonly string[] },
+  refuse: Refuse,
+): void {
+  checkLength("labels", labels, count, "one for each image", "an Int32Array", refuse);
   const classes = classNames.length;
   const isClass = (label: number) => Number.isInteger(label) && label >= 0 && label < classes;
   const wrong = firstIndex(labels, (label) => !isClass(label));
@@ -99,52 +120,23 @@ function checkLabels({ labels, count, classNames }: ImageDataset, refuse: Refuse
       `label ${labels[wrong]} of image ${wrong} is out of bounds; with ${classes} class names labels are whole numbers from 0 to ${classes - 1}`,
     );
   }
-  checkBytes("labels", labels, refuse);
 }
 
-function checkImages(dataset: ImageDataset, refuse: Refuse): void {
-  const { images, count, channels, height, width, maximum } = dataset;
-  const size = channels * height * width;
-  const shape = `${count} images of ${channels}×${height}×${width}`;
-  checkLength("images", images, count * size, shape, refuse);
-  const isPixel = (pixel: number) => Number.isInteger(pixel) && pixel >= 0 && pixel <= maximum;
-  // Bytes are at most 255.
-  const wrong =
-    images instanceof Uint8Array && maximum >= 255 ? -1 : firstIndex(images, (pixel) => !isPixel(pixel));
-  if (wrong >= 0) {
-    refuse(
-      `image ${Math.floor(wrong / size)} has the pixel value ${images[wrong]}; pixels are whole numbers from 0 to maximum, which is ${maximum}`,
-    );
-  }
-  checkBytes("images", images, refuse);
-}
-
-function checkLength(what: string, array: Uint8Array, length: number, wanted: string, refuse: Refuse): void {
-  if (typeof array?.length !== "number") refuse(`${what} is ${String(array)}; it has to be a Uint8Array`);
+/** @param wanted how many, in words; `type`: what it has to be */
+export function checkLength(
+  what: string,
+  array: ArrayLike<number>,
+  length: number,
+  wanted: string,
+  type: string,
+  refuse: Refuse,
+): void {
+  if (typeof array?.length !== "number") refuse(`${what} is ${String(array)}; it has to be ${type}`);
   if (array.length === length) return;
   refuse(`${what} has ${array.length} elements; it has to have ${length}, ${wanted}`);
 }
 
-/** Images and labels are copied as bytes, which would change other numbers. */
-function checkBytes(what: string, array: Uint8Array, refuse: Refuse): void {
-  if (array instanceof Uint8Array) return;
-  refuse(`${what} is of type ${Object.getPrototypeOf(array).constructor.name}; it has to be a Uint8Array`);
-}
-
-/**
- * Checks that a network tells at least as many classes apart as the labels name.
- *
- * @throws UserError when it does not
- */
-export function validateLogits(shape: readonly number[], { name, classNames }: ImageDataset): void {
-  const { length: classes } = classNames;
-  if (shape.length === 2 && shape[1] >= classes) return;
-  throw new UserError(
-    `the network gives [${shape.join(", ")}] for a batch of ${shape[0]}, but ${name} has ${classes} classes; it has to give [batch, ${classes}]`,
-  );
-}
-
-function firstIndex(values: Uint8Array, isWrong: (value: number) => boolean): number {
+export function firstIndex(values: ArrayLike<number>, isWrong: (value: number) => boolean): number {
   for (let index = 0; index < values.length; index++) if (isWrong(values[index])) return index;
   return -1;
 }

@@ -184,8 +184,8 @@ test("data that is not the same is found out", async () => {
   let calls = 0;
   const surface = network([23]);
   const [{ feeds }] = surface.batches;
-  const changing = () => {
-    const { input, target } = feeds();
+  const changing = async () => {
+    const { input, target } = await feeds();
     (input.data as Float64Array)[0] += 1e-3 * calls++;
     return { input, target };
   };

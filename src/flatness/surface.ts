@@ -28,7 +28,7 @@ export interface SurfaceBatch {
   /** Number of examples. */
   size: number;
   /** The inputs, in new memory at each call. */
-  feeds: () => Tensors;
+  feeds: () => Tensors | Promise<Tensors>;
 }
 
 /** A mean over the subset. */
@@ -231,7 +231,7 @@ export class Surface {
         const batch = batches[index];
         const moved = weights === this.weights ? {} : unflatten(layout, weights);
         const direction = vector ? unflatten(layout, vector, suffixes.vector) : {};
-        const feeds = { ...batch.feeds(), ...copies(tensors), ...moved, ...direction };
+        const feeds = { ...(await batch.feeds()), ...copies(tensors), ...moved, ...direction };
         const run = { kind, parameters: names, batch, size: batch.size, feeds };
         early.set(index, await programs[engineIndex].run(run));
         for (let outputs = early.get(next); outputs; outputs = early.get(++next)) {

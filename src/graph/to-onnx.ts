@@ -6,6 +6,8 @@ import {
   ModelProtoSchema,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
+  type StringStringEntryProto,
+  StringStringEntryProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
   TypeProto_TensorSchema,
@@ -28,6 +30,8 @@ export interface ToOnnxOptions {
   /** Name of the first axis of every input and output, when any size of it will do: a batch. */
   symbolicBatch?: string;
   name?: string;
+  /** What the file says of itself (`metadata_props`), by key. */
+  metadata?: Readonly<Record<string, string>>;
 }
 
 /** Each ONNX version that brought a newer file format: the first opset that needs it and its IR version. */
@@ -47,7 +51,7 @@ const neededWhole = new Set(["BatchNormalization", "Split", "TopK"]);
 /** The graph as an ONNX model: what its outputs need and nothing else. */
 export function toOnnx(
   graph: Graph,
-  { opset, domains = {}, weights, symbolicBatch, name = "lowland" }: ToOnnxOptions,
+  { opset, domains = {}, weights, symbolicBatch, name = "lowland", metadata = {} }: ToOnnxOptions,
 ): ModelProto {
   const outputs = [...graph.outputs];
   const nodes = nodesOf(graph.outputs.values());
@@ -83,6 +87,7 @@ export function toOnnx(
   return create(ModelProtoSchema, {
     irVersion: BigInt(irVersions.find(([first]) => opset >= first)![1]),
     producerName: "lowland",
+    metadataProps: stringEntries(metadata),
     opsetImport: [
       create(OperatorSetIdProtoSchema, { version: BigInt(opset) }),
       ...Object.entries(domains)
@@ -99,6 +104,11 @@ export function toOnnx(
       output: outputs.map(([outputName, value]) => info(outputName, value)),
     }),
   });
+}
+
+/** Strings by key, as ONNX stores them. */
+export function stringEntries(values: Readonly<Record<string, string>>): StringStringEntryProto[] {
+  return Object.entries(values).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value }));
 }
 
 /** Every value that is read, or is a result, under a name of its own. */

@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import type { Graph, Shape, Value } from "../graph/graph.ts";
+import { stringEntries } from "../graph/to-onnx.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
@@ -227,13 +228,17 @@ export class TrainableModel {
   /**
    * The file with other weights: the same inputs, outputs, nodes and names. Tensors of other names, such as an
    * optimizer's state, are left aside.
+   * @param metadata what the file says of itself, over what it says already
    */
-  write(tensors: Tensors): Uint8Array<ArrayBuffer> {
+  write(tensors: Tensors, metadata: Readonly<Record<string, string>> = {}): Uint8Array<ArrayBuffer> {
     const own = Object.entries(tensors).flatMap(([name, tensor]): [string, TensorData][] => {
       const parameter = this.byName.get(name);
       return parameter && this.isInput(parameter) ? [[parameter.storedName, tensor]] : [];
     });
-    return writeModel(withWeights(this.proto, new Map(own)));
+    const written = withWeights(this.proto, new Map(own));
+    const kept = written.metadataProps.filter(({ key }) => !Object.hasOwn(metadata, key));
+    written.metadataProps = [...kept, ...stringEntries(metadata)];
+    return writeModel(written);
   }
 
   /** Whether a tensor is an input of the graphs that are built. */

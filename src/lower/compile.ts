@@ -18,7 +18,13 @@ export interface CompileOptions extends Omit<ToOnnxOptions, "opset" | "domains">
  * by itself. For a target (`engine.target()`) it is a program for that engine, faster and not to be kept.
  */
 export function compile(graph: Graph, given: CompileOptions = {}): Uint8Array<ArrayBuffer> {
-  const kinds = { target: "object", weights: "object", symbolicBatch: "text", name: "text" } as const;
+  const kinds = {
+    target: "object",
+    weights: "object",
+    symbolicBatch: "text",
+    name: "text",
+    metadata: "object",
+  } as const;
   const { target, ...options } = readOptions("compile", given, kinds);
   const plain = options.weights !== undefined || options.symbolicBatch !== undefined;
   const lowered = lower(graph, { plain, target });

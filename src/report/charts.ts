@@ -1,5 +1,5 @@
 /** Which charts a report holds: what each shows, what it says to a reader, and what it says to one who cannot see it. */
-import type { MetricInfo } from "../tasks/metrics.ts";
+import type { MetricInfo } from "../tasks/task.ts";
 import { firstTask } from "../train/older-records.ts";
 import { type Columns, metricColumn, type ReportData, type RunData } from "./data.ts";
 import type { Axis, Line, LineChart, Point } from "./drawing/chart.ts";

@@ -1,5 +1,5 @@
 /** The columns of the comparison: one definition for the terminal and for the page. */
-import type { MetricInfo } from "../tasks/metrics.ts";
+import type { MetricInfo } from "../tasks/task.ts";
 import { decimalsFor, fixed, isNumber, metricValue, plainLabel, seconds } from "./numbers.ts";
 import { metricsOfRuns, type Outcome, type Run } from "./read.ts";
 

@@ -1,6 +1,6 @@
 /** One sentence on what was trained, from whatever the configuration says. */
 import { basename } from "node:path";
-import type { Augmentation } from "../data/transforms.ts";
+import type { Augmentation } from "../data/augmentation.ts";
 import { fixed, isNumber, significant } from "./numbers.ts";
 import type { Run } from "./read.ts";
 import { settingsOf } from "./settings.ts";

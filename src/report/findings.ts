@@ -3,7 +3,7 @@
  * Metrics are compared at the digits that are printed, so that text and table never disagree.
  */
 
-import type { MetricInfo } from "../tasks/metrics.ts";
+import type { MetricInfo } from "../tasks/task.ts";
 import type { Measurements } from "../train/records.ts";
 import { sharpnessBasis } from "./columns.ts";
 import { familyOf, radiusMatchedSam, totalRadius } from "./method.ts";

@@ -2,7 +2,8 @@
 import Table from "cli-table3";
 import picocolors from "picocolors";
 import type { LandscapeRecord } from "../flatness/results.ts";
-import { type MetricInfo, metricsOf } from "../tasks/metrics.ts";
+import { metricsOf } from "../tasks/metrics.ts";
+import type { MetricInfo } from "../tasks/task.ts";
 import { measuredLines } from "./flatness-table.ts";
 import { isNumber, metricValue, plainLabel, significant, withError } from "./numbers.ts";
 import { noLines, wrapped } from "./plain-table.ts";

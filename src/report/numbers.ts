@@ -1,5 +1,6 @@
 /** Numbers as a reader wants them. A missing or non-finite number (JSON writes those as null) becomes a dash. */
-import { lossOf, type MetricInfo } from "../tasks/metrics.ts";
+import { lossOf } from "../tasks/metrics.ts";
+import type { MetricInfo } from "../tasks/task.ts";
 
 type Maybe = number | null | undefined;
 

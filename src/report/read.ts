@@ -2,7 +2,8 @@
 import { open, readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
-import { type MetricInfo, metricsOf } from "../tasks/metrics.ts";
+import { metricsOf } from "../tasks/metrics.ts";
+import type { MetricInfo } from "../tasks/task.ts";
 import { currentEpoch, currentRun, currentSummary, firstTask } from "../train/older-records.ts";
 import type {
   ComparisonRecord,

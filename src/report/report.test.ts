@@ -15,7 +15,7 @@ import { after, test } from "node:test";
 import { Script } from "node:vm";
 import { UserError } from "../common/errors.ts";
 import { parseRun, type RunSettings } from "../tasks/configuration.ts";
-import type { MetricInfo } from "../tasks/metrics.ts";
+import type { MetricInfo } from "../tasks/task.ts";
 import type { EpochRecord, Measurements, RunRecord, RunSummary, StepRecord } from "../train/records.ts";
 import type { ReportData } from "./data.ts";
 import { describe } from "./description.ts";

@@ -1,12 +1,12 @@
 import { randomStream } from "../common/random.ts";
-import { evaluationBatches } from "../data/batches.ts";
-import type { ImageDataset } from "../data/dataset.ts";
+import { evaluationBatches } from "../data/rows.ts";
 import { compile } from "../lower/compile.ts";
 import { buildModel, drawRandomInputs, type Model } from "../nn/module.ts";
 import { averageName } from "../optim/training-step.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
-import { type Classifier, imageFeed } from "./classification.ts";
 import type { RunConfiguration } from "./configuration.ts";
+import type { OpenedTask } from "./task.ts";
+import type { Network } from "./task-network.ts";
 
 // A second network beside the trained one, whose weights are an average over training.
 
@@ -52,14 +52,14 @@ export function averagesAfter(
 
 /**
  * The averaged network's parameters and buffers, from a run's state (`stored`). BatchNorm's running statistics belong to other weights, so they are
- * measured anew: with the averaged weights, the mean of the statistics of all full batches of the training images.
+ * re-measured: with the averaged weights, the mean of the statistics of all full batches of the training data.
  */
 export async function averagedTensors(
   engine: Engine,
   stored: Tensors,
-  { layer, inputShape }: Classifier,
+  { layer, inputShape }: Network,
   trained: Pick<Model, "parameters" | "buffers">,
-  dataset: ImageDataset,
+  { task, train }: Pick<OpenedTask, "task" | "train">,
   batchSize: number,
 ): Promise<Tensors> {
   const names = trained.parameters.map(({ name }) => name);
@@ -76,10 +76,10 @@ export async function averagedTensors(
   const sums = new Map<string, Float64Array>();
   const random = randomStream(0, "statistics of the averaged network");
   let batches = 0;
-  for (const { input, count } of evaluationBatches(dataset, { batchSize })) {
+  for await (const { inputs, count } of evaluationBatches(train, { row: task.row, batchSize })) {
     if (count < batchSize) break;
     batches++;
-    const feeds = { ...imageFeed(dataset, input), ...drawRandomInputs(model, random) };
+    const feeds = { input: inputs.input, ...drawRandomInputs(model, random) };
     const { outputs } = await engine.run("statistics", feeds);
     for (const { name } of trained.buffers) {
       const values = outputs[`batch.${name}`].data as Float32Array;

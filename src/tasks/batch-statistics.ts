@@ -46,7 +46,7 @@ export class BatchStatistics {
     const sums = new Map<string, { shape: readonly number[]; sum: Float64Array }>();
     for (const { feeds } of this.batches) {
       signal?.throwIfAborted();
-      const image = feeds()[this.input];
+      const image = (await feeds())[this.input];
       const { outputs } = await this.engine.run("statistics", {
         [this.input]: image,
         ...unflatten(layout, weights),

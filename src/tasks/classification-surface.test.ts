@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
-import { loadDataset } from "../data/dataset.ts";
+import { loadDataset } from "../data/catalogue.ts";
 import { createModel } from "../nn/models.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { usingSurface } from "../testing/surfaces.ts";
-import { ClassifierEvaluation } from "./classification.ts";
+import { accuracy, classificationTask } from "./classification/classification.ts";
 import { classificationSurface } from "./classification-surface.ts";
+import { TaskEvaluation } from "./task-evaluation.ts";
+import { preparedNetwork } from "./task-network.ts";
 
 const { test: digits } = await loadDataset("digits");
 const inputShape = [1, 8, 8];
@@ -17,19 +19,24 @@ const tensors = initialTensors(buildModel(layer, { inputShape, batchSize: 1, tra
 
 test("the surface of a classifier has the loss and accuracy it is evaluated with", async () => {
   const engine = new OnnxRuntimeEngine({ threads: 1 });
-  const evaluation = await ClassifierEvaluation.prepare(engine, { layer, inputShape }, digits, "evaluate");
+  const task = classificationTask(digits);
+  const evaluation = await TaskEvaluation.prepare(engine, preparedNetwork(layer, task), {
+    task,
+    evaluation: { source: digits, metric: accuracy },
+    program: "evaluate",
+  });
   await engine.write(tensors);
   const expected = await evaluation.measure();
   await engine.close();
   // 360 images: three full batches and one of 60.
-  const surface = classificationSurface({ layer, inputShape }, tensors, digits, { batchSize: 100 });
+  const surface = classificationSurface({ layer }, tensors, digits, { batchSize: 100 });
   assert.deepEqual(
     surface.batches.map(({ size }) => size),
     [100, 100, 100, 60],
   );
   await usingSurface(surface, async (opened) => {
     const { loss, metrics } = await opened.evaluate();
-    assertClose([loss, metrics.accuracy], [expected.loss, expected.accuracy], 1e-6);
+    assertClose([loss, metrics.accuracy], [expected.loss, expected.metrics.accuracy], 1e-6);
     assert.deepEqual(opened.description, {
       data: digits.name,
       batchSize: 100,
@@ -42,9 +49,9 @@ test("the surface of a classifier has the loss and accuracy it is evaluated with
 for (const images of [0, -1, 1.5, 361]) {
   test(`a subset of ${images} images is refused in one sentence`, () => {
     assert.throws(
-      () => classificationSurface({ layer, inputShape }, tensors, digits, { images }),
+      () => classificationSurface({ layer }, tensors, digits, { images }),
       new UserError(
-        `a subset of ${images} images was asked for, but ${digits.name} has 360; choose from 1 to 360`,
+        `a subset of ${images} images was requested, but ${digits.name} has 360; choose from 1 to 360`,
       ),
     );
   });

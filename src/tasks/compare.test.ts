@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { UserError } from "../common/errors.ts";
-import { type DatasetPair, loadDataset } from "../data/dataset.ts";
+import { loadDataset } from "../data/catalogue.ts";
+import type { DatasetPair } from "../data/source.ts";
 import { readComparison } from "../report/read.ts";
 import { readJsonFile, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
 import { type CompareOptions, compare } from "./compare.ts";

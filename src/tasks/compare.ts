@@ -1,11 +1,11 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../common/errors.ts";
-import type { DatasetPair } from "../data/dataset.ts";
+import type { DatasetPair } from "../data/source.ts";
 import type { ComparisonRecord } from "../train/records.ts";
 import { type ExistingRun, exists, makeFolder, readJson, writeJson } from "../train/run-folder.ts";
 import { type NamedRun, runName } from "./configuration.ts";
-import { type RunHooks, type RunResult, runClassification } from "./run.ts";
+import { type RunHooks, type RunResult, runTask } from "./run.ts";
 
 export interface CompareOptions {
   name: string;
@@ -35,7 +35,7 @@ export async function compare(options: CompareOptions): Promise<boolean> {
   );
   for (const [index, run] of runs.entries()) {
     if (signal?.aborted) return false;
-    const result = await runClassification({
+    const result = await runTask({
       ...run,
       ...onRun?.(run, index),
       data,

@@ -28,8 +28,10 @@ describe("a run's document", () => {
 
   test("that says nothing is bilateral SAM on Fashion-MNIST with the paper's settings", () => {
     assert.deepEqual(parseRun({}), {
+      task: "classification",
       data: "fashion-mnist",
       labelNoise: 0,
+      sampler: "shuffle",
       augmentation: {},
       model: "mlp",
       optimizer: {

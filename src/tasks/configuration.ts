@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { UserError } from "../common/errors.ts";
 import { parse } from "../common/schema.ts";
-import { datasetNames } from "../data/dataset.ts";
+import { datasetNames } from "../data/catalogue.ts";
 import { modelText } from "../nn/models.ts";
 import { parameterKinds, perturbChoices } from "../optim/parameter-groups.ts";
 import { normalizations } from "./image-input.ts";
+import { taskNames, taskSettings } from "./index.ts";
 import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 
 // A run as one document. The schema is complete: parsing fills every default in, so that the document written to
@@ -61,8 +62,10 @@ export const importedModel = z.strictObject({
     ),
   normalization: z
     .enum(normalizations)
-    .default("dataset")
-    .describe("Scale of the pixels that the network expects; `dataset`: by the data's mean and deviation."),
+    .optional()
+    .describe(
+      "Scale of the pixels that the network expects; `dataset`: by the data's mean and deviation. Left out: as the file's metadata say, or else `dataset`.",
+    ),
 });
 
 /** A second network whose weights are an average of those of training. */
@@ -90,28 +93,10 @@ export const averagingSettings = z.discriminatedUnion("name", [
 
 /** A run's settings without what makes runs of one study differ: the optimizer and the seed. */
 export const sharedSettings = {
+  task: z.enum(taskNames).default("classification").describe("The kind of problem."),
   data: z.enum(datasetNames).default("fashion-mnist").describe("The data set."),
   limit: count.optional().describe("Number of training images, drawn by the seed. Left out: all."),
-  labelNoise: fraction
-    .default(0)
-    .describe("Probability that a training label is replaced by a class drawn at random."),
-  augmentation: z
-    .strictObject({
-      crop: z
-        .number()
-        .int()
-        .min(0)
-        .optional()
-        .describe("Zeros around the image before a random crop of its size."),
-      flip: z.boolean().optional().describe("Mirror images at random."),
-      cutout: z
-        .strictObject({
-          size: count.describe("Side of a square that is blanked at a random place."),
-          probability: fraction.default(0.5).describe("Share of the images it is blanked in."),
-        })
-        .optional(),
-    })
-    .default({}),
+  ...taskSettings,
   model: z
     .union([
       // Kept in one spelling: options that are at their defaults are left out.
@@ -139,18 +124,6 @@ export const sharedSettings = {
   schedule: scheduleSettings.default({ name: "cosine" }).describe("How the learning rate goes."),
   epochs: count.default(20).describe("Passes over the training images."),
   batchSize: count.default(128).describe("Images in one step."),
-  labelSmoothing: z
-    .number()
-    .min(0)
-    .lt(1)
-    .default(0.1)
-    .describe("Share of a label's mass that is spread over the classes."),
-  labelSmoothingKind: z
-    .enum(["uniform", "kl"])
-    .default("uniform")
-    .describe(
-      "`uniform`: over all classes, cross entropy (PyTorch); `kl`: over the other classes, Kullback–Leibler divergence (the paper).",
-    ),
   parameters: z
     .strictObject({
       perturb: z

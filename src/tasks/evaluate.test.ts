@@ -6,8 +6,8 @@ import { fileURLToPath } from "node:url";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
-import { evaluationBatches } from "../data/batches.ts";
-import { type ImageDataset, loadDataset } from "../data/dataset.ts";
+import { loadDataset } from "../data/catalogue.ts";
+import type { ImageClasses } from "../data/source.ts";
 import { tensorData } from "../graph/constants.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
@@ -21,12 +21,13 @@ import { maxPool } from "../ops/pooling.ts";
 import { reduceMean, reduceSum } from "../ops/reduction.ts";
 import { softmax } from "../ops/softmax.ts";
 import { temporaryFolder } from "../testing/cli.ts";
+import { normalized } from "../testing/images.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { evaluateModel } from "./evaluate.ts";
 import { type TrainOptions, train } from "./train.ts";
 
 const folder = temporaryFolder();
-let digits: ImageDataset;
+let digits: ImageClasses;
 before(async () => {
   digits = (await loadDataset("digits")).test;
 });
@@ -131,12 +132,12 @@ test("images are made to fit a model of another layout, number of channels, size
   assert.deepEqual([adapted.images, adapted.metrics], [360, asLoaded.metrics]);
   assert.ok(Math.abs(adapted.loss - asLoaded.loss) < 1e-5 * asLoaded.loss);
   assert.deepEqual(notes, [
-    "images 1×8×8 → 3×8×8 (grey repeated), normalised by mean 0 and deviation 1 (unit)",
+    "images 1×8×8 → 3×8×8 (gray repeated), normalized by mean 0 and deviation 1 (unit)",
   ]);
 
   const large = classifier([60, 1, 16, 16], (image) => maxPool(image, [2, 2]));
   const resized = await evaluateModel(large, digits, { threads: 1, onNote: (text) => notes.push(text) });
-  assert.match(notes[1], /^images 1×8×8 → 1×16×16 \(resized\), normalised by mean .* \(dataset\)$/);
+  assert.match(notes[1], /^images 1×8×8 → 1×16×16 \(resized\), normalized by mean .* \(dataset\)$/);
   assert.ok(Math.abs(resized.metrics.accuracy - asLoaded.metrics.accuracy) < 0.2);
 });
 
@@ -204,7 +205,10 @@ async function byDefinition(
   const session = await InferenceSession.create(path, { intraOpNumThreads: 1, logSeverityLevel: 4 });
   let [loss, right] = [0, 0];
   try {
-    for (const { input, target } of evaluationBatches(digits, { batchSize })) {
+    const images = normalized(digits);
+    for (let start = 0; start < digits.count; start += batchSize) {
+      const input = images.slice(start * 64, (start + batchSize) * 64);
+      const target = digits.labels.subarray(start, start + batchSize);
       const shape = [batchSize, 1, 8, 8];
       const x = half
         ? new Tensor(

@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { attempt, UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
-import type { ImageDataset } from "../data/dataset.ts";
+import { type ImageArrays, sourceOf } from "../data/image-arrays.ts";
+import type { ImageClasses } from "../data/source.ts";
 import { validateDataset } from "../data/validate.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
 import { inputType } from "../import/dimensions.ts";
@@ -16,9 +17,12 @@ import { type DataType, dataTypeName, isFloat, wideType } from "../onnx/types.ts
 import { mul, sub } from "../ops/arithmetic.ts";
 import { clip, log } from "../ops/elementwise.ts";
 import { openEngine } from "../runtime/remote.ts";
-import { measureBatches, outputEvaluation } from "./classification.ts";
+import { accuracy, classificationTask } from "./classification/classification.ts";
 import { type ImageInput, imageInput, normalizations } from "./image-input.ts";
+import { statedInput } from "./model-metadata.ts";
 import { type FileSettings, imageSizes, openClassifierFile, requireClasses } from "./network.ts";
+import type { Task } from "./task.ts";
+import { evaluate, filledUp, outputEvaluation } from "./task-evaluation.ts";
 
 export interface Evaluation {
   images: number;
@@ -55,7 +59,7 @@ const mostNumbers = 2 ** 22;
  */
 export async function evaluateModel(
   model: string | Uint8Array,
-  dataset: ImageDataset,
+  given: ImageClasses | ImageArrays,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
   readOptions("evaluateModel", options, {
@@ -67,7 +71,9 @@ export async function evaluateModel(
     dimensions: "object",
     output: "text",
   });
+  const dataset = sourceOf(given);
   validateDataset(dataset);
+  const task = classificationTask(dataset);
   const isPath = typeof model === "string";
   const { name = isPath ? model : "the model", threads, onProgress, onNote } = options;
   const refused = (error: Error) => {
@@ -87,28 +93,32 @@ export async function evaluateModel(
       await engine.load("images", compile(adapted, { target }));
     }
     await engine.load("model", isPath ? resolve(model) : model).catch(refused);
-    let isReady = false;
-    const run = async ({ input: loaded, target: labels }: Tensors) => {
-      const fed = adapted ? (await engine.run("images", { input: loaded })).outputs.adapted : loaded;
+    const ready = new Set<string>();
+    let end: ReturnType<typeof endOf> | undefined;
+    const run = async ({ input: loaded, target: targets }: Tensors, count: number) => {
+      const stored = filledUp(loaded, size);
+      const fed = adapted ? (await engine.run("images", { input: stored })).outputs.adapted : stored;
       const feeds = { [input.name]: narrowed(fed, input.type) };
       const { outputs } = await engine.run("model", feeds).catch(refused);
       const values = widened(outputs[file.output]);
-      if (!isReady) {
-        const end = endOf(file, values);
-        const graph = lossGraph(values, outputs[file.output].type, end, { size, dataset });
-        await engine.load("loss", compile(graph, { target }));
-        isReady = true;
+      const program = `loss ${count}`;
+      if (!ready.has(program)) {
+        end ??= endOf(file, values);
+        const graph = lossGraph(values, outputs[file.output].type, end, { size, count, dataset, task });
+        await engine.load(program, compile(graph, { target }));
+        ready.add(program);
       }
-      return (await engine.run("loss", { values, target: labels })).outputs;
+      return (await engine.run(program, { values, target: targets })).outputs;
     };
     const started = performance.now();
-    const { loss, accuracy } = await measureBatches(dataset, size, run, { onProgress });
+    const evaluation = { source: dataset, metric: accuracy };
+    const { loss, metrics } = await evaluate(evaluation, task, { batchSize: size, run, onProgress });
     const seconds = (performance.now() - started) / 1000;
     return {
       images: dataset.count,
       task: "classification",
       loss,
-      metrics: { accuracy },
+      metrics,
       seconds,
       imagesPerSecond: dataset.count / seconds,
     };
@@ -129,14 +139,14 @@ interface FileToRun {
 /** Finds the input and the output, and opens the file as training does. */
 function openToRun(
   proto: ModelProto,
-  dataset: ImageDataset,
+  dataset: ImageClasses,
   { onNote, name: _, threads: __, onProgress: ___, ...settings }: EvaluateOptions,
 ): FileToRun {
   const { info, type, output } = signature(proto, settings.output);
-  const { dimensions, normalization = "dataset" } = settings;
+  const { dimensions, normalization = statedInput(proto) ?? "dataset" } = settings;
   const sizes = { dimensions, openSizes: imageSizes(proto, dataset) };
   const opened = attempt(() => openClassifierFile(proto, { ...settings, output }, dataset));
-  const { ownBatch } = opened.value?.classifier ?? {};
+  const { ownBatch } = opened.value?.network ?? {};
   const { shape: one } = inputType(info, { ...sizes, batchSize: 1 });
   const most = Math.max(1, Math.floor(mostNumbers / elementCount(one.slice(1))));
   const size = ownBatch ?? Math.min(batchSize, dataset.count, most);
@@ -206,12 +216,12 @@ function endOf({ end, output }: FileToRun, values: TensorData): Pick<OutputEnd, 
   return { kind: "probabilities", scale: 1 };
 }
 
-/** The loss and class of each image, from the values of the output. */
+/** The loss and classes of the first `count` images, from the values of the output. */
 function lossGraph(
   { type, shape }: TensorData,
   fileType: DataType,
   end: Pick<OutputEnd, "kind" | "scale">,
-  { size, dataset }: { size: number; dataset: ImageDataset },
+  { size, count, dataset, task }: { size: number; count: number; dataset: ImageClasses; task: Task },
 ): Graph {
   const classes = classCount({ shape });
   if (shape[0] !== size || classes === undefined || !isFloat(type)) {
@@ -221,7 +231,7 @@ function lossGraph(
   }
   requireClasses(classes, dataset);
   const graph = new Graph();
-  outputEvaluation(logitsFrom(asRows(graph.input("values", type, shape)), fileType, end));
+  outputEvaluation(task, logitsFrom(asRows(graph.input("values", type, shape)), fileType, end), count);
   return graph;
 }
 

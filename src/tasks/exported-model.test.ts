@@ -3,23 +3,29 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { type DatasetPair, type ImageDataset, loadDataset } from "../data/dataset.ts";
+import { loadDataset } from "../data/catalogue.ts";
+import type { ImageArrays } from "../data/image-arrays.ts";
+import type { ImageClasses } from "../data/source.ts";
 import { readModel } from "../onnx/model.ts";
 import { readJsonFile, temporaryFolder } from "../testing/cli.ts";
+import { arraysOf } from "../testing/images.ts";
 import { type TrainOptions, train } from "./train.ts";
 
 // The file that a run leaves, opened by a bare ONNX Runtime session: nothing of this package is between the file and
-// the numbers, the normalisation of the images included.
+// the numbers: it takes pixels as they are stored.
 
 const root = temporaryFolder();
 
+type Data = Record<"train" | "test", ImageArrays>;
+
 /** The digits at twice their size, for networks that want larger images. */
-async function largeDigits(): Promise<DatasetPair> {
+async function largeDigits(): Promise<Data> {
   const { train: small, test: smallTest } = await loadDataset("digits");
   return { train: doubled(small), test: doubled(smallTest) };
 }
 
-function doubled(dataset: ImageDataset): ImageDataset {
+function doubled(source: ImageClasses): ImageArrays {
+  const dataset = arraysOf(source);
   const [height, width] = [2 * dataset.height, 2 * dataset.width];
   const images = new Uint8Array(4 * dataset.images.length);
   for (let index = 0; index < images.length; index++) {
@@ -31,16 +37,16 @@ function doubled(dataset: ImageDataset): ImageDataset {
 }
 
 /** Accuracy and mean cross entropy of the model in a file, from its logits alone. */
-async function evaluate(path: string, dataset: ImageDataset, batchSize: number) {
+async function evaluate(path: string, dataset: ImageArrays, batchSize: number) {
   const session = await InferenceSession.create(path, { intraOpNumThreads: 1 });
   assert.deepEqual([session.inputNames, session.outputNames], [["input"], ["logits"]]);
-  const { channels, height, width, count, labels, images, maximum, mean, deviation } = dataset;
+  const { channels, height, width, count, labels, images } = dataset;
   const size = channels * height * width;
   let [right, loss, smallest, mass] = [0, 0, 0, 0];
   for (let start = 0; start < count; start += batchSize) {
     const batch = Math.min(batchSize, count - start);
     const pixels = images.subarray(start * size, (start + batch) * size);
-    const input = Float32Array.from(pixels, (pixel) => (pixel / maximum - mean[0]) / deviation[0]);
+    const input = Float32Array.from(pixels);
     const { logits } = await session.run({ input: new Tensor(input, [batch, channels, height, width]) });
     assert.deepEqual(logits.dims, [batch, dataset.classNames.length]);
     for (let index = 0; index < batch; index++) {
@@ -75,9 +81,10 @@ const runs: Record<string, TrainOptions> = {
 for (const [name, own] of Object.entries(runs)) {
   describe(`the exported ${name}`, () => {
     const out = join(root, name);
-    let data: DatasetPair;
+    let data: Data;
     before(async () => {
-      data = name === "lenet5" ? await largeDigits() : await loadDataset("digits");
+      const { train: training, test: testing } = await loadDataset("digits");
+      data = name === "lenet5" ? await largeDigits() : { train: arraysOf(training), test: arraysOf(testing) };
       await train({ ...settings, ...own, data, out });
     });
 

@@ -9,15 +9,16 @@ import { type ImportedNetwork, objectiveOf, type TrainableModel } from "../impor
 import { classLogits } from "../import/logits.ts";
 import { lower } from "../lower/lower.ts";
 import { writeModel } from "../onnx/model.ts";
-import { type CrossEntropyOptions, smoothingOptions, softmaxCrossEntropy } from "../ops/losses.ts";
+import { type CrossEntropyOptions, smoothingOptions } from "../ops/losses.ts";
 import { requiredOpset } from "../ops/operator.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { initialState } from "../optim/state.ts";
 import { type TrainingStepOptions, trainingStep, trainingStepOptions } from "../optim/training-step.ts";
 import { nextSuffix, type Tensors } from "../runtime/engine.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
-import { microBatchCount } from "./classification.ts";
+import { classLoss } from "./classification/classification.ts";
 import { optimizerLabel } from "./optimizers.ts";
+import { microBatchCount } from "./task-network.ts";
 
 // A training step as files for other programs: one plain ONNX model per kind of step, what it starts from, and a
 // description of every input and output.
@@ -129,7 +130,7 @@ export function exportStep(
   const target = network.graph.input("target", "int64", [logits.shape[0]]);
   const objective = objectiveOf(
     network,
-    softmaxCrossEntropy(logits, target, { labelSmoothing, labelSmoothingKind }),
+    classLoss({ labelSmoothing, labelSmoothingKind })(logits, { target }, "training"),
   );
   const kinds = Object.keys(optimizer.steps).map((kind) => {
     const graph = lower(trainingStep(objective, optimizer, { ...step, step: kind }));

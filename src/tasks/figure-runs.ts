@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../common/errors.ts";
-import type { DatasetPair } from "../data/dataset.ts";
+import type { DatasetPair } from "../data/source.ts";
 import type { ComparisonRecord } from "../train/records.ts";
 import { exists, makeFolder, readJson, writeJson } from "../train/run-folder.ts";
 import { type FigureRun, type FiguresConfiguration, figureRuns } from "./figures-configuration.ts";
-import { endedRun, type RunHooks, type RunResult, runClassification } from "./run.ts";
+import { endedRun, type RunHooks, type RunResult, runTask } from "./run.ts";
 
 // The runs behind the paper's figures: a folder of folders, `seed-N/run`, each a run folder, each seed a comparison.
 
@@ -75,7 +75,7 @@ export async function trainFigures({
     if (signal?.aborted) return false;
     const { name, configuration, folder: out } = run;
     const hooks = onRun?.(run, index);
-    const result = await runClassification({
+    const result = await runTask({
       name,
       configuration,
       data,

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { DatasetPair } from "../data/dataset.ts";
+import type { DatasetPair } from "../data/source.ts";
 import { type Spectrum, spectrum } from "../flatness/spectrum.ts";
 import { openSurface } from "../flatness/surface.ts";
 import { openEngine } from "../runtime/remote.ts";

@@ -1,22 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ImageDataset } from "../data/dataset.ts";
 import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { runModel } from "../testing/onnx-models.ts";
-import { imageInput, type Normalization } from "./image-input.ts";
+import { type ImageForm, imageInput, type Normalization } from "./image-input.ts";
 
-const dataset = (channels: number): ImageDataset => ({
+const dataset = (channels: number): ImageForm => ({
   name: "test",
-  images: new Uint8Array(),
-  labels: new Uint8Array(),
-  count: 0,
   channels,
   height: 2,
   width: 2,
-  classNames: ["a", "b"],
   maximum: 255,
   mean: channels === 1 ? [0.25] : [0.1, 0.2, 0.3],
   deviation: channels === 1 ? [0.5] : [0.5, 0.25, 0.2],
@@ -25,10 +20,7 @@ const dataset = (channels: number): ImageDataset => ({
 /** What a model gets of one image, whose pixels are given on the scale 0 … 1. */
 async function adapted(channels: number, pixels: number[], shape: number[], normalization: Normalization) {
   const data = dataset(channels);
-  const loaded = pixels.map((value, index) => {
-    const channel = Math.floor(index / 4);
-    return (value - data.mean[channel]) / data.deviation[channel];
-  });
+  const loaded = pixels.map((value) => value * data.maximum);
   const graph = new Graph();
   const images = graph.input("input", "float32", [1, channels, 2, 2]);
   graph.output("y", imageInput(data, normalization).adapt(images, shape));
@@ -86,6 +78,6 @@ test("what cannot be made of an image is refused, and what is done is said", () 
   assert.throws(() => adapt(images, [1, 13]), /the model takes \[1, 13\]/);
   assert.equal(
     describe([1, 1, 8, 4]),
-    "images 3×2×2 → 1×8×4 (resized, made grey), normalised by mean 0 and deviation 1 (unit)",
+    "images 3×2×2 → 1×8×4 (resized, made gray), normalized by mean 0 and deviation 1 (unit)",
   );
 });

@@ -1,17 +1,18 @@
 import { UserError } from "../common/errors.ts";
-import type { ImageDataset } from "../data/dataset.ts";
+import type { ImageClasses } from "../data/source.ts";
 import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Shape, type Value } from "../graph/graph.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { concat, reshape, transpose } from "../ops/movement.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { resize } from "../ops/resize.ts";
+import type { InputDescription } from "./task.ts";
 
 // Images of a data set as a model of somebody else takes them: its size, its channels, its scale of numbers.
 
 /**
  * What pixels become, on the scale 0 … 1 before: (x − mean) / deviation.
- * - `dataset`: by mean and deviation of the data set, as `train` does.
+ * - `dataset`: by mean and deviation of the data set.
  * - `imagenet`: by those of ImageNet, as torchvision's and most published image networks want it.
  * - `unit`: 0 … 1; `symmetric`: −1 … 1.
  */
@@ -23,22 +24,48 @@ const imagenet = { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225]
 /** Luminance of red, green and blue (ITU-R BT.601). */
 const luminance = [0.299, 0.587, 0.114];
 
+/** A set of images, as far as it matters for what becomes of them. */
+export type ImageForm = Pick<
+  ImageClasses,
+  "name" | "channels" | "height" | "width" | "maximum" | "mean" | "deviation"
+>;
+
+/** What a file's own metadata say of the pixels that it takes. */
+type OwnScale = Pick<InputDescription, "range" | "normalization">;
+
 export interface ImageInput {
-  /** From images as `trainingBatches` gives them, [N, C, H, W], to what the model takes. */
+  /** From stored pixels, [N, C, H, W], to what the model takes. */
   adapt: (images: Value, shape: Shape) => Value;
   /** What is done, in words. */
   describe: (shape: Shape) => string;
+  /** What the model takes, for its metadata. */
+  description: (shape: Shape) => InputDescription;
 }
 
 /**
- * Images as a model takes them, whose input is [N, C, H, W], [N, H, W, C], or of any other rank with as many numbers:
- * resized (linear, stretched), grey repeated over the channels or colours made grey, normalised.
+ * Images as a model takes them, whose input is [N, C, H, W], [N, H, W, C], or of any other rank with as many elements:
+ * resized (linear, stretched), gray repeated over the channels or colors made gray, normalized.
  */
-export function imageInput(dataset: ImageDataset, normalization: Normalization): ImageInput {
+export function imageInput(images: ImageForm, normalization: Normalization | OwnScale): ImageInput {
   return {
-    adapt: (images, shape) => adaptImages(images, shape, dataset, normalization),
-    describe: (shape) => describeInput(shape, dataset, normalization),
+    adapt: (pixels, shape) => adaptImages(pixels, shape, images, normalization),
+    describe: (shape) => describeInput(shape, images, normalization),
+    description: (shape) => {
+      const { channels, isLast, isFlat } = layoutOf(shape, images);
+      const { range, normalization: own } = scaleOf(normalization, images, channels);
+      const layout = isFlat ? "flat" : isLast ? "NHWC" : "NCHW";
+      return { layout, channels: colorsOf(channels), range, ...(own && { normalization: own }) };
+    },
   };
+}
+
+export function colorsOf(channels: number): InputDescription["channels"] {
+  return channels === 1 ? "gray" : channels === 3 ? "RGB" : "other";
+}
+
+/** x·factor + shift, channel by channel of [N, C, H, W]. */
+export function affine(x: Value, factors: readonly number[], shifts: readonly number[]): Value {
+  return add(mul(x, perChannel(x, factors)), perChannel(x, shifts));
 }
 
 interface Layout {
@@ -49,7 +76,7 @@ interface Layout {
   isFlat: boolean;
 }
 
-function layoutOf(shape: Shape, { channels, height, width }: ImageDataset): Layout {
+function layoutOf(shape: Shape, { channels, height, width }: ImageForm): Layout {
   if (shape.length === 4) {
     const isLast = [1, 3].includes(shape[3]) && ![1, 3].includes(shape[1]);
     const [own, ...size] = isLast ? [shape[3], shape[1], shape[2]] : shape.slice(1);
@@ -64,25 +91,19 @@ function layoutOf(shape: Shape, { channels, height, width }: ImageDataset): Layo
 }
 
 function adaptImages(
-  images: Value,
+  pixels: Value,
   shape: Shape,
-  dataset: ImageDataset,
-  normalization: Normalization,
+  images: ImageForm,
+  normalization: Normalization | OwnScale,
 ): Value {
-  const { channels, size, isLast, isFlat } = layoutOf(shape, dataset);
-  const scale = scaleOf(normalization, dataset, channels);
-  const [batch, , height, width] = images.shape;
-  const isAsLoaded = channels === dataset.channels && normalization === "dataset";
-  // (x − m)/s = x·(1/s) + (−m/s), and back from the data set's own scale: x·σ + μ.
-  const coloured = isAsLoaded
-    ? images
-    : affine(
-        withChannels(affine(images, dataset.deviation, dataset.mean), channels),
-        scale.deviation.map((value) => 1 / value),
-        scale.mean.map((value, channel) => -value / scale.deviation[channel]),
-      );
+  const { channels, size, isLast, isFlat } = layoutOf(shape, images);
+  const { factors, shifts } = scaleOf(normalization, images, channels);
+  const [batch, , height, width] = pixels.shape;
+  const colored = withChannels(pixels, channels);
+  const isAsStored = factors.every((factor) => factor === 1) && shifts.every((shift) => shift === 0);
+  const scaled = isAsStored ? colored : affine(colored, factors, shifts);
   const fits = height === size[0] && width === size[1];
-  const resized = fits ? coloured : resize(coloured, [batch, channels, ...size]);
+  const resized = fits ? scaled : resize(scaled, [batch, channels, ...size]);
   if (isFlat) return reshape(resized, shape);
   return isLast ? transpose(resized, [0, 2, 3, 1]) : resized;
 }
@@ -99,42 +120,72 @@ function withChannels(x: Value, channels: number): Value {
   return reduceSum(mul(x, perChannel(x, weights)), [1], true);
 }
 
-/** x·factor + shift, channel by channel. */
-function affine(x: Value, factor: readonly number[], shift: readonly number[]): Value {
-  return add(mul(x, perChannel(x, factor)), perChannel(x, shift));
-}
-
 function perChannel(x: Value, values: readonly number[]): Value {
   return x.graph.constant(tensorData(values, [1, values.length, 1, 1], x.type as "float32"));
 }
 
-function scaleOf(normalization: Normalization, { mean, deviation }: ImageDataset, channels: number) {
-  const all = (value: number) => new Array<number>(channels).fill(value);
+interface Scale extends OwnScale {
+  /** What stored pixels are multiplied by, and what is added then. */
+  factors: readonly number[];
+  shifts: readonly number[];
+}
+
+function scaleOf(normalization: Normalization | OwnScale, images: ImageForm, channels: number): Scale {
+  const { range, normalization: own } =
+    typeof normalization === "string"
+      ? { range: [0, 1] as const, normalization: namedScale(normalization, images, channels) }
+      : normalization;
+  const [low, high] = range;
+  const { mean, deviation } = own ?? { mean: repeated(0, channels), deviation: repeated(1, channels) };
+  if (mean.length !== channels || deviation.length !== channels) {
+    throw new UserError(
+      `the model's metadata normalize ${mean.length} channels, but it takes ${channels}; say how its pixels are scaled (normalization, --normalization)`,
+    );
+  }
+  return {
+    ...{ range, normalization: own },
+    factors: deviation.map((value) => (high - low) / images.maximum / value),
+    shifts: mean.map((value, channel) => (low - value) / deviation[channel]),
+  };
+}
+
+function namedScale(normalization: Normalization, { mean, deviation }: ImageForm, channels: number) {
   const average = (values: readonly number[]) =>
     values.reduce((sum, value) => sum + value, 0) / values.length;
-  const fitting = (values: readonly number[]) => (values.length === channels ? values : all(average(values)));
+  const fitting = (values: readonly number[]) =>
+    values.length === channels ? values : repeated(average(values), channels);
   switch (normalization) {
     case "dataset":
       return { mean: fitting(mean), deviation: fitting(deviation) };
     case "imagenet":
       return { mean: fitting(imagenet.mean), deviation: fitting(imagenet.deviation) };
     case "unit":
-      return { mean: all(0), deviation: all(1) };
+      return { mean: repeated(0, channels), deviation: repeated(1, channels) };
     case "symmetric":
-      return { mean: all(0.5), deviation: all(0.5) };
+      return { mean: repeated(0.5, channels), deviation: repeated(0.5, channels) };
+    default:
+      return normalization satisfies never;
   }
 }
 
-function describeInput(shape: Shape, dataset: ImageDataset, normalization: Normalization): string {
-  const { channels, size } = layoutOf(shape, dataset);
-  const { mean, deviation } = scaleOf(normalization, dataset, channels);
-  const from = `${dataset.channels}×${dataset.height}×${dataset.width}`;
+function repeated(value: number, count: number): number[] {
+  return new Array<number>(count).fill(value);
+}
+
+function describeInput(shape: Shape, images: ImageForm, normalization: Normalization | OwnScale): string {
+  const { channels, size } = layoutOf(shape, images);
+  const { range, normalization: own } = scaleOf(normalization, images, channels);
+  const from = `${images.channels}×${images.height}×${images.width}`;
   const to = `${channels}×${size.join("×")}`;
   const how = [
-    dataset.height === size[0] && dataset.width === size[1] ? undefined : "resized",
-    channels === dataset.channels ? undefined : channels > 1 ? "grey repeated" : "made grey",
+    images.height === size[0] && images.width === size[1] ? undefined : "resized",
+    channels === images.channels ? undefined : channels > 1 ? "gray repeated" : "made gray",
   ].filter((part) => part !== undefined);
   const numbers = (values: readonly number[]) =>
     [...new Set(values.map((value) => Number(value.toFixed(4))))].join(", ");
-  return `images ${from}${from === to ? "" : ` → ${to} (${how.join(", ")})`}, normalised by mean ${numbers(mean)} and deviation ${numbers(deviation)} (${normalization})`;
+  const scale = own
+    ? `normalized by mean ${numbers(own.mean)} and deviation ${numbers(own.deviation)}`
+    : `as pixels from ${range[0]} to ${range[1]}`;
+  const source = typeof normalization === "string" ? normalization : "the file's metadata";
+  return `images ${from}${from === to ? "" : ` → ${to} (${how.join(", ")})`}, ${scale} (${source})`;
 }

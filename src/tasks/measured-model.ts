@@ -2,19 +2,21 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../common/errors.ts";
-import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
+import type { DataSource, DatasetPair } from "../data/source.ts";
 import type { MeasuredModel } from "../flatness/results.ts";
 import type { LossSurface } from "../flatness/surface.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
+import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import type { OptimizerConfig } from "../optim/optimizer.ts";
-import type { Tensors } from "../runtime/engine.ts";
-import { type ClassificationSurfaceOptions, classificationSurface } from "./classification-surface.ts";
+import type { ClassificationSurfaceOptions } from "./classification-surface.ts";
 import { parseRun, type RunConfiguration } from "./configuration.ts";
 import { type FileSettings, openClassifier } from "./network.ts";
+import { openTask } from "./open-task.ts";
 import { optimizerLabel } from "./optimizers.ts";
+import type { Task } from "./task.ts";
+import { taskSurface } from "./task-surface.ts";
 import type { TrainedModel } from "./trained-model.ts";
-import { trainingImages } from "./training-images.ts";
 
 export interface MeasuredOptions extends Omit<ClassificationSurfaceOptions, "images"> {
   /** Of a run: the images it trained on, with the labels it trained on. Default `"test"`. */
@@ -58,46 +60,52 @@ export async function openModel(
   { set = "test", subset, file = {}, ...options }: MeasuredOptions,
 ): Promise<ModelToMeasure> {
   const { path, run } = found;
-  const trained = run && trainedAs(run.configuration);
-  const dataset =
-    set === "test" ? data.test : trained ? trainingImages(data.train, trained).dataset : data.train;
-  const images = typeof subset === "number" ? subset : Math.min(subset.atMost, dataset.count);
+  // Of a file the loss is the plain one.
+  const trained = run ? trainedAs(run.configuration) : parseRun({ labelSmoothing: 0 });
   const loss = {
-    labelSmoothing: options.labelSmoothing ?? trained?.labelSmoothing ?? 0,
-    labelSmoothingKind: options.labelSmoothingKind ?? trained?.labelSmoothingKind ?? "uniform",
+    labelSmoothing: options.labelSmoothing ?? trained.labelSmoothing,
+    labelSmoothingKind: options.labelSmoothingKind ?? trained.labelSmoothingKind,
   };
-  const settings = { ...options, ...loss, images };
-  const { classifier } = await openClassifier(found, file, dataset);
+  const opened = openTask({ ...trained, ...loss }, data);
+  const source = set === "test" ? opened.evaluations[0].source : opened.train;
+  const images = typeof subset === "number" ? subset : Math.min(subset.atMost, source.count);
+  const { labelSmoothing: _, labelSmoothingKind: __, ...settings } = { ...options, images };
+  const { network } = await openClassifier(found, file, data.train);
   const build = (batchSize: number) =>
-    buildModel(classifier.layer, {
-      inputShape: classifier.inputShape,
+    buildModel(network.layer, {
+      inputShape: network.inputShape,
       batchSize,
       training: true,
       batchNormMomentum: 1,
     });
-  const one = build(classifier.ownBatch ?? 1);
+  const one = build(network.ownBatch ?? 1);
   if (one.parameters.length === 0) {
     throw new UserError(`${path} has no parameters that train: there is nothing to be flat in`);
   }
-  const surface = classificationSurface(classifier, initialTensors(one, 0), dataset, settings);
+  const { description, ...surface } = taskSurface(
+    network,
+    initialTensors(one, 0),
+    { task: opened.task, source },
+    settings,
+  );
+  const stated = { ...description, ...loss, set };
   const optimizer = run && (run.configuration.optimizer as OptimizerConfig);
   const label = optimizer && optimizerLabel(optimizer);
   return {
     statistics: (batchSize) => ({ ...build(batchSize), input: "input" }),
-    surface: { ...surface, description: { ...surface.description, set } },
+    surface: { ...surface, description: stated },
     identity: {
       name: label ? `${found.name}: ${label}` : found.name,
-      task: "classification",
+      task: trained.task,
       ...(optimizer && { run: found.name, optimizer }),
       model: path,
       description: {
-        ...surface.description,
-        set,
+        ...stated,
         examples: surface.batches.reduce((sum, { size }) => sum + size, 0),
       },
       fingerprints: {
         model: await modelFingerprint(path, surface.tensors),
-        data: fingerprintOf(dataset, images, file),
+        data: await samplesFingerprint(source, opened.task, images, file),
       },
     },
     run: run?.folder,
@@ -125,17 +133,21 @@ function trainedAs(configuration: Record<string, unknown>): RunConfiguration {
   );
 }
 
-function fingerprintOf(dataset: ImageDataset, images: number, file: FileSettings): string {
-  const { channels, height, width, labels, maximum, mean, deviation } = dataset;
-  const form = JSON.stringify({ images, channels, height, width, maximum, mean, deviation, ...file });
-  return fingerprint(
-    Buffer.from(form),
-    dataset.images.subarray(0, images * channels * height * width),
-    labels.subarray(0, images),
-  );
+/** Of the samples that are measured, and of what is made of them. */
+async function samplesFingerprint(
+  source: DataSource,
+  { input, inputDescription, metadata }: Task,
+  images: number,
+  file: FileSettings,
+): Promise<string> {
+  const form = { images, input, inputDescription, metadata, ...file };
+  const hash = createHash("sha256").update(JSON.stringify(form));
+  for (let index = 0; index < images; index++)
+    for (const bytes of arraysOf(await source.read(index))) hash.update(bytes);
+  return hash.digest("hex");
 }
 
-function arraysOf(tensors: Tensors): Uint8Array[] {
+function arraysOf(tensors: Readonly<Record<string, TensorData>>): Uint8Array[] {
   return Object.values(tensors).map(({ data }) => {
     const { buffer, byteOffset, byteLength } = data as Float32Array;
     return new Uint8Array(buffer, byteOffset, byteLength);

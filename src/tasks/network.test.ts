@@ -4,19 +4,20 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { randomStream } from "../common/random.ts";
-import { evaluationBatches } from "../data/batches.ts";
-import { type DatasetPair, loadDataset } from "../data/dataset.ts";
+import { loadDataset } from "../data/catalogue.ts";
+import type { DatasetPair } from "../data/source.ts";
 import { tensorData } from "../graph/constants.ts";
 import { loadModel } from "../import/load.ts";
+import { compile } from "../lower/compile.ts";
 import { createModel } from "../nn/models.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
 import { writeTensor } from "../onnx/tensor.ts";
 import { temporaryFolder } from "../testing/cli.ts";
+import { normalized } from "../testing/images.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { type ModelText, onnxModel, runModel } from "../testing/onnx-models.ts";
 import type { EpochRecord, StepRecord } from "../train/records.ts";
-import { inferenceModel } from "./classification.ts";
 import { evaluateModel } from "./evaluate.ts";
 import { type TrainOptions, train } from "./train.ts";
 
@@ -38,9 +39,10 @@ const quick = {
 function fileOf(name: "cnn" | "mlp", classes: number, seed: number): string {
   const layer = createModel(name, { ...shape, classes });
   const model = buildModel(layer, { inputShape, batchSize: 1, training: false });
+  model.graph.output("logits", model.logits);
+  const weights = new Map(Object.entries(initialTensors(model, seed)));
   const path = join(folder, `${name}-${classes}.onnx`);
-  if (!existsSync(path))
-    writeFileSync(path, inferenceModel({ layer, inputShape }, initialTensors(model, seed)));
+  if (!existsSync(path)) writeFileSync(path, compile(model.graph, { weights, symbolicBatch: "batch" }));
   return path;
 }
 
@@ -66,7 +68,7 @@ for (const name of ["mlp", "cnn"] as const) {
     const built = await recorded({ model: name, seed: 5 });
     const read = await recorded({ model: { file: fileOf(name, 10, 5) }, seed: 5 });
     const [images, trains, ...others] = read.notes;
-    assert.equal(images, "images 1×8×8, normalised by mean 0.3053 and deviation 0.3761 (dataset)");
+    assert.equal(images, "images 1×8×8, normalized by mean 0.3053 and deviation 0.3761 (dataset)");
     assert.match(
       trains,
       name === "mlp"
@@ -104,9 +106,8 @@ test("the file that is written has the names that came in, and the accuracy of t
     ["logits"],
   );
   const { count, channels, height, width, labels } = digits.test;
-  const [{ input }] = evaluationBatches(digits.test, { batchSize: count });
   const { logits } = await runModel(model, {
-    input: { type: "float32", shape: [count, channels, height, width], data: input },
+    input: { type: "float32", shape: [count, channels, height, width], data: normalized(digits.test) },
   });
   const rows = logits.data as Float32Array;
   const right = Array.from(labels).filter((label, index) => {

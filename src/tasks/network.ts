@@ -1,26 +1,37 @@
 import { basename } from "node:path";
 import { UserError } from "../common/errors.ts";
-import type { ImageDataset } from "../data/dataset.ts";
+import { type ImageClasses, isImageClasses } from "../data/source.ts";
 import type { Shape, Value } from "../graph/graph.ts";
 import { findHead, type Head, replaceHead } from "../import/head.ts";
 import { modelLayer, ownBatch } from "../import/layer.ts";
 import { readModelFile, TrainableModel } from "../import/load.ts";
 import { createModel } from "../nn/models.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
-import type { Classifier } from "./classification.ts";
 import type { ImportedModelSettings, RunConfiguration } from "./configuration.ts";
 import { imageInput } from "./image-input.ts";
+import { statedInput, writtenMetadata } from "./model-metadata.ts";
+import type { InputDescription, OpenedTask } from "./task.ts";
+import { type Network, preparedNetwork } from "./task-network.ts";
 import { importedModelOf, type TrainedModel } from "./trained-model.ts";
 
-/** The network that a configuration names, for the images of a data set: built by name, or read from an ONNX file. */
+/**
+ * The network that a configuration names, for a task: built by name, or read from an ONNX file.
+ * @throws UserError for a file where the task is not one of images with classes, and for one that cannot be read
+ */
 export async function networkOf(
   { model, seed }: Pick<RunConfiguration, "model" | "seed">,
-  dataset: ImageDataset,
-): Promise<Classifier> {
-  if (typeof model !== "string") return importedNetwork(model, dataset, seed);
-  const { channels, height, width, classNames } = dataset;
-  const inputShape = [channels, height, width];
-  return { inputShape, layer: createModel(model, { channels, height, width, classes: classNames.length }) };
+  { task, train }: Pick<OpenedTask, "task" | "train">,
+): Promise<Network> {
+  if (typeof model === "string") {
+    const [channels, height, width] = task.input;
+    return preparedNetwork(createModel(model, { channels, height, width, classes: task.output[0] }), task);
+  }
+  if (!isImageClasses(train)) {
+    throw new UserError(
+      `${model.file} is a classifier's file, but ${train.name} has no classes; name a network`,
+    );
+  }
+  return importedNetwork(model, train, seed);
 }
 
 /** What people call it. */
@@ -34,7 +45,7 @@ export type FileSettings = Partial<Omit<ImportedModelSettings, "file" | "classes
 /** A classifier's file, opened for the images of a data set. */
 export interface ClassifierFile {
   model: TrainableModel;
-  classifier: Classifier;
+  network: Network;
   /** How much of it trains, and what of the file makes the result other than it looks, once it was built to train. */
   trains: readonly string[];
 }
@@ -46,14 +57,15 @@ export interface ClassifierFile {
  */
 export function openClassifierFile(
   proto: ModelProto,
-  { normalization = "dataset", output, ...loading }: FileSettings,
-  dataset: ImageDataset,
+  { normalization, output, ...loading }: FileSettings,
+  dataset: ImageClasses,
 ): ClassifierFile {
   const { channels, height, width } = dataset;
   const model = new TrainableModel(proto, { ...loading, openSizes: imageSizes(proto, dataset) });
-  const images = imageInput(dataset, normalization);
+  const images = imageInput(dataset, normalization ?? statedInput(proto) ?? "dataset");
   const notes: string[] = [];
   const trains: string[] = [];
+  let taken: InputDescription | undefined;
   const inner = modelLayer(model, {
     output,
     onBuild: (network, training) => {
@@ -62,10 +74,11 @@ export function openClassifierFile(
     adapt: (x, shape) => {
       const note = images.describe(shape);
       if (!notes.includes(note)) notes.push(note);
+      taken = images.description(shape);
       return images.adapt(x, shape);
     },
   });
-  const classifier: Classifier = {
+  const network: Network = {
     inputShape: [channels, height, width],
     layer: (x, scope) => {
       const logits = inner(x, scope);
@@ -73,17 +86,17 @@ export function openClassifierFile(
       return logits;
     },
     ownBatch: ownBatch(model, Math.min(probedBatch, dataset.count), { output }),
-    write: (tensors) => model.write(tensors),
+    write: (tensors, metadata) => model.write(tensors, { ...metadata, ...writtenMetadata({ input: taken }) }),
     notes,
   };
-  return { model, classifier, trains };
+  return { model, network, trains };
 }
 
 /** A batch that a file is tried with, to see whether it takes any. */
 const probedBatch = 250;
 
 /** Throws `UserError` for a model that has fewer classes than the data. */
-export function requireClasses(classes: number, { name, classNames }: ImageDataset): void {
+export function requireClasses(classes: number, { name, classNames }: ImageClasses): void {
   if (classes >= classNames.length) return;
   throw new UserError(
     `the model has ${classes} classes and ${name} has ${classNames.length}; fine-tune it for ${classNames.length} classes first, naming its last linear layer (head, --head) where it is not found`,
@@ -98,7 +111,7 @@ export function requireClasses(classes: number, { name, classNames }: ImageDatas
 export async function openClassifier(
   found: TrainedModel,
   settings: FileSettings,
-  dataset: ImageDataset,
+  dataset: ImageClasses,
 ): Promise<ClassifierFile> {
   const proto = await readModelFile(found.path);
   return openClassifierFile(
@@ -111,32 +124,28 @@ export async function openClassifier(
 /** A file to train, with another head where the settings or the data want one. */
 async function importedNetwork(
   settings: ImportedModelSettings,
-  dataset: ImageDataset,
+  dataset: ImageClasses,
   seed: number,
-): Promise<Classifier> {
+): Promise<Network> {
   const { file, classes: _, head: __, ...loading } = settings;
   const proto = await readModelFile(file);
   const head = renewHead(proto, settings, dataset, seed);
   const notes = head
     ? [`${head.label}, ${head.inputs} → ${head.classes} classes, starts anew with ${head.now}`]
     : [];
-  let { model, classifier, trains } = openClassifierFile(proto, loading, dataset);
-  if (classifier.ownBatch !== undefined) {
-    const examples = classifier.ownBatch === 1 ? "one image" : `${classifier.ownBatch} images`;
+  let { model, network, trains } = openClassifierFile(proto, loading, dataset);
+  if (network.ownBatch !== undefined) {
+    const examples = network.ownBatch === 1 ? "one image" : `${network.ownBatch} images`;
     notes.push(`the file takes ${examples} at a time: a batch is computed in micro-batches of ${examples}`);
   }
   const hasStatistics = model.parameters.some(({ role }) => role === "running-statistic");
-  if (classifier.ownBatch === 1 && hasStatistics && loading.batchNormalization === "batch") {
+  if (network.ownBatch === 1 && hasStatistics && loading.batchNormalization === "batch") {
     notes.push("BatchNorm keeps its running statistics: one image has none of its own");
-    ({ classifier, trains } = openClassifierFile(
-      proto,
-      { ...loading, batchNormalization: "frozen" },
-      dataset,
-    ));
+    ({ network, trains } = openClassifierFile(proto, { ...loading, batchNormalization: "frozen" }, dataset));
   }
-  const { layer, notes: ofImages = [] } = classifier;
+  const { layer, notes: ofImages = [] } = network;
   return {
-    ...classifier,
+    ...network,
     layer: (x, scope) => naming(head, () => layer(x, scope)),
     get notes() {
       return [...notes, ...ofImages, ...trains];
@@ -160,7 +169,7 @@ function naming(head: (Head & { now: number }) | undefined, build: () => Value):
 function renewHead(
   proto: ModelProto,
   { classes, head: name, output }: ImportedModelSettings,
-  dataset: ImageDataset,
+  dataset: ImageClasses,
   seed: number,
 ): (Head & { now: number }) | undefined {
   const wanted = dataset.classNames.length;
@@ -185,7 +194,7 @@ function renewHead(
 /** The sizes that the input of a model of images has where the file leaves them open: the data's own. */
 export function imageSizes(
   { graph }: ModelProto,
-  { channels, height, width }: ImageDataset,
+  { channels, height, width }: ImageClasses,
 ): Shape | undefined {
   const weights = new Set(graph?.initializer.map(({ name }) => name));
   const input = graph?.input.find(({ name }) => !weights.has(name));

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../common/errors.ts";
-import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
-import { loadDataset } from "../data/dataset.ts";
+import { loadDataset } from "../data/catalogue.ts";
+import { type DatasetPair, type ImageClasses, selected } from "../data/source.ts";
 import { openSurface } from "../flatness/surface.ts";
 import { readModelFile } from "../import/load.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
@@ -14,11 +14,13 @@ import { writeModel } from "../onnx/model.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { exportedModel, exportedModels } from "../testing/exported-models.ts";
-import { type Classifier, ClassifierEvaluation } from "./classification.ts";
+import { accuracy, classificationTask } from "./classification/classification.ts";
 import { parseRun } from "./configuration.ts";
 import { evaluateModel } from "./evaluate.ts";
 import { openModel } from "./measured-model.ts";
 import { networkOf, openClassifierFile } from "./network.ts";
+import { TaskEvaluation } from "./task-evaluation.ts";
+import type { Network } from "./task-network.ts";
 
 // One file, one loss: in training, as ONNX Runtime runs the file, and on the surface that flatness is measured of. Over
 // every classifier of images among the fixtures.
@@ -45,21 +47,27 @@ async function withEngine<T>(body: (engine: OnnxRuntimeEngine) => Promise<T>): P
 }
 
 /** The network that a run trains. A file of other classes than the data would get another head. */
-async function trainedNetwork(file: string, dataset: ImageDataset): Promise<Classifier> {
-  const classifier = await networkOf({ model: parseRun({ model: { file } }).model, seed: 1 }, dataset);
+async function trainedNetwork(file: string, dataset: ImageClasses): Promise<Network> {
+  const opened = { task: classificationTask(dataset), train: dataset };
+  const classifier = await networkOf({ model: parseRun({ model: { file } }).model, seed: 1 }, opened);
   if (!classifier.notes?.some((note) => note.includes("starts anew"))) return classifier;
-  return openClassifierFile(await readModelFile(file), {}, dataset).classifier;
+  return openClassifierFile(await readModelFile(file), {}, dataset).network;
 }
 
 /** The test loss of a run before its first step. */
-async function inTraining(file: string, dataset: ImageDataset): Promise<Measured> {
+async function inTraining(file: string, dataset: ImageClasses): Promise<Measured> {
   const classifier = await trainedNetwork(file, dataset);
   const { inputShape, ownBatch: batchSize = 1 } = classifier;
   const tensors = initialTensors(buildModel(classifier.layer, { inputShape, batchSize, training: true }), 1);
   return withEngine(async (engine) => {
-    const evaluation = await ClassifierEvaluation.prepare(engine, classifier, dataset, "test");
+    const evaluation = await TaskEvaluation.prepare(engine, classifier, {
+      task: classificationTask(dataset),
+      evaluation: { source: dataset, metric: accuracy },
+      program: "test",
+    });
     await engine.write(tensors);
-    return evaluation.measure();
+    const { loss, metrics } = await evaluation.measure();
+    return { loss, accuracy: metrics.accuracy };
   });
 }
 
@@ -134,12 +142,7 @@ const published = exportedModels.filter((name) =>
 
 for (const name of published) {
   test(`${name}, as PyTorch exports it`, async () => {
-    const few = (dataset: ImageDataset): ImageDataset => ({
-      ...dataset,
-      count: 6,
-      images: dataset.images.subarray(0, 6 * 64),
-      labels: dataset.labels.subarray(0, 6),
-    });
+    const few = (dataset: ImageClasses) => selected(dataset, [0, 1, 2, 3, 4, 5]);
     const file = join(folder, name.replace(/\.gz$/, ""));
     if (!existsSync(file)) await writeFile(file, writeModel(exportedModel(name)));
     const data = { train: few(digits.train), test: few(digits.test) };

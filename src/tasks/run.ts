@@ -1,6 +1,4 @@
-import { trainingBatches } from "../data/batches.ts";
-import type { DatasetPair, ImageDataset } from "../data/dataset.ts";
-import { validateDatasets, validateLogits } from "../data/validate.ts";
+import { trainingBatches } from "../data/rows.ts";
 import { compile } from "../lower/compile.ts";
 import { type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -23,24 +21,24 @@ import { type Checkpoint, type ExistingRun, RunFolder } from "../train/run-folde
 import { writeSafetensors } from "../weights/safetensors.ts";
 import { stateDict } from "../weights/state-dict.ts";
 import { averagedTensors, averagesAfter } from "./averaging.ts";
-import {
-  type Classifier,
-  ClassifierEvaluation,
-  classificationObjective,
-  inferenceModel,
-  microBatchCount,
-  SharpnessMeasurement,
-  trainingFeeds,
-} from "./classification.ts";
 import type { RunConfiguration } from "./configuration.ts";
 import { misfits } from "./fit.ts";
 import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
 import { networkOf } from "./network.ts";
+import { openTask } from "./open-task.ts";
 import { createOptimizer, createSchedule, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
-import { trainingImages } from "./training-images.ts";
-
-/** What runs here train: the name under which `metrics.ts` has what is measured. */
-const task = "classification";
+import { SharpnessMeasurement } from "./sharpness-measurement.ts";
+import type { DataPair, OpenedTask } from "./task.ts";
+import { TaskEvaluation } from "./task-evaluation.ts";
+import {
+  inferenceModel,
+  microBatchCount,
+  type Network,
+  preparedNetwork,
+  requireOutput,
+  taskObjective,
+  trainingFeeds,
+} from "./task-network.ts";
 
 /** What a run is told besides its configuration. */
 export interface RunHooks {
@@ -69,8 +67,8 @@ export interface RunHooks {
 export interface RunRequest extends RunHooks {
   name: string;
   configuration: RunConfiguration;
-  /** The data set before the configuration's limit and label noise. */
-  data: DatasetPair;
+  /** The data before the configuration's limit, and before what its task makes of them. */
+  data: DataPair;
   /** In place of the configuration's, for what a document cannot say. */
   layer?: Layer;
   optimizer?: Optimizer;
@@ -94,16 +92,16 @@ export interface RunResult {
   failure?: NonFiniteError;
 }
 
-/** Trains an image classifier: from a checked configuration and data to metrics, a summary and an ONNX model. */
-export async function runClassification(request: RunRequest): Promise<RunResult> {
+/** Trains a network on a task: from a checked configuration and data to metrics, a summary and an ONNX model. */
+export async function runTask(request: RunRequest): Promise<RunResult> {
   const { configuration, signal, onNote, onStart, onStep, onEpoch } = request;
-  const { batchSize, seed, augmentation, epochs: totalEpochs, evaluateEvery } = configuration;
+  const { batchSize, seed, epochs: totalEpochs, evaluateEvery } = configuration;
   const setup = await prepare(request);
-  const { train, optimizer, model, stepsPerEpoch, microBatches } = setup;
-  const notes = [...(setup.classifier.notes ?? []), ...misfits(configuration, optimizer, stepsPerEpoch)];
-  const batchesOf = (epoch: number) => ({ batchSize, seed, epoch, augmentation });
+  const { opened, network, optimizer, model, stepsPerEpoch, microBatches } = setup;
+  const notes = [...(network.notes ?? []), ...misfits(configuration, optimizer, stepsPerEpoch)];
+  const batchesOf = (epoch: number) => ({ batchSize, seed, epoch });
   // Settings that do not fit the data are found before anything is written.
-  trainingBatches(train, batchesOf(1));
+  trainingBatches(opened.train, { ...batchesOf(1), row: opened.task.row });
   const steps = Object.keys(optimizer.steps).map((step) => ({
     step,
     graph: trainingStep(setup.objective, optimizer, { ...setup.options, step }),
@@ -124,7 +122,7 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     let skippedSteps = 0;
     const finishedEpochs = last?.epoch.epoch ?? 0;
     const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
-    onStart?.({ task, totalSteps, finishedSteps, stepsPerEpoch, batchSize });
+    onStart?.({ task: configuration.task, totalSteps, finishedSteps, stepsPerEpoch, batchSize });
 
     if (configuration.keepWeights && !last) await folder?.keepWeights(0, networkTensors(model, initial));
 
@@ -137,7 +135,7 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
       epochs: totalEpochs,
       stepsPerEpoch,
       finishedEpochs,
-      batches: (epoch) => trainingFeeds(train, model, { ...batchesOf(epoch), microBatches }),
+      batches: (epoch) => trainingFeeds(opened, model, { ...batchesOf(epoch), microBatches }),
       onNonFinite: configuration.onNonFinite,
       signal,
       onStep: (record) => {
@@ -182,14 +180,14 @@ export async function runClassification(request: RunRequest): Promise<RunResult>
     });
 
     const trained = networkTensors(model, last?.tensors ?? initial);
-    const onnx = inferenceModel(setup.classifier, trained);
+    const onnx = inferenceModel(network, trained, opened.task);
     const status = failure ? "diverged" : finished ? "finished" : "interrupted";
     const averaged =
       finished && last && configuration.averaging
-        ? await finishAverage(engine, last.tensors, setup, setup.classifier.ownBatch ?? batchSize)
+        ? await finishAverage(engine, last.tensors, setup, network.ownBatch ?? batchSize)
         : undefined;
     const summary = last && {
-      ...summarize(request.name, setup, last, status),
+      ...summarize(request, setup, last, status),
       ...(await measurementsAt(last, engine, measure)),
       ...averaged?.summary,
     };
@@ -225,11 +223,8 @@ export function endedRun({ configuration, data, layer, optimizer, out }: RunRequ
 
 /** Everything about a run that is settled before it begins. */
 interface Setup {
-  train: ImageDataset;
-  test: ImageDataset;
-  /** 1 for each training image with a wrong label; absent when there are none. */
-  wrong: Uint8Array | undefined;
-  classifier: Classifier;
+  opened: OpenedTask;
+  network: Network;
   optimizer: Optimizer;
   objective: Objective;
   model: Model;
@@ -242,27 +237,20 @@ interface Setup {
 
 /** The data, network and optimizer that a request comes to. */
 async function prepare({ configuration, data, layer, optimizer }: RunRequest): Promise<Setup> {
-  const { batchSize, labelSmoothing, labelSmoothingKind } = configuration;
-  validateDatasets(data);
-  const { dataset: train, noise } = trainingImages(data.train, configuration);
-  const { channels, height, width } = data.train;
-  const classifier: Classifier = layer
-    ? { layer, inputShape: [channels, height, width] }
-    : await networkOf(configuration, data.train);
-  const { parameters, clipNorm, perturbationPer, averaging } = configuration;
-  const microBatches = microBatchCount(configuration, classifier.ownBatch);
-  const { objective, model } = classificationObjective(classifier, {
+  const { batchSize, parameters, clipNorm, perturbationPer, averaging } = configuration;
+  const opened = openTask(configuration, data);
+  const { task, train } = opened;
+  const network = layer ? preparedNetwork(layer, task) : await networkOf(configuration, opened);
+  const microBatches = microBatchCount(configuration, network.ownBatch);
+  const { objective, model } = taskObjective(network, task, {
     batchSize: batchSize / microBatches,
     training: true,
-    labelSmoothing,
-    labelSmoothingKind,
+    purpose: "training",
   });
-  validateLogits(model.logits.shape, train);
+  requireOutput(model.logits.shape, task, train.name);
   return {
-    train,
-    test: data.test,
-    wrong: noise && noise.wrongCount > 0 ? noise.wrong : undefined,
-    classifier,
+    opened,
+    network,
     optimizer: optimizer ?? createOptimizer(configuration.optimizer),
     stepsPerEpoch: Math.floor(train.count / batchSize),
     microBatches,
@@ -282,17 +270,18 @@ async function prepare({ configuration, data, layer, optimizer }: RunRequest): P
 async function finishAverage(
   engine: Engine,
   stored: Tensors,
-  { classifier, model, train, test }: Setup,
+  { network, model, opened }: Setup,
   batchSize: number,
 ) {
-  const tensors = await averagedTensors(engine, stored, classifier, model, train, batchSize);
+  const tensors = await averagedTensors(engine, stored, network, model, opened, batchSize);
   await engine.write(tensors);
-  const { loss: testLoss, accuracy } = await (
-    await ClassifierEvaluation.prepare(engine, classifier, test, "test")
-  ).measure();
+  const { task, evaluations } = opened;
+  const [evaluation] = evaluations;
+  const testing = await TaskEvaluation.prepare(engine, network, { task, evaluation, program: "test" });
+  const { loss: testLoss, metrics } = await testing.measure();
   return {
-    summary: { averaged: { testLoss, metrics: { accuracy } } },
-    model: inferenceModel(classifier, tensors),
+    summary: { averaged: { testLoss, metrics } },
+    model: inferenceModel(network, tensors, task),
   };
 }
 
@@ -302,7 +291,7 @@ async function openFolder({ out, existing = "refuse", ...request }: RunRequest, 
   const record: RunRecord = {
     format: recordFormat,
     name: request.name,
-    task,
+    task: request.configuration.task,
     createdAt: new Date().toISOString(),
     configuration,
     ...environment(),
@@ -313,26 +302,21 @@ async function openFolder({ out, existing = "refuse", ...request }: RunRequest, 
 /** What is measured at the end of an epoch, on the weights stored in the engine. */
 async function prepareMeasurements(
   engine: Engine,
-  { classifier, train, test, wrong }: Setup,
-  { sharpness, labelSmoothing, labelSmoothingKind }: RunConfiguration,
-) {
-  const testing = await ClassifierEvaluation.prepare(engine, classifier, test, "test");
-  const learnt = wrong && (await ClassifierEvaluation.prepare(engine, classifier, train, "train"));
-  const flatness = await SharpnessMeasurement.prepare(engine, classifier, train, {
-    ...sharpness,
-    labelSmoothing,
-    labelSmoothingKind,
-  });
+  { network, opened }: Setup,
+  { sharpness }: RunConfiguration,
+): Promise<() => Promise<Measurements>> {
+  const { task, evaluations } = opened;
+  const prepared: TaskEvaluation[] = [];
+  for (const [index, evaluation] of evaluations.entries()) {
+    const program = index === 0 ? "test" : `evaluation ${index}`;
+    prepared.push(await TaskEvaluation.prepare(engine, network, { task, evaluation, program }));
+  }
+  const flatness = await SharpnessMeasurement.prepare(engine, network, opened, sharpness);
   return async () => {
-    const { loss: testLoss, accuracy } = await testing.measure();
-    return {
-      testLoss,
-      metrics: {
-        accuracy,
-        ...(learnt && { wrongLabelAccuracy: (await learnt.measure(wrong)).accuracy }),
-      },
-      sharpness: await flatness.measure(),
-    };
+    const [test, ...others] = prepared;
+    const { loss: testLoss, metrics } = await test.measure();
+    for (const evaluation of others) Object.assign(metrics, (await evaluation.measure()).metrics);
+    return { testLoss, metrics, sharpness: await flatness.measure() };
   };
 }
 
@@ -377,7 +361,7 @@ function describe(
 }
 
 function summarize(
-  name: string,
+  { name, configuration: { task } }: RunRequest,
   { optimizer, model }: Setup,
   { epoch, seconds }: Checkpoint,
   status: RunSummary["status"],

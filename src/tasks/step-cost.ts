@@ -7,9 +7,10 @@ import { initialState } from "../optim/state.ts";
 import { trainingStep } from "../optim/training-step.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
-import { classificationObjective } from "./classification.ts";
+import { classLoss, classTarget } from "./classification/classification.ts";
 import type { OptimizerSettings } from "./optimizer-settings.ts";
 import { createOptimizer, type OptimizerIdentity, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
+import { taskObjective } from "./task-network.ts";
 
 /** What one optimizer costs on one network. */
 export interface StepCost extends OptimizerIdentity {
@@ -47,8 +48,13 @@ const cycle = 4;
 export async function measureStepCosts(options: StepCostOptions): Promise<StepCost[]> {
   const { model: name, shape, batchSize, optimizers, rounds = 15, threads, onProgress, signal } = options;
   const inputShape = [shape.channels, shape.height, shape.width];
-  const classifier = { layer: createModel(name, shape), inputShape };
-  const { objective, model } = classificationObjective(classifier, { batchSize, training: true });
+  const network = { layer: createModel(name, shape), inputShape };
+  const task = { targets: classTarget, loss: classLoss() };
+  const { objective, model } = taskObjective(network, task, {
+    batchSize,
+    training: true,
+    purpose: "training",
+  });
   const weights = initialTensors(model, 1);
   const engine = openEngine({ threads });
   try {

@@ -17,6 +17,14 @@ export interface MetricInfo {
   /** `%`: a share from 0 to 1, shown in percent. */
   unit: "%" | "";
   better: "higher" | "lower";
+  /** What it is, as a sentence fragment, where the label does not say it. */
+  meaning?: string;
+}
+
+/** What a task minimizes, as people read it. */
+export interface LossInfo {
+  name: string;
+  unit: string;
 }
 
 /** Gathers predictions batch by batch. */
@@ -35,26 +43,35 @@ export interface Task<S extends Sample = Sample> {
   readonly output: Shape;
   /** What a row has beside `input`, each without the batch axis. */
   readonly targets: Readonly<Record<string, TensorType>>;
-  /** What the input holds, for the metadata of a written model. */
   readonly inputDescription: InputDescription;
+  /** What a written model says of itself beside its input: `lowland.<name>` in its metadata, as JSON. */
+  readonly metadata: Readonly<Record<string, unknown>>;
   /** Makes the stored input what the network's first layer takes. Part of every graph and of the written model. */
   prepare(input: Value): Value;
   /** A sample in the inputs of a step: `input` and the targets. With a random stream it is augmented. */
-  row(sample: S, random?: Random): Tensors;
+  row(sample: S, random?: () => Random): Tensors;
   /** Mean loss of a batch: a scalar. */
-  loss(output: Value, targets: Readonly<Record<string, Value>>): Value;
+  loss(output: Value, targets: Targets, purpose: LossPurpose): Value;
   /** What metrics read of the network's output. */
   predict(output: Value): Readonly<Record<string, Value>>;
   /** Means over the batch that flatness and landscapes show beside the loss, by names of the task's metrics. */
-  batchMetrics(output: Value, targets: Readonly<Record<string, Value>>): Readonly<Record<string, Value>>;
+  batchMetrics(output: Value, targets: Targets): Readonly<Record<string, Value>>;
 }
 
-/** What the pixels of an input are. */
+/** Inputs of a graph by the names in {@link Task.targets}, with the batch axis. */
+export type Targets = Readonly<Record<string, Value>>;
+
+/** `test`: without what only regularizes training, such as label smoothing. */
+export type LossPurpose = "training" | "test";
+
+/** What the pixels of an input are, for the metadata of a written model. */
 export interface InputDescription {
-  layout: "NCHW";
+  layout: "NCHW" | "NHWC" | "flat";
   channels: "gray" | "RGB" | "other";
   /** The values that stand for black and white. */
   range: readonly [low: number, high: number];
+  /** Of an input that is normalized outside the model: what is done to values of that range, channel by channel. */
+  normalization?: { mean: readonly number[]; deviation: readonly number[] };
 }
 
 /** Something to measure at the end of an epoch: predictions on a source, and what metrics make of them. */
@@ -84,6 +101,7 @@ export interface TaskKind<Shape extends z.ZodRawShape = z.ZodRawShape, S extends
   readonly name: string;
   /** Its part of a run's document. */
   readonly settings: Shape;
+  readonly loss: LossInfo;
   /** The first one leads in tables and charts. */
   readonly metrics: readonly [MetricInfo, ...MetricInfo[]];
   /**

@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
-import { type DatasetPair, type ImageDataset, loadDataset } from "../data/dataset.ts";
+import { loadDataset } from "../data/catalogue.ts";
+import type { DatasetPair, ImageClasses } from "../data/source.ts";
 // As a user of the library has them.
 import {
   batchNorm,
@@ -85,7 +86,7 @@ test("hooks are called once a run, once a step and once an epoch, with the run's
 
 test("a network and images of one's own: odd digits from even ones, on a layer that is no model's", async () => {
   const digits = await loadDataset("digits");
-  const parity = (dataset: ImageDataset): ImageDataset => ({
+  const parity = (dataset: ImageClasses): ImageClasses => ({
     ...dataset,
     name: "parity",
     labels: dataset.labels.map((label) => label % 2),

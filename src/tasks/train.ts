@@ -1,24 +1,26 @@
 import { basename, resolve } from "node:path";
 import { type OptionKinds, readOptions, requireKnownOptions } from "../common/options.ts";
-import { type DatasetPair, loadDataset } from "../data/dataset.ts";
+import { loadDataset } from "../data/catalogue.ts";
+import { type ImageArrays, sourcesOf } from "../data/image-arrays.ts";
+import type { DataSource } from "../data/source.ts";
 import type { Layer } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { parseRun, type RunSettings, runSchema } from "./configuration.ts";
 import type { GivenWeights } from "./initial-weights.ts";
-import { type RunHooks, type RunResult, runClassification } from "./run.ts";
+import { type RunHooks, type RunResult, runTask } from "./run.ts";
 
 /** A run's settings, with objects where a document would have names, and hooks to follow it. */
 export interface TrainOptions
   extends Omit<RunSettings, "data" | "model" | "weights" | "optimizer">,
     RunHooks {
   /** A data set by name, or images of your own. Default: Fashion-MNIST. */
-  data?: RunSettings["data"] | DatasetPair;
+  data?: RunSettings["data"] | Readonly<Record<"train" | "test", DataSource | ImageArrays>>;
   /** A folder that holds the named data set's files. */
   dataDirectory?: string;
   /**
    * A network by name, an ONNX file of anybody's as `{ file: "model.onnx", … }`, or a layer of your own from
-   * [N, C, H, W] to [N, classes]. Default: `mlp`.
+   * normalized images [N, C, H, W] to [N, classes]. Default: `mlp`.
    */
   model?: RunSettings["model"] | Layer;
   /**
@@ -97,11 +99,13 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     ...(weights && !ownWeights && { weights }),
     ...(optimizer && !ownOptimizer && { optimizer }),
   });
-  return runClassification({
+  return runTask({
     name: name ?? (out === undefined ? "run" : basename(resolve(out))),
     configuration,
     data:
-      typeof data === "object" ? data : await loadDataset(configuration.data, { dataDirectory, log, signal }),
+      typeof data === "object"
+        ? sourcesOf(data)
+        : await loadDataset(configuration.data, { dataDirectory, log, signal }),
     layer: typeof model === "function" ? model : undefined,
     optimizer: ownOptimizer,
     weights: ownWeights,

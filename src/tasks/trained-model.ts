@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
-import { datasetNames } from "../data/dataset.ts";
+import { datasetNames } from "../data/catalogue.ts";
 import type { RunRecord } from "../train/records.ts";
 import { exists, readJson } from "../train/run-folder.ts";
 import { type ImportedModelSettings, parseRun } from "./configuration.ts";

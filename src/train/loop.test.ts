@@ -50,7 +50,7 @@ async function follow({ answer = () => ({}), ...options }: Setting = {}) {
     schedule: constantRate(),
     epochs: 2,
     stepsPerEpoch,
-    batches: function* (epoch) {
+    batches: async function* (epoch) {
       for (let batch = 1; batch <= stepsPerEpoch; batch++) {
         events.push(`batch ${epoch}.${batch}`);
         yield { input: scalar(10 * epoch + batch) };
@@ -286,7 +286,7 @@ test("an engine's failure ends the loop with its reason, and so does a batch's",
   assert.match(String(broken.finished), /out of memory/);
   const { finished } = await follow({
     answer: () => Promise.reject(new Error("later")),
-    batches: function* () {
+    batches: async function* () {
       yield { input: scalar(1) };
       throw new Error("no more images");
     },

@@ -17,7 +17,7 @@ export interface LoopOptions {
   /** Epochs already done: the loop begins after them. Default 0. */
   finishedEpochs?: number;
   /** The feeds of each step of an epoch (counted from 1). Their memory is handed over. */
-  batches: (epoch: number) => Iterable<Tensors>;
+  batches: (epoch: number) => AsyncIterable<Tensors>;
   /** `"stop"` (default) ends the run with `NonFiniteError`; `"skip"` drops the step and goes on. */
   onNonFinite?: "stop" | "skip";
   onStep: (record: StepRecord) => void;
@@ -63,28 +63,33 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
     let lossSum = 0;
     let counted = 0;
     let gradientEvaluations = 0;
-    const feeds = batches(epoch)[Symbol.iterator]();
-    for (let next = feeds.next(); !next.done; ) {
-      if (signal?.aborted) return false;
-      const progress = progressAt(options, step);
-      const kind = optimizer.stepAt(progress);
-      gradientEvaluations += optimizer.steps[kind].gradientEvaluations;
-      const scalars = scalarsAt(optimizer, progress);
-      const feed = { ...next.value, ...asTensors(scalars) };
-      const running = engine.run(kind, feed, { advance: true });
-      // Where preparing the next batch throws, that is what the caller gets to hear, whatever becomes of this step.
-      running.catch(() => {});
-      next = feeds.next();
-      const { outputs, advanced } = await running;
-      const record = stepRecord(outputs, scalars, ++step, epoch);
-      if (!advanced) {
-        if (onNonFinite === "stop") throw nonFinite(record);
-        record.skipped = true;
-      } else {
-        lossSum += record.loss;
-        counted++;
+    const feeds = batches(epoch)[Symbol.asyncIterator]();
+    try {
+      for (let next = await feeds.next(); !next.done; ) {
+        if (signal?.aborted) return false;
+        const progress = progressAt(options, step);
+        const kind = optimizer.stepAt(progress);
+        gradientEvaluations += optimizer.steps[kind].gradientEvaluations;
+        const scalars = scalarsAt(optimizer, progress);
+        const feed = { ...next.value, ...asTensors(scalars) };
+        const running = engine.run(kind, feed, { advance: true });
+        // Where preparing the next batch throws, that is what the caller gets to hear, whatever becomes of this step.
+        running.catch(() => {});
+        next = await feeds.next();
+        const { outputs, advanced } = await running;
+        const record = stepRecord(outputs, scalars, ++step, epoch);
+        if (!advanced) {
+          if (onNonFinite === "stop") throw nonFinite(record);
+          record.skipped = true;
+        } else {
+          lossSum += record.loss;
+          counted++;
+        }
+        options.onStep(record);
       }
-      options.onStep(record);
+    } finally {
+      // Where the epoch ends early, its batches are told: they may be prepared elsewhere.
+      await feeds.return?.();
     }
     await options.onEpoch({
       epoch,

@@ -32,13 +32,13 @@ export function currentSummary(record: RunSummary): RunSummary {
  * @throws UserError for one that a later version wrote
  */
 export function currentRun(record: RunRecord, path: string): RunRecord {
-  const format: number = record.format ?? 1;
+  const format = record.format ?? 1;
   if (format > recordFormat) {
     throw new UserError(
       `${path} is of format ${format}; this version of Lowland reads formats up to ${recordFormat}: use the version that wrote it`,
     );
   }
-  return { ...record, format: recordFormat, task: record.task ?? firstTask };
+  return { ...record, format, task: record.task ?? firstTask };
 }
 
 /** What was measured, by the names of metrics. */

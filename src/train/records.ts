@@ -106,12 +106,16 @@ export interface RunSummary extends Measurements {
   averaged?: Omit<Measurements, "sharpness">;
 }
 
-/** The form of a run folder's records. 2: `metrics` by name; 1 had `testAccuracy` in their place. */
+/**
+ * The form of a run folder's records. 2: `metrics` by name, networks take pixels as they are stored; 1 had `testAccuracy`
+ * and networks that take normalized images.
+ */
 export const recordFormat = 2;
 
 /** `run.json`: everything needed to repeat the run and to know where it ran. */
 export interface RunRecord {
-  format: typeof recordFormat;
+  /** Earlier versions wrote none, or 1. */
+  format: number;
   name: string;
   /** As in `summary.json`. */
   task: string;

@@ -7,7 +7,13 @@ import { fileError, isWrongPlace, replaceFile, systemReason } from "../common/fi
 import type { Tensors } from "../runtime/engine.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
 import { currentEpoch, currentRun, currentSummary } from "./older-records.ts";
-import type { EpochRecord, MetricsRecord, RunRecord, RunSummary } from "./records.ts";
+import {
+  type EpochRecord,
+  type MetricsRecord,
+  type RunRecord,
+  type RunSummary,
+  recordFormat,
+} from "./records.ts";
 
 const names = {
   run: "run.json",
@@ -68,6 +74,7 @@ export class RunFolder {
       }
       if (existing === "resume") {
         const earlier = currentRun(await readJson<RunRecord>(file("run")), file("run"));
+        requireResumable(path, earlier);
         requireSameConfiguration(path, earlier.configuration ?? {}, record.configuration);
         if (await exists(file("checkpoint"))) {
           const checkpoint = readCheckpoint(await readFile(file("checkpoint")), file("checkpoint"));
@@ -93,6 +100,7 @@ export class RunFolder {
     const file = join(path, names.run);
     if (!(await exists(file))) return undefined;
     const earlier = currentRun(await readJson<RunRecord>(file), file);
+    requireResumable(path, earlier);
     requireSameConfiguration(path, earlier.configuration ?? {}, configuration);
     if (!(await exists(join(path, names.summary)))) return undefined;
     const summary = currentSummary(await readJson<RunSummary>(join(path, names.summary)));
@@ -225,6 +233,14 @@ export async function readJson<T extends object>(path: string): Promise<T> {
   }
   throw new UserError(
     `${path} is damaged: it is not a JSON object; restore it, or start again with --overwrite`,
+  );
+}
+
+/** Throws `UserError` for a run whose training steps were others. */
+function requireResumable(path: string, { format }: RunRecord): void {
+  if (format === recordFormat) return;
+  throw new UserError(
+    `${path} holds a run of format ${format}, which cannot be resumed: since format ${recordFormat} networks take pixels as they are stored and augmentation draws other numbers; start again with --overwrite, or name another folder with --out`,
   );
 }
 

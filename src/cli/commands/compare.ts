@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
-import type { DatasetPair } from "../../data/dataset.ts";
+import type { DatasetPair } from "../../data/source.ts";
 import { compare } from "../../tasks/compare.ts";
 import { type NamedRun, parseComparison, type RunConfiguration } from "../../tasks/configuration.ts";
 import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../tasks/optimizers.ts";

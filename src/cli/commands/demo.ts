@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { type DatasetPair, DatasetUnavailable } from "../../data/dataset.ts";
+import type { DatasetPair } from "../../data/source.ts";
+import { DatasetUnavailable } from "../../data/sources.ts";
 import { parseComparison } from "../../tasks/configuration.ts";
 import { networkName } from "../../tasks/network.ts";
 import { loadWithProgress } from "../data.ts";

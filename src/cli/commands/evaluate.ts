@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { datasetNames } from "../../data/dataset.ts";
+import { datasetNames } from "../../data/catalogue.ts";
 import { metricList } from "../../report/numbers.ts";
 import { evaluateModel } from "../../tasks/evaluate.ts";
 import { metricsOf } from "../../tasks/metrics.ts";

@@ -2,7 +2,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
-import type { DatasetPair } from "../../data/dataset.ts";
+import type { DatasetPair } from "../../data/source.ts";
 import { figuresLead, paperFigures } from "../../report/figures/paper-figures.ts";
 import { collectResults, currentResults, type FiguresResults } from "../../report/figures/paper-results.ts";
 import { figuresTable } from "../../report/figures/paper-table.ts";

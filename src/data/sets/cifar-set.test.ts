@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../../common/errors.ts";
-import { DatasetUnavailable } from "../dataset.ts";
 import type { ImageClasses } from "../source.ts";
+import { DatasetUnavailable } from "../sources.ts";
 import { loadCifar } from "./cifar-set.ts";
 
 const datasets = fileURLToPath(new URL("../../../fixtures/datasets/", import.meta.url));

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { parseTar } from "nanotar";
-import type { LoadOptions } from "../dataset.ts";
 import { type DownloadTimeouts, downloadFile } from "../download.ts";
 import { type Checksums, type Contents, cacheDirectory, DamagedFile } from "../files.ts";
 import { type ImageClasses, imageClasses, measuredNormalization } from "../source.ts";
+import type { LoadOptions } from "../sources.ts";
 import { findFiles, type Source } from "../sources.ts";
 import { type CifarKind, cifarSize, parseCifar } from "./cifar.ts";
 

@@ -1,5 +1,6 @@
 import Table from "cli-table3";
-import { type MetricInfo, metricsOf } from "../../tasks/metrics.ts";
+import { metricsOf } from "../../tasks/metrics.ts";
+import type { MetricInfo } from "../../tasks/task.ts";
 import { fixed, isNumber, metricValue, percent, significant, withUnit } from "../numbers.ts";
 import { conflictsOf, constantGroups, type Group, methodGroups } from "./groups.ts";
 import type { FiguresResults } from "./paper-results.ts";

@@ -4,14 +4,13 @@ import { type Random, randomStream } from "../../common/random.ts";
 import { type Augmentation, checkAugmentation, drawMove, moved } from "../../data/augmentation.ts";
 import { balanced } from "../../data/rows.ts";
 import { type ClassSample, type DataSource, type ImageClasses, isImageClasses } from "../../data/source.ts";
-import { tensorData } from "../../graph/constants.ts";
-import type { Value } from "../../graph/graph.ts";
+import { validateDatasets } from "../../data/validate.ts";
 import type { Tensors } from "../../onnx/tensor.ts";
-import { add, mul } from "../../ops/arithmetic.ts";
 import { equal } from "../../ops/comparison.ts";
 import { cast } from "../../ops/elementwise.ts";
-import { type LabelSmoothingKind, softmaxCrossEntropy } from "../../ops/losses.ts";
+import { type CrossEntropyOptions, softmaxCrossEntropy } from "../../ops/losses.ts";
 import { argMax, reduceMean } from "../../ops/reduction.ts";
+import { affine, colorsOf } from "../image-input.ts";
 import type { Evaluation, Metric, OpenedTask, Task, TaskKind } from "../task.ts";
 import { type NoisyClasses, withLabelNoise } from "./label-noise.ts";
 
@@ -63,13 +62,26 @@ export type ClassificationSettings = z.infer<z.ZodObject<typeof settings>>;
 export const classification: TaskKind<typeof settings, ClassSample> = {
   name: "classification",
   settings,
+  loss: { name: "cross entropy", unit: "nats" },
   metrics: [
-    { name: "accuracy", label: "test accuracy", unit: "%", better: "higher" },
-    { name: "wrongLabelAccuracy", label: "wrong labels learned", unit: "%", better: "lower" },
+    {
+      name: "accuracy",
+      label: "test accuracy",
+      unit: "%",
+      better: "higher",
+      meaning: "share of right answers on the whole test set",
+    },
+    {
+      name: "wrongLabelAccuracy",
+      label: "wrong labels learned",
+      unit: "%",
+      better: "lower",
+      meaning: "share of the wrongly labeled training images that get their wrong label: memorized noise",
+    },
   ],
   open(own, { train, test }, seed): OpenedTask<ClassSample> {
     const [given, held] = [imagesOf(train), imagesOf(test)];
-    requireAlike(given, held);
+    validateDatasets({ train: given, test: held });
     const noisy =
       own.labelNoise > 0
         ? withLabelNoise(given, own.labelNoise, randomStream(seed, "label noise"))
@@ -85,29 +97,37 @@ export const classification: TaskKind<typeof settings, ClassSample> = {
   },
 };
 
+/** The class of each example, as an input of a graph. */
+export const classTarget = { target: { type: "int32", shape: [] } } as const satisfies Task["targets"];
+
+/** Softmax cross entropy of logits [batch, classes]. */
+export function classLoss(smoothing: Omit<CrossEntropyOptions, "reduction"> = {}): Task["loss"] {
+  return (output, { target }, purpose) =>
+    softmaxCrossEntropy(output, target, purpose === "training" ? smoothing : {});
+}
+
 /** Classification of images like these. */
 export function classificationTask(
   data: ImageClasses,
   {
     augmentation = {},
-    ...loss
-  }: { labelSmoothing?: number; labelSmoothingKind?: LabelSmoothingKind; augmentation?: Augmentation } = {},
+    labelSmoothing,
+    labelSmoothingKind,
+  }: Omit<CrossEntropyOptions, "reduction"> & { augmentation?: Augmentation } = {},
 ): Task<ClassSample> {
   checkAugmentation(augmentation);
+  const isAugmented = Object.keys(augmentation).length > 0;
   const { channels, height, width, maximum, mean, deviation, classNames } = data;
   const form = { channels, height, width, fill: mean.map((value) => Math.round(value * maximum)) };
   return {
     input: [channels, height, width],
     output: [classNames.length],
-    targets: { target: { type: "int32", shape: [] } },
-    inputDescription: {
-      layout: "NCHW",
-      channels: channels === 1 ? "gray" : channels === 3 ? "RGB" : "other",
-      range: [0, maximum],
-    },
+    targets: classTarget,
+    inputDescription: { layout: "NCHW", channels: colorsOf(channels), range: [0, maximum] },
+    metadata: { task: "classification", classes: classNames },
     // (x / maximum − mean) / deviation as one product and one sum.
     prepare: (input) =>
-      perChannel(
+      affine(
         input,
         deviation.map((value) => 1 / (value * maximum)),
         mean.map((value, channel) => -value / deviation[channel]),
@@ -116,11 +136,11 @@ export function classificationTask(
       input: {
         type: "float32",
         shape: image.shape,
-        data: Float32Array.from(random ? augmented(image.data, random) : image.data),
+        data: new Float32Array(random && isAugmented ? augmented(image.data, random()) : image.data),
       },
       target,
     }),
-    loss: (output, { target }) => softmaxCrossEntropy(output, target, loss),
+    loss: classLoss({ labelSmoothing, labelSmoothingKind }),
     predict: (output) => ({ class: argMax(output, 1) }),
     batchMetrics: (output, { target }) => ({
       accuracy: reduceMean(cast(equal(cast(argMax(output, 1), "int32"), target), output.type)),
@@ -132,15 +152,8 @@ export function classificationTask(
   }
 }
 
-/** x·factor + shift, channel by channel of [N, C, H, W]. */
-function perChannel(x: Value, factors: readonly number[], shifts: readonly number[]): Value {
-  const constant = (values: readonly number[]) =>
-    x.graph.constant(tensorData(values, [1, values.length, 1, 1], x.type));
-  return add(mul(x, constant(factors)), constant(shifts));
-}
-
 /** Share of right answers. */
-function accuracy(): Metric<ClassSample> {
+export function accuracy(): Metric<ClassSample> {
   let [right, counted] = [0, 0];
   return {
     add: (predicted, samples) => {
@@ -181,16 +194,4 @@ function classAt(predicted: Tensors, index: number): number {
 function imagesOf(source: DataSource): ImageClasses {
   if (isImageClasses(source)) return source;
   throw new UserError(`${source.name} has no classes: classification needs images with a class each`);
-}
-
-function requireAlike(train: ImageClasses, test: ImageClasses): void {
-  const sizes = [train, test].map(({ channels, height, width }) => [channels, height, width].join("×"));
-  if (sizes[0] !== sizes[1])
-    throw new UserError(
-      `the training images of ${train.name} are ${sizes[0]}, its test images ${sizes[1]}; they have to be alike`,
-    );
-  if (train.classNames.join("\n") !== test.classNames.join("\n"))
-    throw new UserError(
-      `the classes of training and testing differ: ${train.classNames.join(", ")} and ${test.classNames.join(", ")}`,
-    );
 }

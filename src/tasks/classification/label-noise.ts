@@ -1,6 +1,6 @@
 import { UserError } from "../../common/errors.ts";
 import type { Random } from "../../common/random.ts";
-import type { ClassSample, ImageClasses } from "../../data/source.ts";
+import { type ClassSample, classAt, type ImageClasses } from "../../data/source.ts";
 import type { TensorData } from "../../onnx/tensor.ts";
 
 /** A sample that still knows its class from before the noise. */
@@ -40,7 +40,7 @@ export function withLabelNoise(source: ImageClasses, probability: number, random
     fingerprint: `${source.fingerprint} with labels ${labels.join()}`,
     read: (index) => {
       const { image, class: trueClass } = source.read(index);
-      return { image, class: { ...trueClass, data: labels.subarray(index, index + 1) }, trueClass };
+      return { image, class: classAt(labels, index), trueClass };
     },
   };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createModel } from "../nn/models.ts";
-import { evaluationBatchSize } from "./classification.ts";
+import { evaluationBatchSize, requireOutput } from "./task-network.ts";
 
 const classifier = (name: string) => ({
   layer: createModel(name, { channels: 3, height: 32, width: 32, classes: 10 }),
@@ -17,4 +17,15 @@ test("a large one on an equal part of 250, whose results fit in a gigabyte", () 
   // 31.9 MiB of results an image are 7.8 GiB of 250, so an eighth.
   assert.equal(evaluationBatchSize(classifier("wide-resnet-28-10"), 10_000), 31);
   assert.equal(evaluationBatchSize(classifier("wide-resnet-28-10"), 20), 20);
+});
+
+test("an output that a task cannot read is refused, one of more classes is not", () => {
+  const check = (shape: number[]) => () => requireOutput(shape, { output: [4] }, "mine");
+  assert.throws(check([8, 3]), {
+    name: "UserError",
+    message: "the network gives [8, 3] for a batch of 8, but mine has 4 classes; it has to give [batch, 4]",
+  });
+  assert.throws(check([8, 2, 4]), /^UserError: the network gives \[8, 2, 4\]/);
+  check([8, 4])();
+  check([8, 5])();
 });

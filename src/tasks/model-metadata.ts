@@ -1,0 +1,19 @@
+import type { ModelProto } from "../onnx/onnx_pb.ts";
+import type { InputDescription } from "./task.ts";
+
+// What a written model says of itself: JSON under `lowland.<name>` in the metadata of the ONNX file.
+
+const prefix = "lowland.";
+
+/** @param values by name: `input`, `task`, `classes`, … */
+export function writtenMetadata(values: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [`${prefix}${name}`, JSON.stringify(value)]),
+  );
+}
+
+/** What a file that Lowland wrote takes; nothing of a file that does not say so. */
+export function statedInput({ metadataProps }: ModelProto): InputDescription | undefined {
+  const text = metadataProps.find(({ key }) => key === `${prefix}input`)?.value;
+  return text === undefined ? undefined : JSON.parse(text);
+}

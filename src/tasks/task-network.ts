@@ -1,0 +1,174 @@
+import { UserError } from "../common/errors.ts";
+import { randomStream } from "../common/random.ts";
+import { type TrainingBatchOptions, trainingBatches } from "../data/rows.ts";
+import { elementCount, Graph, type Value } from "../graph/graph.ts";
+import { copyInto, nodesOf } from "../graph/walk.ts";
+import { compile } from "../lower/compile.ts";
+import { buildModel, drawRandomInputs, type Layer, type Model } from "../nn/module.ts";
+import type { Tensors } from "../onnx/tensor.ts";
+import type { Objective } from "../optim/training-step.ts";
+import { writtenMetadata } from "./model-metadata.ts";
+import type { LossPurpose, OpenedTask, Targets, Task } from "./task.ts";
+
+// A network on a task: what is minimized, in which batches, and how it is written.
+
+/** A network from a task's stored input to its output. */
+export interface Network {
+  layer: Layer;
+  /** Of one example: [C, H, W]. */
+  inputShape: readonly number[];
+  /** Examples that it takes at a time, where it takes no other number. */
+  ownBatch?: number;
+  /** How it is written with trained weights and metadata. Default: built for inference. */
+  write?: (tensors: Tensors, metadata: Readonly<Record<string, string>>) => Uint8Array;
+  /** What a person should know of how it is used, once it was built. */
+  notes?: readonly string[];
+}
+
+/** A layer on prepared input as a network on stored input. */
+export function preparedNetwork(layer: Layer, { input, prepare }: Pick<Task, "input" | "prepare">): Network {
+  return { layer: (stored, scope) => layer(prepare(stored), scope), inputShape: input };
+}
+
+/** The loss of one batch: in training mode or, to look at its flatness, inference. */
+export function taskObjective(
+  { layer, inputShape }: Pick<Network, "layer" | "inputShape">,
+  task: Pick<Task, "targets" | "loss">,
+  { batchSize, training, purpose }: { batchSize: number; training: boolean; purpose: LossPurpose },
+): { objective: Objective; model: Model; targets: Targets } {
+  const model = buildModel(layer, { inputShape, batchSize, training });
+  const targets = targetInputs(model.graph, task, batchSize);
+  const input = (name: string) => model.graph.inputs.get(name)!;
+  return {
+    model,
+    targets,
+    objective: {
+      loss: task.loss(model.logits, targets, purpose),
+      parameters: new Map(model.parameters.map(({ name }) => [name, input(name)])),
+      // In inference mode they stay what they are.
+      buffers: new Map(model.buffers.map(({ name }) => [name, model.bufferUpdates.get(name) ?? input(name)])),
+    },
+  };
+}
+
+/** The targets of a batch as inputs of a graph. */
+export function targetInputs(
+  graph: Graph,
+  { targets }: Pick<Task, "targets">,
+  batchSize: number,
+): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(targets).map(([name, { type, shape }]) => [
+      name,
+      graph.input(name, type, [batchSize, ...shape]),
+    ]),
+  );
+}
+
+/**
+ * Checks that a network gives what a task reads: its shape, or more classes than the data name.
+ * @throws UserError when it does not
+ */
+export function requireOutput(
+  [batch, ...given]: readonly number[],
+  { output }: Pick<Task, "output">,
+  data: string,
+): void {
+  const [first, ...rest] = output;
+  if (given[0] >= first && given.slice(1).join() === rest.join()) return;
+  const expected = ["batch", ...output].join(", ");
+  throw new UserError(
+    `the network gives [${[batch, ...given].join(", ")}] for a batch of ${batch}, but ${data} has ${first} classes; it has to give [${expected}]`,
+  );
+}
+
+/**
+ * The micro-batches of a mini-batch: as many as asked for, or each as large as the only batch that the network takes.
+ * @throws UserError for a batch size that they do not divide
+ */
+export function microBatchCount(
+  { batchSize, microBatches }: { batchSize: number; microBatches: number },
+  ownBatch: number | undefined,
+): number {
+  if (ownBatch === undefined && batchSize % microBatches !== 0) {
+    throw new UserError(
+      `microBatches is ${microBatches}; it has to divide the batch size, which is ${batchSize}`,
+    );
+  }
+  if (ownBatch === undefined) return microBatches;
+  const count = batchSize / ownBatch;
+  if (!Number.isInteger(count)) {
+    throw new UserError(
+      `the model takes ${ownBatch} examples at a time, which does not divide the batch size ${batchSize}; choose a multiple of ${ownBatch}, or export the model with a dynamic batch`,
+    );
+  }
+  if (microBatches !== 1 && microBatches !== count) {
+    throw new UserError(
+      `microBatches is ${microBatches}; the model takes ${ownBatch} examples at a time, so a batch of ${batchSize} has ${count} micro-batches`,
+    );
+  }
+  return count;
+}
+
+/** The feeds of each training step of an epoch: rows, and what the network wants drawn at random. */
+export async function* trainingFeeds(
+  { task, train, order }: OpenedTask,
+  model: Model,
+  { microBatches, ...options }: Omit<TrainingBatchOptions<never>, "row" | "order"> & { microBatches: number },
+): AsyncGenerator<Tensors> {
+  const random = randomStream(options.seed, "network", options.epoch);
+  for await (const { inputs } of trainingBatches(train, { ...options, row: task.row, order })) {
+    yield { ...inputs, ...drawRandomInputs(model, random, microBatches) };
+  }
+}
+
+/** Examples that are evaluated at a time, at most, and the bytes that all results of all layers may have then. */
+const evaluationBatch = { examples: 250, bytes: 2 ** 30 };
+
+/**
+ * How many examples to evaluate at a time: the network's own batch; or as many as there are up to 250, or for a large
+ * network, whose gradient keeps the results of all layers, an equal part of 250 that fits in memory.
+ */
+export function evaluationBatchSize(
+  { layer, inputShape, ownBatch }: Pick<Network, "layer" | "inputShape" | "ownBatch">,
+  available: number,
+): number {
+  if (ownBatch !== undefined) return ownBatch;
+  const most = Math.min(evaluationBatch.examples, available);
+  const { logits } = buildModel(layer, { inputShape, batchSize: most, training: false });
+  const results = nodesOf([logits]).flatMap((node) => node.outputs);
+  const bytes = results.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
+  return Math.max(1, Math.floor(most / Math.ceil(bytes / evaluationBatch.bytes)));
+}
+
+/**
+ * The trained network as an ONNX file for inference: input `input` [batch, C, H, W] as its metadata say, output `logits`
+ * [batch, classes], no softmax, BatchNorm with its running statistics, weights inside under their own names. A network
+ * that came as a file is that file with its new weights.
+ */
+export function inferenceModel(
+  { layer, inputShape, write }: Network,
+  tensors: Tensors,
+  { metadata: own, inputDescription: input }: Pick<Task, "metadata" | "inputDescription">,
+): Uint8Array {
+  const metadata = writtenMetadata({ ...own, input });
+  if (write) return write(tensors, metadata);
+  const build = (batchSize: number) => {
+    const { graph, logits } = buildModel(layer, { inputShape, batchSize, training: false });
+    graph.output("logits", logits);
+    return graph;
+  };
+  const weights = new Map(Object.entries(tensors));
+  const symbolicBatch = dependsOnBatchSize(build(1), build(2)) ? undefined : "batch";
+  return compile(build(1), { weights, symbolicBatch, name: "classifier", metadata });
+}
+
+/** Whether two graphs of one network for different batch sizes hold different constants or attributes. */
+function dependsOnBatchSize(one: Graph, other: Graph): boolean {
+  // Copied into one graph, equal nodes on equal inputs become the same node.
+  const joined = new Graph();
+  const [a] = copyInto(joined, [...one.outputs.values()]);
+  const inputs = new Map([...other.inputs].map(([name, input]) => [input, joined.inputs.get(name)!]));
+  const [b] = copyInto(joined, [...other.outputs.values()], inputs);
+  return a !== b;
+}

@@ -1,0 +1,74 @@
+import { UserError } from "../common/errors.ts";
+import { rangeOf } from "../data/rows.ts";
+import type { DataSource } from "../data/source.ts";
+import type { LossSurface } from "../flatness/surface.ts";
+import { buildModel } from "../nn/module.ts";
+import type { Tensors } from "../onnx/tensor.ts";
+import type { Task } from "./task.ts";
+import { type Network, requireOutput, taskObjective } from "./task-network.ts";
+
+export interface TaskSurfaceOptions {
+  /** How many images, from the front of the data set; all when left out. */
+  images?: number;
+  /** Images in one batch; the last one may hold fewer. Default 250. */
+  batchSize?: number;
+  /**
+   * What BatchNorm normalizes by: its running statistics (`"evaluation"`, the default), or those of each batch, in
+   * which case the loss and its curvature are of batches of `batchSize` and depend on it.
+   */
+  batchNorm?: "evaluation" | "batch";
+}
+
+/**
+ * A network's mean training loss over samples, with the task's metrics, as something flatness is measured of. Samples
+ * are read batch by batch, whenever a batch is needed.
+ * @throws UserError when `images` is no whole number from 1 to what the data have, or fewer than a network's own batch
+ */
+export function taskSurface(
+  network: Network,
+  tensors: Tensors,
+  { task, source }: { task: Task; source: DataSource },
+  { images: asked, batchSize: wanted = 250, batchNorm = "evaluation" }: TaskSurfaceOptions = {},
+): LossSurface {
+  const { layer, inputShape, ownBatch } = network;
+  const available = checkedImages(source, asked);
+  const batchSize = ownBatch ?? Math.min(wanted, available);
+  const images = ownBatch === undefined ? available : available - (available % ownBatch);
+  if (images === 0) {
+    throw new UserError(
+      `the model takes ${batchSize} images at a time, but the subset has ${available}; choose a subset of at least ${batchSize}`,
+    );
+  }
+  const { logits: output } = buildModel(layer, { inputShape, batchSize, training: false });
+  requireOutput(output.shape, task, source.name);
+  return {
+    tensors,
+    batches: Array.from({ length: Math.ceil(images / batchSize) }, (_, index) => {
+      const start = index * batchSize;
+      const size = Math.min(batchSize, images - start);
+      return { size, feeds: async () => (await rangeOf(source, task.row, { start, count: size })).inputs };
+    }),
+    build: (size) => {
+      const training = batchNorm === "batch";
+      const { model, objective, targets } = taskObjective(network, task, {
+        batchSize: size,
+        training,
+        purpose: "training",
+      });
+      return {
+        loss: objective.loss,
+        parameters: objective.parameters,
+        output: model.logits,
+        metrics: new Map(Object.entries(task.batchMetrics(model.logits, targets))),
+      };
+    },
+    description: { data: source.name, batchSize, batchNorm },
+  };
+}
+
+function checkedImages({ name, count }: DataSource, images = count): number {
+  if (Number.isInteger(images) && images >= 1 && images <= count) return images;
+  throw new UserError(
+    `a subset of ${images} images was requested, but ${name} has ${count}; choose from 1 to ${count}`,
+  );
+}
