@@ -12,4 +12,4 @@ const { summary, model } = await train({
   onEpoch: ({ epoch, metrics }) => console.log(epoch, metrics.accuracy.toFixed(3)),
 });
 console.log(`test accuracy ${summary.metrics.accuracy}, MaxS ${summary.sharpness.maxSharpness}`);
-await writeFile("digits.onnx", model); // input [batch, 1, 8, 8], output logits [batch, 10]
+await writeFile("digits.onnx", model); // input [batch, 1, 8, 8]: pixels 0 … 16, output logits [batch, 10]

@@ -94,7 +94,7 @@ export function rangeOf<S extends Sample>(
 }
 
 /** Every sample once, in an order of its own for each epoch. */
-export function shuffled(count: number): EpochOrder {
+function shuffled(count: number): EpochOrder {
   return (seed, epoch) => randomStream(seed, "shuffle", epoch).permutation(count);
 }
 

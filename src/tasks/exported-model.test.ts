@@ -108,6 +108,18 @@ for (const [name, own] of Object.entries(runs)) {
       });
     }
 
+    test("says in its metadata what it takes and gives", () => {
+      const { metadataProps } = readModel(readFileSync(join(out, "model.onnx")), "model.onnx");
+      assert.deepEqual(
+        metadataProps.map(({ key, value }) => [key, JSON.parse(value)]),
+        [
+          ["lowland.task", "classification"],
+          ["lowland.classes", data.test.classNames],
+          ["lowland.input", { layout: "NCHW", channels: "gray", range: [0, 16] }],
+        ],
+      );
+    });
+
     test("states a symbolic batch, holds its weights, and ends without a softmax", () => {
       const { graph } = readModel(readFileSync(join(out, "model.onnx")), "model.onnx");
       const shape = graph!.input[0].type!.value;

@@ -6,7 +6,7 @@ import { UserError } from "../common/errors.ts";
 import { fileError, isWrongPlace, replaceFile, systemReason } from "../common/files.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
-import { currentEpoch, currentRun, currentSummary } from "./older-records.ts";
+import { currentRun } from "./older-records.ts";
 import {
   type EpochRecord,
   type MetricsRecord,
@@ -103,7 +103,7 @@ export class RunFolder {
     requireResumable(path, earlier);
     requireSameConfiguration(path, earlier.configuration ?? {}, configuration);
     if (!(await exists(join(path, names.summary)))) return undefined;
-    const summary = currentSummary(await readJson<RunSummary>(join(path, names.summary)));
+    const summary = await readJson<RunSummary>(join(path, names.summary));
     return summary.status === "interrupted" ? undefined : summary;
   }
 
@@ -249,7 +249,7 @@ function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
   if (metadata.epoch === undefined || metadata.seconds === undefined) {
     throw new UserError(`${file} is no checkpoint: it does not say of which epoch it is`);
   }
-  return { epoch: currentEpoch(JSON.parse(metadata.epoch)), seconds: Number(metadata.seconds), tensors };
+  return { epoch: JSON.parse(metadata.epoch), seconds: Number(metadata.seconds), tensors };
 }
 
 /** Drops what was written after the checkpoint, so that it is not there twice. Returns the epochs that stay. */
@@ -259,7 +259,7 @@ async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRe
   const epochs: EpochRecord[] = [];
   for (const [index, line] of lines.entries()) {
     if (!line.startsWith('{"type":"epoch"')) continue;
-    const epoch = currentEpoch(JSON.parse(line));
+    const epoch: EpochRecord = JSON.parse(line);
     epochs.push(epoch);
     if (epoch.epoch < lastEpoch) continue;
     await replaceFile(path, `${lines.slice(0, index + 1).join("\n")}\n`);
