@@ -200,11 +200,11 @@ describe("what does not fit is told in one sentence", { concurrency: 2 }, () => 
     ],
     "a subset of zero": [
       () => ["flatness", "run", "--subset", "0"],
-      /^a subset of 0 images was asked for, but digits has 360; choose from 1 to 360$/,
+      /^a subset of 0 images was requested, but digits has 360; choose from 1 to 360$/,
     ],
     "a subset larger than the data": [
       () => ["flatness", "run", "--subset", "361"],
-      /^a subset of 361 images was asked for, but digits has 360; choose from 1 to 360$/,
+      /^a subset of 361 images was requested, but digits has 360; choose from 1 to 360$/,
     ],
     "fewer images than a file's batch": [
       () => onDigits(classifier("five.onnx", 10, 0.01), "--subset", "4"),

@@ -117,7 +117,7 @@ cases("a flag's value that makes no sense", {
   },
   "more images in a batch than there are": {
     args: [...digits, "--batch-size", "1438", "--out", "big-batch"],
-    expected: /^batch size 1438 is larger than the 1437 training images; choose at most 1437/,
+    expected: /^batch size 1438 is larger than the 1437 training samples; choose at most 1437/,
   },
   "a radius by another method's name": {
     args: [...digits, "--optimizer", "sam", "--rho-max", "0.1"],

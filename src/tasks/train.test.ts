@@ -278,7 +278,7 @@ test("what does not fit is refused before anything is written", async () => {
   const labels = digits.test.labels.with(7, 255);
   const labeled255 = { ...digits.test, labels };
   const refusals: [TrainOptions, RegExp][] = [
-    [{ batchSize: 321 }, /batch size 321 is larger than the 320 training images/],
+    [{ batchSize: 321 }, /batch size 321 is larger than the 320 training samples/],
     [{ limit: 1438 }, /a subset of 1438 images/],
     [{ model: "lenet5" }, /lenet5 needs images of at least 12×12/],
     [{ model: sequential([globalAveragePool(), linear(7, 10)]) }, /7/],
