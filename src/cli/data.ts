@@ -1,11 +1,11 @@
-import { loadDataset } from "../data/catalogue.ts";
+import { loadDataset, type PictureOptions } from "../data/catalogue.ts";
 import type { DatasetPair } from "../data/source.ts";
 import { say } from "./progress.ts";
 
 /** Loads a data set and says on the terminal what takes time or was looked for in vain. */
 export async function loadWithProgress(
   name: string,
-  { dataDir, signal }: { dataDir?: string; signal?: AbortSignal } = {},
+  { dataDir, images, signal }: { dataDir?: string; images?: PictureOptions; signal?: AbortSignal } = {},
 ): Promise<DatasetPair> {
   let told = 0;
   // That the cache is empty, which is told first, is no news where the user's own folder then turns out damaged.
@@ -13,6 +13,12 @@ export async function loadWithProgress(
   const release = () => {
     if (held) say(held);
     held = "";
+  };
+  const isDue = () => {
+    const now = performance.now();
+    if (now - told < 1000) return false;
+    told = now;
+    return true;
   };
   const data = await loadDataset(name, {
     dataDirectory: dataDir,
@@ -24,11 +30,14 @@ export async function loadWithProgress(
         say(line);
       }
     },
+    images,
+    onDecoded: (pictures, total) => {
+      if (!isDue()) return;
+      say(`  ${pictures.toLocaleString("en")} of ${total.toLocaleString("en")} pictures decoded`);
+    },
     onProgress: (bytes, total) => {
       release();
-      const now = performance.now();
-      if (now - told < 1000) return;
-      told = now;
+      if (!isDue()) return;
       const megabytes = (count: number) => (count / 1e6).toFixed(1);
       say(`  ${megabytes(bytes)}${total ? ` of ${megabytes(total)}` : ""} MB`);
     },

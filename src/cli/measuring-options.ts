@@ -5,7 +5,7 @@ import { datasetNames } from "../data/catalogue.ts";
 import { openSurface, type Surface } from "../flatness/surface.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { type ModelToMeasure, openModel } from "../tasks/measured-model.ts";
-import { datasetOf, findModel } from "../tasks/trained-model.ts";
+import { dataOf, findModel } from "../tasks/trained-model.ts";
 import { loadWithProgress } from "./data.ts";
 import { addFileFlags, type FileFlags, fileSettings } from "./import-options.ts";
 import { choices, numberOption } from "./settings.ts";
@@ -32,7 +32,7 @@ export interface MeasuringFlags extends FileFlags {
 export function addMeasuringFlags(command: Command, { subset }: { subset: number }): Command {
   return addFileFlags(
     command
-      .option("--data <name>", `data set: ${choices(datasetNames)} (default: the run's)`)
+      .option("--data <name>", `data: ${choices(datasetNames)}, or a path (default: the run's)`)
       .option("--data-dir <folder>", "folder with the data set's files"),
   )
     .addOption(new Option("--test", "measure on test images (default)").conflicts("train"))
@@ -71,7 +71,8 @@ export async function openNamedModel(
   { subset, signal }: { subset: number; signal?: AbortSignal },
 ): Promise<ModelToMeasure> {
   const found = await findModel(place);
-  const data = await loadWithProgress(datasetOf(found, flags.data), { dataDir: flags.dataDir, signal });
+  const { data: name, images } = dataOf(found, flags.data);
+  const data = await loadWithProgress(name, { dataDir: flags.dataDir, images, signal });
   const { batchSize, batchNorm, labelSmoothing } = flags;
   return openModel(found, data, {
     set: flags.train ? "train" : "test",

@@ -92,7 +92,8 @@ cases("a name that does not exist is told with the choices", {
   },
   "data set": {
     args: ["train", "--data", "mnist"],
-    expected: /^data: there is no "mnist"; choose one of fashion-mnist, digits$/,
+    expected:
+      /^there is no data set and no file or folder "mnist"; choose one of fashion-mnist, digits, cifar10, cifar100, or name a folder of pictures$/,
   },
   "run of a comparison": {
     args: ["demo", "--data", "digits", "--only", "sgd,adam"],

@@ -27,7 +27,8 @@ export async function readConfiguration(path: string): Promise<Settings> {
 
 /** The document with the flags' settings in place of its own. */
 export function applyFlags(document: Settings, flags: SettingFlags): Settings {
-  const { flip, crop, cutout, weights: file, weightsExcept, schedule, warmUp, ema, swa, ...others } = flags;
+  const { imageSize, channels, testShare, onBadImage, ...beside } = flags;
+  const { flip, crop, cutout, weights: file, weightsExcept, schedule, warmUp, ema, swa, ...others } = beside;
   const { perturb, learningRateFactor, momentum, nesterov, weightDecay, ...rest } = others;
   const {
     optimizer,
@@ -46,6 +47,7 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
   const names = Object.keys(plainSettings satisfies Record<keyof typeof plain, true>);
   const weights = defined({ file, except: weightsExcept?.split(",") });
   const parameters = defined({ perturb, groups: learningRateFactor });
+  const images = defined({ size: imageSize, channels, testShare, onBadImage });
   const augmentation = defined({ flip, crop, cutout: cutout === undefined ? undefined : { size: cutout } });
   const settings: Settings = {
     ...document,
@@ -53,6 +55,7 @@ export function applyFlags(document: Settings, flags: SettingFlags): Settings {
     ...("augmentation" in document || Object.keys(augmentation).length > 0
       ? { augmentation: merged(document.augmentation, augmentation) }
       : {}),
+    ...(Object.keys(images).length > 0 && { images: merged(document.images, images) }),
     ...defined({
       schedule: scheduleOf(document.schedule, schedule, warmUp),
       averaging: averagingOf(ema, swa),

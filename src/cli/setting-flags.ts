@@ -13,6 +13,10 @@ import { addModelFlag, choices, numberOption, type Settings } from "./settings.t
 /** Flags as commander hands them over. */
 export interface SettingFlags extends OptimizerFlags, BaseFlags {
   data?: string;
+  imageSize?: number;
+  channels?: number;
+  testShare?: number;
+  onBadImage?: string;
   limit?: number;
   labelNoise?: number;
   flip?: boolean;
@@ -75,8 +79,30 @@ function addDataFlags(command: Command, defaults?: RunConfiguration): void {
   const by = defaultsIn(defaults);
   command
     .optionsGroup("Data:")
-    .option("--data <name>", `data set: ${choices(datasetNames)}${by(({ data }) => data)}`)
-    .option("--data-dir <folder>", "folder with the data set's files")
+    .option(
+      "--data <name>",
+      `data: ${choices(datasetNames)}, or a path (a folder of pictures with a folder per class, …)${by(({ data }) => data)}`,
+    )
+    .option("--data-dir <folder>", "folder with the named data set's files")
+    .option(
+      "--image-size <pixels>",
+      `height and width that pictures are brought to${by(({ images }) => images?.size)}`,
+      numberOption,
+    )
+    .option(
+      "--channels <n>",
+      `of pictures: 1 (gray) or 3 (RGB)${by(({ images }) => images?.channels)}`,
+      numberOption,
+    )
+    .option(
+      "--test-share <p>",
+      `share of each class of pictures that is for testing, where no folder says so${by(({ images }) => images?.testShare)}`,
+      numberOption,
+    )
+    .option(
+      "--on-bad-image <how>",
+      `about files that are no pictures: refuse or skip${by(({ images }) => images?.onBadImage)}`,
+    )
     .option("--limit <n>", `train on so many images, drawn by the seed${by(() => "all")}`, numberOption)
     .option(
       "--label-noise <p>",

@@ -13,14 +13,14 @@ import type { PlaceFlags } from "./setting-flags.ts";
 /** Trains one run with its progress shown, presents it, and returns the exit code. */
 export async function trainAndPresent(configuration: RunConfiguration, flags: PlaceFlags): Promise<number> {
   const signal = interruptSignal();
-  const data = await loadWithProgress(configuration.data, { ...flags, signal });
+  const data = await loadWithProgress(configuration.data, { ...flags, images: configuration.images, signal });
   const optimizer = createOptimizer(configuration.optimizer);
   const label = optimizerLabel(optimizer.config);
   const network = networkName(configuration.model).replace(/\.onnx$/, "");
   const out =
     flags.out ??
     freshFolder(
-      [configuration.data, network, optimizer.config.method].join("-").replaceAll(/[^\w.-]+/g, "-"),
+      [basename(configuration.data), network, optimizer.config.method].join("-").replaceAll(/[^\w.-]+/g, "-"),
     );
   const progress = new ProgressDisplay({ totalWork: 0 });
   try {

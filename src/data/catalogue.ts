@@ -1,36 +1,134 @@
+import { stat } from "node:fs/promises";
+import { extname, join } from "node:path";
 import { UserError } from "../common/errors.ts";
-import { readOptions } from "../common/options.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import { loadDigits } from "./digits.ts";
 import { loadFashionMnist } from "./fashion-mnist.ts";
+import { cacheDirectory } from "./files.ts";
+import type { ImageForm } from "./image-file.ts";
+import { packImages } from "./packed-images.ts";
+import { loadArrays } from "./sets/arrays.ts";
+import { loadCifar } from "./sets/cifar-set.ts";
+import { type ImageList, listClassFolder } from "./sets/class-folder.ts";
+import { listFromFile } from "./sets/file-list.ts";
 import type { DatasetPair } from "./source.ts";
 import type { LoadOptions } from "./sources.ts";
 
-// Data sets by name.
+// Data sets by name, and anybody's own by path.
 
-export const datasetNames = ["fashion-mnist", "digits"] as const;
+export const datasetNames = ["fashion-mnist", "digits", "cifar10", "cifar100"] as const;
+
+/** How picture files become images of one size, and which of them are for testing. */
+export interface PictureOptions {
+  /** Height and width. Default 64. */
+  size?: number;
+  /** 1: gray, 3: RGB (default). */
+  channels?: 1 | 3;
+  /** Default `"crop"`. */
+  fit?: ImageForm["fit"];
+  /** Share of each class that is for testing, where no folder or list says so. Default 0.2. */
+  testShare?: number;
+  /** What to do about files that are no pictures. Default `"refuse"`. */
+  onBadImage?: "refuse" | "skip";
+}
+
+export interface DataOptions extends LoadOptions {
+  /** For picture files. */
+  images?: PictureOptions;
+  /** Called while pictures are decoded: how many so far. */
+  onDecoded?: (pictures: number, total: number) => void;
+  /** Where decoded pictures are kept. Default: the folder for caches. */
+  cacheFolder?: string;
+}
+
+const dataOptions: OptionKinds<DataOptions> = {
+  dataDirectory: "text",
+  log: "function",
+  signal: "object",
+  onProgress: "function",
+  images: "object",
+  onDecoded: "function",
+  cacheFolder: "text",
+};
 
 /**
- * Loads the training and the test part of a data set: `"fashion-mnist"` (60,000 + 10,000 images of 28×28, from the
- * cache, a folder or the network; see fashion-mnist.ts) or `"digits"` (1,437 + 360 images of 8×8, part of this
- * package; see digits.ts).
+ * Loads the training and the test part of some data.
  *
- * @throws UserError when there is no such data set or the user's folder holds a damaged file
- * @throws DatasetUnavailable when it is available nowhere, e.g. without network
+ * By name: `"fashion-mnist"` (60,000 + 10,000 images of 28×28), `"digits"` (1,437 + 360 images of 8×8, part of this
+ * package), `"cifar10"` and `"cifar100"` (50,000 + 10,000 images of 3×32×32); but for the digits from the cache, a folder
+ * or the network. By path: a folder of pictures with a folder per class, a list of pictures (`.csv`, `.json`), or arrays
+ * (`.npz`, a folder of `.npy` or IDX files).
+ *
+ * @throws UserError when there is no such data set or path, and naming the file that cannot be used
+ * @throws DatasetUnavailable when a named set is available nowhere, e.g. without network
  * @example const { train, test } = await loadDataset("fashion-mnist", { log: console.error });
+ * @example const { train, test } = await loadDataset("photos", { images: { size: 96 } });
  */
-export async function loadDataset(name: string, options: LoadOptions = {}): Promise<DatasetPair> {
-  readOptions("loadDataset", options, {
-    dataDirectory: "text",
-    log: "function",
-    signal: "object",
-    onProgress: "function",
-  });
+export async function loadDataset(nameOrPath: string, options: DataOptions = {}): Promise<DatasetPair> {
+  readOptions("loadDataset", options, dataOptions);
+  const name = datasetNames.find((each) => each === nameOrPath);
   switch (name) {
     case "fashion-mnist":
       return loadFashionMnist(options);
     case "digits":
       return loadDigits();
+    case "cifar10":
+    case "cifar100":
+      return loadCifar(name, options);
+    case undefined:
+      return loadPath(nameOrPath, options);
     default:
-      throw new UserError(`there is no data set "${name}"; choose one of ${datasetNames.join(", ")}`);
+      return name satisfies never;
   }
+}
+
+async function loadPath(path: string, options: DataOptions): Promise<DatasetPair> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found) {
+    throw new UserError(
+      `there is no data set and no file or folder "${path}"; choose one of ${datasetNames.join(", ")}, or name a folder of pictures`,
+    );
+  }
+  const { testShare } = options.images ?? {};
+  if (found.isDirectory()) {
+    const arrays = await loadArrays(path);
+    return arrays
+      ? named(arrays, path)
+      : loadPictures(path, await listClassFolder(path, { testShare }), options);
+  }
+  const extension = extname(path).toLowerCase();
+  switch (extension) {
+    case ".npz": {
+      const arrays = await loadArrays(path);
+      if (arrays) return named(arrays, path);
+      break;
+    }
+    case ".csv":
+    case ".json":
+      return loadPictures(path, await listFromFile(path, { testShare }), options);
+  }
+  throw new UserError(
+    `${path} holds no data that are read; name a folder with a folder of pictures per class, a list (.csv, .json), an .npz file, or a folder of .npy or IDX files`,
+  );
+}
+
+/** Under the path, as the user gave it: so a run's document says where its data are. */
+function named({ train, test }: DatasetPair, path: string): DatasetPair {
+  return { train: { ...train, name: path }, test: { ...test, name: path } };
+}
+
+async function loadPictures(
+  name: string,
+  { classNames, train: training, test: testing }: ImageList,
+  { images = {}, log, signal, onDecoded, cacheFolder = join(cacheDirectory(), "pictures") }: DataOptions,
+): Promise<DatasetPair> {
+  const { size = 64, channels = 3, fit = "crop", onBadImage } = images;
+  const shared = {
+    ...{ name, classNames, cacheFolder, onBadImage, log, signal, onProgress: onDecoded },
+    form: { channels, height: size, width: size, fit },
+  };
+  const train = await packImages(training, shared);
+  const { mean, deviation } = train;
+  const test = await packImages(testing, { ...shared, normalization: { mean, deviation } });
+  return { train, test };
 }

@@ -30,6 +30,7 @@ describe("a run's document", () => {
     assert.deepEqual(parseRun({}), {
       task: "classification",
       data: "fashion-mnist",
+      images: { size: 64, channels: 3, fit: "crop", testShare: 0.2, onBadImage: "refuse" },
       labelNoise: 0,
       sampler: "shuffle",
       augmentation: {},

@@ -94,7 +94,37 @@ export const averagingSettings = z.discriminatedUnion("name", [
 /** A run's settings without what makes runs of one study differ: the optimizer and the seed. */
 export const sharedSettings = {
   task: z.enum(taskNames).default("classification").describe("The kind of problem."),
-  data: z.enum(datasetNames).default("fashion-mnist").describe("The data set."),
+  data: z
+    .string()
+    .default("fashion-mnist")
+    .describe(
+      `A data set's name (${datasetNames.map((name) => `\`${name}\``).join(", ")}), or the path of a folder of pictures with a folder per class, a list of pictures (.csv, .json), an .npz file, or a folder of .npy or IDX files.`,
+    ),
+  images: z
+    .strictObject({
+      size: count.default(64).describe("Height and width that pictures are brought to."),
+      channels: z
+        .union([z.literal(1), z.literal(3)])
+        .default(3)
+        .describe("1: gray, 3: RGB."),
+      fit: z
+        .enum(["crop", "stretch", "pad"])
+        .default("crop")
+        .describe(
+          "`crop`: scaled to cover the size, the rest cut off; `stretch`: along each axis; `pad`: scaled to fit inside, the rest black.",
+        ),
+      testShare: z
+        .number()
+        .gt(0)
+        .lt(1)
+        .default(0.2)
+        .describe("Share of each class that is for testing, where no folder or list says so."),
+      onBadImage: z
+        .enum(["refuse", "skip"])
+        .default("refuse")
+        .describe("What to do about files that are no pictures."),
+    })
+    .prefault({}),
   limit: count.optional().describe("Number of training images, drawn by the seed. Left out: all."),
   ...taskSettings,
   model: z

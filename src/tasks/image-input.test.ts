@@ -5,9 +5,9 @@ import { Graph } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { runModel } from "../testing/onnx-models.ts";
-import { type ImageForm, imageInput, type Normalization } from "./image-input.ts";
+import { imageInput, type Normalization, type StoredImages } from "./image-input.ts";
 
-const dataset = (channels: number): ImageForm => ({
+const dataset = (channels: number): StoredImages => ({
   name: "test",
   channels,
   height: 2,

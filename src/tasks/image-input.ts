@@ -25,7 +25,7 @@ const imagenet = { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225]
 const luminance = [0.299, 0.587, 0.114];
 
 /** A set of images, as far as it matters for what becomes of them. */
-export type ImageForm = Pick<
+export type StoredImages = Pick<
   ImageClasses,
   "name" | "channels" | "height" | "width" | "maximum" | "mean" | "deviation"
 >;
@@ -46,7 +46,7 @@ export interface ImageInput {
  * Images as a model takes them, whose input is [N, C, H, W], [N, H, W, C], or of any other rank with as many elements:
  * resized (linear, stretched), gray repeated over the channels or colors made gray, normalized.
  */
-export function imageInput(images: ImageForm, normalization: Normalization | OwnScale): ImageInput {
+export function imageInput(images: StoredImages, normalization: Normalization | OwnScale): ImageInput {
   return {
     adapt: (pixels, shape) => adaptImages(pixels, shape, images, normalization),
     describe: (shape) => describeInput(shape, images, normalization),
@@ -76,7 +76,7 @@ interface Layout {
   isFlat: boolean;
 }
 
-function layoutOf(shape: Shape, { channels, height, width }: ImageForm): Layout {
+function layoutOf(shape: Shape, { channels, height, width }: StoredImages): Layout {
   if (shape.length === 4) {
     const isLast = [1, 3].includes(shape[3]) && ![1, 3].includes(shape[1]);
     const [own, ...size] = isLast ? [shape[3], shape[1], shape[2]] : shape.slice(1);
@@ -93,7 +93,7 @@ function layoutOf(shape: Shape, { channels, height, width }: ImageForm): Layout 
 function adaptImages(
   pixels: Value,
   shape: Shape,
-  images: ImageForm,
+  images: StoredImages,
   normalization: Normalization | OwnScale,
 ): Value {
   const { channels, size, isLast, isFlat } = layoutOf(shape, images);
@@ -130,7 +130,7 @@ interface Scale extends OwnScale {
   shifts: readonly number[];
 }
 
-function scaleOf(normalization: Normalization | OwnScale, images: ImageForm, channels: number): Scale {
+function scaleOf(normalization: Normalization | OwnScale, images: StoredImages, channels: number): Scale {
   const { range, normalization: own } =
     typeof normalization === "string"
       ? { range: [0, 1] as const, normalization: namedScale(normalization, images, channels) }
@@ -149,7 +149,7 @@ function scaleOf(normalization: Normalization | OwnScale, images: ImageForm, cha
   };
 }
 
-function namedScale(normalization: Normalization, { mean, deviation }: ImageForm, channels: number) {
+function namedScale(normalization: Normalization, { mean, deviation }: StoredImages, channels: number) {
   const average = (values: readonly number[]) =>
     values.reduce((sum, value) => sum + value, 0) / values.length;
   const fitting = (values: readonly number[]) =>
@@ -172,7 +172,7 @@ function repeated(value: number, count: number): number[] {
   return new Array<number>(count).fill(value);
 }
 
-function describeInput(shape: Shape, images: ImageForm, normalization: Normalization | OwnScale): string {
+function describeInput(shape: Shape, images: StoredImages, normalization: Normalization | OwnScale): string {
   const { channels, size } = layoutOf(shape, images);
   const { range, normalization: own } = scaleOf(normalization, images, channels);
   const from = `${images.channels}×${images.height}×${images.width}`;

@@ -105,7 +105,9 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     data:
       typeof data === "object"
         ? sourcesOf(data)
-        : await loadDataset(configuration.data, { dataDirectory, log, signal }),
+        : await loadDataset(configuration.data, {
+            ...{ dataDirectory, log, signal, images: configuration.images },
+          }),
     layer: typeof model === "function" ? model : undefined,
     optimizer: ownOptimizer,
     weights: ownWeights,

@@ -4,7 +4,7 @@ import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/catalogue.ts";
 import type { RunRecord } from "../train/records.ts";
 import { exists, readJson } from "../train/run-folder.ts";
-import { type ImportedModelSettings, parseRun } from "./configuration.ts";
+import { type ImportedModelSettings, parseRun, type RunConfiguration } from "./configuration.ts";
 
 /** What a person names to be looked at: a run folder, or an ONNX file. */
 export interface TrainedModel {
@@ -36,12 +36,19 @@ export async function findModel(place: string): Promise<TrainedModel> {
   return { name: basename(resolve(place)), path, run: { ...record, folder: place } };
 }
 
-/** The data set to look at a model with: the one named, or the run's. Throws `UserError` when there is neither. */
-export function datasetOf({ path, run }: TrainedModel, named: string | undefined): string {
-  const name = named ?? run?.configuration.data;
-  if (name !== undefined) return String(name);
+/**
+ * The data to look at a model with: those named, or the run's; pictures as the run took them.
+ * @throws UserError when there are neither
+ */
+export function dataOf(
+  { path, run }: TrainedModel,
+  named: string | undefined,
+): Pick<RunConfiguration, "data" | "images"> {
+  const { data, images } = run?.configuration ?? {};
+  const name = named ?? data;
+  if (name !== undefined) return parseRun({ data: name, ...(images !== undefined && { images }) });
   throw new UserError(
-    `${path} does not say for which data set it is; name one of ${datasetNames.join(", ")} with --data`,
+    `${path} does not say for which data it is; name one of ${datasetNames.join(", ")}, or a path, with --data`,
   );
 }
 

@@ -40,7 +40,8 @@ export function compareCommand(): Command {
     const document = applyFlags(await readConfiguration(flags.config), flags);
     const runs = chooseRuns(parseComparison(document), flags.only);
     const signal = interruptSignal();
-    const data = await loadWithProgress(runs[0].configuration.data, { ...flags, signal });
+    const [{ configuration: shared }] = runs;
+    const data = await loadWithProgress(shared.data, { ...flags, images: shared.images, signal });
     const out = flags.out ?? freshFolder(basename(flags.config, ".json"));
     process.exitCode = await compareAndPresent({ runs, data, out, flags, signal });
   });

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import type { DatasetPair } from "../../data/source.ts";
 import { DatasetUnavailable } from "../../data/sources.ts";
-import { parseComparison } from "../../tasks/configuration.ts";
+import { parseComparison, type RunConfiguration } from "../../tasks/configuration.ts";
 import { networkName } from "../../tasks/network.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptSignal } from "../interrupt.ts";
@@ -42,7 +42,7 @@ export function demoCommand(): Command {
       flags.config ?? fileURLToPath(new URL(`../../../assets/configurations/${name}.json`, import.meta.url));
     const document = await readConfiguration(path);
     // Checked before data is fetched.
-    const wanted = parseComparison(applyFlags(forData(document, flags.data), flags))[0].configuration.data;
+    const wanted = parseComparison(applyFlags(forData(document, flags.data), flags))[0].configuration;
     const signal = interruptSignal();
     const { data, used } = await loadOrDigits(wanted, flags, signal);
     const runs = chooseRuns(
@@ -62,12 +62,12 @@ export function demoCommand(): Command {
 }
 
 async function loadOrDigits(
-  name: string,
+  { data: name, images }: RunConfiguration,
   flags: PlaceFlags,
   signal: AbortSignal,
 ): Promise<{ data: DatasetPair; used: string }> {
   try {
-    return { data: await loadWithProgress(name, { ...flags, signal }), used: name };
+    return { data: await loadWithProgress(name, { ...flags, images, signal }), used: name };
   } catch (error) {
     if (!(error instanceof DatasetUnavailable)) throw error;
     say(`${name} is not to be had here; going on with digits, which come with Lowland.`);

@@ -3,7 +3,7 @@ import { datasetNames } from "../../data/catalogue.ts";
 import { metricList } from "../../report/numbers.ts";
 import { evaluateModel } from "../../tasks/evaluate.ts";
 import { metricsOf } from "../../tasks/metrics.ts";
-import { datasetOf, findModel, importedModelOf } from "../../tasks/trained-model.ts";
+import { dataOf, findModel, importedModelOf } from "../../tasks/trained-model.ts";
 import { loadWithProgress } from "../data.ts";
 import { addFileFlags, type FileFlags, fileSettings } from "../import-options.ts";
 import { printJson } from "../output.ts";
@@ -30,7 +30,7 @@ export function evaluateCommand(): Command {
   const command = new Command("evaluate")
     .description("measure a run's model, or any ONNX classifier, on the test images of a data set")
     .argument("<run or model>", "a run folder, or an ONNX file")
-    .option("--data <name>", `data set: ${choices(datasetNames)} (default: the run's)`)
+    .option("--data <name>", `data: ${choices(datasetNames)}, or a path (default: the run's)`)
     .option("--data-dir <folder>", "folder with the data set's files");
   return addFileFlags(command)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
@@ -39,8 +39,8 @@ export function evaluateCommand(): Command {
     .action(async (place: string, flags: EvaluateFlags) => {
       const found = await findModel(place);
       const { path } = found;
-      const name = datasetOf(found, flags.data);
-      const { test } = await loadWithProgress(name, flags);
+      const { data: name, images } = dataOf(found, flags.data);
+      const { test } = await loadWithProgress(name, { ...flags, images });
       const { normalization, output, dimensions } = { ...importedModelOf(found), ...fileSettings(flags) };
       const result = await evaluateModel(path, test, {
         ...{ normalization, output, dimensions },

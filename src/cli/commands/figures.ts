@@ -69,7 +69,9 @@ async function makeFigures(flags: FiguresFlags): Promise<number> {
   const configuration = parseFigures(withFlags(await readConfiguration(path), flags));
   const out = flags.out ?? join("runs", basename(path, ".json"));
   const signal = interruptSignal();
-  const data = await loadWithProgress(configuration.data, { ...flags, signal });
+  const data = await loadWithProgress(configuration.data, {
+    ...{ ...flags, images: configuration.images, signal },
+  });
   const runs = await openFigures(configuration, data, out);
   const finished = await train(configuration, runs, data, out, signal);
   const spectra = finished

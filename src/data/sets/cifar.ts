@@ -6,7 +6,7 @@ export const cifarSize = 32;
 const pixels = 3 * cifarSize * cifarSize;
 
 /** What a record holds before its image. CIFAR-100 has a coarse label (of 20) and then a fine one (of 100). */
-export const cifarKinds = {
+const cifarKinds = {
   cifar10: { labels: 1, classes: 10 },
   cifar100: { labels: 2, classes: 100 },
 } as const;
