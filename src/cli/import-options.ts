@@ -49,7 +49,7 @@ export function addFileFlags(command: Command): Command {
     .addOption(
       new Option(
         "--normalization <name>",
-        "scale of the pixels (default: the run's, or dataset, by its mean and deviation)",
+        "scale of the pixels (default: the run's, or as the file's metadata say, or dataset, by its mean and deviation)",
       ).choices(normalizations),
     )
     .option("--output <name>", "output with the logits, where the model has several")

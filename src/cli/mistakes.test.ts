@@ -156,7 +156,7 @@ cases("a configuration file", {
   "with a misspelt key": {
     args: ["train", "--config", write("key.json", { lerningRate: 1 })],
     expected:
-      /^configuration key "lerningRate" is not known; the nearest of the known ones \(data, .*\) is "learningRate"$/,
+      /^configuration key "lerningRate" is not known; the nearest of the known ones \(task, data, .*\) is "learningRate"$/,
   },
   "of a comparison, to train": {
     args: ["train", "--config", write("runs.json", comparison)],
@@ -229,7 +229,7 @@ cases("a model to evaluate", {
   "without its data set": {
     args: ["evaluate", "rows.onnx"],
     expected:
-      /^rows\.onnx does not say for which data set it is; name one of fashion-mnist, digits with --data$/,
+      /^rows\.onnx does not say for which data it is; name one of fashion-mnist, digits, cifar10, cifar100, or a path, with --data$/,
   },
 });
 

@@ -133,7 +133,7 @@ describe("lowland train", { concurrency: 2 }, () => {
 
   test("a run that diverges says in one line where, keeps its last epoch and fails", async () => {
     const ended = await run("train", "--config", "breaking.json", "--out", "broken", "--json");
-    assert.equal(ended.code, 1);
+    assert.equal(ended.code, 1, ended.stderr);
     isPlain(ended);
     const told = withoutProgress(ended.stderr);
     assert.equal(lines(told).length, 1);

@@ -11,6 +11,7 @@ import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import type { OptimizerConfig } from "../optim/optimizer.ts";
 import type { ClassificationSurfaceOptions } from "./classification-surface.ts";
 import { parseRun, type RunConfiguration } from "./configuration.ts";
+import { taskSettings } from "./index.ts";
 import { type FileSettings, openClassifier } from "./network.ts";
 import { openTask } from "./open-task.ts";
 import { optimizerLabel } from "./optimizers.ts";
@@ -123,9 +124,9 @@ export function cacheFolder(folder: string): string {
   return join(folder, "measurements");
 }
 
-/** What of a run's configuration decides its training images and its loss. The run may hold settings that only code can make. */
+/** What of a run's configuration decides its training samples and its loss. The run may hold settings that only code can make. */
 function trainedAs(configuration: Record<string, unknown>): RunConfiguration {
-  const names = ["seed", "limit", "labelNoise", "labelSmoothing", "labelSmoothingKind"];
+  const names = ["task", "seed", "limit", ...Object.keys(taskSettings)];
   return parseRun(
     Object.fromEntries(
       names.filter((name) => name in configuration).map((name) => [name, configuration[name]]),

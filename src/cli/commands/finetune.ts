@@ -38,7 +38,7 @@ export function finetuneCommand(): Command {
     .option("--head <node>", "that layer, where it is not found; it starts anew")
     .option(
       "--normalization <name>",
-      `scale of the pixels: ${choices(normalizations)} (default: dataset, by its mean and deviation)`,
+      `scale of the pixels: ${choices(normalizations)} (default: as the file's metadata say, or dataset, by its mean and deviation)`,
     );
   addOptimizerFlags(addImportFlags(command));
   addSettingFlags(command, parseRun(defaults)).addHelpText("after", examples);
