@@ -7,7 +7,7 @@ export async function loadWithProgress(
   name: string,
   { dataDir, images, signal }: { dataDir?: string; images?: PictureOptions; signal?: AbortSignal } = {},
 ): Promise<DatasetPair> {
-  let told = 0;
+  let told = performance.now();
   // That the cache is empty, which is told first, is no news where the user's own folder then turns out damaged.
   let held: string | undefined;
   const release = () => {

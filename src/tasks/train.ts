@@ -14,7 +14,7 @@ import { type RunHooks, type RunResult, runTask } from "./run.ts";
 export interface TrainOptions
   extends Omit<RunSettings, "data" | "model" | "weights" | "optimizer">,
     RunHooks {
-  /** A data set by name, or images of your own. Default: Fashion-MNIST. */
+  /** A data set by name or path, or images of your own as arrays or sources. Default: Fashion-MNIST. */
   data?: RunSettings["data"] | Readonly<Record<"train" | "test", DataSource | ImageArrays>>;
   /** A folder that holds the named data set's files. */
   dataDirectory?: string;
