@@ -113,7 +113,9 @@ export function chartFigures(
           band: true,
           references: [{ value: 0, label: "overshoot below 0" }],
         }),
-        panel("curvature", "Curvature along the gradient", "steps", "curvature", curvatureUnit, { band: true }),
+        panel("curvature", "Curvature along the gradient", "steps", "curvature", curvatureUnit, {
+          band: true,
+        }),
       ],
       glossary: insideGlossary,
     },
