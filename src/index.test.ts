@@ -86,6 +86,7 @@ const functions: Entries<Omit<typeof api, "ops" | "flatness">> = {
   dropout: none,
   efficientnetB0: takes("stochastic_depth", "stochasticDepth", (options) => api.efficientnetB0(any, options)),
   evaluateModel: takes("thread", "threads", (options) => api.evaluateModel(any, any, options)),
+  predictPictures: takes("topp", "top", (options) => api.predictPictures(any, [], options)),
   every: none,
   exportStep: takes("batch", "batchSize", (options) => api.exportStep(any, any, options)),
   filledWith: none,

@@ -156,6 +156,12 @@ export {
   type TensorDescription,
   type TrainingDescription,
 } from "./tasks/inspect.ts";
+export {
+  type ClassProbability,
+  type PicturePrediction,
+  type PredictOptions,
+  predictPictures,
+} from "./tasks/predict.ts";
 export type { RunHooks, RunResult } from "./tasks/run.ts";
 export { type TrainOptions, train } from "./tasks/train.ts";
 export { NonFiniteError } from "./train/loop.ts";

@@ -11,6 +11,7 @@ import { flatnessCommand } from "./commands/flatness.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { landscapeCommand } from "./commands/landscape.ts";
 import { optimizersCommand } from "./commands/optimizers.ts";
+import { predictCommand } from "./commands/predict.ts";
 import { trainCommand } from "./commands/train.ts";
 import { explain, oneSentence } from "./explain.ts";
 import { guardOutputs } from "./output.ts";
@@ -25,6 +26,7 @@ for (const command of [
   trainCommand(),
   compareCommand(),
   evaluateCommand(),
+  predictCommand(),
   flatnessCommand(),
   landscapeCommand(),
   inspectCommand(),

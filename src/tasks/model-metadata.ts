@@ -13,7 +13,17 @@ export function writtenMetadata(values: Readonly<Record<string, unknown>>): Reco
 }
 
 /** What a file that Lowland wrote takes; nothing of a file that does not say so. */
-export function statedInput({ metadataProps }: ModelProto): InputDescription | undefined {
-  const text = metadataProps.find(({ key }) => key === `${prefix}input`)?.value;
+export function statedInput(model: ModelProto): InputDescription | undefined {
+  return stated(model, "input") as InputDescription | undefined;
+}
+
+/** The names of the classes that a file that Lowland wrote tells apart; nothing of a file that does not say so. */
+export function statedClasses(model: ModelProto): readonly string[] | undefined {
+  const classes = stated(model, "classes");
+  return Array.isArray(classes) ? classes.map(String) : undefined;
+}
+
+function stated({ metadataProps }: ModelProto, name: string): unknown {
+  const text = metadataProps.find(({ key }) => key === `${prefix}${name}`)?.value;
   return text === undefined ? undefined : JSON.parse(text);
 }
