@@ -97,7 +97,7 @@ test("lowland finetune writes a run folder whose model has the names that came i
     ...["--frozen", "*conv1*", "--no-dropout", "--learning-rate-factor", "fc.*=0.5", "--optimizer", "sam"],
   ]);
   assert.equal(code, 0);
-  const images = "images 1×8×8, normalised by mean 0.5 and deviation 0.5 (symmetric)\n";
+  const images = "images 1×8×8, normalized by mean 0.5 and deviation 0.5 (symmetric)\n";
   assert.ok(stderr.startsWith(images), stderr);
   const { parameters, metrics } = JSON.parse(stdout);
   assert.equal(parameters, 40);
