@@ -53,6 +53,8 @@ export interface DrawnModel {
   readonly inputs: readonly Numbers[];
   readonly stored: readonly StoredNumbers[];
   readonly nodes: readonly DrawnNode[];
+  /** What the nodes make, by name. */
+  readonly made: ReadonlyMap<string, Drawn>;
   readonly outputs: readonly Drawn[];
   /** Tensors from which a straight-through gradient is on the way: finite differences say nothing of it. */
   readonly straightThrough: ReadonlySet<string>;
@@ -71,6 +73,7 @@ export class Drawing {
   readonly inputs: Numbers[] = [];
   readonly stored: StoredNumbers[] = [];
   readonly nodes: DrawnNode[] = [];
+  readonly made = new Map<string, Drawn>();
   /** Tensors that go through a quantization whose gradient is straight through. */
   readonly quantized: string[] = [];
   private count = 0;
@@ -275,6 +278,7 @@ export class Drawing {
         Object.entries(attributes).filter((entry): entry is [string, AttributeValue] => entry[1] !== undefined),
       ),
     });
+    for (const one of drawn) if (one.name !== "") this.made.set(one.name, one);
     return drawn;
   }
 

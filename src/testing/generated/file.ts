@@ -364,8 +364,8 @@ function moveOut(graph: GraphProto): { name: string; bytes: Uint8Array } | undef
   let offset = 0;
   for (const tensor of graph.initializer) {
     const { rawData } = tensor;
-    // ONNX Runtime reads sizes while it loads a model, and then only from the model itself.
-    if (tensor.dataType === dataTypeNumber("int64") || rawData.length < 4) continue;
+    // ONNX Runtime reads sizes and limits while it loads a model, and then only from the model itself.
+    if (tensor.dims.length === 0 || !isFloat(dataTypeName(tensor.dataType, "tensor"))) continue;
     const entries = { location: "weights.bin", offset: String(offset), length: String(rawData.length) };
     tensor.externalData = Object.entries(entries).map(([key, value]) =>
       create(StringStringEntryProtoSchema, { key, value }),

@@ -35,7 +35,7 @@ export function generateModel(seed: number, number: number, float?: Float): Draw
   const focus = names[number % names.length];
   const { since, until = opsets.newest } = templates[focus];
   const first = Math.max(opsets.first, since);
-  const last = Math.min(Math.max(opsets.last, first), until);
+  const last = Math.min(first > opsets.last ? opsets.newest : opsets.last, until);
   // Half of the models of a number's operator are of the opsets around the one that began it.
   const opset = first + random.integer(last - first + 1);
   const share = random.uniform();
@@ -63,26 +63,33 @@ function finished(g: Drawing): DrawnModel {
   for (const end of ends) if (g.chance(0.85)) outputs.set(end.name, end);
   for (const result of results) if (g.chance(0.1)) outputs.set(result.name, result);
   const wanted = [...outputs.values()].filter(({ type, shape }) => isFloat(type) && elementCount(shape) < 3000);
-  const used = new Set(wanted.map(({ name }) => name));
+  const whole: DrawnModel = {
+    opset: g.opset,
+    float: g.float,
+    inputs: g.inputs,
+    stored: g.stored,
+    nodes: g.nodes,
+    made: g.made,
+    outputs: wanted.length > 0 ? wanted : [last],
+    straightThrough: ancestors(g.nodes, g.quantized),
+  };
   // Some dead nodes stay.
-  const keepsAll = g.chance(0.1);
-  const nodes = g.nodes
+  return g.chance(0.1) ? whole : giving(whole, whole.outputs);
+}
+
+/** A model with other outputs, and of its nodes and tensors those that they need. */
+export function giving(model: DrawnModel, outputs: readonly Drawn[]): DrawnModel {
+  const used = new Set(outputs.map(({ name }) => name));
+  const nodes = model.nodes
     .toReversed()
     .filter((node) => {
-      if (!keepsAll && !node.outputs.some((name) => used.has(name))) return false;
+      if (!node.outputs.some((name) => used.has(name))) return false;
       for (const name of node.inputs) used.add(name);
       return true;
     })
     .reverse();
-  return {
-    opset: g.opset,
-    float: g.float,
-    inputs: g.inputs.filter(({ name }) => used.has(name)),
-    stored: g.stored.filter(({ name }) => used.has(name)),
-    nodes,
-    outputs: wanted,
-    straightThrough: ancestors(nodes, g.quantized),
-  };
+  const isUsed = ({ name }: { name: string }) => used.has(name);
+  return { ...model, inputs: model.inputs.filter(isUsed), stored: model.stored.filter(isUsed), nodes, outputs };
 }
 
 function ancestors(nodes: DrawnModel["nodes"], of: readonly string[]): Set<string> {

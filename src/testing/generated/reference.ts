@@ -84,6 +84,9 @@ function nodeInType(node: DrawnNode, of: (type: DataType) => DataType): DrawnNod
   return { ...node, attributes: Object.fromEntries(attributes) };
 }
 
+/** Operators whose kernels for float64 only refuse, or compute in float32. */
+const neverDouble = new Set(["LSTM", "GRU", "RNN", "Shrink"]);
+
 /** Operators that ONNX Runtime has said it has no float64 kernel for, with their opset: asked once each. */
 const withoutDouble = new Set<string>();
 
@@ -95,8 +98,8 @@ export interface Reference extends AsyncDisposable {
 
 /** Opens the model in float64 or, where ONNX Runtime has not all kernels, in float32. */
 export async function openReference(model: DrawnModel, fed: ReadonlySet<string>): Promise<Reference> {
-  const keyOf = (node: { operator: string }) => `${node.operator} ${model.opset}`;
-  if (!model.nodes.some((node) => withoutDouble.has(keyOf(node)))) {
+  const keyOf = ({ operator }: { operator: string }) => `${operator} ${model.opset}`;
+  if (!model.nodes.some((node) => neverDouble.has(node.operator) || withoutDouble.has(keyOf(node)))) {
     try {
       return withType(await Running.open(writeModel(plainFile(inType(model, "float64"), fed)), true), "float64");
     } catch (error) {

@@ -30,7 +30,9 @@ function window(g: Drawing, space: readonly number[], rules: WindowRules): Windo
   if (!rules.impliedKernel || g.chance(0.6)) attributes.kernel_shape = ints(kernel);
   if (strides.some((stride) => stride > 1) || g.chance(0.4)) attributes.strides = ints(strides);
   if (rules.dilations && (dilations.some((each) => each > 1) || g.chance(0.3))) attributes.dilations = ints(dilations);
-  const auto = g.chance(0.3) ? g.pick(["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"]) : undefined;
+  // ONNX Runtime's pools take no account of dilations where they choose the padding.
+  const chooses = dilations.every((each) => each === 1) || rules.impliedKernel === true;
+  const auto = chooses && g.chance(0.3) ? g.pick(["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"]) : undefined;
   if (auto) attributes.auto_pad = { string: auto };
   if (auto?.startsWith("SAME")) {
     return { attributes, kernel, sizes: space.map((size, at) => Math.ceil(size / strides[at])) };
@@ -80,7 +82,7 @@ function transposedConvolution(g: Drawing): Drawn {
   if (dilations.some((one) => one > 1)) attributes.dilations = ints(dilations);
   if (g.chance(0.5)) attributes.kernel_shape = ints(kernel);
   if (group > 1) attributes.group = int(group);
-  const extra = strides.map((stride, at) => (g.chance(0.3) ? g.between(0, Math.max(stride, dilations[at]) - 1) : 0));
+  const extra = strides.map((stride) => (g.chance(0.3) ? g.between(0, stride - 1) : 0));
   if (extra.some((one) => one > 0)) attributes.output_padding = ints(extra);
   const reach = kernel.map((size, at) => (size - 1) * dilations[at] + 1);
   const pads = Array.from({ length: 2 * axes }, (_, at) =>
@@ -198,12 +200,13 @@ function roiAlign(g: Drawing): Drawn {
   const rois = g.store([count, 4], corners);
   const batch = g.indices([count], Array.from({ length: count }, () => g.between(0, n - 1)));
   const [height, width] = [g.between(1, 2), g.between(1, 2)];
+  const mode = g.pick(["avg", "avg", "max"]);
   const attributes: Record<string, AttributeValue> = {
     output_height: int(height),
     output_width: int(width),
-    sampling_ratio: int(g.between(1, 2)),
+    // The largest of several samples is wrong in ONNX Runtime, which says so.
+    ...(mode === "max" ? { mode: { string: mode }, sampling_ratio: int(1) } : { sampling_ratio: int(g.between(1, 2)) }),
     ...(g.chance(0.5) && { spatial_scale: float(0.75) }),
-    ...(g.chance(0.4) && { mode: { string: g.pick(["avg", "max"]) } }),
     ...(g.opset >= 16 &&
       g.chance(0.5) && {
         coordinate_transformation_mode: { string: g.pick(["half_pixel", "output_half_pixel"]) },
@@ -246,7 +249,7 @@ export const windowTemplates: Readonly<Record<string, Template>> = {
       return g.node("AffineGrid", [theta, g.integers([n, c, h, w])], align, { shape: [n, h, w, 2] });
     },
   },
-  RoiAlign: { since: 10, draw: roiAlign },
+  RoiAlign: { since: 10, until: 21, draw: roiAlign },
   Col2Im: {
     since: 18,
     draw: (g) => {

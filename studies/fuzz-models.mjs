@@ -1,0 +1,165 @@
+// Generated models: random graphs of the covered operators, in the form of a random opset, with weights in random places,
+// imported and differentiated. Outputs have to be those of ONNX Runtime on the same file, gradients those of finite
+// differences through ONNX Runtime, parameters those that were meant as such, and the file that is written the same again.
+//
+//   nice node studies/fuzz-models.mjs [--models 20000] [--seed 1] [--workers 2] [--only NUMBER]
+//
+// A model is a function of the seed and its number; --only shows one, and the smallest part of it that fails alike. Results
+// are kept as they come, in runs/fuzz-models: the same command goes on where it was stopped. At the end it writes
+// docs/results/fuzz-models.md, and the failing models beside the results.
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { constants, setPriority } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { build, install, root } from "../scripts/project.mjs";
+
+const patience = 60_000;
+/** A worker makes way for a new one after so many models: what ONNX Runtime keeps of a session adds up. */
+const modelsOfWorker = 2000;
+
+async function work({ seed }) {
+  const { checkModel, minimalFailure } = await import("../dist/testing/generated/checks.js");
+  parentPort.on("message", async (number) => {
+    const checked = await checkModel(seed, number);
+    const failed = checked.failures.some(({ check }) => check !== "roles") || checked.outcome === "refused";
+    const minimal = failed ? await minimalFailure(checked) : undefined;
+    const last = minimal?.model.nodes.at(-1)?.operator;
+    parentPort.postMessage({ ...checked, last });
+  });
+  parentPort.postMessage("ready");
+}
+
+async function main() {
+  const { values: flags } = parseArgs({
+    options: {
+      models: { type: "string", default: "20000" },
+      seed: { type: "string", default: "1" },
+      workers: { type: "string", default: "2" },
+      only: { type: "string" },
+    },
+  });
+  install();
+  build();
+  const seed = Number(flags.seed);
+  if (flags.only !== undefined) return await show(seed, Number(flags.only));
+  setPriority(constants.priority.PRIORITY_LOW);
+  const folder = join(root, "runs", "fuzz-models");
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `seed-${seed}.jsonl`);
+  const results = existsSync(path) ? readResults(path) : [];
+  const done = new Set(results.map(({ number }) => number));
+  const pending = Array.from({ length: Number(flags.models) }, (_, number) => number).filter(
+    (number) => !done.has(number),
+  );
+  const started = performance.now();
+  let [count, told] = [0, started];
+  const take = (result) => {
+    appendFileSync(path, `${JSON.stringify(result)}\n`);
+    results.push(result);
+    count++;
+    if (result.failures.length > 0) console.log(lineOf(result));
+    if (performance.now() - told < 30_000) return;
+    told = performance.now();
+    const speed = (count / (told - started)) * 1000;
+    console.error(`${results.length} of ${flags.models} models, ${speed.toFixed(1)} a second`);
+  };
+  await Promise.all(Array.from({ length: Number(flags.workers) }, () => employ(seed, pending, take)));
+  const { page } = await import("./fuzz-models-page.mjs");
+  writeFileSync(join(root, "docs", "results", "fuzz-models.md"), page(results, seed));
+  const failed = results.filter(({ failures }) => failures.length > 0);
+  console.log(`${results.length} models, ${failed.length} with failures`);
+  process.exitCode = failed.length > 0 ? 1 : 0;
+}
+
+/** The lines of a file; a last one that was cut off is left out. */
+function readResults(path) {
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
+}
+
+/** One worker after the other, until no number is left. */
+async function employ(seed, pending, take) {
+  while (pending.length > 0) {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { seed } });
+    await answerOf(worker);
+    for (let models = 0; models < modelsOfWorker && pending.length > 0; models++) {
+      const number = pending.shift();
+      worker.postMessage(number);
+      const answer = await answerOf(worker).catch((error) => ({
+        seed,
+        number,
+        outcome: "checked",
+        operators: [],
+        packing: [],
+        failures: [{ check: "error", message: `no answer: ${error.message}` }],
+        gradients: {},
+      }));
+      take(answer);
+      if (answer.opset === undefined) break;
+    }
+    await worker.terminate();
+  }
+}
+
+function answerOf(worker) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => settle(reject)(new Error(`none in ${patience} ms`)), patience);
+    const settle = (end) => (value) => {
+      clearTimeout(timer);
+      worker.off("message", onMessage);
+      worker.off("error", onError);
+      end(value);
+    };
+    const [onMessage, onError] = [settle(resolve), settle(reject)];
+    worker.on("message", onMessage);
+    worker.on("error", onError);
+  });
+}
+
+function lineOf({ number, opset, float, packing, failures, last }) {
+  return `${number}: opset ${opset}, ${float}${packing.length > 0 ? `, ${packing.join(", ")}` : ""}; ${last}: ${failures.map(({ check, message }) => `${check}: ${message}`).join("; ")}`;
+}
+
+/** Checks one model and shows it, and the smallest part of it that fails. */
+async function show(seed, number) {
+  const { checkModel, minimalFailure } = await import("../dist/testing/generated/checks.js");
+  const { generateModel } = await import("../dist/testing/generated/generate.js");
+  const { packedFile } = await import("../dist/testing/generated/file.js");
+  const { writeModel } = await import("../dist/onnx/model.js");
+  const checked = await checkModel(seed, number);
+  const model = generateModel(seed, number, checked.float);
+  const minimal = await minimalFailure(checked);
+  describeModel(model);
+  console.log({ ...checked, operators: checked.operators.join(" ") });
+  const file = packedFile(minimal?.model ?? model, seed, number);
+  const folder = join(root, "runs", "fuzz-models", `${seed}-${number}`);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "model.onnx"), writeModel(file.proto));
+  if (file.external) writeFileSync(join(folder, file.external.name), file.external.bytes);
+  if (minimal) {
+    console.log("The smallest part that ends alike:");
+    describeModel(minimal.model);
+    console.log(minimal.checked.failures, minimal.checked.refusal ?? "");
+  }
+  console.log(`Written to ${folder}`);
+}
+
+function describeModel({ opset, float, inputs, stored, nodes, outputs }) {
+  const asText = (_, value) => (typeof value === "bigint" ? String(value) : value);
+  const values = (list) => (list.length < 9 ? ` = ${list.join(", ")}` : "");
+  console.log(`opset ${opset}, ${float}`);
+  for (const one of inputs) console.log(`  input ${one.name} ${one.type} [${one.shape}]${values(one.values)}`);
+  for (const one of stored)
+    console.log(`  ${one.meaning} ${one.name} ${one.type} [${one.shape}]${values(one.values)}`);
+  for (const node of nodes)
+    console.log(
+      `  ${node.outputs.join(", ")} = ${node.operator}(${node.inputs.join(", ")}) ${JSON.stringify(node.attributes, asText)}`,
+    );
+  console.log(`  outputs ${outputs.map(({ name, shape }) => `${name} [${shape}]`).join(", ")}`);
+}
+
+if (isMainThread) await main();
+else await work(workerData);
