@@ -14,6 +14,7 @@ import { writeModel } from "../../onnx/model.ts";
 import type { TensorData, Tensors } from "../../onnx/tensor.ts";
 import { isFloat } from "../../onnx/types.ts";
 import { addAll, mul } from "../../ops/arithmetic.ts";
+import { differentiabilityOf } from "../../ops/operator.ts";
 import { reduceSum } from "../../ops/reduction.ts";
 import { OnnxRuntimeEngine } from "../../runtime/onnxruntime.ts";
 import type { DrawnModel, Float, Numbers } from "./drawing.ts";
@@ -248,7 +249,8 @@ function checkMeanings(model: DrawnModel, file: GeneratedFile, loaded: Trainable
   const byName = new Map(loaded.parameters.map((one) => [one.name, one]));
   const reached = reachedBy(model);
   for (const { name, type, meaning, shape } of model.stored) {
-    if (!isFloat(type)) continue;
+    // A single number may be either: a factor that is learned, or one that is not.
+    if (!isFloat(type) || (meaning === "parameter" && elementCount(shape) <= 1)) continue;
     const own = file.names.get(name)!;
     const one = byName.get(own) ?? loaded.parameters.find((each) => each.name.endsWith(own));
     if (meaning === "constant" && one?.trainable)
@@ -258,11 +260,15 @@ function checkMeanings(model: DrawnModel, file: GeneratedFile, loaded: Trainable
   }
 }
 
-/** The tensors that an output depends on through operators with a gradient. */
-function reachedBy({ nodes, outputs }: DrawnModel): Set<string> {
+/** The tensors that an output depends on differentiably: over numbers that are real, through operators with a gradient. */
+function reachedBy({ nodes, made, outputs }: DrawnModel): Set<string> {
   const found = new Set(outputs.filter(({ blocked }) => !blocked).map(({ name }) => name));
-  for (const { inputs, outputs: made } of nodes.toReversed())
-    if (made.some((name) => found.has(name))) for (const name of inputs) found.add(name);
+  for (const { operator, inputs, outputs: given } of nodes.toReversed()) {
+    // What is quantized is taken back again, and the gradient goes straight through.
+    const passes = (name: string) => operator === "QuantizeLinear" || isFloat(made.get(name)?.type ?? "bool");
+    const isZero = differentiabilityOf(operator) === "zero";
+    if (!isZero && given.some((name) => found.has(name) && passes(name))) for (const name of inputs) found.add(name);
+  }
   return found;
 }
 

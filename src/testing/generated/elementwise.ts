@@ -61,7 +61,6 @@ const unaries: Readonly<Record<string, Unary>> = {
   Softplus: {},
   Softsign: { size: 1 },
   Sqrt: { domain: "positive" },
-  Swish: { since: 24, attributes: (g) => some(g, { alpha: float(1.2) }) },
   Tan: { domain: "bounded", size: 1.5 },
   Tanh: { size: 1 },
   ThresholdedRelu: { since: 10, attributes: (g) => some(g, { alpha: float(0.4) }) },
@@ -347,7 +346,7 @@ const others: Readonly<Record<string, Template>> = {
   CastLike: {
     since: 15,
     draw: (g) => {
-      const like = g.store([1], [1], { type: g.pick(["int32", "float32", "float64"] as const), fixedType: true });
+      const like = g.store([1], [1], { type: g.pick(["int32", "float32", "float64"] as const) });
       const cast = g.node("CastLike", [g.ofRank(1, 4), like], {}, { type: like.type });
       return g.node("CastLike", [cast, g.scalar(0)], {}, { type: g.float });
     },

@@ -234,7 +234,10 @@ export const windowTemplates: Readonly<Record<string, Template>> = {
   LpPool: { since: 7, draw: (g) => pool(g, "LpPool") },
   GlobalAveragePool: overall("GlobalAveragePool"),
   GlobalMaxPool: overall("GlobalMaxPool"),
-  GlobalLpPool: overall("GlobalLpPool", (g) => (g.chance(0.6) ? { p: int(g.between(1, 3)) } : {})),
+  GlobalLpPool: {
+    ...overall("GlobalLpPool", (g) => (g.chance(0.6) ? { p: int(g.between(1, 3)) } : {})),
+    until: 21,
+  },
   DeformConv: { since: 19, draw: deformableConvolution },
   Resize: { since: 10, draw: (g) => resize(g, "Resize") },
   Upsample: { since: 7, until: 9, draw: (g) => resize(g, "Upsample") },
