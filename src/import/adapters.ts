@@ -1,5 +1,6 @@
 import type { Adapter } from "./adapter.ts";
 import { arithmeticAdapters } from "./arithmetic-adapters.ts";
+import { poolingAdapters } from "./pooling-adapters.ts";
 import { quantizationAdapters } from "./quantization-adapters.ts";
 import { trainingAdapters } from "./training-adapters.ts";
 
@@ -11,4 +12,5 @@ export const adapters: Readonly<Record<string, Adapter>> = {
   ...arithmeticAdapters,
   ...trainingAdapters,
   ...quantizationAdapters,
+  ...poolingAdapters,
 };

@@ -53,11 +53,15 @@ const poolOptions: OptionKinds<PoolOptions> = {
   ceilMode: "boolean",
 };
 
+/** Before opset 22 ONNX counted a last window that begins in the padding after the input. */
+function roundingUpOpset(attributes: Attributes): number {
+  return intAttribute(attributes, "ceil_mode", 0) === 1 ? 22 : 0;
+}
+
 // The second output says for each maximum where in the flattened input it stood: the gradient goes back there.
 defineOperator("MaxPool", {
   since: 12,
-  // Before, ONNX counted a last window that begins in the padding after the input.
-  sinceOf: (attributes) => (intAttribute(attributes, "ceil_mode", 0) === 1 ? 22 : 12),
+  sinceOf: roundingUpOpset,
   infer: ([x], attributes): TensorType[] => {
     const shape = pooledShape("MaxPool", x!, attributes);
     return [
@@ -83,6 +87,7 @@ export function maxPool(x: Value, kernel: readonly number[], options: PoolOption
 // A depthwise convolution with equal weights, so its gradient is that convolution's input gradient.
 defineOperator("AveragePool", {
   since: 19,
+  sinceOf: roundingUpOpset,
   infer: ([x], attributes): TensorType[] => [
     { type: x!.type, shape: pooledShape("AveragePool", x!, attributes) },
   ],
@@ -146,6 +151,7 @@ export function globalMaxPool(x: Value): Value {
 // y = (Σ |x|ᵖ)^(1/p) over a window, so dy/dx = y^(1 − p)·|x|^(p − 2)·x, and 0 for a window of zeros.
 defineOperator("LpPool", {
   since: 18,
+  sinceOf: roundingUpOpset,
   infer: ([x], attributes): TensorType[] => [{ type: x!.type, shape: pooledShape("LpPool", x!, attributes) }],
   gradient: ({ inputs: [x], outputs: [y], attributes, gradient }) => {
     const p = intAttribute(attributes, "p", 2);
