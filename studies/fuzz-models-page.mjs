@@ -37,7 +37,10 @@ Of the models ${list(countsOf(results, ({ float }) => [float]))}; packed with ${
 
 ${table(
   ["kind", "models", "for one"],
-  kinds(failed, ({ failures, last, opset }) => [`${failures[0].check}: ${last ?? "?"}`, `opset ${opset}: ${failures[0].message}`]),
+  kinds(failed, ({ failures, last, opset }) => [
+    `${failures[0].check}: ${last ?? "?"}`,
+    `opset ${opset}: ${failures[0].message}`,
+  ]),
 )}
 
 ## Refusals
@@ -60,7 +63,9 @@ Of each operator in how many models it is, and in which opsets. ${missing.length
 
 ${table(
   ["operator", "models", "opsets"],
-  [...uses].sort(([a], [b]) => (a < b ? -1 : 1)).map(([operator, { count, opsets }]) => [operator, count, ranges(opsets)]),
+  [...uses]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([operator, { count, opsets }]) => [operator, count, ranges(opsets)]),
 )}
 `;
 }

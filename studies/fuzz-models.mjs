@@ -151,7 +151,8 @@ function describeModel({ opset, float, inputs, stored, nodes, outputs }) {
   const asText = (_, value) => (typeof value === "bigint" ? String(value) : value);
   const values = (list) => (list.length < 9 ? ` = ${list.join(", ")}` : "");
   console.log(`opset ${opset}, ${float}`);
-  for (const one of inputs) console.log(`  input ${one.name} ${one.type} [${one.shape}]${values(one.values)}`);
+  for (const one of inputs)
+    console.log(`  input ${one.name} ${one.type} [${one.shape}]${values(one.values)}`);
   for (const one of stored)
     console.log(`  ${one.meaning} ${one.name} ${one.type} [${one.shape}]${values(one.values)}`);
   for (const node of nodes)

@@ -8,8 +8,8 @@ import { tensorData } from "../../graph/constants.ts";
 import { describe, elementCount, sameShape, type Value } from "../../graph/graph.ts";
 import { type ImportedNetwork, loadModel, type TrainableModel } from "../../import/load.ts";
 import { widened } from "../../import/narrow-types.ts";
-import { compile } from "../../lower/compile.ts";
 import type { Target } from "../../lower/blocked.ts";
+import { compile } from "../../lower/compile.ts";
 import { writeModel } from "../../onnx/model.ts";
 import type { TensorData, Tensors } from "../../onnx/tensor.ts";
 import { isFloat } from "../../onnx/types.ts";
@@ -65,11 +65,14 @@ export async function checkModel(seed: number, number: number): Promise<Checked>
 }
 
 /** The smallest part of a model, with one output, that fails or is refused as the whole does; undefined if none does. */
-export async function minimalFailure(whole: Checked): Promise<{ model: DrawnModel; checked: Checked } | undefined> {
+export async function minimalFailure(
+  whole: Checked,
+): Promise<{ model: DrawnModel; checked: Checked } | undefined> {
   const { seed, number, outcome, failures } = whole;
   const model = generateModel(seed, number, whole.float);
   const isAlike = (checked: Checked) =>
-    checked.outcome === outcome && failures.every(({ check }) => checked.failures.some((one) => one.check === check));
+    checked.outcome === outcome &&
+    failures.every(({ check }) => checked.failures.some((one) => one.check === check));
   for (const node of model.nodes) {
     for (const name of node.outputs) {
       const output = model.made.get(name);
@@ -94,7 +97,8 @@ async function checkIn(seed: number, number: number, model: DrawnModel): Promise
   } catch (error) {
     if (error instanceof EngineError) return { ...found, outcome: "engine", refusal: error.message };
     const message = error instanceof Error ? error.message : String(error);
-    if (error instanceof UserError && !message.includes("\n")) return { ...found, outcome: "refused", refusal: message };
+    if (error instanceof UserError && !message.includes("\n"))
+      return { ...found, outcome: "refused", refusal: message };
     const stack = error instanceof Error ? `${error.stack}` : message;
     return { ...found, failures: [...failures, { check: "error", message: stack }] };
   } finally {
@@ -192,19 +196,22 @@ async function checkFile(
   const names = parameters.map(({ name }) => nameOf(name));
   const trainable = names.filter((name) => listed.parameters.some((one) => one.name === name));
   const loaded =
-    trainable.length === 0
-      ? listed
-      : await loadModel(source, { dimensions: file.dimensions, trainable });
+    trainable.length === 0 ? listed : await loadModel(source, { dimensions: file.dimensions, trainable });
   const network = loaded.build({ training: false });
   const random = randomStream(checking.seed, "projection", checking.number);
   const projections = new Map(
-    model.outputs.map(({ name, shape }) => [name, Array.from({ length: elementCount(shape) }, () => random.normal())]),
+    model.outputs.map(({ name, shape }) => [
+      name,
+      Array.from({ length: elementCount(shape) }, () => random.normal()),
+    ]),
   );
   const wrt = differentiated(model, network, file);
   differentiate(model, network, file, projections, wrt);
   const feeds: Tensors = {
     ...loaded.tensors,
-    ...Object.fromEntries(Object.entries(feedsOf(fedNumbers)).map(([name, tensor]) => [name, widened(tensor)])),
+    ...Object.fromEntries(
+      Object.entries(feedsOf(fedNumbers)).map(([name, tensor]) => [name, widened(tensor)]),
+    ),
   };
   const isExact = model.float === "float64";
   const given = await runOnce(compile(network.graph), feeds, isExact);
@@ -219,7 +226,8 @@ async function checkFile(
     const blocked = await runOnce(compile(network.graph, { target: await machineTarget() }), feeds, isExact);
     for (const [name, numbers] of Object.entries(given)) {
       const most = difference(blocked[name], numbers);
-      if (most > 1e-4) failures.push({ check: "target", message: `"${name}" differs by ${most.toExponential(1)}` });
+      if (most > 1e-4)
+        failures.push({ check: "target", message: `"${name}" differs by ${most.toExponential(1)}` });
     }
   }
   await checkWritten(source, loaded, fedNumbers, original, failures);
@@ -237,7 +245,11 @@ function machineTarget(): Promise<Target> {
   return target;
 }
 
-async function runOnce(bytes: Uint8Array, feeds: Tensors, isDouble: boolean): Promise<Record<string, Float64Array>> {
+async function runOnce(
+  bytes: Uint8Array,
+  feeds: Tensors,
+  isDouble: boolean,
+): Promise<Record<string, Float64Array>> {
   await using session = await Running.open(bytes, isDouble);
   return await session.run(feeds);
 }
@@ -245,7 +257,12 @@ async function runOnce(bytes: Uint8Array, feeds: Tensors, isDouble: boolean): Pr
 // What is listed
 
 /** Every parameter is listed as one, and everything else that is stored is not. */
-function checkMeanings(model: DrawnModel, file: GeneratedFile, loaded: TrainableModel, failures: Failure[]): void {
+function checkMeanings(
+  model: DrawnModel,
+  file: GeneratedFile,
+  loaded: TrainableModel,
+  failures: Failure[],
+): void {
   const byName = new Map(loaded.parameters.map((one) => [one.name, one]));
   const reached = reachedBy(model);
   for (const { name, type, meaning, shape } of model.stored) {
@@ -254,9 +271,15 @@ function checkMeanings(model: DrawnModel, file: GeneratedFile, loaded: Trainable
     const own = file.names.get(name)!;
     const one = byName.get(own) ?? loaded.parameters.find((each) => each.name.endsWith(own));
     if (meaning === "constant" && one?.trainable)
-      failures.push({ check: "roles", message: `constant "${own}" [${shape.join()}] trains, as ${one.role}` });
+      failures.push({
+        check: "roles",
+        message: `constant "${own}" [${shape.join()}] trains, as ${one.role}`,
+      });
     if (meaning === "parameter" && reached.has(name) && !one?.trainable)
-      failures.push({ check: "roles", message: `parameter "${own}" [${shape.join()}] is ${one ? one.role : "not listed"}` });
+      failures.push({
+        check: "roles",
+        message: `parameter "${own}" [${shape.join()}] is ${one ? one.role : "not listed"}`,
+      });
   }
 }
 
@@ -267,7 +290,8 @@ function reachedBy({ nodes, made, outputs }: DrawnModel): Set<string> {
     // What is quantized is taken back again, and the gradient goes straight through.
     const passes = (name: string) => operator === "QuantizeLinear" || isFloat(made.get(name)?.type ?? "bool");
     const isZero = differentiabilityOf(operator) === "zero";
-    if (!isZero && given.some((name) => found.has(name) && passes(name))) for (const name of inputs) found.add(name);
+    if (!isZero && given.some((name) => found.has(name) && passes(name)))
+      for (const name of inputs) found.add(name);
   }
   return found;
 }
@@ -302,7 +326,9 @@ function differentiate(
     .filter(({ blocked }) => !blocked)
     .map(({ name }) => {
       const value = outputs.get(file.names.get(name)!)!;
-      return reduceSum(mul(value, graph.constant(tensorData(projections.get(name)!, value.shape, value.type))));
+      return reduceSum(
+        mul(value, graph.constant(tensorData(projections.get(name)!, value.shape, value.type))),
+      );
     });
   if (terms.length === 0 || wrt.length === 0) return;
   const found = gradients(
@@ -324,7 +350,10 @@ interface GradientComparison {
 }
 
 /** One directional derivative for each tensor, beside differences of ONNX Runtime's outputs. */
-async function compareGradients(comparison: GradientComparison, { seed, number, failures, counts }: Checking): Promise<void> {
+async function compareGradients(
+  comparison: GradientComparison,
+  { seed, number, failures, counts }: Checking,
+): Promise<void> {
   const { model, reference, given, wrt, exact, projections } = comparison;
   const outputs = model.outputs.filter(({ blocked }) => !blocked);
   const project = (results: Record<string, Float64Array>) =>
@@ -496,6 +525,7 @@ async function checkWritten(
   const given = await runOnce(written, feedsOf(inputs), isExact);
   for (const [name, numbers] of Object.entries(original)) {
     const most = difference(given[name], numbers);
-    if (most > 1e-6) failures.push({ check: "write", message: `"${name}" differs by ${most.toExponential(1)}` });
+    if (most > 1e-6)
+      failures.push({ check: "write", message: `"${name}" differs by ${most.toExponential(1)}` });
   }
 }

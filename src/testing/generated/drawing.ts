@@ -236,7 +236,8 @@ export class Drawing {
     }
     if (kind === "sigmoid")
       return this.node("Add", [this.node("Sigmoid", [x], {}, { size: 1 }), offset], {}, { size: 1 });
-    if (kind === "softplus") return this.node("Add", [offset, this.node("Softplus", [x], {}, one)], {}, { ...one, shape: x.shape });
+    if (kind === "softplus")
+      return this.node("Add", [offset, this.node("Softplus", [x], {}, one)], {}, { ...one, shape: x.shape });
     return this.node("Add", [this.node("Abs", [x], {}), offset], {});
   }
 
@@ -263,19 +264,23 @@ export class Drawing {
     const first = given.find((input) => input !== undefined);
     const blocked = given.some((input) => input?.blocked) || withoutGradient.has(operator);
     const size = Math.max(...given.map((input) => input?.size ?? 0), 0);
-    const drawn = outputs.map((output): Drawn => ({
-      name: output ? this.name("t") : "",
-      type: output?.type ?? first?.type ?? this.float,
-      shape: output?.shape ?? first?.shape ?? [],
-      size: output?.size ?? size,
-      blocked,
-    }));
+    const drawn = outputs.map(
+      (output): Drawn => ({
+        name: output ? this.name("t") : "",
+        type: output?.type ?? first?.type ?? this.float,
+        shape: output?.shape ?? first?.shape ?? [],
+        size: output?.size ?? size,
+        blocked,
+      }),
+    );
     this.nodes.push({
       operator,
       inputs: given.map((input) => input?.name ?? ""),
       outputs: drawn.map(({ name }) => name),
       attributes: Object.fromEntries(
-        Object.entries(attributes).filter((entry): entry is [string, AttributeValue] => entry[1] !== undefined),
+        Object.entries(attributes).filter(
+          (entry): entry is [string, AttributeValue] => entry[1] !== undefined,
+        ),
       ),
     });
     for (const one of drawn) if (one.name !== "") this.made.set(one.name, one);
@@ -297,7 +302,8 @@ export class Drawing {
 
   reshaped(x: Drawn, shape: Shape): Drawn {
     const sizes = [...shape];
-    if (sizes.length > 0 && !sizes.includes(0) && this.chance(0.3)) sizes[this.between(0, sizes.length - 1)] = -1;
+    if (sizes.length > 0 && !sizes.includes(0) && this.chance(0.3))
+      sizes[this.between(0, sizes.length - 1)] = -1;
     return this.node("Reshape", [x, this.integers(sizes)], {}, { shape });
   }
 

@@ -199,7 +199,12 @@ export function truth(g: Drawing, x: Drawn): Drawn {
 
 function compared(g: Drawing, operator: string, x: Drawn): Drawn {
   const other = g.chance(0.5) ? g.scalar(0.1) : operand(g, x);
-  return g.node(operator, g.chance(0.5) ? [x, other] : [other, x], {}, { type: "bool", shape: x.shape, size: 1 });
+  return g.node(
+    operator,
+    g.chance(0.5) ? [x, other] : [other, x],
+    {},
+    { type: "bool", shape: x.shape, size: 1 },
+  );
 }
 
 const comparisons = Object.fromEntries(
@@ -266,7 +271,10 @@ const bits: Readonly<Record<string, Template>> = {
     since: 11,
     draw: (g) => {
       const direction = { direction: { string: g.pick(["LEFT", "RIGHT"]) } };
-      return asFloat(g, integerPair(g, "BitShift", undefined, g.pick(["uint8", "uint32", "uint64"] as const), direction));
+      return asFloat(
+        g,
+        integerPair(g, "BitShift", undefined, g.pick(["uint8", "uint32", "uint64"] as const), direction),
+      );
     },
   },
   ...Object.fromEntries(

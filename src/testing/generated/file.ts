@@ -23,7 +23,14 @@ import {
   ValueInfoProtoSchema,
 } from "../../onnx/onnx_pb.ts";
 import { type TensorData, writeTensor } from "../../onnx/tensor.ts";
-import { attributeTypes, dataLocations, dataTypeName, dataTypeNumber, type DataType, isFloat } from "../../onnx/types.ts";
+import {
+  attributeTypes,
+  type DataType,
+  dataLocations,
+  dataTypeName,
+  dataTypeNumber,
+  isFloat,
+} from "../../onnx/types.ts";
 import type { DrawnModel, DrawnNode, Numbers, StoredNumbers } from "./drawing.ts";
 
 // The file of a drawn model: where its tensors lie and how its nodes are wrapped.
@@ -53,9 +60,7 @@ export function plainFile(model: DrawnModel, fed: ReadonlySet<string> = new Set(
   return modelProto(model.opset, {
     input: [...model.inputs, ...model.stored.filter(isFed)].map((one) => valueInfo(one.name, one)),
     output: model.outputs.map((one) => valueInfo(one.name, one)),
-    initializer: model.stored
-      .filter((one) => !isFed(one))
-      .map((one) => writeTensor(one.name, tensorOf(one))),
+    initializer: model.stored.filter((one) => !isFed(one)).map((one) => writeTensor(one.name, tensorOf(one))),
     node: model.nodes.map(nodeProto),
   });
 }
@@ -131,14 +136,23 @@ export function packedFile(model: DrawnModel, seed: number, number: number): Gen
   if (external) note("external data");
   if (chance(0.3)) for (const [index, node] of graph.node.entries()) node.name = `${node.opType}_${index}`;
   const all = [...model.inputs, ...model.stored, ...model.outputs].map(({ name }) => name);
-  return { proto, external, dimensions, packing, names: new Map(all.map((name) => [name, names.get(name) ?? name])) };
+  return {
+    proto,
+    external,
+    dimensions,
+    packing,
+    names: new Map(all.map((name) => [name, names.get(name) ?? name])),
+  };
 }
 
 type Typed = { type: DataType; shape: readonly number[] };
 
 function typesOf(model: DrawnModel): Map<string, Typed> {
   return new Map<string, Typed>(
-    [...model.inputs, ...model.stored, ...model.outputs].map(({ name, type, shape }) => [name, { type, shape }]),
+    [...model.inputs, ...model.stored, ...model.outputs].map(({ name, type, shape }) => [
+      name,
+      { type, shape },
+    ]),
   );
 }
 
@@ -170,7 +184,9 @@ function stretch(graph: GraphProto, random: Random) {
   const last = first + random.integer(graph.node.length - first);
   const nodes = graph.node.slice(first, last + 1);
   const made = new Set(nodes.flatMap(({ output }) => output));
-  const read = [...new Set(nodes.flatMap(({ input }) => input))].filter((name) => name !== "" && !made.has(name));
+  const read = [...new Set(nodes.flatMap(({ input }) => input))].filter(
+    (name) => name !== "" && !made.has(name),
+  );
   const others = graph.node.filter((node) => !nodes.includes(node));
   const outside = new Set([...others.flatMap(({ input }) => input), ...graph.output.map(({ name }) => name)]);
   const given = [...made].filter((name) => name !== "" && outside.has(name));
@@ -198,9 +214,7 @@ function wrapInFunction(proto: ModelProto, random: Random): void {
   }
   const attribute: string[] = [];
   const attributes = liftedAttributes(nodes, attribute, random);
-  const domains = [
-    create(OperatorSetIdProtoSchema, { version: proto.opsetImport[0].version }),
-  ];
+  const domains = [create(OperatorSetIdProtoSchema, { version: proto.opsetImport[0].version })];
   proto.functions.push(
     create(FunctionProtoSchema, {
       name: "Part",
@@ -257,7 +271,12 @@ function wrapInBranch(proto: ModelProto, random: Random, types: Map<string, Type
     node.output = node.output.map((name) => inner.get(name) ?? name);
   }
   const outputs = given.map((name, index) => valueInfo(inner.get(name)!, known[index]!));
-  const taken = create(GraphProtoSchema, { name: "taken", node: nodes, initializer: inside, output: outputs });
+  const taken = create(GraphProtoSchema, {
+    name: "taken",
+    node: nodes,
+    initializer: inside,
+    output: outputs,
+  });
   const zeros = given.map((_, index) => {
     const { type, shape } = known[index]!;
     const values = Array<number>(shape.reduce((a, b) => a * b, 1)).fill(0);

@@ -44,7 +44,8 @@ export function generateModel(seed: number, number: number, float?: Float): Draw
   const steps = g.between(1, 6);
   const turn = g.between(0, steps - 1);
   for (let step = 0; step < steps; step++) {
-    const usable = (name: string) => templates[name].since <= opset && (templates[name].until ?? opset) >= opset;
+    const usable = (name: string) =>
+      templates[name].since <= opset && (templates[name].until ?? opset) >= opset;
     let name = g.pick(names);
     while (!usable(name)) name = g.pick(names);
     for (const drawn of [templates[step === turn ? focus : name].draw(g)].flat()) g.keep(drawn);
@@ -62,7 +63,9 @@ function finished(g: Drawing): DrawnModel {
   const outputs = new Map<string, Drawn>([[last.name, last]]);
   for (const end of ends) if (g.chance(0.85)) outputs.set(end.name, end);
   for (const result of results) if (g.chance(0.1)) outputs.set(result.name, result);
-  const wanted = [...outputs.values()].filter(({ type, shape }) => isFloat(type) && elementCount(shape) < 3000);
+  const wanted = [...outputs.values()].filter(
+    ({ type, shape }) => isFloat(type) && elementCount(shape) < 3000,
+  );
   const whole: DrawnModel = {
     opset: g.opset,
     float: g.float,
@@ -89,7 +92,13 @@ export function giving(model: DrawnModel, outputs: readonly Drawn[]): DrawnModel
     })
     .reverse();
   const isUsed = ({ name }: { name: string }) => used.has(name);
-  return { ...model, inputs: model.inputs.filter(isUsed), stored: model.stored.filter(isUsed), nodes, outputs };
+  return {
+    ...model,
+    inputs: model.inputs.filter(isUsed),
+    stored: model.stored.filter(isUsed),
+    nodes,
+    outputs,
+  };
 }
 
 function ancestors(nodes: DrawnModel["nodes"], of: readonly string[]): Set<string> {

@@ -70,7 +70,10 @@ function scatterElements(g: Drawing, operator: "Scatter" | "ScatterElements"): D
     return order[Math.floor(index / inner) % length];
   });
   const at = g.indices(shape, numbers, indexType(g));
-  const attributes = { ...axisAttribute(g, axis, x.shape.length), ...(mode && { reduction: { string: mode } }) };
+  const attributes = {
+    ...axisAttribute(g, axis, x.shape.length),
+    ...(mode && { reduction: { string: mode } }),
+  };
   return g.node(operator, [x, at, g.parameter(shape)], attributes, { shape: x.shape, size: x.size * 2 });
 }
 
@@ -84,7 +87,9 @@ function scatterND(g: Drawing): Drawn {
   const numbers = all.slice(0, count).flatMap((flat) => coordinates(mode ? all[0] : flat, outer));
   const at = g.indices([count, depth], numbers);
   const updates = g.parameter([count, ...x.shape.slice(depth)]);
-  return g.node("ScatterND", [x, at, updates], mode ? { reduction: { string: mode } } : {}, { size: x.size * 2 });
+  return g.node("ScatterND", [x, at, updates], mode ? { reduction: { string: mode } } : {}, {
+    size: x.size * 2,
+  });
 }
 
 function coordinates(flat: number, shape: readonly number[]): number[] {
@@ -127,7 +132,9 @@ export const indexingTemplates: Readonly<Record<string, Template>> = {
       const count = keep.reduce((a, b) => a + b, 0);
       const condition = g.store([keep.length], keep, { type: "bool" });
       const attributes = flat ? {} : { axis: int(g.written(axis, x.shape.length)) };
-      return g.node("Compress", [x, condition], attributes, { shape: flat ? [count] : x.shape.with(axis, count) });
+      return g.node("Compress", [x, condition], attributes, {
+        shape: flat ? [count] : x.shape.with(axis, count),
+      });
     },
   },
   ReverseSequence: {
@@ -145,7 +152,9 @@ export const indexingTemplates: Readonly<Record<string, Template>> = {
     since: 9,
     draw: (g) => {
       const shape = g.shape(g.between(1, 2));
-      const numbers = Array.from({ length: elementCount(shape) }, (_, at) => (at === 0 ? 1 : g.between(0, 1)));
+      const numbers = Array.from({ length: elementCount(shape) }, (_, at) =>
+        at === 0 ? 1 : g.between(0, 1),
+      );
       const count = numbers.reduce((a, b) => a + b, 0);
       const x = g.store(shape, numbers, { type: g.pick(["int64", "bool"] as const) });
       return asFloat(g, g.node("NonZero", [x], {}, { type: "int64", shape: [shape.length, count] }));
@@ -231,7 +240,12 @@ export const indexingTemplates: Readonly<Record<string, Template>> = {
           const length = g.store([], [size], { type: "int64" });
           const type = { output_datatype: int(dataTypeNumber("float32")) };
           const periodic = g.chance(0.4) ? { periodic: int(0) } : {};
-          const window = g.node(operator, [length], { ...type, ...periodic }, { type: "float32", shape: [size], size: 1 });
+          const window = g.node(
+            operator,
+            [length],
+            { ...type, ...periodic },
+            { type: "float32", shape: [size], size: 1 },
+          );
           // Its ends are zero but for rounding, which what rounds down must not see.
           return g.node("Add", [asFloat(g, window), g.parameter([size])], {}, {});
         },
@@ -244,7 +258,10 @@ export const indexingTemplates: Readonly<Record<string, Template>> = {
       const shape = g.shape(2, 3);
       const numbers = Array.from({ length: elementCount(shape) }, () => g.between(0, 200));
       const x = g.indices(shape, numbers, "uint8");
-      return { ...asFloat(g, g.node("BitCast", [x], { to: int(dataTypeNumber("int8")) }, { type: "int8" })), size: 128 };
+      return {
+        ...asFloat(g, g.node("BitCast", [x], { to: int(dataTypeNumber("int8")) }, { type: "int8" })),
+        size: 128,
+      };
     },
   },
   MaxUnpool: {

@@ -120,7 +120,17 @@ const ways: readonly Way[] = [
     7,
     (g, values) => {
       if (values.some((value) => value < 0)) return undefined;
-      return g.node("Abs", [stored(g, values.map((value) => value * g.pick([1, -1]) || 0))], {}, like(values));
+      return g.node(
+        "Abs",
+        [
+          stored(
+            g,
+            values.map((value) => value * g.pick([1, -1]) || 0),
+          ),
+        ],
+        {},
+        like(values),
+      );
     },
   ],
   [
@@ -146,7 +156,9 @@ const ways: readonly Way[] = [
     (g, values) => {
       if (values.length === 0) return undefined;
       const backward = stored(g, values.toReversed());
-      const [from, to, axes, step] = [[-1], [Number.MIN_SAFE_INTEGER], [0], [-1]].map((each) => stored(g, each));
+      const [from, to, axes, step] = [[-1], [Number.MIN_SAFE_INTEGER], [0], [-1]].map((each) =>
+        stored(g, each),
+      );
       return g.node("Slice", [backward, from, to, axes, step], {}, like(values));
     },
   ],
@@ -155,7 +167,10 @@ const ways: readonly Way[] = [
     (g, values) => {
       const order = [...g.random.permutation(values.length)];
       const source = order.map((_, at) => values[order.indexOf(at)]);
-      const positions = stored(g, order.map((at) => (g.opset >= 11 && g.chance(0.3) ? at - order.length : at)));
+      const positions = stored(
+        g,
+        order.map((at) => (g.opset >= 11 && g.chance(0.3) ? at - order.length : at)),
+      );
       return values.length === 0
         ? undefined
         : g.node("Gather", [stored(g, source), positions], {}, like(values));
@@ -177,7 +192,9 @@ const ways: readonly Way[] = [
       );
       const outputs = sizes.map((size) => same([size]));
       if (equal) {
-        const attributes: Record<string, ReturnType<typeof int>> = g.opset >= 18 ? { num_outputs: int(count) } : {};
+        const attributes: Record<string, ReturnType<typeof int>> = g.opset >= 18
+          ? { num_outputs: int(count) }
+          : {};
         return g.nodeOf("Split", [stored(g, all)], attributes, outputs)[place];
       }
       const [input, attributes] = g.setting("split", 13, sizes);
@@ -234,7 +251,12 @@ const ways: readonly Way[] = [
       const row = g.between(0, a - 1);
       for (const [at, value] of values.entries()) table[at * a + row] = value;
       const columns = g.transposed(stored(g, table, [b, a]), [1, 0]);
-      return g.node("Gather", [columns, g.store([], [row], { type: "int64" })], { axis: int(0) }, like(values));
+      return g.node(
+        "Gather",
+        [columns, g.store([], [row], { type: "int64" })],
+        { axis: int(0) },
+        like(values),
+      );
     },
   ],
   [
@@ -259,7 +281,12 @@ const ways: readonly Way[] = [
         }
         const sizes = g.node("Shape", [source], {}, same([shape.length]));
         if (g.chance(0.3)) return g.sliced(sizes, [0], [axis], [axis + 1]);
-        const one = g.node("Gather", [sizes, g.store([], [axis], { type: "int64" })], { axis: int(0) }, same([]));
+        const one = g.node(
+          "Gather",
+          [sizes, g.store([], [axis], { type: "int64" })],
+          { axis: int(0) },
+          same([]),
+        );
         return g.unsqueezed(one, [0]);
       });
       if (parts.length === 0) return undefined;
@@ -271,7 +298,12 @@ const ways: readonly Way[] = [
     (g, values) => {
       if (values.length === 0 || values.some((value) => value !== values[0])) return undefined;
       const value = { type: "int64", shape: [1], data: BigInt64Array.of(BigInt(values[0])) } as const;
-      return g.node("ConstantOfShape", [stored(g, [values.length])], { value: { tensor: value } }, like(values));
+      return g.node(
+        "ConstantOfShape",
+        [stored(g, [values.length])],
+        { value: { tensor: value } },
+        like(values),
+      );
     },
   ],
   [
@@ -281,7 +313,12 @@ const ways: readonly Way[] = [
       const regular = values.every((value, at) => value === values[0] + at * step);
       if (values.length === 0 || step === 0 || !regular) return undefined;
       const limits = [values[0], values[0] + values.length * step, step];
-      return g.node("Range", limits.map((value) => stored(g, [value], [])), {}, like(values));
+      return g.node(
+        "Range",
+        limits.map((value) => stored(g, [value], [])),
+        {},
+        like(values),
+      );
     },
   ],
   [
@@ -289,7 +326,12 @@ const ways: readonly Way[] = [
     (g, values) => {
       const differences = values.map((value, at) => value - (at === 0 ? 0 : values[at - 1]));
       if (values.length === 0) return undefined;
-      return g.node("CumSum", [stored(g, differences), g.store([], [0], { type: "int64" })], {}, like(values));
+      return g.node(
+        "CumSum",
+        [stored(g, differences), g.store([], [0], { type: "int64" })],
+        {},
+        like(values),
+      );
     },
   ],
   [
@@ -324,7 +366,11 @@ const ways: readonly Way[] = [
     7,
     (g, values) => {
       if (values.some((value) => value < 0) || values.length === 0) return undefined;
-      const source = g.store([values.length], values.map((value) => value + 0.25), { type: "float32", fixedType: true });
+      const source = g.store(
+        [values.length],
+        values.map((value) => value + 0.25),
+        { type: "float32", fixedType: true },
+      );
       const floor = g.node(g.pick(["Floor", "Identity"] as const), [source], {}, { type: "float32" });
       return g.node("Cast", [floor], { to: int(7) }, like(values));
     },
@@ -335,7 +381,11 @@ const ways: readonly Way[] = [
     (g, values) => {
       if (values.length === 0) return undefined;
       const table = values.flatMap((value) => [g.between(0, 5), value]);
-      const places = stored(g, values.flatMap((_, at) => [at, 1]), [values.length, 2]);
+      const places = stored(
+        g,
+        values.flatMap((_, at) => [at, 1]),
+        [values.length, 2],
+      );
       return g.node("GatherND", [stored(g, table, [values.length, 2]), places], {}, like(values));
     },
   ],

@@ -14,9 +14,17 @@ function batchNormalization(g: Drawing): Drawn {
   const count = x.shape[1];
   const [scale, bias] = [g.parameter([count]), g.parameter([count])];
   const mean = g.store([count], g.normals([count], 0.5));
-  const variance = g.store([count], Array.from({ length: count }, () => 0.5 + g.random.uniform()));
+  const variance = g.store(
+    [count],
+    Array.from({ length: count }, () => 0.5 + g.random.uniform()),
+  );
   const momentum = g.chance(0.5) ? { momentum: float(0.8) } : {};
-  return g.node("BatchNormalization", [x, scale, bias, mean, variance], { ...epsilon(g), ...momentum }, { size: 4 });
+  return g.node(
+    "BatchNormalization",
+    [x, scale, bias, mean, variance],
+    { ...epsilon(g), ...momentum },
+    { size: 4 },
+  );
 }
 
 function layerNormalization(g: Drawing, operator: "LayerNormalization" | "RMSNormalization"): Drawn {
@@ -26,7 +34,12 @@ function layerNormalization(g: Drawing, operator: "LayerNormalization" | "RMSNor
   const bias = operator === "LayerNormalization" && g.chance(0.6) ? g.parameter(shape) : undefined;
   const leave = axis === x.shape.length - 1 && g.chance(0.5);
   const attributes = leave ? {} : { axis: int(g.written(axis, x.shape.length, 7)) };
-  return g.node(operator, [x, g.parameter(shape), bias], { ...attributes, epsilon: float(0.01) }, { size: 4 });
+  return g.node(
+    operator,
+    [x, g.parameter(shape), bias],
+    { ...attributes, epsilon: float(0.01) },
+    { size: 4 },
+  );
 }
 
 function groupNormalization(g: Drawing): Drawn {
@@ -52,7 +65,11 @@ function recurrent(g: Drawing, operator: keyof typeof gates): readonly Drawn[] {
   const rows = gates[operator] * hidden;
   const bias = g.chance(0.6) ? g.parameter([directions, 2 * rows]) : undefined;
   const lengths = g.chance(0.25)
-    ? g.indices([batch], Array.from({ length: batch }, () => g.between(1, times)), "int32")
+    ? g.indices(
+        [batch],
+        Array.from({ length: batch }, () => g.between(1, times)),
+        "int32",
+      )
     : undefined;
   const start = g.chance(0.3) ? g.parameter([directions, batch, hidden]) : undefined;
   const cell = operator === "LSTM" && g.chance(0.3) ? g.parameter([directions, batch, hidden]) : undefined;
@@ -111,7 +128,9 @@ function attentionOfProducts(g: Drawing): Drawn {
   let scores = g.node("MatMul", [g.tame(q), g.tame(turned)], {}, { shape: square });
   scores = g.node("Div", [scores, g.scalar(Math.sqrt(width))], {}, {});
   if (g.chance(0.5)) {
-    const mask = Array.from({ length: length * length }, (_, at) => (at % length > Math.floor(at / length) ? -10000 : 0));
+    const mask = Array.from({ length: length * length }, (_, at) =>
+      at % length > Math.floor(at / length) ? -10000 : 0,
+    );
     scores = g.node("Add", [scores, g.store([length, length], mask)], {}, {});
   }
   const shares = g.node("Softmax", [scores], { axis: int(2) }, { size: 1 });
@@ -131,7 +150,10 @@ function rotary(g: Drawing): Drawn {
       Array.from({ length: (rows * width) / 2 }, (_, at) => f(at * 0.7 + 0.2)),
     ),
   );
-  const at = g.indices([n, length], Array.from({ length: n * length }, () => g.between(0, rows - 1)));
+  const at = g.indices(
+    [n, length],
+    Array.from({ length: n * length }, () => g.between(0, rows - 1)),
+  );
   const interleaved = g.chance(0.5) ? { interleaved: int(g.between(0, 1)) } : {};
   return g.node("RotaryEmbedding", [x, ...tables, at], interleaved, {});
 }
@@ -147,7 +169,10 @@ function likelihood(g: Drawing, operator: "SoftmaxCrossEntropyLoss" | "NegativeL
   const type = g.pick(["int64", "int32"] as const);
   const target = g.indices(shape, targets, type);
   const weight = g.chance(0.3)
-    ? g.store([classes], Array.from({ length: classes }, () => 0.5 + g.random.uniform()))
+    ? g.store(
+        [classes],
+        Array.from({ length: classes }, () => 0.5 + g.random.uniform()),
+      )
     : undefined;
   const reduction = g.pick(["mean", "sum", "none", undefined]);
   const attributes: Record<string, AttributeValue> = {
@@ -172,7 +197,12 @@ const blocks: Readonly<Record<string, (g: Drawing) => Drawn>> = {
   shapes: (g) => {
     const x = g.ofRank(2, 4);
     const sizes = g.node("Shape", [x], {}, { type: "int64", shape: [x.shape.length] });
-    const first = g.node("Gather", [sizes, g.store([], [0], { type: "int64" })], { axis: int(0) }, { type: "int64", shape: [] });
+    const first = g.node(
+      "Gather",
+      [sizes, g.store([], [0], { type: "int64" })],
+      { axis: int(0) },
+      { type: "int64", shape: [] },
+    );
     const row = g.unsqueezed(first, [0]);
     const rest = g.store([1], [-1], { type: "int64" });
     const to = g.node("Concat", [row, rest], { axis: int(0) }, { type: "int64", shape: [2] });
@@ -183,7 +213,12 @@ const blocks: Readonly<Record<string, (g: Drawing) => Drawn>> = {
     const x = g.ofRank(2, 3);
     const width = x.shape[x.shape.length - 1];
     const y = g.node("MatMul", [x, g.parameter([width, width])], {}, {});
-    return g.node("Add", [x, g.node(g.pick(["Relu", "Sigmoid", "Tanh"]), [y], {}, {})], {}, { size: x.size * 3 });
+    return g.node(
+      "Add",
+      [x, g.node(g.pick(["Relu", "Sigmoid", "Tanh"]), [y], {}, {})],
+      {},
+      { size: x.size * 3 },
+    );
   },
   normalized: (g) => {
     const x = g.ofRank(2, 4);
@@ -215,7 +250,9 @@ export const layerTemplates: Readonly<Record<string, Template>> = {
     since: 9,
     draw: (g) => {
       const x = g.images();
-      return g.node("MeanVarianceNormalization", [x], g.chance(0.5) ? { axes: ints([1, 2, 3]) } : {}, { size: 3 });
+      return g.node("MeanVarianceNormalization", [x], g.chance(0.5) ? { axes: ints([1, 2, 3]) } : {}, {
+        size: 3,
+      });
     },
   },
   LpNormalization: {
@@ -248,7 +285,11 @@ export const layerTemplates: Readonly<Record<string, Template>> = {
       ];
       const q = g.node("QuantizeLinear", [x, scale, zero], {}, { type: "uint8" });
       g.quantized.push(x.name);
-      return { ...g.node("DequantizeLinear", [q, scale, zero], {}, { type: "float32" }), size: 6, blocked: false };
+      return {
+        ...g.node("DequantizeLinear", [q, scale, zero], {}, { type: "float32" }),
+        size: 6,
+        blocked: false,
+      };
     },
   },
   ...Object.fromEntries(

@@ -30,7 +30,9 @@ function padding(g: Drawing): Drawn {
   }
   const fill = value ? g.scalar(0.5) : undefined;
   if (g.opset >= 18 && g.chance(0.3)) {
-    const axes = [...g.random.permutation(rank)].filter((axis) => pads[axis] !== 0 || pads[axis + rank] !== 0);
+    const axes = [...g.random.permutation(rank)].filter(
+      (axis) => pads[axis] !== 0 || pads[axis + rank] !== 0,
+    );
     if (axes.length > 0) {
       const some = [...axes.map((axis) => pads[axis]), ...axes.map((axis) => pads[axis + rank])];
       const along = g.integers(axes.map((axis) => g.written(axis, rank)));
@@ -53,7 +55,13 @@ function slice(g: Drawing): Drawn {
     const count = Math.ceil((to - from) / step);
     const start = g.chance(0.3) ? from - size : from;
     const end =
-      step > 0 ? (to === size && g.chance(0.5) ? g.pick([toEnd, size + 3]) : to) : to < 0 ? -size - 1 - g.between(0, 5) : to;
+      step > 0
+        ? to === size && g.chance(0.5)
+          ? g.pick([toEnd, size + 3])
+          : to
+        : to < 0
+          ? -size - 1 - g.between(0, 5)
+          : to;
     return { axis, start, end, step, count };
   });
   const shape = x.shape.map((size, axis) => cuts.find((cut) => cut.axis === axis)?.count ?? size);
@@ -66,9 +74,17 @@ function slice(g: Drawing): Drawn {
   }
   const steps = cuts.map(({ step }) => step);
   const plain = steps.every((step) => step === 1);
-  const along = isFront && plain && g.chance(0.4) ? undefined : g.integers(axes.map((axis) => g.written(axis, x.shape.length)));
+  const along =
+    isFront && plain && g.chance(0.4)
+      ? undefined
+      : g.integers(axes.map((axis) => g.written(axis, x.shape.length)));
   const stepped = plain && g.chance(0.6) ? undefined : g.integers(steps);
-  return g.node("Slice", [x, g.integers(starts), g.integers(ends), along ?? (stepped && g.integers(axes)), stepped], {}, { shape });
+  return g.node(
+    "Slice",
+    [x, g.integers(starts), g.integers(ends), along ?? (stepped && g.integers(axes)), stepped],
+    {},
+    { shape },
+  );
 }
 
 function split(g: Drawing): Drawn[] {
@@ -145,7 +161,12 @@ export const movementTemplates: Readonly<Record<string, Template>> = {
     draw: (g) => {
       const x = g.ofRank(1, 3);
       const repeats = x.shape.map(() => g.pick([1, 1, 2]));
-      return g.node("Tile", [x, g.integers(repeats)], {}, { shape: x.shape.map((size, at) => size * repeats[at]) });
+      return g.node(
+        "Tile",
+        [x, g.integers(repeats)],
+        {},
+        { shape: x.shape.map((size, at) => size * repeats[at]) },
+      );
     },
   },
   Concat: {
@@ -158,7 +179,12 @@ export const movementTemplates: Readonly<Record<string, Template>> = {
       );
       const all = g.random.shuffle([x, ...others]);
       const size = all.reduce((sum, { shape }) => sum + shape[axis], 0);
-      return g.node("Concat", all, { axis: int(g.written(axis, x.shape.length)) }, { shape: x.shape.with(axis, size) });
+      return g.node(
+        "Concat",
+        all,
+        { axis: int(g.written(axis, x.shape.length)) },
+        { shape: x.shape.with(axis, size) },
+      );
     },
   },
   Split: { since: 7, draw: split },
@@ -188,7 +214,11 @@ export const movementTemplates: Readonly<Record<string, Template>> = {
       const axes = [...g.random.permutation(rank)].slice(0, rank - x.shape.length);
       const rest = [...x.shape];
       const shape = Array.from({ length: rank }, (_, axis) => (axes.includes(axis) ? 1 : rest.shift()!));
-      const [input, attributes] = g.setting("axes", 13, axes.map((axis) => g.written(axis, rank)));
+      const [input, attributes] = g.setting(
+        "axes",
+        13,
+        axes.map((axis) => g.written(axis, rank)),
+      );
       return g.node("Unsqueeze", [x, input], attributes, { shape });
     },
   },

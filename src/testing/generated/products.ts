@@ -14,7 +14,12 @@ function matrixProduct(g: Drawing): Drawn {
   if (kind === "vector") return g.node("MatMul", [x, g.parameter([inner])], {}, { shape: batch, size });
   if (kind === "batched" && x.shape.length > 2) {
     const outer = x.shape.slice(0, -2).map((each) => (g.chance(0.5) ? each : 1));
-    return g.node("MatMul", [x, g.parameter([...outer, inner, width])], {}, { shape: [...batch, width], size });
+    return g.node(
+      "MatMul",
+      [x, g.parameter([...outer, inner, width])],
+      {},
+      { shape: [...batch, width], size },
+    );
   }
   return g.node("MatMul", [x, g.parameter([inner, width])], {}, { shape: [...batch, width], size });
 }
@@ -33,7 +38,10 @@ function gemm(g: Drawing): Drawn {
     ...(g.chance(0.3) && { alpha: float(0.7) }),
     ...(g.chance(0.3) && { beta: float(1.3) }),
   };
-  return g.node("Gemm", [x, weight, bias], attributes, { shape: [rows, width], size: x.size * Math.sqrt(inner) });
+  return g.node("Gemm", [x, weight, bias], attributes, {
+    shape: [rows, width],
+    size: x.size * Math.sqrt(inner),
+  });
 }
 
 const equations: readonly [equation: string, ranks: readonly string[], result: string][] = [
@@ -58,16 +66,25 @@ function einsum(g: Drawing): Drawn {
     return sizes.get(letter)!;
   };
   const others = terms.slice(1).map((term) => g.parameter([...term].map(sizeOf)));
-  return g.node("Einsum", [x, ...others], { equation: { string: equation } }, {
-    shape: [...result].map(sizeOf),
-    size: x.size * 4,
-  });
+  return g.node(
+    "Einsum",
+    [x, ...others],
+    { equation: { string: equation } },
+    {
+      shape: [...result].map(sizeOf),
+      size: x.size * 4,
+    },
+  );
 }
 
 /** Small integers, fed or stored. */
 function small(g: Drawing, shape: readonly number[], type: "uint8" | "int8"): Drawn {
   const [low, high] = type === "uint8" ? [0, 9] : [-6, 6];
-  return g.indices(shape, Array.from({ length: elementCount(shape) }, () => g.between(low, high)), type);
+  return g.indices(
+    shape,
+    Array.from({ length: elementCount(shape) }, () => g.between(low, high)),
+    type,
+  );
 }
 
 const stored = (g: Drawing, value: number, type: "uint8" | "int8") => g.store([], [value], { type });
@@ -78,7 +95,10 @@ function quantized(g: Drawing): Drawn {
   const shape = g.shape(2);
   const x = g.input(shape, g.normals(shape, 1, "float32"), "float32");
   const type = g.pick(["uint8", "int8"] as const);
-  const [scale, zero] = [scaleOf(g, 0.05), g.chance(0.7) ? stored(g, type === "uint8" ? 120 : 3, type) : undefined];
+  const [scale, zero] = [
+    scaleOf(g, 0.05),
+    g.chance(0.7) ? stored(g, type === "uint8" ? 120 : 3, type) : undefined,
+  ];
   const q = g.node("QuantizeLinear", [x, scale, zero], {}, { type: zero ? type : "uint8" });
   return asFloat(g, g.node("DequantizeLinear", [q, scale, zero], {}, { type: "float32", size: 4 }));
 }
@@ -108,16 +128,25 @@ export const productTemplates: Readonly<Record<string, Template>> = {
       if (g.opset >= 13 && g.chance(0.5)) {
         const axis = g.between(0, 1);
         const count = shape[axis];
-        const scale = g.store([count], Array.from({ length: count }, (_, at) => 0.05 * (at + 1)), {
-          type: "float32",
-          fixedType: true,
-        });
+        const scale = g.store(
+          [count],
+          Array.from({ length: count }, (_, at) => 0.05 * (at + 1)),
+          {
+            type: "float32",
+            fixedType: true,
+          },
+        );
         const zero = g.chance(0.5) ? g.store([count], Array<number>(count).fill(1), { type }) : undefined;
-        const y = g.node("DequantizeLinear", [q, scale, zero], axis === 1 ? {} : { axis: int(0) }, { type: "float32" });
+        const y = g.node("DequantizeLinear", [q, scale, zero], axis === 1 ? {} : { axis: int(0) }, {
+          type: "float32",
+        });
         return asFloat(g, y);
       }
       const zero = g.chance(0.5) ? stored(g, 2, type) : undefined;
-      return asFloat(g, g.node("DequantizeLinear", [q, scaleOf(g, 0.1), zero], {}, { type: "float32", size: 1 }));
+      return asFloat(
+        g,
+        g.node("DequantizeLinear", [q, scaleOf(g, 0.1), zero], {}, { type: "float32", size: 1 }),
+      );
     },
   },
   DynamicQuantizeLinear: {
@@ -139,7 +168,10 @@ export const productTemplates: Readonly<Record<string, Template>> = {
       const [m, k, n] = g.shape(3);
       const [a, b] = [small(g, [m, k], "uint8"), small(g, [k, n], g.pick(["uint8", "int8"] as const))];
       const zero = g.chance(0.5) ? stored(g, 2, "uint8") : undefined;
-      return asFloat(g, g.node("MatMulInteger", [a, b, zero], {}, { type: "int32", shape: [m, n], size: 100 }));
+      return asFloat(
+        g,
+        g.node("MatMulInteger", [a, b, zero], {}, { type: "int32", shape: [m, n], size: 100 }),
+      );
     },
   },
   ConvInteger: {
@@ -148,7 +180,10 @@ export const productTemplates: Readonly<Record<string, Template>> = {
       const [c, f] = [g.between(1, 3), g.between(1, 3)];
       const [x, w] = [small(g, [1, c, 4, 4], "uint8"), small(g, [f, c, 2, 2], "uint8")];
       const zero = g.chance(0.5) ? stored(g, 2, "uint8") : undefined;
-      return asFloat(g, g.node("ConvInteger", [x, w, zero], {}, { type: "int32", shape: [1, f, 3, 3], size: 100 }));
+      return asFloat(
+        g,
+        g.node("ConvInteger", [x, w, zero], {}, { type: "int32", shape: [1, f, 3, 3], size: 100 }),
+      );
     },
   },
   QLinearMatMul: {

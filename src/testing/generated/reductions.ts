@@ -1,5 +1,5 @@
-import type { AttributeValue } from "../../onnx/attributes.ts";
 import { elementCount } from "../../graph/graph.ts";
+import type { AttributeValue } from "../../onnx/attributes.ts";
 import { int } from "../../ops/operator.ts";
 import type { Drawing, Drawn } from "./drawing.ts";
 import { asFloat, type Template } from "./elementwise.ts";
@@ -25,7 +25,8 @@ function reduce(g: Drawing, operator: keyof typeof domains): Drawn {
   const axes = x.shape.flatMap((_, axis) => (g.chance(0.5) ? [axis] : []));
   const keepdims = g.chance(0.5);
   const since = operator === "ReduceSum" ? 13 : 18;
-  const kept: Record<string, AttributeValue> = keepdims && g.chance(0.5) ? {} : { keepdims: int(keepdims ? 1 : 0) };
+  const kept: Record<string, AttributeValue> =
+    keepdims && g.chance(0.5) ? {} : { keepdims: int(keepdims ? 1 : 0) };
   const all = x.shape.map((_, axis) => axis);
   // Without axes all are reduced, unless the node says that none is.
   const noop = axes.length === 0 && g.opset >= since && g.chance(0.5);

@@ -1,6 +1,6 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { isSmallFloat, smallFloatValue } from "../../onnx/small-floats.ts";
 import { writeModel } from "../../onnx/model.ts";
+import { isSmallFloat, smallFloatValue } from "../../onnx/small-floats.ts";
 import type { TensorData, Tensors } from "../../onnx/tensor.ts";
 import { type DataType, dataTypeName, dataTypeNumber, isFloat } from "../../onnx/types.ts";
 import type { DrawnModel, DrawnNode, Float, Numbers } from "./drawing.ts";
@@ -101,10 +101,14 @@ export async function openReference(model: DrawnModel, fed: ReadonlySet<string>)
   const keyOf = ({ operator }: { operator: string }) => `${operator} ${model.opset}`;
   if (!model.nodes.some((node) => neverDouble.has(node.operator) || withoutDouble.has(keyOf(node)))) {
     try {
-      return withType(await Running.open(writeModel(plainFile(inType(model, "float64"), fed)), true), "float64");
+      return withType(
+        await Running.open(writeModel(plainFile(inType(model, "float64"), fed)), true),
+        "float64",
+      );
     } catch (error) {
       const { message } = error as Error;
-      const operator = /implementation for (\w+)\(/.exec(message)?.[1] ?? /op_type[^\w]*(\w+)/i.exec(message)?.[1];
+      const operator =
+        /implementation for (\w+)\(/.exec(message)?.[1] ?? /op_type[^\w]*(\w+)/i.exec(message)?.[1];
       if (operator) withoutDouble.add(keyOf({ operator }));
     }
   }

@@ -34,7 +34,11 @@ const ways: readonly Way[] = [
     7,
     (g, shape, deviation) => {
       const perm = [...g.random.permutation(shape.length)];
-      const stored = raw(g, perm.map((_, axis) => shape[perm.indexOf(axis)]), deviation);
+      const stored = raw(
+        g,
+        perm.map((_, axis) => shape[perm.indexOf(axis)]),
+        deviation,
+      );
       return g.transposed(stored, perm);
     },
   ],
@@ -63,7 +67,8 @@ const ways: readonly Way[] = [
         const attributes = { axis: int(axis), num_outputs: int(count) };
         return g.pick(g.nodeOf("Split", [whole], attributes, outputs));
       }
-      if (g.opset < 18 && g.chance(0.5)) return g.pick(g.nodeOf("Split", [whole], { axis: int(axis) }, outputs));
+      if (g.opset < 18 && g.chance(0.5))
+        return g.pick(g.nodeOf("Split", [whole], { axis: int(axis) }, outputs));
       const [input, attributes] = g.setting("split", 13, sizes);
       return g.pick(g.nodeOf("Split", [whole, input], { axis: int(axis), ...attributes }, outputs));
     },
@@ -87,9 +92,17 @@ const ways: readonly Way[] = [
       return g.node("Tile", [raw(g, shape.with(axis, 1), deviation), g.integers(repeats)], {}, like(shape));
     },
   ],
-  [8, (g, shape, deviation) => g.node("Sum", [raw(g, shape, deviation), raw(g, shape, deviation)], {}, like(shape))],
+  [
+    8,
+    (g, shape, deviation) =>
+      g.node("Sum", [raw(g, shape, deviation), raw(g, shape, deviation)], {}, like(shape)),
+  ],
   [7, (g, shape, deviation) => g.node("Sub", [raw(g, shape, deviation), g.scalar(0.25)], {}, like(shape))],
-  [7, (g, shape, deviation) => g.node("Sub", [raw(g, shape, deviation), raw(g, shape, deviation)], {}, like(shape))],
+  [
+    7,
+    (g, shape, deviation) =>
+      g.node("Sub", [raw(g, shape, deviation), raw(g, shape, deviation)], {}, like(shape)),
+  ],
   [7, (g, shape, deviation) => g.node("Div", [raw(g, shape, deviation), g.scalar(1.5)], {}, like(shape))],
   [7, (g, shape, deviation) => g.node("Mul", [raw(g, shape, deviation), g.scalar(0.75)], {}, like(shape))],
   [
@@ -163,7 +176,11 @@ const ways: readonly Way[] = [
       const axes = shape.flatMap((_, axis) => (axis === 0 ? [] : [axis]));
       const norm = g.node("Add", [g.reduced("ReduceL2", weight, axes, true), g.scalar(0.1)], {});
       const direction = g.node("Div", [weight, norm], {}, like(shape));
-      const length = raw(g, shape.map((size, axis) => (axis === 0 ? size : 1)), deviation);
+      const length = raw(
+        g,
+        shape.map((size, axis) => (axis === 0 ? size : 1)),
+        deviation,
+      );
       return g.node("Mul", [direction, length], {}, like(shape));
     },
   ],
@@ -177,7 +194,18 @@ const ways: readonly Way[] = [
       return g.node("MatMul", [a, b], {}, like(shape, 2));
     },
   ],
-  [7, (g, shape, deviation) => g.unsqueezedAt(raw(g, shape.filter((size) => size !== 1), deviation), shape)],
+  [
+    7,
+    (g, shape, deviation) =>
+      g.unsqueezedAt(
+        raw(
+          g,
+          shape.filter((size) => size !== 1),
+          deviation,
+        ),
+        shape,
+      ),
+  ],
   [
     7,
     (g, shape, deviation) => {

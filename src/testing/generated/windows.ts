@@ -1,5 +1,5 @@
-import type { AttributeValue } from "../../onnx/attributes.ts";
 import { elementCount } from "../../graph/graph.ts";
+import type { AttributeValue } from "../../onnx/attributes.ts";
 import { float, int, ints } from "../../ops/operator.ts";
 import type { Drawing, Drawn, Given } from "./drawing.ts";
 import { asFloat, type Template } from "./elementwise.ts";
@@ -24,12 +24,15 @@ function window(g: Drawing, space: readonly number[], rules: WindowRules): Windo
   const kernel = space.map((size) => g.between(1, Math.min(3, size)));
   const strides = g.chance(0.5) ? space.map(() => 1) : space.map(() => g.between(1, 2));
   const dilations =
-    rules.dilations && g.chance(0.3) ? space.map((size, at) => (2 * (kernel[at] - 1) < size ? 2 : 1)) : space.map(() => 1);
+    rules.dilations && g.chance(0.3)
+      ? space.map((size, at) => (2 * (kernel[at] - 1) < size ? 2 : 1))
+      : space.map(() => 1);
   const reach = kernel.map((size, at) => (size - 1) * dilations[at] + 1);
   const attributes: Record<string, AttributeValue> = {};
   if (!rules.impliedKernel || g.chance(0.6)) attributes.kernel_shape = ints(kernel);
   if (strides.some((stride) => stride > 1) || g.chance(0.4)) attributes.strides = ints(strides);
-  if (rules.dilations && (dilations.some((each) => each > 1) || g.chance(0.3))) attributes.dilations = ints(dilations);
+  if (rules.dilations && (dilations.some((each) => each > 1) || g.chance(0.3)))
+    attributes.dilations = ints(dilations);
   // ONNX Runtime's pools take no account of dilations where they choose the padding.
   const chooses = dilations.every((each) => each === 1) || rules.impliedKernel === true;
   const auto = chooses && g.chance(0.3) ? g.pick(["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"]) : undefined;
@@ -39,7 +42,9 @@ function window(g: Drawing, space: readonly number[], rules: WindowRules): Windo
   }
   const most = rules.mostPads ?? ((size: number) => size - 1);
   const padded = auto !== "VALID" && g.chance(0.5);
-  const pads = Array.from({ length: 2 * axes }, (_, at) => (padded ? g.between(0, most(kernel[at % axes])) : 0));
+  const pads = Array.from({ length: 2 * axes }, (_, at) =>
+    padded ? g.between(0, most(kernel[at % axes])) : 0,
+  );
   if (padded) attributes.pads = ints(pads);
   const ceil = rules.ceil && g.chance(0.3);
   if (ceil) attributes.ceil_mode = int(1);
@@ -58,7 +63,11 @@ function convolution(g: Drawing): Drawn {
   const [n, channels, ...space] = x.shape;
   const group = g.chance(0.3) ? g.pick([1, 2, 3, 4].filter((count) => channels % count === 0)) : 1;
   const filters = group * g.between(1, 3);
-  const { attributes, kernel, sizes } = window(g, space, { dilations: true, ceil: false, impliedKernel: true });
+  const { attributes, kernel, sizes } = window(g, space, {
+    dilations: true,
+    ceil: false,
+    impliedKernel: true,
+  });
   if (group > 1 || g.chance(0.2)) attributes.group = int(group);
   const weight = g.parameter([filters, channels / group, ...kernel], 0.5);
   const bias = g.chance(0.6) ? g.parameter([filters]) : undefined;
@@ -131,7 +140,12 @@ function deformableConvolution(g: Drawing): Drawn {
   const bias = g.chance(0.5) ? g.parameter([filters]) : undefined;
   const mask = g.chance(0.5) ? g.parameter([n, taps, ...sizes]) : undefined;
   const inputs = [x, g.parameter([filters, channels, ...kernel]), offsets, bias, mask];
-  return g.node("DeformConv", inputs, { kernel_shape: ints(kernel) }, { shape: [n, filters, ...sizes], size: x.size * 3 });
+  return g.node(
+    "DeformConv",
+    inputs,
+    { kernel_shape: ints(kernel) },
+    { shape: [n, filters, ...sizes], size: x.size * 3 },
+  );
 }
 
 function resize(g: Drawing, operator: "Resize" | "Upsample"): Drawn {
@@ -142,19 +156,24 @@ function resize(g: Drawing, operator: "Resize" | "Upsample"): Drawn {
   const factors = operator === "Upsample" || g.opset < 11 ? [1, 2, 3] : [0.5, 1, 1.5, 2];
   const scales = [1, 1, g.pick(factors), g.pick(factors)];
   const sizes = [n, c, Math.floor(h * scales[2]), Math.floor(w * scales[3])];
-  const attributes: Record<string, AttributeValue> = mode === "nearest" && g.chance(0.4) ? {} : { mode: { string: mode } };
-  const stated = (values: readonly number[]) => g.store([values.length], values, { type: "float32", fixedType: true });
+  const attributes: Record<string, AttributeValue> =
+    mode === "nearest" && g.chance(0.4) ? {} : { mode: { string: mode } };
+  const stated = (values: readonly number[]) =>
+    g.store([values.length], values, { type: "float32", fixedType: true });
   if (operator === "Upsample" && g.opset < 9) {
     return g.node("Upsample", [x], { ...attributes, scales: { floats: scales } }, { shape: sizes });
   }
-  if (operator === "Upsample" || g.opset < 11) return g.node(operator, [x, stated(scales)], attributes, { shape: sizes });
+  if (operator === "Upsample" || g.opset < 11)
+    return g.node(operator, [x, stated(scales)], attributes, { shape: sizes });
   if (g.chance(0.7)) {
     attributes.coordinate_transformation_mode = {
       string: g.pick(["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]),
     };
   }
   if (mode === "nearest" && g.chance(0.6)) {
-    attributes.nearest_mode = { string: g.pick(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]) };
+    attributes.nearest_mode = {
+      string: g.pick(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]),
+    };
   }
   if (mode === "cubic" && g.chance(0.5)) attributes.cubic_coeff_a = float(-0.5);
   if (mode === "cubic" && g.chance(0.3)) attributes.exclude_outside = int(1);
@@ -198,14 +217,19 @@ function roiAlign(g: Drawing): Drawn {
     h - 1.2 - g.random.uniform(),
   ]).flat();
   const rois = g.store([count, 4], corners);
-  const batch = g.indices([count], Array.from({ length: count }, () => g.between(0, n - 1)));
+  const batch = g.indices(
+    [count],
+    Array.from({ length: count }, () => g.between(0, n - 1)),
+  );
   const [height, width] = [g.between(1, 2), g.between(1, 2)];
   const mode = g.pick(["avg", "avg", "max"]);
   const attributes: Record<string, AttributeValue> = {
     output_height: int(height),
     output_width: int(width),
     // The largest of several samples is wrong in ONNX Runtime, which says so.
-    ...(mode === "max" ? { mode: { string: mode }, sampling_ratio: int(1) } : { sampling_ratio: int(g.between(1, 2)) }),
+    ...(mode === "max"
+      ? { mode: { string: mode }, sampling_ratio: int(1) }
+      : { sampling_ratio: int(g.between(1, 2)) }),
     ...(g.chance(0.5) && { spatial_scale: float(0.75) }),
     ...(g.opset >= 16 &&
       g.chance(0.5) && {
@@ -261,8 +285,16 @@ export const windowTemplates: Readonly<Record<string, Template>> = {
       const places = (h - block[0] + 1) * (w - block[1] + 1);
       const [n, c] = [1, g.between(1, 2)];
       const wanted = [n, c * block[0] * block[1], places];
-      const x = g.tensor((shape) => shape.join() === wanted.join(), () => wanted);
-      return g.node("Col2Im", [x, g.integers([h, w]), g.integers(block)], {}, { shape: [n, c, h, w], size: x.size * 4 });
+      const x = g.tensor(
+        (shape) => shape.join() === wanted.join(),
+        () => wanted,
+      );
+      return g.node(
+        "Col2Im",
+        [x, g.integers([h, w]), g.integers(block)],
+        {},
+        { shape: [n, c, h, w], size: x.size * 4 },
+      );
     },
   },
 };
