@@ -122,7 +122,7 @@ function pool(g: Drawing, operator: "MaxPool" | "AveragePool" | "LpPool"): Drawn
   const shape = [n, channels, ...sizes];
   if (operator === "AveragePool" && g.chance(0.5)) attributes.count_include_pad = int(g.between(0, 1));
   if (operator === "LpPool" && g.chance(0.6)) attributes.p = int(g.between(1, 3));
-  if (operator === "MaxPool" && g.chance(0.25)) {
+  if (operator === "MaxPool" && g.opset >= 8 && g.chance(0.25)) {
     const [y, at] = g.nodeOf("MaxPool", [x], attributes, [{ shape }, { shape, type: "int64", size: 50 }]);
     return [y, asFloat(g, at)];
   }
