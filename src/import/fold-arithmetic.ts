@@ -21,13 +21,13 @@ import {
 // and then rounded is the nearest float32.)
 
 /** What an operator computes with whole numbers and with fractions. Undefined, or left out: not computed here. */
-interface Arithmetic {
+export interface Arithmetic {
   readonly whole?: (...values: bigint[]) => bigint | undefined;
   readonly fraction?: (...values: number[]) => number | undefined;
 }
 
 /** Elements of one shape, one after another, in a type's own arithmetic. */
-function computed(
+export function computed(
   type: DataType,
   columns: readonly (readonly Element[])[],
   { whole, fraction }: Arithmetic,
@@ -133,13 +133,13 @@ const reducing = (start: bigint | undefined, combine: Required<Arithmetic>): Eva
   },
 });
 
-const sum = { whole: (a: bigint, b: bigint) => a + b, fraction: (a: number, b: number) => a + b };
-const product = { whole: (a: bigint, b: bigint) => a * b, fraction: (a: number, b: number) => a * b };
-const greatest = {
+export const sum = { whole: (a: bigint, b: bigint) => a + b, fraction: (a: number, b: number) => a + b };
+export const product = { whole: (a: bigint, b: bigint) => a * b, fraction: (a: number, b: number) => a * b };
+export const greatest = {
   whole: (a: bigint, b: bigint) => (a > b ? a : b),
   fraction: (a: number, b: number) => Math.max(a, b),
 };
-const least = {
+export const least = {
   whole: (a: bigint, b: bigint) => (a < b ? a : b),
   fraction: (a: number, b: number) => Math.min(a, b),
 };
@@ -182,6 +182,15 @@ export const arithmeticEvaluators: Readonly<Record<string, Evaluator>> = {
   Sum: variadic(sum),
   Max: variadic(greatest),
   Min: variadic(least),
+  Clip: {
+    inputs: [1, 3],
+    attributes: [],
+    evaluate: ([x, low, high]: readonly (SmallTensor | undefined)[]) => {
+      const lower = low && x && broadcasting([x, low], greatest);
+      const bounded = low ? lower?.[0] : x;
+      return high && bounded ? broadcasting([bounded, high], least) : bounded && [bounded];
+    },
+  },
   Neg: elementwise(1, { whole: (x) => -x, fraction: (x) => -x }),
   Abs: elementwise(1, { whole: (x) => (x < 0n ? -x : x), fraction: Math.abs }),
   Sign: elementwise(1, { whole: (x) => (x > 0n ? 1n : x < 0n ? -1n : 0n), fraction: Math.sign }),

@@ -174,6 +174,60 @@ const reducing =
     return { inputs: [x, ...given], attributes: { ...keepdims, ...noop } };
   };
 
+/** A shape of at least so many axes, none of which is empty. */
+const filledShape = (random: Random, least: number) =>
+  Array.from({ length: between(random, least, 3) }, () => between(random, 1, 4));
+
+/** Whole numbers, many of them equal. */
+const orderly = (random: Random, type: DataType, shape: Shape) =>
+  filled(
+    type,
+    shape,
+    valuesOf(
+      Array.from({ length: elementCount(shape) }, () => between(random, -4, 4)),
+      type,
+    ),
+  );
+
+const indicesAlong = (random: Random, shape: Shape, axis: number, of: Shape = shape) => {
+  const size = of.at(axis) ?? 1;
+  const type = pick(random, ["int64", "int32"] as const);
+  return filled(
+    type,
+    shape,
+    valuesOf(
+      Array.from({ length: elementCount(shape) }, () => between(random, -size, size - 1)),
+      type,
+    ),
+  );
+};
+
+/** Points [...rows, n] of n axes. */
+const pointsOf = (random: Random, axes: Shape, rows: Shape) =>
+  filled(
+    "int64",
+    [...rows, axes.length],
+    valuesOf(
+      Array.from({ length: elementCount(rows) }, () =>
+        axes.map((size) => between(random, -size, size - 1)),
+      ).flat(),
+      "int64",
+    ),
+  );
+
+const reductionsSince = (opset: number) =>
+  opset < 18 ? ["none", "add", "mul"] : ["none", "add", "mul", "max", "min"];
+
+const argument: Draw = (random) => {
+  const shape = filledShape(random, 1);
+  const attributes = {
+    axis: int(between(random, -shape.length, shape.length - 1)),
+    keepdims: int(between(random, 0, 1)),
+    select_last_index: int(between(random, 0, 1)),
+  };
+  return { inputs: [orderly(random, pick(random, ["float32", "int32"] as const), shape)], attributes };
+};
+
 /** How nodes of each evaluator are drawn, for an opset that has its operator. */
 const draws: Readonly<Record<string, readonly [since: number, (opset: number) => Draw]>> = {
   Identity: [7, () => elementwise(all, 1)],
@@ -209,6 +263,16 @@ const draws: Readonly<Record<string, readonly [since: number, (opset: number) =>
   Sum: [8, () => (random) => elementwise(["float32", "float64"], between(random, 1, 3))(random)],
   Max: [12, () => (random) => elementwise(numbers, between(random, 1, 3))(random)],
   Min: [12, () => (random) => elementwise(numbers, between(random, 1, 3))(random)],
+  Clip: [
+    12,
+    () => (random) => {
+      const type = pick(random, ["float32", "float64", "int32", "int64", "int8", "uint8"] as const);
+      const bound = (low: number, high: number) =>
+        random.uniform() < 0.7 ? scalar(between(random, low, high), type) : undefined;
+      const x = orderly(random, type, shapeOf(random));
+      return { inputs: [type === "uint8" ? tensor(random, type, x.shape) : x, bound(0, 1), bound(2, 3)] };
+    },
+  ],
   Neg: [7, () => elementwise([...numbers, "int8"], 1)],
   Abs: [7, () => elementwise([...numbers, "int8", "uint8"], 1)],
   Sign: [9, () => elementwise(numbers, 1)],
@@ -419,6 +483,127 @@ const draws: Readonly<Record<string, readonly [since: number, (opset: number) =>
       };
     },
   ],
+  GatherElements: [
+    11,
+    () => (random) => {
+      const shape = filledShape(random, 1);
+      const axis = between(random, -shape.length, shape.length - 1);
+      return {
+        inputs: [tensor(random, pick(random, all), shape), indicesAlong(random, shape, axis)],
+        attributes: { axis: int(axis) },
+      };
+    },
+  ],
+  GatherND: [
+    12,
+    () => (random) => {
+      const shape = filledShape(random, 1);
+      const batch = between(random, 0, shape.length - 1);
+      const depth = between(random, 1, shape.length - batch);
+      const rows = [...shape.slice(0, batch), between(random, 1, 3)];
+      return {
+        inputs: [
+          tensor(random, pick(random, all), shape),
+          pointsOf(random, shape.slice(batch, batch + depth), rows),
+        ],
+        attributes: maybe(batch > 0, { batch_dims: int(batch) }),
+      };
+    },
+  ],
+  ScatterElements: [
+    11,
+    (opset) => (random) => {
+      const shape = filledShape(random, 1);
+      const axis = between(random, -shape.length, shape.length - 1);
+      const type = pick(random, numbers);
+      const reduction = opset < 16 ? "none" : pick(random, reductionsSince(opset));
+      // One update of each line: without a reduction no place may be named twice.
+      const front = axis < 0 ? axis + shape.length : axis;
+      const indices = indicesAlong(random, reduction === "none" ? shape.with(front, 1) : shape, axis, shape);
+      return {
+        inputs: [orderly(random, type, shape), indices, orderly(random, type, indices.shape)],
+        attributes: { axis: int(axis), ...(reduction !== "none" && { reduction: { string: reduction } }) },
+      };
+    },
+  ],
+  ScatterND: [
+    12,
+    (opset) => (random) => {
+      const shape = filledShape(random, 1);
+      const depth = between(random, 1, shape.length);
+      const type = pick(random, numbers);
+      const reduction = opset < 16 ? "none" : pick(random, reductionsSince(opset));
+      const rows = [reduction === "none" ? 1 : between(random, 1, 3)];
+      return {
+        inputs: [
+          orderly(random, type, shape),
+          pointsOf(random, shape.slice(0, depth), rows),
+          orderly(random, type, [...rows, ...shape.slice(depth)]),
+        ],
+        attributes: maybe(reduction !== "none", { reduction: { string: reduction } }),
+      };
+    },
+  ],
+  CumSum: [
+    12,
+    () => (random) => {
+      const shape = filledShape(random, 1);
+      const axis = between(random, -shape.length, shape.length - 1);
+      const settings = { exclusive: int(between(random, 0, 1)), reverse: int(between(random, 0, 1)) };
+      return {
+        inputs: [tensor(random, pick(random, numbers), shape), scalar(axis, "int64")],
+        attributes: settings,
+      };
+    },
+  ],
+  Compress: [
+    12,
+    () => (random) => {
+      const shape = filledShape(random, 1);
+      const axis = between(random, -shape.length, shape.length - 1);
+      const flat = random.uniform() < 0.4;
+      const size = between(random, 1, flat ? elementCount(shape) : (shape.at(axis) ?? 1));
+      return {
+        inputs: [tensor(random, pick(random, all), shape), tensor(random, "bool", [size])],
+        attributes: maybe(!flat, { axis: int(axis) }),
+      };
+    },
+  ],
+  Pad: [
+    13,
+    (opset) => (random) => {
+      const shape = filledShape(random, 1);
+      const type = pick(random, ["float32", "float64", "int32", "int64"] as const);
+      const axes = opset >= 18 && random.uniform() < 0.5 ? [between(random, -shape.length, -1)] : undefined;
+      const amounts = Array.from({ length: 2 * (axes ?? shape).length }, () => between(random, 0, 2));
+      const value = random.uniform() < 0.5 || axes ? tensor(random, type, []) : undefined;
+      return {
+        inputs: [
+          tensor(random, type, shape),
+          vector(amounts),
+          ...(value ? [value] : []),
+          ...(axes ? [vector(axes)] : []),
+        ],
+      };
+    },
+  ],
+  ArgMax: [12, () => argument],
+  ArgMin: [12, () => argument],
+  TopK: [
+    12,
+    () => (random) => {
+      const shape = filledShape(random, 1);
+      const axis = between(random, -shape.length, shape.length - 1);
+      return {
+        inputs: [
+          orderly(random, pick(random, numbers), shape),
+          vector([between(random, 1, shape.at(axis) ?? 1)]),
+        ],
+        attributes: { axis: int(axis), largest: int(between(random, 0, 1)) },
+        outputs: 2,
+      };
+    },
+  ],
 };
 
 test("every evaluator has its random nodes", () => {
@@ -451,7 +636,7 @@ async function compare(operator: string, opset: number, drawn: readonly Case[]):
   for (const [, inputs, outputs, attributes] of nodes) {
     for (const name of outputs) {
       const { origin } = graph.outputs.get(name)!;
-      const label = `${operator} ${opset} ${JSON.stringify(attributes)} of ${inputs.map((input) => `${weights[input].type} [${weights[input].shape}] ${weights[input].data}`).join("; ")}`;
+      const label = `${operator} ${opset} ${JSON.stringify(attributes)} of ${inputs.map((input) => `${weights[input]?.type} [${weights[input]?.shape}] ${weights[input]?.data}`).join("; ")}`;
       assert.equal(origin.kind, "constant", `${label}: not folded`);
       const folded = origin.kind === "constant" ? origin.data : undefined;
       const { type, shape, data } = original[name];

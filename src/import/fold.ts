@@ -1,6 +1,7 @@
 import { type Attributes, elementCount, type Value } from "../graph/graph.ts";
 import type { Evaluator } from "./evaluator.ts";
 import { arithmeticEvaluators } from "./fold-arithmetic.ts";
+import { indexingEvaluators } from "./fold-indexing.ts";
 import { movementEvaluators } from "./fold-movement.ts";
 import { constantData, type SmallTensor, smallTensor } from "./small-tensor.ts";
 
@@ -11,6 +12,7 @@ import { constantData, type SmallTensor, smallTensor } from "./small-tensor.ts";
 export const evaluators: Readonly<Record<string, Evaluator>> = {
   ...arithmeticEvaluators,
   ...movementEvaluators,
+  ...indexingEvaluators,
 };
 
 /**

@@ -93,6 +93,52 @@ test("functions of the file are replaced by what they do", async () => {
   assert.ok(nodesOf(graph.outputs.values()).some(({ scope }) => scope.startsWith("two/")));
 });
 
+test("a function that is called in a branch, in another function's branch and in a loop is replaced", async () => {
+  const model = withFunctions(
+    onnxModel({
+      inputs: { x: [2, 3] },
+      weights: {
+        yes: tensorData([1], [], "bool"),
+        three: tensorData([3], [], "int64"),
+      },
+      nodes: [],
+      outputs: ["y"],
+    }),
+  );
+  const call = (input: string, output: string, name: string) =>
+    nodeOf("Twice", [input], [output, `${output} first`], { domain, name, attribute: writeAttributes({ slope: float(0.3) }) });
+  const choose = (body: GraphProto, condition: string, output: string) =>
+    nodeOf("If", [condition], [output], {
+      attribute: writeAttributes({
+        then_branch: { graph: body },
+        else_branch: { graph: branch([nodeOf("Relu", ["x"], ["other"])], "other") },
+      }),
+    });
+  model.functions.push(
+    create(FunctionProtoSchema, {
+      domain,
+      opsetImport: opsets,
+      name: "Chosen",
+      input: ["x", "condition"],
+      output: ["z"],
+      node: [choose(branch([call("x", "inner", "deep")], "inner"), "condition", "z")],
+    }),
+  );
+  const body = create(GraphProtoSchema, {
+    name: "body",
+    input: ["time", "before", "carried"].map((name) => create(ValueInfoProtoSchema, { name })),
+    node: [nodeOf("Identity", ["before"], ["after"]), call("carried", "next", "repeated")],
+    output: ["after", "next"].map((name) => create(ValueInfoProtoSchema, { name })),
+  });
+  model.graph!.node = [
+    choose(branch([call("x", "taken", "here")], "taken"), "yes", "a"),
+    nodeOf("Chosen", ["a", "yes"], ["b"], { domain, name: "chosen" }),
+    nodeOf("Loop", ["three", "yes", "b"], ["y"], { attribute: writeAttributes({ body: { graph: body } }) }),
+  ];
+  const { original, imported } = await bothWays(model, { x });
+  assertClose(numbers(imported.y), numbers(original.y), 1e-5);
+});
+
 test("a function that calls itself is refused", () => {
   const model = withFunctions(onnxModel({ inputs: { x: [2, 3] }, nodes: [], outputs: ["y"] }));
   model.functions[0].node = [nodeOf("Leaky", ["x"], ["y"], { domain, name: "inner" })];

@@ -16,9 +16,9 @@ import { nodeLabel } from "./order.ts";
 const mostNodes = 1_000_000;
 
 /**
- * The graph of a model in which the calls of its own functions are replaced by what the functions do. A node of a
- * function goes by the name of the call and its own; so do the tensors in between. Without functions it is the model's
- * own graph.
+ * The graph of a model in which the calls of its own functions, those in branches and loops too, are replaced by what the
+ * functions do. A node of a function goes by the name of the call and its own; so do the tensors in between. Without
+ * functions it is the model's own graph.
  * @throws UserError for a function that calls itself, or calls without an end
  */
 export function withoutFunctions(model: ModelProto): GraphProto {
@@ -26,19 +26,34 @@ export function withoutFunctions(model: ModelProto): GraphProto {
   if (model.functions.length === 0) return graph;
   const functions = new Map(model.functions.map((one) => [keyOf(one.domain, one.name, one.overload), one]));
   const opset = opsetOf(model);
-  const nodes: NodeProto[] = [];
-  for (const node of graph.node) write(node, []);
-  return withFields(graph, { node: nodes });
+  let count = 0;
+  return writtenOut(graph, []);
 
-  function write(node: NodeProto, callers: readonly FunctionProto[]): void {
+  function writtenOut(body: GraphProto, callers: readonly FunctionProto[]): GraphProto {
+    const nodes: NodeProto[] = [];
+    for (const node of body.node) write(node, callers, nodes);
+    return withFields(body, { node: nodes });
+  }
+
+  function write(node: NodeProto, callers: readonly FunctionProto[], nodes: NodeProto[]): void {
     const called = functions.get(keyOf(node.domain, node.opType, node.overload));
     if (!called) {
-      if (nodes.push(node) <= mostNodes) return;
-      throw new UserError(`the model's functions, written out, are more than ${mostNodes} nodes`);
+      if (++count > mostNodes)
+        throw new UserError(`the model's functions, written out, are more than ${mostNodes} nodes`);
+      nodes.push(withBodies(node, callers));
+      return;
     }
     if (callers.includes(called)) throw new UserError(`${nodeLabel(node)}: the function calls itself`);
     requireSameMeaning(called, opset);
-    for (const inner of bodyOf(called, node)) write(inner, [...callers, called]);
+    for (const inner of bodyOf(called, node)) write(inner, [...callers, called], nodes);
+  }
+
+  function withBodies(node: NodeProto, callers: readonly FunctionProto[]): NodeProto {
+    if (!node.attribute.some(({ g }) => g)) return node;
+    const attribute = node.attribute.map((one) =>
+      one.g ? withFields(one, { g: writtenOut(one.g, callers) }) : one,
+    );
+    return withFields(node, { attribute });
   }
 }
 

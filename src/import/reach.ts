@@ -13,10 +13,17 @@ export const constantInputs: Readonly<Record<string, Readonly<Record<number, str
   Upsample: { 1: "scale of Resize" },
   Dropout: { 1: "ratio of Dropout" },
   Pad: { 2: "padding value" },
-  OneHot: { 2: "value of OneHot" },
   Range: { 0: "limit of Range", 1: "limit of Range", 2: "limit of Range" },
   RoiAlign: { 1: "region" },
   MaxRoiPool: { 1: "region" },
+};
+
+/** Inputs that are tables and factors where a file stores them, although they have gradients where it computes them. */
+export const storedConstants: Readonly<Record<string, Readonly<Record<number, string>>>> = {
+  OneHot: { 2: "values of OneHot" },
+  RotaryEmbedding: { 1: "table of sines and cosines", 2: "table of sines and cosines" },
+  SoftmaxCrossEntropyLoss: { 2: "class weights" },
+  NegativeLogLikelihoodLoss: { 2: "class weights" },
 };
 
 /** Further outputs that are indices or masks. */

@@ -9,7 +9,7 @@ import { compile } from "../lower/compile.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import { mul } from "../ops/arithmetic.ts";
-import { differentiabilityOf, int, operatorNames } from "../ops/operator.ts";
+import { differentiabilityOf, int, ints, operatorNames } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { type ModelText, type NodeText, onnxModel, runModel } from "../testing/onnx-models.ts";
 import { type LoadModelOptions, loadModel, type TrainableModel } from "./load.ts";
@@ -27,6 +27,8 @@ const filled = (value: number, ...shape: number[]) =>
   tensorData(new Array(elementCount(shape)).fill(value), shape, "float32");
 const floats = (shape: Shape, values: readonly number[]) => tensorData(values, shape, "float32");
 const field = (path: string) => readFileSync(new URL(`../../fixtures/field/${path}`, import.meta.url));
+
+const oneHead = { q_num_heads: int(1), kv_num_heads: int(1) };
 
 const trainedIn = (model: TrainableModel) => model.trainable.map(({ storedName }) => storedName);
 const load = (text: ModelText, options?: LoadModelOptions) =>
@@ -222,96 +224,151 @@ describe("what looks like a constant does not train, with a reason", () => {
     return column % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
   });
   const triangle = Array.from({ length: 64 }, (_, at) => (at % 8 > Math.floor(at / 8) ? 0 : 1));
-  const cases: Record<string, [reason: RegExp, value: TensorData, nodes: NodeText[], ModelText["inputs"]?]> =
-    {
-      "sines and cosines of positions": [
-        /table of sines and cosines/,
-        floats([8, 8], sinusoids),
-        [["Add", ["x", "c"], ["y"]]],
+  const cases: Record<
+    string,
+    [reason: RegExp, value: TensorData, nodes: NodeText[], ModelText["inputs"]?, opset?: number]
+  > = {
+    "sines and cosines of positions": [
+      /table of sines and cosines/,
+      floats([8, 8], sinusoids),
+      [["Add", ["x", "c"], ["y"]]],
+    ],
+    "an additive mask": [
+      /mask of zeros and large negative/,
+      floats(
+        [8, 8],
+        triangle.map((one) => (one ? 0 : Number.NEGATIVE_INFINITY)),
+      ),
+      [
+        ["Add", ["x", "c"], ["s"]],
+        ["Softmax", ["s"], ["y"]],
       ],
-      "an additive mask": [
-        /mask of zeros and large negative/,
-        floats(
-          [8, 8],
-          triangle.map((one) => (one ? 0 : Number.NEGATIVE_INFINITY)),
-        ),
-        [
-          ["Add", ["x", "c"], ["s"]],
-          ["Softmax", ["s"], ["y"]],
-        ],
+    ],
+    "a lower triangle": [/mask of zeros and ones/, floats([8, 8], triangle), [["Mul", ["x", "c"], ["y"]]]],
+    "a lower triangle that is turned around": [
+      /mask of zeros and ones/,
+      floats([8, 8], triangle),
+      [
+        ["Transpose", ["c"], ["t"]],
+        ["Mul", ["x", "t"], ["y"]],
       ],
-      "a lower triangle": [/mask of zeros and ones/, floats([8, 8], triangle), [["Mul", ["x", "c"], ["y"]]]],
-      "a lower triangle that is turned around": [
-        /mask of zeros and ones/,
-        floats([8, 8], triangle),
-        [
-          ["Transpose", ["c"], ["t"]],
-          ["Mul", ["x", "t"], ["y"]],
-        ],
+    ],
+    "a factor": [
+      /single element/,
+      floats([], [0.125]),
+      [
+        ["Relu", ["x"], ["h"]],
+        ["Mul", ["h", "c"], ["y"]],
       ],
-      "a factor": [
-        /single element/,
-        floats([], [0.125]),
-        [
-          ["Relu", ["x"], ["h"]],
-          ["Mul", ["h", "c"], ["y"]],
-        ],
+    ],
+    "an epsilon of one axis": [
+      /single element/,
+      floats([1], [1e-5]),
+      [
+        ["Relu", ["x"], ["h"]],
+        ["Add", ["h", "c"], ["y"]],
       ],
-      "an epsilon of one axis": [
-        /single element/,
-        floats([1], [1e-5]),
-        [
-          ["Relu", ["x"], ["h"]],
-          ["Add", ["h", "c"], ["y"]],
-        ],
+    ],
+    "a limit": [/limit of Clip/, floats([], [6]), [["Clip", ["x", "", "c"], ["y"]]]],
+    "mean of the images": [
+      /normalization of the input/,
+      normal(3, 1, 1),
+      [["Sub", ["x", "c"], ["y"]]],
+      { x: [3, 3, 8, 8] },
+    ],
+    "deviation of the images, scaled and turned around": [
+      /normalization of the input/,
+      normal(3),
+      [
+        ["Transpose", ["x"], ["t"], { perm: { ints: [0, 2, 3, 1] } }],
+        ["Div", ["t", "c"], ["y"]],
       ],
-      "a limit": [/limit of Clip/, floats([], [6]), [["Clip", ["x", "", "c"], ["y"]]]],
-      "mean of the images": [
-        /normalization of the input/,
-        normal(3, 1, 1),
-        [["Sub", ["x", "c"], ["y"]]],
-        { x: [3, 3, 8, 8] },
+      { x: [3, 3, 8, 8] },
+    ],
+    "a fill value": [/fill value of Max/, filled(0.5, 8), [["Max", ["x", "c"], ["y"]]]],
+    "frequencies of rotary positions": [
+      /sequence of evenly spaced or multiplied/,
+      floats(
+        [8],
+        Array.from({ length: 8 }, (_, at) => 10000 ** (-at / 8)),
+      ),
+      [["Mul", ["x", "c"], ["y"]]],
+    ],
+    anchors: [
+      /table of whole numbers/,
+      floats([4, 2], [10, 13, 16, 30, 33, 23, 30, 61]),
+      [["Mul", ["x", "c"], ["y"]]],
+      { x: [3, 4, 2] },
+    ],
+    "a table of one-hot rows": [
+      /table of zeros and ones/,
+      floats(
+        [4, 4],
+        Array.from({ length: 16 }, (_, at) => Number(at % 5 === 0)),
+      ),
+      [
+        ["Cast", ["x"], ["i"], { to: int(7) }],
+        ["Gather", ["c", "i"], ["y"]],
       ],
-      "deviation of the images, scaled and turned around": [
-        /normalization of the input/,
-        normal(3),
-        [
-          ["Transpose", ["x"], ["t"], { perm: { ints: [0, 2, 3, 1] } }],
-          ["Div", ["t", "c"], ["y"]],
-        ],
-        { x: [3, 3, 8, 8] },
+      { x: [3] },
+    ],
+    "values of OneHot": [
+      /values of OneHot/,
+      floats([2], [0.1, 0.7]),
+      [
+        ["Cast", ["x"], ["i"], { to: int(7) }],
+        ["OneHot", ["i", "four", "c"], ["y"]],
       ],
-      "a fill value": [/fill value of Max/, filled(0.5, 8), [["Max", ["x", "c"], ["y"]]]],
-      "frequencies of rotary positions": [
-        /sequence of evenly spaced or multiplied/,
-        floats(
-          [8],
-          Array.from({ length: 8 }, (_, at) => 10000 ** (-at / 8)),
-        ),
-        [["Mul", ["x", "c"], ["y"]]],
+      { x: [3] },
+    ],
+    "weights of the classes in a cross entropy": [
+      /class weights/,
+      normal(8),
+      [
+        ["ReduceMean", ["x"], ["h"], { axes: ints([2]) }],
+        ["SoftmaxCrossEntropyLoss", ["h", "labels", "c"], ["y"]],
       ],
-      anchors: [
-        /table of whole numbers/,
-        floats([4, 2], [10, 13, 16, 30, 33, 23, 30, 61]),
-        [["Mul", ["x", "c"], ["y"]]],
-        { x: [3, 4, 2] },
+    ],
+    "weights of the classes in a negative log-likelihood": [
+      /class weights/,
+      normal(8),
+      [
+        ["ReduceMean", ["x"], ["h"], { axes: ints([2]) }],
+        ["LogSoftmax", ["h"], ["p"]],
+        ["NegativeLogLikelihoodLoss", ["p", "labels", "c"], ["y"]],
       ],
-      "a table of one-hot rows": [
-        /table of zeros and ones/,
-        floats(
-          [4, 4],
-          Array.from({ length: 16 }, (_, at) => Number(at % 5 === 0)),
-        ),
-        [
-          ["Cast", ["x"], ["i"], { to: int(7) }],
-          ["Gather", ["c", "i"], ["y"]],
-        ],
-        { x: [3] },
-      ],
-    };
-  for (const [name, [reason, value, nodes, inputs = x]] of Object.entries(cases)) {
+    ],
+    "cosines of rotary positions": [
+      /table of sines and cosines/,
+      floats([8, 4], sinusoids.slice(0, 32)),
+      [["RotaryEmbedding", ["x", "c", "sines", "positions"], ["y"], { num_heads: int(1) }]],
+      x,
+      23,
+    ],
+    "sines of rotary positions": [
+      /table of sines and cosines/,
+      floats([8, 4], sinusoids.slice(0, 32)),
+      [["RotaryEmbedding", ["x", "sines", "c", "positions"], ["y"], { num_heads: int(1) }]],
+      x,
+      23,
+    ],
+    "a mask of Attention that hides nothing": [
+      /mask/,
+      filled(0, 8, 8),
+      [["Attention", ["x", "x", "x", "c"], ["y"], oneHead]],
+      x,
+      23,
+    ],
+  };
+  const others = {
+    four: tensorData([4], [], "int64"),
+    labels: tensorData([1, 0, 2], [3], "int64"),
+    positions: tensorData(new Array(24).fill(1), [3, 8], "int64"),
+    sines: floats([8, 4], sinusoids.slice(32)),
+  };
+  for (const [name, [reason, value, nodes, inputs = x, opset]] of Object.entries(cases)) {
     test(name, async () => {
-      const text: ModelText = { inputs, weights: { c: value }, nodes, outputs: ["y"] };
+      const text: ModelText = { opset, inputs, weights: { c: value, ...others }, nodes, outputs: ["y"] };
       const [constant] = (await load(text)).parameters;
       assert.equal(constant.trainable, false);
       assert.match(constant.reason ?? "", reason);
@@ -323,7 +380,10 @@ describe("what looks like a constant does not train, with a reason", () => {
 });
 
 describe("what only resembles a constant trains", () => {
-  const cases: Record<string, [name: string, value: TensorData, nodes: NodeText[], ModelText["inputs"]?]> = {
+  const cases: Record<
+    string,
+    [name: string, value: TensorData, nodes: NodeText[], ModelText["inputs"]?, opset?: number]
+  > = {
     "a scale of logits, by its name": [
       "logit_scale",
       floats([], [2.6]),
@@ -369,18 +429,48 @@ describe("what only resembles a constant trains", () => {
         ["Add", ["h", "c"], ["y"]],
       ],
     ],
+    "values of OneHot that are computed": [
+      "c",
+      normal(2),
+      [
+        ["Cast", ["x"], ["i"], { to: int(7) }],
+        ["Mul", ["c", "c"], ["values"]],
+        ["OneHot", ["i", "four", "values"], ["y"]],
+      ],
+      { x: [3] },
+    ],
+    "angles of rotary positions": [
+      "c",
+      normal(8, 4),
+      [
+        ["Cos", ["c"], ["cosines"]],
+        ["Sin", ["c"], ["sines"]],
+        ["RotaryEmbedding", ["x", "cosines", "sines", "positions"], ["y"], { num_heads: int(1) }],
+      ],
+      { x: [3, 8, 8] },
+      23,
+    ],
+    "what Attention adds for relative positions": [
+      "c",
+      normal(8, 8),
+      [["Attention", ["x", "x", "x", "c"], ["y"], oneHead]],
+      { x: [3, 8, 8] },
+      23,
+    ],
     "a mask's token": ["mask_token", filled(0, 1, 1, 8), [["Where", ["truths", "mask_token", "x"], ["y"]]]],
   };
   const others = {
+    four: tensorData([4], [], "int64"),
+    positions: tensorData(new Array(24).fill(1), [3, 8], "int64"),
     zero: filled(0, 1),
     w: normal(8, 1),
     to6: normal(8, 6),
     truths: tensorData([1, 0, 1, 0, 1, 0, 1, 0], [1, 8, 1], "bool"),
   };
-  for (const [name, [parameter, value, nodes, inputs = { x: [3, 8, 8] }]] of Object.entries(cases)) {
+  for (const [name, [parameter, value, nodes, inputs = { x: [3, 8, 8] }, opset]] of Object.entries(cases)) {
     test(name, async () => {
       const weights = { ...others, [parameter]: value };
-      const model = await load({ inputs, weights, nodes, outputs: ["y"] });
+      const model = await load({ opset, inputs, weights, nodes, outputs: ["y"] });
       assert.ok(trainedIn(model).includes(parameter), model.parameters.map(({ reason }) => reason).join());
     });
   }

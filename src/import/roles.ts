@@ -22,6 +22,7 @@ import {
   passesGradient,
   reachedBackward,
   readersBehind,
+  storedConstants,
   type Use,
   withAncestors,
 } from "./reach.ts";
@@ -135,12 +136,13 @@ export function rolesOf(model: ModelProto, tensors: ReadonlyMap<string, TensorDa
     const { operator } = node;
     const certain = (reason: string) => ({ reason, isCertain: true });
     const guessed = (reason: string) => ({ reason, isCertain: false });
-    const input = constantInputs[operator]?.[index];
+    const input = constantInputs[operator]?.[index] ?? storedConstants[operator]?.[index];
     if (input !== undefined) return certain(input);
     if (isInGroupNormalization(node) && isFilledWith(tensor, index === 1 ? 1 : 0))
       return certain("ones and zeros of a group normalization");
     if (isParameterInput(node, index)) return undefined;
-    if (isAdditiveMask(tensor)) return certain("mask of zeros and large negative elements");
+    const isOpenMask = operator === "Attention" && index === 3 && isFilledWith(tensor, 0);
+    if (isAdditiveMask(tensor) || isOpenMask) return certain("mask of zeros and large negative elements");
     if (masked.has(operator) && isBinary(tensor))
       return certain(operator === "Gather" ? "table of zeros and ones" : "mask of zeros and ones");
     if (isMaskName(name) && (isFilledWith(tensor, 1) || isFilledWith(tensor, 0)))

@@ -82,12 +82,18 @@ composeOperator("AffineGrid", {
   since: 20,
   build: ([theta, size], attributes) => {
     const [, , ...out] = requireConstant("AffineGrid", theta!, size, "size");
-    return [affineGrid(theta!, out, intAttribute(attributes, "align_corners", 0) === 1)];
+    // Between the corners of an axis of one place is nothing; ONNX Runtime takes the last of them.
+    return [affineGridOf(theta!, out, intAttribute(attributes, "align_corners", 0) === 1, 1)];
   },
 });
 
 /** The grid [N, …size, axes] for `gridSample` of affine maps [N, axes, axes + 1]: PyTorch's `affine_grid`. */
 export function affineGrid(theta: Value, size: readonly number[], alignCorners = false): Value {
+  return affineGridOf(theta, size, alignCorners, 0);
+}
+
+/** @param alone where the corners are aligned, the place of a point that is alone on its axis */
+function affineGridOf(theta: Value, size: readonly number[], alignCorners: boolean, alone: number): Value {
   const axes = size.length;
   const [count, rows, columns] = theta.shape;
   if (theta.shape.length !== 3 || rows !== axes || columns !== axes + 1) {
@@ -100,7 +106,7 @@ export function affineGrid(theta: Value, size: readonly number[], alignCorners =
   requireAtMost("AffineGrid", theta, elementCount(size) * columns, "numbers");
   const along = (at: number, length: number) => {
     if (!alignCorners) return (2 * at + 1) / length - 1;
-    return length > 1 ? (2 * at) / (length - 1) - 1 : 0;
+    return length > 1 ? (2 * at) / (length - 1) - 1 : alone;
   };
   const points = Array.from({ length: elementCount(size) }, (_, index) => {
     const place = size.map((length, axis) => Math.floor(index / elementCount(size.slice(axis + 1))) % length);

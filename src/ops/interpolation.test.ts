@@ -44,7 +44,7 @@ testNodes({
     draw: (random) => {
       const axes = pick(random, [2, 3]);
       const count = size(random, 3);
-      const shape = [count, 2, ...Array.from({ length: axes }, () => 1 + size(random))];
+      const shape = [count, 2, ...Array.from({ length: axes }, () => size(random))];
       return {
         attributes: { align_corners: int(random.integer(2)) },
         inputs: [[count, axes, axes + 1], tensorData(shape, [shape.length], "int64")],

@@ -194,7 +194,7 @@ async function checkFile(
   const listed = await loadModel(source, { dimensions: file.dimensions });
   checkMeanings(model, file, listed, failures);
   const names = parameters.map(({ name }) => nameOf(name));
-  const trainable = names.filter((name) => listed.parameters.some((one) => one.name === name));
+  const trainable = names.filter((name) => listed.parameters.some(({ storedName }) => storedName === name));
   const loaded =
     trainable.length === 0 ? listed : await loadModel(source, { dimensions: file.dimensions, trainable });
   const network = loaded.build({ training: false });
@@ -205,7 +205,7 @@ async function checkFile(
       Array.from({ length: elementCount(shape) }, () => random.normal()),
     ]),
   );
-  const wrt = differentiated(model, network, file);
+  const wrt = differentiated(model, loaded, network, file);
   differentiate(model, network, file, projections, wrt);
   const feeds: Tensors = {
     ...loaded.tensors,
@@ -263,13 +263,13 @@ function checkMeanings(
   loaded: TrainableModel,
   failures: Failure[],
 ): void {
-  const byName = new Map(loaded.parameters.map((one) => [one.name, one]));
+  const byName = new Map(loaded.parameters.map((one) => [one.storedName, one]));
   const reached = reachedBy(model);
   for (const { name, type, meaning, shape } of model.stored) {
     // A single number may be either: a factor that is learned, or one that is not.
     if (!isFloat(type) || (meaning === "parameter" && elementCount(shape) <= 1)) continue;
     const own = file.names.get(name)!;
-    const one = byName.get(own) ?? loaded.parameters.find((each) => each.name.endsWith(own));
+    const one = byName.get(own) ?? loaded.parameters.find(({ storedName }) => storedName.endsWith(`.${own}`));
     if (meaning === "constant" && one?.trainable)
       failures.push({
         check: "roles",
@@ -306,10 +306,16 @@ interface Differentiated {
 }
 
 /** The floating-point inputs and parameters that the imported graph has. */
-function differentiated(model: DrawnModel, network: ImportedNetwork, file: GeneratedFile): Differentiated[] {
+function differentiated(
+  model: DrawnModel,
+  { parameters }: TrainableModel,
+  network: ImportedNetwork,
+  file: GeneratedFile,
+): Differentiated[] {
+  const graphNames = new Map(parameters.map(({ storedName, name }) => [storedName, name]));
   return [...model.inputs, ...parametersOf(model)].flatMap((numbers, index) => {
     const name = file.names.get(numbers.name)!;
-    const value = network.inputs.get(name) ?? network.parameters.get(name);
+    const value = network.inputs.get(name) ?? network.parameters.get(graphNames.get(name) ?? name);
     return value && isFloat(numbers.type) ? [{ numbers, value, output: `gradient ${index}` }] : [];
   });
 }

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { type Random, randomStream } from "../../common/random.ts";
 import { tensorData } from "../../graph/constants.ts";
 import { narrowed } from "../../import/narrow-types.ts";
+import { isModuleName, isParameterName } from "../../import/tensor-names.ts";
 import { writeAttributes } from "../../onnx/attributes.ts";
 import {
   AttributeProtoSchema,
@@ -125,12 +126,13 @@ export function packedFile(model: DrawnModel, seed: number, number: number): Gen
     const share = random.uniform();
     storeAsConstants(graph, (tensor) => isConstantIn(model.opset, tensor) && random.uniform() < share);
     note("Constant nodes");
-  } else if (model.opset <= 8 && chance(0.4)) {
+  } else if (model.opset <= 8 && !packing.includes("branch") && chance(0.4)) {
     proto.irVersion = 3n;
     for (const tensor of graph.initializer) graph.input.push(ofTensor(tensor));
     note("initializers that are inputs");
   }
-  const names = chance(0.12) ? rename(proto, random) : new Map<string, string>();
+  const parameters = new Set(parametersOf(model).map(({ name }) => name));
+  const names = chance(0.12) ? rename(proto, random, parameters) : new Map<string, string>();
   if (names.size > 0) note("odd names");
   const external = chance(0.08) ? moveOut(graph) : undefined;
   if (external) note("external data");
@@ -347,16 +349,17 @@ const oddNames = [
   "x'",
 ] as const;
 
-/** Gives odd names to some tensors of the main graph. */
-function rename(proto: ModelProto, random: Random): Map<string, string> {
+/** Gives odd names to some tensors of the main graph; names that say that something is a parameter to parameters only. */
+function rename(proto: ModelProto, random: Random, parameters: ReadonlySet<string>): Map<string, string> {
   const graph = proto.graph!;
   const found = [...graph.initializer, ...graph.input, ...graph.output].map(({ name }) => name);
   const made = graph.node.flatMap(({ output }) => output).filter((name) => name !== "");
   const odd = random.shuffle([...oddNames]);
   const names = new Map<string, string>();
   for (const name of new Set([...found, ...made])) {
-    if (odd.length === 0 || random.uniform() < 0.4) continue;
-    names.set(name, odd.pop()!);
+    if (random.uniform() < 0.4) continue;
+    const at = odd.findLastIndex((one) => parameters.has(name) || !(isParameterName(one) || isModuleName(one)));
+    if (at >= 0) names.set(name, odd.splice(at, 1)[0]);
   }
   const renamed = (name: string) => names.get(name) ?? name;
   const inside = (nodes: readonly NodeProto[]): void => {

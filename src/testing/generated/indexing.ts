@@ -105,7 +105,12 @@ function oneHot(g: Drawing): Drawn {
   const shape = g.shape(g.between(1, 2), 3);
   const depth = g.between(2, 4);
   const at = g.indices(shape, places(g, elementCount(shape), depth));
-  const values = g.chance(0.5) ? g.store([2], [0, 1]) : g.parameter([2]);
+  // Stored values are constants; those that are computed have gradients.
+  const values = g.pick([
+    () => g.store([2], [0, 1]),
+    () => g.store([2], [0.05, 0.85]),
+    () => g.node("Mul", [g.parameter([2]), g.scalar(0.8)], {}, { size: 1 }),
+  ])();
   const axis = g.between(0, shape.length);
   const result = [...shape.slice(0, axis), depth, ...shape.slice(axis)];
   const attributes = axis === shape.length && g.chance(0.5) ? {} : { axis: int(axis) };

@@ -107,7 +107,17 @@ function attention(g: Drawing): Drawn {
   const [batch, h, queries, inner] = x.shape;
   const keys = g.between(1, 4);
   const inputs = [x, g.parameter([batch, h, keys, inner]), g.parameter([batch, h, keys, inner])];
-  const mask = g.chance(0.3) ? g.store([queries, keys], Array<number>(queries * keys).fill(0)) : undefined;
+  // A mask that hides nothing, one that hides the last key, and what is learned for relative positions.
+  const mask = g.pick([
+    () => undefined,
+    () => g.store([queries, keys], Array<number>(queries * keys).fill(0)),
+    () =>
+      g.store(
+        [queries, keys],
+        Array.from({ length: queries * keys }, (_, at) => (keys > 1 && at % keys === keys - 1 ? -1000 : 0)),
+      ),
+    () => g.parameter([queries, keys]),
+  ])();
   const attributes = {
     ...(g.chance(0.3) && { is_causal: int(1) }),
     ...(g.chance(0.3) && { scale: float(0.4) }),
