@@ -17,15 +17,20 @@ import { build, install, root } from "../scripts/project.mjs";
 const patience = 60_000;
 /** A worker makes way for a new one after so many models: what ONNX Runtime keeps of a session adds up. */
 const modelsOfWorker = 2000;
+/** Among so many numbers one has a classifier too. */
+const modelsOfClassifier = 10;
 
 async function work({ seed }) {
   const { checkModel, minimalFailure } = await import("../dist/testing/generated/checks.js");
+  const { checkClassifier } = await import("../dist/testing/generated/losses.js");
   parentPort.on("message", async (number) => {
     const checked = await checkModel(seed, number);
     const failed = checked.failures.some(({ check }) => check !== "roles") || checked.outcome === "refused";
     const minimal = failed ? await minimalFailure(checked) : undefined;
     const last = minimal?.model.nodes.at(-1)?.operator;
-    parentPort.postMessage({ ...checked, last });
+    const classifier = number % modelsOfClassifier === 0 ? await checkClassifier(seed, number) : undefined;
+    const failures = [...checked.failures, ...(classifier?.failures ?? [])];
+    parentPort.postMessage({ ...checked, failures, last, classifier });
   });
   parentPort.postMessage("ready");
 }

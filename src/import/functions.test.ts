@@ -18,7 +18,7 @@ import {
 import { float, int } from "../ops/operator.ts";
 import { numbers } from "../testing/networks.ts";
 import { assertClose } from "../testing/numeric.ts";
-import { bothWays, onnxModel } from "../testing/onnx-models.ts";
+import { bothWays, onnxModel, valueInfo } from "../testing/onnx-models.ts";
 import { fromOnnx } from "./from-onnx.ts";
 
 // Functions that a file defines, and the branches of an If: against ONNX Runtime on the file as it stands.
@@ -106,7 +106,11 @@ test("a function that is called in a branch, in another function's branch and in
     }),
   );
   const call = (input: string, output: string, name: string) =>
-    nodeOf("Twice", [input], [output, `${output} first`], { domain, name, attribute: writeAttributes({ slope: float(0.3) }) });
+    nodeOf("Twice", [input], [output, `${output} first`], {
+      domain,
+      name,
+      attribute: writeAttributes({ slope: float(0.3) }),
+    });
   const choose = (body: GraphProto, condition: string, output: string) =>
     nodeOf("If", [condition], [output], {
       attribute: writeAttributes({
@@ -126,9 +130,16 @@ test("a function that is called in a branch, in another function's branch and in
   );
   const body = create(GraphProtoSchema, {
     name: "body",
-    input: ["time", "before", "carried"].map((name) => create(ValueInfoProtoSchema, { name })),
+    input: [
+      valueInfo("time", { type: "int64", shape: [] }),
+      valueInfo("before", { type: "bool", shape: [] }),
+      valueInfo("carried", { type: "float32", shape: [2, 3] }),
+    ],
     node: [nodeOf("Identity", ["before"], ["after"]), call("carried", "next", "repeated")],
-    output: ["after", "next"].map((name) => create(ValueInfoProtoSchema, { name })),
+    output: [
+      valueInfo("after", { type: "bool", shape: [] }),
+      valueInfo("next", { type: "float32", shape: [2, 3] }),
+    ],
   });
   model.graph!.node = [
     choose(branch([call("x", "taken", "here")], "taken"), "yes", "a"),

@@ -167,8 +167,11 @@ function linearLayer(
   let weight = node.input[1] ?? "";
   let turned = false;
   for (let maker = makers.get(weight); maker && !stored.has(weight); maker = makers.get(weight)) {
-    if (maker.opType === "Transpose") turned = !turned;
-    else if (maker.opType !== "Identity") break;
+    if (maker.opType === "Transpose") {
+      const { perm } = readAttributes(maker.attribute);
+      // A permutation may leave the axes as they are.
+      if (!(perm && "ints" in perm) || perm.ints[0] !== 0) turned = !turned;
+    } else if (maker.opType !== "Identity") break;
     weight = maker.input[0];
   }
   const place = stored.get(weight);

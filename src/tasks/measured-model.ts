@@ -79,7 +79,8 @@ export async function openModel(
       training: true,
       batchNormMomentum: 1,
     });
-  const one = build(network.ownBatch ?? 1);
+  // Statistics of one example may have no variance.
+  const one = build(network.ownBatch ?? 2);
   if (one.parameters.length === 0) {
     throw new UserError(`${path} has no parameters that train: there is nothing to be flat in`);
   }

@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import type { TensorType } from "../graph/graph.ts";
 import { fromOnnx } from "../import/from-onnx.ts";
 import { compile } from "../lower/compile.ts";
 import { type AttributeValue, writeAttributes } from "../onnx/attributes.ts";
@@ -15,10 +14,11 @@ import {
   TensorShapeProtoSchema,
   TypeProto_TensorSchema,
   TypeProtoSchema,
+  type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "../onnx/onnx_pb.ts";
 import { type TensorData, type Tensors, writeTensor } from "../onnx/tensor.ts";
-import { dataTypeNumber } from "../onnx/types.ts";
+import { type DataType, dataTypeNumber } from "../onnx/types.ts";
 
 // ONNX models written by hand, for tests of the importer.
 
@@ -46,7 +46,7 @@ export function onnxModel({ opset = 17, inputs = {}, weights = {}, nodes, output
     opsetImport: [create(OperatorSetIdProtoSchema, { version: BigInt(opset) })],
     graph: create(GraphProtoSchema, {
       name: "test",
-      input: Object.entries(inputs).map(([name, shape]) => valueInfo(name, shape)),
+      input: Object.entries(inputs).map(([name, shape]) => valueInfo(name, { type: "float32", shape })),
       output: outputs.map((name) => create(ValueInfoProtoSchema, { name })),
       initializer: Object.entries(weights).map(([name, tensor]) => writeTensor(name, tensor)),
       node: nodes.map(([opType, input, output, attributes = {}, name = ""]) =>
@@ -92,8 +92,11 @@ export async function bothWays(model: ModelProto, feeds: Tensors) {
   };
 }
 
-function valueInfo(name: string, shape: readonly (number | string)[]) {
-  const elemType = dataTypeNumber("float32" satisfies TensorType["type"]);
+/** What a graph states of an input or output; a text is a symbolic dimension. */
+export function valueInfo(
+  name: string,
+  { type, shape }: { type: DataType; shape: readonly (number | string)[] },
+): ValueInfoProto {
   const dim = shape.map((size) =>
     create(TensorShapeProto_DimensionSchema, {
       value:
@@ -102,7 +105,10 @@ function valueInfo(name: string, shape: readonly (number | string)[]) {
           : { case: "dimValue", value: BigInt(size) },
     }),
   );
-  const tensor = create(TypeProto_TensorSchema, { elemType, shape: create(TensorShapeProtoSchema, { dim }) });
+  const tensor = create(TypeProto_TensorSchema, {
+    elemType: dataTypeNumber(type),
+    shape: create(TensorShapeProtoSchema, { dim }),
+  });
   return create(ValueInfoProtoSchema, {
     name,
     type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }),

@@ -25,7 +25,7 @@ import { feedsOf, openReference, type Reference, Running } from "./reference.ts"
 // What has to hold for every generated model.
 
 export interface Failure {
-  check: "outputs" | "gradients" | "target" | "roles" | "write" | "error";
+  check: "outputs" | "gradients" | "target" | "roles" | "write" | "loss" | "error";
   message: string;
 }
 
@@ -269,16 +269,22 @@ function checkMeanings(
     // A single number may be either: a factor that is learned, or one that is not.
     if (!isFloat(type) || (meaning === "parameter" && elementCount(shape) <= 1)) continue;
     const own = file.names.get(name)!;
-    const one = byName.get(own) ?? loaded.parameters.find(({ storedName }) => storedName.endsWith(`.${own}`));
+    const one =
+      byName.get(own) ??
+      loaded.parameters.find(({ storedName }) =>
+        [".", " "].some((before) => storedName.endsWith(before + own)),
+      );
     if (meaning === "constant" && one?.trainable)
       failures.push({
         check: "roles",
         message: `constant "${own}" [${shape.join()}] trains, as ${one.role}`,
       });
-    if (meaning === "parameter" && reached.has(name) && !one?.trainable)
+    // Where a name says nothing, elements may look like a constant's: that is a guess, and Lowland says so.
+    const isGuess = own !== name && one?.frozenBy === "guess";
+    if (meaning === "parameter" && reached.has(name) && !one?.trainable && !isGuess)
       failures.push({
         check: "roles",
-        message: `parameter "${own}" [${shape.join()}] is ${one ? one.role : "not listed"}`,
+        message: `parameter "${own}" [${shape.join()}] is ${one ? `${one.role} (${one.reason})` : "not listed"}`,
       });
   }
 }

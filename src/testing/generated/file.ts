@@ -16,22 +16,11 @@ import {
   OperatorSetIdProtoSchema,
   StringStringEntryProtoSchema,
   type TensorProto,
-  TensorShapeProto_DimensionSchema,
-  TensorShapeProtoSchema,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
   type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from "../../onnx/onnx_pb.ts";
 import { type TensorData, writeTensor } from "../../onnx/tensor.ts";
-import {
-  attributeTypes,
-  type DataType,
-  dataLocations,
-  dataTypeName,
-  dataTypeNumber,
-  isFloat,
-} from "../../onnx/types.ts";
+import { attributeTypes, type DataType, dataLocations, dataTypeName, isFloat } from "../../onnx/types.ts";
+import { valueInfo } from "../onnx-models.ts";
 import type { DrawnModel, DrawnNode, Numbers, StoredNumbers } from "./drawing.ts";
 
 // The file of a drawn model: where its tensors lie and how its nodes are wrapped.
@@ -83,30 +72,16 @@ function nodeProto({ operator, inputs, outputs, attributes }: DrawnNode): NodePr
   });
 }
 
-export function valueInfo(
-  name: string,
-  { type, shape }: { type: DataType; shape: readonly (number | string)[] },
-): ValueInfoProto {
-  const dim = shape.map((size) =>
-    create(TensorShapeProto_DimensionSchema, {
-      value:
-        typeof size === "string"
-          ? { case: "dimParam", value: size }
-          : { case: "dimValue", value: BigInt(size) },
-    }),
-  );
-  const tensor = create(TypeProto_TensorSchema, {
-    elemType: dataTypeNumber(type),
-    shape: create(TensorShapeProtoSchema, { dim }),
-  });
-  return create(ValueInfoProtoSchema, {
-    name,
-    type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }),
-  });
-}
-
-/** The file of a number's model. */
-export function packedFile(model: DrawnModel, seed: number, number: number): GeneratedFile {
+/**
+ * The file of a number's model.
+ * @param batch whether the first axis is left open or stated; default: any sizes may be open
+ */
+export function packedFile(
+  model: DrawnModel,
+  seed: number,
+  number: number,
+  { batch }: { batch?: "open" | "stated" } = {},
+): GeneratedFile {
   const random = randomStream(seed, "packing", number);
   const chance = (share: number) => random.uniform() < share;
   const proto = plainFile(model);
@@ -114,7 +89,7 @@ export function packedFile(model: DrawnModel, seed: number, number: number): Gen
   const note = (name: string) => packing.push(name);
   const graph = proto.graph!;
   const types = typesOf(model);
-  const dimensions = chance(0.25) ? openSizes(graph, random) : {};
+  const dimensions = batch === undefined && chance(0.25) ? openSizes(graph, random) : {};
   if (Object.keys(dimensions).length > 0) note("open sizes");
   if (chance(0.2)) for (const output of graph.output) output.type!.value = withoutShape(output);
   if (model.nodes.length > 0 && chance(0.15)) {
@@ -131,6 +106,7 @@ export function packedFile(model: DrawnModel, seed: number, number: number): Gen
     for (const tensor of graph.initializer) graph.input.push(ofTensor(tensor));
     note("initializers that are inputs");
   }
+  if (batch === "open") openBatch(graph);
   const parameters = new Set(parametersOf(model).map(({ name }) => name));
   const names = chance(0.12) ? rename(proto, random, parameters) : new Map<string, string>();
   if (names.size > 0) note("odd names");
@@ -172,6 +148,17 @@ function openSizes({ input }: GraphProto, random: Random): Record<string, number
     }
   }
   return sizes;
+}
+
+/** Gives the first axis of inputs and outputs a name; branches state nothing. */
+function openBatch({ input, output, initializer, node }: GraphProto): void {
+  const stored = new Set(initializer.map(({ name }) => name));
+  for (const { name, type } of [...input, ...output]) {
+    const dim = type?.value.case === "tensorType" ? type.value.value.shape?.dim[0] : undefined;
+    if (dim && !stored.has(name)) dim.value = { case: "dimParam", value: "N" };
+  }
+  for (const { attribute } of node)
+    for (const { g } of attribute) for (const one of g?.output ?? []) one.type!.value = withoutShape(one);
 }
 
 function withoutShape({ type }: ValueInfoProto) {
@@ -358,7 +345,9 @@ function rename(proto: ModelProto, random: Random, parameters: ReadonlySet<strin
   const names = new Map<string, string>();
   for (const name of new Set([...found, ...made])) {
     if (random.uniform() < 0.4) continue;
-    const at = odd.findLastIndex((one) => parameters.has(name) || !(isParameterName(one) || isModuleName(one)));
+    const at = odd.findLastIndex(
+      (one) => parameters.has(name) || !(isParameterName(one) || isModuleName(one)),
+    );
     if (at >= 0) names.set(name, odd.splice(at, 1)[0]);
   }
   const renamed = (name: string) => names.get(name) ?? name;

@@ -66,18 +66,23 @@ function finished(g: Drawing): DrawnModel {
   const wanted = [...outputs.values()].filter(
     ({ type, shape }) => isFloat(type) && elementCount(shape) < 3000,
   );
-  const whole: DrawnModel = {
+  const whole = modelOf(g, wanted.length > 0 ? wanted : [last]);
+  // Some dead nodes stay.
+  return g.chance(0.1) ? whole : giving(whole, whole.outputs);
+}
+
+/** What was drawn, as a model of some outputs. */
+export function modelOf(g: Drawing, outputs: readonly Drawn[]): DrawnModel {
+  return {
     opset: g.opset,
     float: g.float,
     inputs: g.inputs,
     stored: g.stored,
     nodes: g.nodes,
     made: g.made,
-    outputs: wanted.length > 0 ? wanted : [last],
+    outputs,
     straightThrough: ancestors(g.nodes, g.quantized),
   };
-  // Some dead nodes stay.
-  return g.chance(0.1) ? whole : giving(whole, whole.outputs);
 }
 
 /** A model with other outputs, and of its nodes and tensors those that they need. */
