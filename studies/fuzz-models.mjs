@@ -18,7 +18,7 @@ const patience = 60_000;
 /** A worker makes way for a new one after so many models: what ONNX Runtime keeps of a session adds up. */
 const modelsOfWorker = 2000;
 /** Among so many numbers one has a classifier too. */
-const modelsOfClassifier = 10;
+const modelsOfClassifier = 20;
 
 async function work({ seed }) {
   const { checkModel, minimalFailure } = await import("../dist/testing/generated/checks.js");

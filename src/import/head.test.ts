@@ -51,6 +51,15 @@ const models: Record<string, ModelText> = {
     ],
     outputs: ["y"],
   },
+  "MatMul by a weight whose Transpose leaves the axes as they are": {
+    inputs,
+    weights: { w: weights(4, 5) },
+    nodes: [
+      ["Transpose", ["w"], ["t"], { perm: { ints: [0, 1] } }],
+      ["MatMul", ["x", "t"], ["y"], {}, "fc"],
+    ],
+    outputs: ["y"],
+  },
   "1×1 convolution before a pool": {
     inputs: { x: ["N", 4, 3, 3] },
     weights: { w: weights(5, 4, 1, 1), b: weights(5) },

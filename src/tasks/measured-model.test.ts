@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { loadDataset } from "../data/dataset.ts";
+import { tensorData } from "../graph/constants.ts";
+import { writeModel } from "../onnx/model.ts";
+import { temporaryFolder } from "../testing/cli.ts";
+import { assertOneLoss, firstImages } from "../testing/one-loss.ts";
+import { onnxModel } from "../testing/onnx-models.ts";
+
+const folder = temporaryFolder();
+
+test("a model that normalizes features is measured: one example alone has no variance", async () => {
+  const filled = (value: number, ...shape: number[]) =>
+    tensorData(
+      Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, at) => value + Math.sin(at) / 10),
+      shape,
+      "float32",
+    );
+  const path = join(folder, "features.onnx");
+  const model = onnxModel({
+    inputs: { x: ["N", 64] },
+    weights: {
+      w: filled(0, 64, 12),
+      scale: filled(1, 12),
+      bias: filled(0, 12),
+      mean: filled(0.1, 12),
+      variance: filled(1, 12),
+      v: filled(0, 12, 10),
+    },
+    nodes: [
+      ["MatMul", ["x", "w"], ["h"]],
+      ["BatchNormalization", ["h", "scale", "bias", "mean", "variance"], ["n"]],
+      ["MatMul", ["n", "v"], ["y"]],
+    ],
+    outputs: ["y"],
+  });
+  writeFileSync(path, writeModel(model));
+  assert.equal(await assertOneLoss(path, firstImages(await loadDataset("digits"), 12)), "same");
+});
