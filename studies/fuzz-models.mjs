@@ -1,12 +1,14 @@
 // Generated models: random graphs of the covered operators, in the form of a random opset, with weights in random places,
 // imported and differentiated. Outputs have to be those of ONNX Runtime on the same file, gradients those of finite
 // differences through ONNX Runtime, parameters those that were meant as such, and the file that is written the same again.
+// With every twentieth model comes a random classifier, which has to have one loss in training, in evaluation and on the
+// surface of flatness.
 //
-//   nice node studies/fuzz-models.mjs [--models 20000] [--seed 1] [--workers 2] [--only NUMBER]
+//   nice node studies/fuzz-models.mjs [--models 20000] [--seed 1] [--workers 2] [--again] [--only NUMBER]
 //
 // A model is a function of the seed and its number; --only shows one, and the smallest part of it that fails alike. Results
-// are kept as they come, in runs/fuzz-models: the same command goes on where it was stopped. At the end it writes
-// docs/results/fuzz-models.md, and the failing models beside the results.
+// are kept as they come, in runs/fuzz-models: the same command goes on where it was stopped, and with --again it computes
+// the failing ones again. At the end it writes docs/results/fuzz-models.md.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
@@ -41,6 +43,7 @@ async function main() {
       models: { type: "string", default: "20000" },
       seed: { type: "string", default: "1" },
       workers: { type: "string", default: "2" },
+      again: { type: "boolean", default: false },
       only: { type: "string" },
     },
   });
@@ -52,7 +55,8 @@ async function main() {
   const folder = join(root, "runs", "fuzz-models");
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `seed-${seed}.jsonl`);
-  const results = existsSync(path) ? readResults(path) : [];
+  const known = existsSync(path) ? readResults(path) : [];
+  const results = known.filter(({ failures }) => !flags.again || failures.length === 0);
   const done = new Set(results.map(({ number }) => number));
   const pending = Array.from({ length: Number(flags.models) }, (_, number) => number).filter(
     (number) => !done.has(number),
@@ -77,12 +81,12 @@ async function main() {
   process.exitCode = failed.length > 0 ? 1 : 0;
 }
 
-/** The lines of a file; a last one that was cut off is left out. */
+/** The last result of each number; a line that was cut off is left out. */
 function readResults(path) {
-  return readFileSync(path, "utf8")
-    .split("\n")
-    .slice(0, -1)
-    .map((line) => JSON.parse(line));
+  const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+  return [
+    ...new Map(lines.map((line) => JSON.parse(line)).map((result) => [result.number, result])).values(),
+  ];
 }
 
 /** One worker after the other, until no number is left. */
@@ -134,6 +138,7 @@ async function show(seed, number) {
   const { generateModel } = await import("../dist/testing/generated/generate.js");
   const { packedFile } = await import("../dist/testing/generated/file.js");
   const { writeModel } = await import("../dist/onnx/model.js");
+  const { checkClassifier } = await import("../dist/testing/generated/losses.js");
   const checked = await checkModel(seed, number);
   const model = generateModel(seed, number, checked.float);
   const minimal = await minimalFailure(checked);
@@ -149,6 +154,7 @@ async function show(seed, number) {
     describeModel(minimal.model);
     console.log(minimal.checked.failures, minimal.checked.refusal ?? "");
   }
+  if (number % modelsOfClassifier === 0) console.log("Its classifier:", await checkClassifier(seed, number));
   console.log(`Written to ${folder}`);
 }
 

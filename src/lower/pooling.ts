@@ -1,7 +1,7 @@
 import { constantNumbers, int64Vector } from "../graph/constants.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { reshape } from "../ops/movement.ts";
-import { apply, ints } from "../ops/operator.ts";
+import { apply, ints, stringAttribute } from "../ops/operator.ts";
 import { readPool } from "../ops/pooling.ts";
 
 /**
@@ -12,6 +12,8 @@ export function lowerScatterElements(
   [data, indices, updates]: readonly Value[],
   node: Node,
 ): readonly Value[] | undefined {
+  // Zeros that are multiplied, or compared with what is put there, are others.
+  if (!["none", "add"].includes(stringAttribute(node.attributes, "reduction", "none"))) return undefined;
   const places = source(indices, "Reshape")?.node.inputs[0];
   const pool = places && source(places, "MaxPool");
   const zero = source(data, "Expand")?.node.inputs[0];

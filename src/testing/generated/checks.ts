@@ -269,18 +269,15 @@ function checkMeanings(
     // A single number may be either: a factor that is learned, or one that is not.
     if (!isFloat(type) || (meaning === "parameter" && elementCount(shape) <= 1)) continue;
     const own = file.names.get(name)!;
-    const one =
-      byName.get(own) ??
-      loaded.parameters.find(({ storedName }) =>
-        [".", " "].some((before) => storedName.endsWith(before + own)),
-      );
+    // In a function its name has the function's before it.
+    const one = [own, `Part.${own}`, `Part.inner ${own}`].map((each) => byName.get(each)).find(Boolean);
     if (meaning === "constant" && one?.trainable)
       failures.push({
         check: "roles",
         message: `constant "${own}" [${shape.join()}] trains, as ${one.role}`,
       });
     // Where a name says nothing, elements may look like a constant's: that is a guess, and Lowland says so.
-    const isGuess = own !== name && one?.frozenBy === "guess";
+    const isGuess = one?.frozenBy === "guess" && one.storedName !== name;
     if (meaning === "parameter" && reached.has(name) && !one?.trainable && !isGuess)
       failures.push({
         check: "roles",

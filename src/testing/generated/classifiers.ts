@@ -31,6 +31,8 @@ export function generateClassifier(seed: number, number: number): DrawnClassifie
     for (let count = g.between(0, 2); count > 0; count--) y = g.pick(onFeatures)(layers, y);
     y = layers.linear(y, classes);
   }
+  // Half precision holds no probability below 6e-8.
+  if (float === "float16") y = g.bounded(y, 4);
   y = g.pick(ends)(layers, y);
   return { model: modelOf(g, [y]), takesAnyBatch: layers.takesAnyBatch };
 }
