@@ -1,6 +1,6 @@
 import { type Attributes, elementCount, type Shape } from "../graph/graph.ts";
 import { intAttribute, stringAttribute } from "../ops/operator.ts";
-import type { Evaluator } from "./fold.ts";
+import type { Evaluator } from "./evaluator.ts";
 import { type Arithmetic, computed, greatest, least, product, sum } from "./fold-arithmetic.ts";
 import {
   type Element,

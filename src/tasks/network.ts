@@ -114,11 +114,15 @@ export async function openClassifier(
   dataset: ImageClasses,
 ): Promise<ClassifierFile> {
   const proto = await readModelFile(found.path);
-  return openClassifierFile(
-    proto,
-    { ...importedModelOf(found), ...settings, batchNormalization: "batch", dropout: false },
-    dataset,
-  );
+  const opened = (batchNormalization: "batch" | "frozen") =>
+    openClassifierFile(
+      proto,
+      { ...importedModelOf(found), ...settings, batchNormalization, dropout: false },
+      dataset,
+    );
+  const file = opened("batch");
+  // One image has no statistics of its own.
+  return file.classifier.ownBatch === 1 ? opened("frozen") : file;
 }
 
 /** A file to train, with another head where the settings or the data want one. */

@@ -507,7 +507,7 @@ function compareOutputs(
 }
 
 /** The largest difference over the largest number; infinite where only one of two is finite. */
-export function difference(a: Float64Array | undefined, b: Float64Array): number {
+function difference(a: Float64Array | undefined, b: Float64Array): number {
   if (a === undefined || a.length !== b.length) return Number.POSITIVE_INFINITY;
   let [most, scale] = [0, 1e-3];
   for (let index = 0; index < b.length; index++) {

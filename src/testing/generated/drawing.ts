@@ -373,7 +373,7 @@ const withoutGradient = new Set([
 ]);
 
 /** The nearest number of a type. */
-export function rounded(value: number, type: DataType): number {
+function rounded(value: number, type: DataType): number {
   if (type === "float16") return smallFloatValue(smallFloatBits(value, type), type);
   return type === "float32" ? Math.fround(value) : value;
 }

@@ -189,7 +189,7 @@ function addition(g: Drawing, operator: "Add" | "Sub"): Drawn {
 }
 
 /** A condition of the shape of a tensor, computed from it, fed or stored. */
-export function truth(g: Drawing, x: Drawn): Drawn {
+function truth(g: Drawing, x: Drawn): Drawn {
   const kind = g.pick(["compared", "compared", "stored", "fed"] as const);
   const bits = Array.from({ length: x.shape.reduce((a, b) => a * b, 1) }, () => g.between(0, 1));
   if (kind === "stored") return g.store(x.shape, bits, { type: "bool" });

@@ -10,7 +10,7 @@ import { productTemplates } from "./products.ts";
 import { reductionTemplates } from "./reductions.ts";
 import { windowTemplates } from "./windows.ts";
 
-export const templates: Readonly<Record<string, Template>> = {
+const templates: Readonly<Record<string, Template>> = {
   ...elementwiseTemplates,
   ...reductionTemplates,
   ...movementTemplates,

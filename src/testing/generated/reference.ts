@@ -59,7 +59,7 @@ function numbersOf({ type, data }: Tensor): Float64Array {
 }
 
 /** A model in which every floating-point number is of one type, but for those whose type the operator states. */
-export function inType(model: DrawnModel, type: Float): DrawnModel {
+function inType(model: DrawnModel, type: Float): DrawnModel {
   const of = (one: DataType): DataType => (isFloat(one) ? type : one);
   const numbers = <T extends Numbers>(one: T): T => (one.fixedType ? one : { ...one, type: of(one.type) });
   return {
