@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { type DatasetPair, loadDataset } from "../../data/dataset.ts";
 import { writeModel } from "../../onnx/model.ts";
 import { assertOneLoss, firstImages } from "../one-loss.ts";
-import type { Failure } from "./checks.ts";
 import { generateClassifier } from "./classifiers.ts";
 import { packedFile } from "./file.ts";
+import type { Failure } from "./findings.ts";
 import { Running } from "./reference.ts";
 
 // Random classifiers have one loss: in training, as ONNX Runtime runs the file, and on the surface of flatness.

@@ -4,7 +4,8 @@ import { isSmallFloat, smallFloatValue } from "../../onnx/small-floats.ts";
 import type { TensorData, Tensors } from "../../onnx/tensor.ts";
 import { type DataType, dataTypeName, dataTypeNumber, isFloat } from "../../onnx/types.ts";
 import type { DrawnModel, DrawnNode, Float, Numbers } from "./drawing.ts";
-import { plainFile, tensorOf } from "./file.ts";
+import { plainFile } from "./file.ts";
+import { tensorOf } from "./tensors.ts";
 
 // ONNX Runtime on a model as it was drawn, to compare with: parameters are fed, and floating-point numbers are float64
 // where it has kernels for that.
@@ -126,4 +127,14 @@ function withType(running: Running, type: "float32" | "float64"): Reference {
 /** What a model is fed, by name, in the types of its inputs. */
 export function feedsOf(numbers: readonly Numbers[]): Record<string, TensorData> {
   return Object.fromEntries(numbers.map((one) => [one.name, tensorOf(one)]));
+}
+
+/** What a program gives. */
+export async function runOnce(
+  bytes: Uint8Array,
+  feeds: Tensors,
+  isDouble: boolean,
+): Promise<Record<string, Float64Array>> {
+  await using session = await Running.open(bytes, isDouble);
+  return await session.run(feeds);
 }
