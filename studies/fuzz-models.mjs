@@ -8,7 +8,7 @@
 //
 // A model is a function of the seed and its number; --only shows one, and the smallest part of it that fails alike. Results
 // are kept as they come, in runs/fuzz-models: the same command goes on where it was stopped, and with --again it computes
-// the failing ones again. At the end it writes docs/results/fuzz-models.md.
+// those that failed, were refused or did not run again. At the end it writes docs/results/fuzz-models.md.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
@@ -56,7 +56,7 @@ async function main() {
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `seed-${seed}.jsonl`);
   const known = existsSync(path) ? readResults(path) : [];
-  const results = known.filter(({ failures }) => !flags.again || failures.length === 0);
+  const results = known.filter((result) => !flags.again || passed(result));
   const done = new Set(results.map(({ number }) => number));
   const pending = Array.from({ length: Number(flags.models) }, (_, number) => number).filter(
     (number) => !done.has(number),
@@ -79,6 +79,10 @@ async function main() {
   const failed = results.filter(({ failures }) => failures.length > 0);
   console.log(`${results.length} models, ${failed.length} with failures`);
   process.exitCode = failed.length > 0 ? 1 : 0;
+}
+
+function passed({ failures, outcome, classifier }) {
+  return failures.length === 0 && outcome === "checked" && (classifier?.outcome ?? "same") === "same";
 }
 
 /** The last result of each number; a line that was cut off is left out. */

@@ -55,7 +55,10 @@ class Layers {
     const { g, batch } = this;
     const size = g.pick([8, 8, 8, 6, 10]);
     const channels = g.pick([1, 1, 3]);
-    return g.input([batch, channels, size, size]);
+    const x = g.input([batch, channels, size, size]);
+    // Sizes that depend on the batch would be others for another one.
+    if (this.takesAnyBatch) g.pool.length = 0;
+    return x;
   }
 
   convolution(x: Drawn, channels: number, kernel = this.g.pick([1, 3])): Drawn {

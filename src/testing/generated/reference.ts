@@ -86,7 +86,7 @@ function nodeInType(node: DrawnNode, of: (type: DataType) => DataType): DrawnNod
 }
 
 /** Operators whose kernels for float64 only refuse, or compute in float32. */
-const neverDouble = new Set(["LSTM", "GRU", "RNN", "Shrink"]);
+const neverDouble = new Set(["LSTM", "GRU", "RNN", "Shrink", "GroupNormalization"]);
 
 /** Operators that ONNX Runtime has said it has no float64 kernel for, with their opset: asked once each. */
 const withoutDouble = new Set<string>();
