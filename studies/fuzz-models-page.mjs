@@ -20,7 +20,8 @@ const reasons = {
     "a stride larger than the window makes its automatic padding negative",
   "Could not find an implementation": "it has no kernel in float64",
   "is invalid": "the operator is defined in float32 alone",
-  "Incompatible dimensions": "its shape inference of a pool that rounds up counts a window that its kernel leaves out",
+  "Incompatible dimensions":
+    "its shape inference of a pool that rounds up counts a window that its kernel leaves out",
   "op_type:MeanVarianceNormalization": "its own expansion of the operator fails inside a function",
 };
 
