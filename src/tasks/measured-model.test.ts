@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { loadDataset } from "../data/dataset.ts";
+import { loadDataset } from "../data/catalogue.ts";
 import { tensorData } from "../graph/constants.ts";
 import { writeModel } from "../onnx/model.ts";
 import { temporaryFolder } from "../testing/cli.ts";

@@ -122,7 +122,7 @@ export async function openClassifier(
     );
   const file = opened("batch");
   // One image has no statistics of its own.
-  return file.classifier.ownBatch === 1 ? opened("frozen") : file;
+  return file.network.ownBatch === 1 ? opened("frozen") : file;
 }
 
 /** A file to train, with another head where the settings or the data want one. */
