@@ -7,6 +7,9 @@ import { root } from "../scripts/project.mjs";
 /** Operators that stand in fewer models than this are named. */
 const few = 30;
 
+/** Why operators are not drawn. */
+const undrawn = { SwiGLU: "of opset 28, which ONNX Runtime does not read" };
+
 /** Why a model is refused, or not run by ONNX Runtime: by a part of the sentence. */
 const reasons = {
   "over no axes it is not defined the same everywhere":
@@ -15,6 +18,7 @@ const reasons = {
   "Dilation not supported for AutoPadType": "its blocked convolution refuses what its plain one computes",
   "of output arg": "its own expansion of the operator states a wrong type",
   "Cannot parse data from external tensors": "it reads sizes only from the model's own file",
+  "must be same as rank": "its shape inference of Resize takes sizes that are computed for none",
   "does not match the number of axes": "its shape inference of Resize expects the sizes of all axes",
   "padding values must be non-negative":
     "a stride larger than the window makes its automatic padding negative",
@@ -25,7 +29,7 @@ const reasons = {
   "op_type:MeanVarianceNormalization": "its own expansion of the operator fails inside a function",
 };
 
-export function page(results, seed) {
+export function page(results, seed, note) {
   const checked = results.filter(({ outcome }) => outcome === "checked");
   const refused = results.filter(({ outcome }) => outcome === "refused");
   const engine = results.filter(({ outcome }) => outcome === "engine");
@@ -49,7 +53,7 @@ export function page(results, seed) {
   return `# Generated models
 
 \`nice node studies/fuzz-models.mjs --models ${results.length} --seed ${seed}\` runs all of this and writes this page; one model again:
-\`node studies/fuzz-models.mjs --seed ${seed} --only NUMBER\`. Machine: ${cpus().length} cores, ${cpus()[0].model.trim()}; Node ${process.version}.
+\`node studies/fuzz-models.mjs --seed ${seed} --only NUMBER\`. Machine: ${cpus().length} cores, ${cpus()[0].model.trim()}; Node ${process.version}.${note && `\n\n${note}`}
 
 A model is a random graph of the covered operators, in the form of a random opset, with its weights in random places. Each is
 checked in four ways: its outputs against ONNX Runtime's on the same file, a directional derivative for each weight and input
@@ -101,7 +105,7 @@ ${table(
 
 ## Operators
 
-Of each operator in how many models it is, and in which opsets. ${missing.length > 0 ? `Not drawn: ${missing.join(", ")}.` : "All of docs/operators.md are drawn"}${rare.length > 0 ? `; in fewer than ${few} models: ${rare.join(", ")}` : `, each in ${few} models at least`}.
+Of each operator in how many models it is, and in which opsets. ${missing.length > 0 ? `Not drawn: ${missing.map((name) => `${name} (${undrawn[name] ?? "no reason is known"})`).join(", ")}. The others` : "All"} of [docs/operators.md](../operators.md) are in ${few} models at least${rare.length > 0 ? `, but for ${rare.join(", ")}` : ""}.
 
 ${table(
   ["operator", "models", "opsets"],

@@ -4,11 +4,12 @@
 // With every twentieth model comes a random classifier, which has to have one loss in training, in evaluation and on the
 // surface of flatness.
 //
-//   nice node studies/fuzz-models.mjs [--models 20000] [--seed 1] [--workers 2] [--again] [--only NUMBER]
+//   nice node studies/fuzz-models.mjs [--models 20000] [--seed 1] [--workers 2] [--again] [--note TEXT] [--only NUMBER]
 //
 // A model is a function of the seed and its number; --only shows one, and the smallest part of it that fails alike. Results
 // are kept as they come, in runs/fuzz-models: the same command goes on where it was stopped, and with --again it computes
-// those that failed, were refused or did not run again. At the end it writes docs/results/fuzz-models.md.
+// those that failed, were refused or did not run again. At the end it writes docs/results/fuzz-models.md, with the
+// note, if there is one, on how the results came about.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
@@ -44,6 +45,7 @@ async function main() {
       seed: { type: "string", default: "1" },
       workers: { type: "string", default: "2" },
       again: { type: "boolean", default: false },
+      note: { type: "string", default: "" },
       only: { type: "string" },
     },
   });
@@ -75,7 +77,7 @@ async function main() {
   };
   await Promise.all(Array.from({ length: Number(flags.workers) }, () => employ(seed, pending, take)));
   const { page } = await import("./fuzz-models-page.mjs");
-  writeFileSync(join(root, "docs", "results", "fuzz-models.md"), page(results, seed));
+  writeFileSync(join(root, "docs", "results", "fuzz-models.md"), page(results, seed, flags.note));
   const failed = results.filter(({ failures }) => failures.length > 0);
   console.log(`${results.length} models, ${failed.length} with failures`);
   process.exitCode = failed.length > 0 ? 1 : 0;

@@ -1,7 +1,7 @@
 import { gradients } from "../../autodiff/gradients.ts";
 import { type Random, randomStream } from "../../common/random.ts";
 import { tensorData } from "../../graph/constants.ts";
-import { describe, type Value } from "../../graph/graph.ts";
+import { describe, sameShape, type Value } from "../../graph/graph.ts";
 import type { ImportedNetwork, TrainableModel } from "../../import/load.ts";
 import type { TensorData } from "../../onnx/tensor.ts";
 import { isFloat } from "../../onnx/types.ts";
@@ -46,11 +46,12 @@ export function differentiate(
 ): void {
   const terms = model.outputs
     .filter(({ blocked }) => !blocked)
-    .map(({ name }) => {
-      const value = outputs.get(file.names.get(name)!)!;
-      return reduceSum(
-        mul(value, graph.constant(tensorData(projections.get(name)!, value.shape, value.type))),
-      );
+    .flatMap(({ name, shape }) => {
+      const value = outputs.get(file.names.get(name)!);
+      // What is missing or of another shape is a failure of the outputs.
+      if (!value || !sameShape(value.shape, shape)) return [];
+      const factors = tensorData(projections.get(name)!, value.shape, value.type);
+      return [reduceSum(mul(value, graph.constant(factors)))];
     });
   if (terms.length === 0 || wrt.length === 0) return;
   const found = gradients(

@@ -206,7 +206,9 @@ export const indexingTemplates: Readonly<Record<string, Template>> = {
       const update = g.parameter([n, count, inner]);
       const at = g.chance(0.7) ? g.indices([n], starts) : undefined;
       const attributes = { axis: int(1), ...(g.chance(0.3) && { mode: { string: "circular" } }) };
-      return g.node("TensorScatter", [cache, update, at], attributes, {});
+      const y = g.node("TensorScatter", [cache, update, at], attributes, {});
+      // ONNX Runtime has Swish in this opset alone.
+      return g.opset === 24 ? g.node("Swish", [y], g.chance(0.5) ? { alpha: float(0.7) } : {}, {}) : y;
     },
   },
   Range: {

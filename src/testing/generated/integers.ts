@@ -26,6 +26,9 @@ const like = (values: readonly number[]) => same([values.length]);
 /** A vector of other numbers, one for each. */
 const others = (g: Drawing, values: readonly number[], most = 5) => values.map(() => g.between(1, most));
 
+/** Whether a number times a small one is beyond what numbers hold exactly, as the end of what is to be cut only at its front. */
+const isHuge = (value: number) => Math.abs(value) >= 2 ** 31;
+
 const ways: readonly Way[] = [
   [
     7,
@@ -55,6 +58,7 @@ const ways: readonly Way[] = [
     7,
     // Division of integers rounds toward zero.
     (g, values) => {
+      if (values.some(isHuge)) return undefined;
       const divisors = others(g, values).map((value) => value * g.pick([1, -1]));
       const numerators = values.map((value, at) => {
         const rest = value === 0 ? 0 : g.between(0, Math.abs(divisors[at]) - 1);
@@ -67,8 +71,8 @@ const ways: readonly Way[] = [
     10,
     // The remainder has the sign of the divisor, or with fmod that of what is divided.
     (g, values) => {
-      // ONNX Runtime takes the remainder with fmod in float64.
-      const fmod = g.chance(0.5) && values.every((value) => Math.abs(value) < 2 ** 31);
+      if (values.some(isHuge)) return undefined;
+      const fmod = g.chance(0.5);
       const moduli = values.map((value) => Math.abs(value) + g.between(1, 4));
       const signed = values.map((value, at) => {
         const negative = fmod ? g.chance(0.5) : value < 0 || (value === 0 && g.chance(0.5));

@@ -165,7 +165,9 @@ function rotary(g: Drawing): Drawn {
     Array.from({ length: n * length }, () => g.between(0, rows - 1)),
   );
   const interleaved = g.chance(0.5) ? { interleaved: int(g.between(0, 1)) } : {};
-  return g.node("RotaryEmbedding", [x, ...tables, at], interleaved, {});
+  const y = g.node("RotaryEmbedding", [x, ...tables, at], interleaved, {});
+  // ONNX Runtime has Swish in this opset alone.
+  return g.opset === 24 ? g.node("Swish", [y], g.chance(0.5) ? { alpha: float(0.7) } : {}, {}) : y;
 }
 
 function likelihood(g: Drawing, operator: "SoftmaxCrossEntropyLoss" | "NegativeLogLikelihoodLoss"): Drawn {
