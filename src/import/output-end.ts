@@ -95,7 +95,7 @@ function unwrap(output: Value, random: readonly Value[]): State | undefined {
   return state;
 }
 
-/** Takes one node into the state; false where the logits cannot be had for certain from there on. */
+/** Takes one node into the state; false where the logits can no longer be computed for certain. */
 function follow(state: State, node: Node, effect: Effect, { shape }: Value): boolean {
   switch (effect.kind) {
     case "none":

@@ -37,7 +37,7 @@ export type TensorRole = ParameterKind | "running-statistic" | "constant";
 export interface TensorUse {
   role: TensorRole;
   trains: boolean;
-  /** Why it is a constant, or all the same none. */
+  /** Why it is a constant, or why it is none although it looks like one. */
   reason?: string;
   /** Whether the reason leaves no doubt: a statistic, a mask, a scale of a quantizer. */
   isCertain: boolean;
