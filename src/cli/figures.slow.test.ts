@@ -57,7 +57,10 @@ test("mistakes are one sentence and exit code 2", async () => {
       /^lowland: configuration key "rhoMins" is not known; the nearest of the known ones .* is "rhoMin"\n$/,
     ],
     [["--config", "figures.json", "--seeds", "1,x"], /^lowland: seeds\.1 is NaN; it has to be a .*number\n$/],
-    [["--results", "nothing.json"], /^lowland: the results nothing\.json cannot be read \(ENOENT.*\n$/],
+    [
+      ["--results", "nothing.json"],
+      /^lowland: nothing\.json could not be read: it does not exist \(ENOENT\); check the path\n$/,
+    ],
     [["--results", "other.json"], /^lowland: other\.json holds no results of lowland figures\n$/],
   ];
   for (const [args, message] of mistakes) {

@@ -160,7 +160,7 @@ async function measureSpectra(
 
 async function readResults(path: string): Promise<FiguresResults> {
   const results = await readJson<FiguresResults>(path).catch((error: Error) => {
-    throw new UserError(`the results ${path} cannot be read (${error.message})`);
+    throw new UserError(error.message);
   });
   if (results.type === "figures") return currentResults(results);
   throw new UserError(`${path} holds no results of lowland figures`);
