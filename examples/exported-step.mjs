@@ -44,11 +44,10 @@ const step = exportStep(model, bilateralSam(sgd({ momentum: 0.9, weightDecay: 1e
 await writeExportedStep(step, join(flags.out, "step.onnx"));
 
 const { train: images } = await loadDataset("digits");
-const input = tensorData(
-  Float32Array.from(images.images, (pixel) => pixel / images.maximum),
-  [images.count, 1, 8, 8],
-  "float32",
-);
+// The model takes pixels as they are stored.
+const pixels = new Float32Array(images.count * 64);
+for (let index = 0; index < images.count; index++) pixels.set(images.read(index).image.data, index * 64);
+const input = tensorData(pixels, [images.count, 1, 8, 8], "float32");
 const target = tensorData(images.labels, [images.count], "int64");
 writeFileSync(join(flags.out, "data.safetensors"), writeSafetensors({ input, target }));
 

@@ -51,7 +51,8 @@ function images(start, count) {
     return [low, Math.min(low + 1, test.width - 1), source - low];
   });
   for (let image = 0; image < count; image++) {
-    const pixel = (row, column) => test.images[((start + image) * test.height + row) * test.width + column];
+    const { data } = test.read(start + image).image;
+    const pixel = (row, column) => data[row * test.width + column];
     for (const [y, [top, bottom, down]] of at.entries()) {
       for (const [x, [left, right, across]] of at.entries()) {
         const upper = pixel(top, left) * (1 - across) + pixel(top, right) * across;
