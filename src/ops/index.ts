@@ -1,4 +1,8 @@
 // Every operator one can build a graph with; src/index.ts offers them as `ops`.
+
+// Rounding to smaller types is built by the importer alone, but belongs to the registry whoever asks.
+import "./small-floats.ts";
+
 export { celu, geluTanh, mish, prelu, selu, softsign } from "./activations.ts";
 export { add, addAll, div, mul, neg, pow, reciprocal, square, sub } from "./arithmetic.ts";
 export {
