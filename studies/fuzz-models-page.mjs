@@ -13,7 +13,7 @@ const undrawn = { SwiGLU: "of opset 28, which ONNX Runtime does not read" };
 /** Why a model is refused, or not run by ONNX Runtime: by a part of the sentence. */
 const reasons = {
   "over no axes it is not defined the same everywhere":
-    "ONNX says that nothing is reduced; whether absolute values, squares and logarithms are taken all the same differs between its versions",
+    "ONNX says that nothing is reduced; whether absolute values, squares and logarithms are still taken differs between its versions",
   "but it is given float32": "images are float32; ONNX Runtime has few kernels in float64 to compare with",
   "Dilation not supported for AutoPadType": "its blocked convolution refuses what its plain one computes",
   "of output arg": "its own expansion of the operator states a wrong type",

@@ -41,7 +41,7 @@ export interface EvaluateOptions extends Pick<FileSettings, "normalization" | "d
 /**
  * Accuracy and loss of an ONNX classifier on a data set: ONNX Runtime runs the file as it is. Which of its outputs holds
  * the classes, whether these are logits or probabilities, for which batch it is, and what images become is decided as for
- * training; so the loss is that of training. A file whose operators are not read is run all the same: its output holds
+ * training; so the loss is that of training. A file whose operators are not read still runs: its output holds
  * probabilities if each row is one, and else logits.
  *
  * @param model path of the file, or its bytes

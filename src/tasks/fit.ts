@@ -5,7 +5,7 @@ import type { RunConfiguration } from "./configuration.ts";
 import type { ScheduleSettings } from "./optimizer-settings.ts";
 import { createSchedule } from "./optimizers.ts";
 
-// Settings that a run is too short for. It trains all the same, as they say, but hardly as they were meant.
+// Settings that a run is too short for. It still trains as they say, but hardly as they were meant.
 
 /** A sentence for each setting that does nothing, or not what it is for, in a run of this length. */
 export function misfits(
