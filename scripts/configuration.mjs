@@ -5,5 +5,5 @@ import { build, install, root } from "./project.mjs";
 
 install();
 build();
-const { configurationPage } = await import("../dist/tasks/configuration-page.js");
+const { configurationPage } = await import("../dist/testing/configuration-page.js");
 writeFileSync(join(root, "docs", "configuration.md"), configurationPage());

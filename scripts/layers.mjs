@@ -1,7 +1,7 @@
-// The architecture as a check: a folder of src/ imports only from itself and from the folders above it in this list, and
-// the folders that compute know nothing of Node.
+// The architecture as a check: a folder of src/ imports only from itself and from the folders above it in this list,
+// folders that compute know nothing of Node, and no files import one another in a circle.
 import { readFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { join, posix, relative } from "node:path";
 import { files, root } from "./project.mjs";
 
 const layers = [
@@ -20,17 +20,49 @@ const layers = [
   "train",
   "flatness",
   "tasks",
+  "runs",
+  "measure",
+  "model-files",
   "report",
+  "paper",
   "cli",
 ];
 
 /** Folders that run wherever JavaScript does. */
-const withoutNode = new Set(["onnx", "graph", "ops", "autodiff", "optim", "lower", "nn", "flatness"]);
+export const pureFolders = [
+  "onnx",
+  "weights",
+  "graph",
+  "ops",
+  "autodiff",
+  "optim",
+  "lower",
+  "nn",
+  "import",
+  "train",
+  "flatness",
+  "tasks",
+];
+
+/** What reads files in folders that are otherwise pure. */
+const readsFiles = new Set(["import/load.ts", "import/external-data.ts"]);
+
+/** Packages that run wherever JavaScript does; pure folders use no other. */
+const purePackages = [
+  "@bufbuild/protobuf",
+  "@noble/hashes",
+  "fastest-levenshtein",
+  "ml-matrix",
+  "pure-rand",
+  "zod",
+];
+
+/** Rules of operators use one another's builders, and only when they are called (src/ops/README.md). */
+const mayImportInCircles = /^ops\//;
 
 /** What of Node a source uses: its modules, `Buffer`, `process`. Comments and texts do not count. */
 export function nodeUses(source) {
-  const code = source
-    .replaceAll(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, "")
+  const code = withoutComments(source)
     .replaceAll(/(?<=(?:from|import)\s*\(?\s*)"(node:[^"]+)"/g, "$1")
     .replaceAll(/"(?:[^"\\\n]|\\.)*"/g, '""');
   return [
@@ -38,33 +70,127 @@ export function nodeUses(source) {
   ];
 }
 
-/** Ends the process with a list of every import that points downward and every use of Node where there is none. */
-export function checkLayers() {
-  const source = join(root, "src");
-  const wrong = [];
-  for (const file of files("src", ".ts")) {
-    const path = relative(source, file).replaceAll("\\", "/");
-    if (path.startsWith("testing/") || path.endsWith(".test.ts") || !path.includes("/")) continue;
-    const layer = path.split("/")[0];
-    const level = layers.indexOf(layer);
-    if (level < 0) wrong.push(`src/${layer} is not in the list of layers (scripts/layers.mjs)`);
-    const text = readFileSync(file, "utf8");
-    if (withoutNode.has(layer)) {
-      for (const use of nodeUses(text)) wrong.push(`src/${path} uses ${use}: ${layer} runs without Node`);
-    }
-    for (const [, target] of text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
-      const other = relative(source, resolve(dirname(file), target))
-        .replaceAll("\\", "/")
-        .split("/")[0];
-      if (layers.indexOf(other) < 0 || layers.indexOf(other) > level) {
-        wrong.push(
-          `src/${path} imports ${target}: ${layer} may import only ${layers.slice(0, level).join(", ")}`,
-        );
-      }
-    }
+function withoutComments(source) {
+  return source.replaceAll(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, "");
+}
+
+/** The imports and re-exports of a source; `type`: erased when it is compiled. */
+function importsOf(path, source) {
+  const pattern =
+    /\b(import|export)\s+(type\s+)?([^"'`;()=]*?)\s*from\s*"([^"]+)"|\bimport\s*\(?\s*"([^"]+)"/g;
+  return [...withoutComments(source).matchAll(pattern)].map(([, , type, names = "", from, bare]) => {
+    const target = from ?? bare;
+    const named = /^\{([^}]*)\}$/
+      .exec(names.trim())?.[1]
+      .split(",")
+      .filter((name) => name.trim() !== "");
+    const onlyTypes = named !== undefined && named.every((name) => name.trim().startsWith("type "));
+    const own = target.startsWith(".") ? posix.join(posix.dirname(path), target) : undefined;
+    return { target, path: own, type: type !== undefined || onlyTypes };
+  });
+}
+
+/**
+ * What is wrong with the sources, a sentence each.
+ * @param sources path below src/, with slashes → text
+ */
+export function architectureFaults(sources) {
+  const imports = new Map([...sources].map(([path, text]) => [path, importsOf(path, text)]));
+  return [
+    ...[...sources.keys()].flatMap((path) => layerFaults(path, imports.get(path))),
+    ...[...sources].flatMap(([path, text]) => purityFaults(path, text, imports, sources)),
+    ...circles(imports).map((circle) => `import circle: ${circle.map((path) => `src/${path}`).join(" → ")}`),
+  ];
+}
+
+const layerOf = (path) => path.split("/")[0];
+
+function layerFaults(path, imports) {
+  const layer = layerOf(path);
+  const level = layers.indexOf(layer);
+  if (level < 0) return [`src/${layer} is not in the list of layers (scripts/layers.mjs)`];
+  return imports
+    .filter(({ path: other }) => other !== undefined)
+    .filter(({ path: other }) => !layers.slice(0, level + 1).includes(layerOf(other)))
+    .map(
+      ({ target }) =>
+        `src/${path} imports ${target}: ${layer} may import only ${layers.slice(0, level).join(", ")}`,
+    );
+}
+
+const isPure = (path) => pureFolders.includes(layerOf(path)) && !readsFiles.has(path);
+
+function purityFaults(path, text, imports, sources) {
+  if (!isPure(path)) return [];
+  const runs = `${layerOf(path)} runs without Node`;
+  return [
+    ...nodeUses(text).map((use) => `src/${path} uses ${use}: ${runs}`),
+    ...imports.get(path).flatMap(({ target, path: other, type }) => {
+      if (type || target.startsWith("node:")) return [];
+      const way = other === undefined ? packageUse(target) : wayToNode(other, imports, sources);
+      return way ? [`src/${path} imports ${target}${way}: ${runs}`] : [];
+    }),
+  ];
+}
+
+function packageUse(target) {
+  const pure = purePackages.some((name) => target === name || target.startsWith(`${name}/`));
+  return pure ? undefined : ", a package that is not in the list of pure ones (scripts/layers.mjs)";
+}
+
+/** How a file comes to use Node: itself, or by what it imports. Pure files answer for themselves. */
+function wayToNode(path, imports, sources, seen = new Set()) {
+  if (seen.has(path) || isPure(path) || !sources.has(path)) return undefined;
+  seen.add(path);
+  const [use] = nodeUses(sources.get(path));
+  if (use) return `, where src/${path} uses ${use}`;
+  for (const { target, path: other, type } of imports.get(path)) {
+    if (type) continue;
+    if (other === undefined && packageUse(target)) return `, where src/${path} imports ${target}`;
+    const way = other && wayToNode(other, imports, sources, seen);
+    if (way) return way;
   }
-  if (wrong.length > 0) {
-    console.error(wrong.join("\n"));
+  return undefined;
+}
+
+/** Sets of files that import one another in a circle, by types or values. */
+function circles(imports) {
+  const found = [];
+  const state = new Map();
+  const stack = [];
+  const visit = (path) => {
+    state.set(path, "open");
+    stack.push(path);
+    for (const { path: other } of imports.get(path)) {
+      if (other === undefined || !imports.has(other)) continue;
+      if (state.get(other) === "open") found.push([...stack.slice(stack.indexOf(other)), other]);
+      else if (!state.has(other)) visit(other);
+    }
+    stack.pop();
+    state.set(path, "done");
+  };
+  for (const path of imports.keys()) if (!state.has(path)) visit(path);
+  return found.filter((circle) => !circle.every((path) => mayImportInCircles.test(path)));
+}
+
+/** The sources of the package: no tests, nothing that only tests use, not the doors at the top of src/. */
+export function packageSources() {
+  const all = files("src", ".ts").map((file) => [
+    relative(join(root, "src"), file).replaceAll("\\", "/"),
+    file,
+  ]);
+  return new Map(
+    all
+      .filter(([path]) => !path.startsWith("testing/") && !path.endsWith(".test.ts") && path.includes("/"))
+      .map(([path, file]) => [path, readFileSync(file, "utf8")]),
+  );
+}
+
+/** Ends the process with a list of every fault of the architecture. */
+export function checkLayers() {
+  const faults = architectureFaults(packageSources());
+  if (faults.length > 0) {
+    console.error(faults.join("\n"));
     process.exit(1);
   }
 }

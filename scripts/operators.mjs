@@ -5,5 +5,5 @@ import { build, install, root } from "./project.mjs";
 
 install();
 build();
-const { operatorTable } = await import("../dist/ops/table.js");
+const { operatorTable } = await import("../dist/testing/operator-table.js");
 writeFileSync(join(root, "docs", "operators.md"), operatorTable());

@@ -18,7 +18,6 @@ export {
 // The flatness laboratory: sharpness, curvature and landscapes of a loss.
 export * as flatness from "./flatness/index.ts";
 export { sharpnessGraph } from "./flatness/sharpness.ts";
-export { tensorData } from "./graph/constants.ts";
 export { Graph, type Node, type Shape, type TensorType, type Value } from "./graph/graph.ts";
 // Any ONNX model, to train.
 export { type FromOnnxOptions, fromOnnx, type ImportedGraph } from "./import/from-onnx.ts";
@@ -34,6 +33,31 @@ export {
 export type { ImportedParameter } from "./import/parameter.ts";
 export type { Target } from "./lower/blocked.ts";
 export { type CompileOptions, compile } from "./lower/compile.ts";
+export { type EvaluateOptions, type Evaluation, evaluateModel } from "./model-files/evaluate.ts";
+export {
+  type ExportedStep,
+  type ExportStepOptions,
+  exportStep,
+  type StepDescription,
+  type StepInput,
+  type StepKindDescription,
+  type StepOutput,
+  writeExportedStep,
+} from "./model-files/exported-step.ts";
+export {
+  type Blocker,
+  inspectModel,
+  type ModelDescription,
+  type ParameterDescription,
+  type TensorDescription,
+  type TrainingDescription,
+} from "./model-files/inspect.ts";
+export {
+  type ClassProbability,
+  type PicturePrediction,
+  type PredictOptions,
+  predictPictures,
+} from "./model-files/predict.ts";
 // Networks: layers by PyTorch's names, and models made of them.
 export { filledWith, type Initializer, kaimingNormal, normal, uniform } from "./nn/initializers.ts";
 export {
@@ -88,6 +112,7 @@ export {
 } from "./nn/module.ts";
 export { readModel, writeModel } from "./onnx/model.ts";
 export type { DataType, TensorData } from "./onnx/tensor.ts";
+export { tensorData } from "./onnx/tensor-data.ts";
 export * as ops from "./ops/index.ts";
 // Optimizers: a direction over a base update, schedules, and what can be set beside the method.
 export {
@@ -134,36 +159,11 @@ export { initialState } from "./optim/state.ts";
 export { type Objective, type TrainingStepOptions, trainingStep } from "./optim/training-step.ts";
 // Pictures of what the laboratory measured.
 export { type WrittenFigures, writeMeasurementFigures } from "./report/figures/write.ts";
+export type { RunHooks, RunResult } from "./runs/run.ts";
+export { type TrainOptions, train } from "./runs/train.ts";
 export type { Engine, RunOptions, Tensors } from "./runtime/engine.ts";
 export { type EngineOptions, openEngine } from "./runtime/remote.ts";
 export { type ClassificationSurfaceOptions, classificationSurface } from "./tasks/classification-surface.ts";
-export { type EvaluateOptions, type Evaluation, evaluateModel } from "./tasks/evaluate.ts";
-export {
-  type ExportedStep,
-  type ExportStepOptions,
-  exportStep,
-  type StepDescription,
-  type StepInput,
-  type StepKindDescription,
-  type StepOutput,
-  writeExportedStep,
-} from "./tasks/exported-step.ts";
-export {
-  type Blocker,
-  inspectModel,
-  type ModelDescription,
-  type ParameterDescription,
-  type TensorDescription,
-  type TrainingDescription,
-} from "./tasks/inspect.ts";
-export {
-  type ClassProbability,
-  type PicturePrediction,
-  type PredictOptions,
-  predictPictures,
-} from "./tasks/predict.ts";
-export type { RunHooks, RunResult } from "./tasks/run.ts";
-export { type TrainOptions, train } from "./tasks/train.ts";
 export { NonFiniteError } from "./train/loop.ts";
 export type { EpochRecord, RunSummary, SharpnessRecord, StepRecord } from "./train/records.ts";
 // Weights by PyTorch's names, in its file format.

@@ -1,6 +1,6 @@
 import { test } from "node:test";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { concat, reshape } from "../ops/movement.ts";
 import { assertClose, evaluate } from "../testing/numeric.ts";
 import { buildProblem, type CurvatureFixture, readFixture } from "../testing/problems.ts";

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { LoadModelOptions } from "../import/load.ts";
+import type { FileSettings } from "../runs/network.ts";
 import { type Normalization, normalizations } from "../tasks/image-input.ts";
-import type { FileSettings } from "../tasks/network.ts";
 import { defined, type Settings } from "./settings.ts";
 
 // The flags about a model that comes as a file.

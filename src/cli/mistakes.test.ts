@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
-import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { matMul } from "../ops/linear.ts";
-import { optimizerNames } from "../tasks/optimizer-settings.ts";
+import { optimizerNames } from "../runs/optimizer-settings.ts";
 import { lowland, temporaryFolder } from "../testing/cli.ts";
 
 // What a person gets wrong, as the command line takes it: one clear sentence on standard error, exit code 2, nothing

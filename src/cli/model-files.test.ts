@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { tensorData } from "../graph/constants.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
 import { StringStringEntryProtoSchema } from "../onnx/onnx_pb.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { lowland, temporaryFolder } from "../testing/cli.ts";
 import { type ModelText, onnxModel } from "../testing/onnx-models.ts";
 

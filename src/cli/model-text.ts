@@ -1,6 +1,6 @@
 import picocolors from "picocolors";
 import { printable } from "../common/text.ts";
-import type { ModelDescription, TensorDescription } from "../tasks/inspect.ts";
+import type { ModelDescription, TensorDescription } from "../model-files/inspect.ts";
 
 export interface ModelTextOptions {
   /** What the file is called, and its size. */

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { UserError } from "../common/errors.ts";
 import { bilateralSamVariants } from "../optim/bilateral-sam.ts";
-import { baseNames, defaultsOf, methodsWith, optimizerNames } from "../tasks/optimizer-settings.ts";
+import { baseNames, defaultsOf, methodsWith, optimizerNames } from "../runs/optimizer-settings.ts";
 import { choices, defined, isObject, merged, numberOption, type Settings } from "./settings.ts";
 
 // The flags that say how to train, and how they override the optimizer of a document.

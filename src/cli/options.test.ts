@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { UserError } from "../common/errors.ts";
-import { parseComparison, parseRun } from "../tasks/configuration.ts";
+import { parseComparison, parseRun } from "../runs/configuration.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { chooseRuns } from "./commands/compare.ts";
 import { trainCommand } from "./commands/train.ts";

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { UserError } from "../common/errors.ts";
-import type { RunSettings } from "../tasks/configuration.ts";
-import type { ExistingRun } from "../train/run-folder.ts";
+import type { RunSettings } from "../runs/configuration.ts";
+import type { ExistingRun } from "../runs/run-folder.ts";
 import { applyOptimizerFlags, withBase } from "./optimizer-options.ts";
 import type { PlaceFlags, SettingFlags } from "./setting-flags.ts";
 import { defined, isObject, merged, type Settings } from "./settings.ts";

@@ -5,8 +5,8 @@ import { writeReport } from "../report/html.ts";
 import { metricText } from "../report/numbers.ts";
 import { readComparison } from "../report/read.ts";
 import { comparisonTable } from "../report/table.ts";
+import type { RunResult } from "../runs/run.ts";
 import { metricsOf } from "../tasks/metrics.ts";
-import type { RunResult } from "../tasks/run.ts";
 import type { RunSummary } from "../train/records.ts";
 import { duration, say } from "./progress.ts";
 

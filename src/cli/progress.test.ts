@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
-import type { RunResult } from "../tasks/run.ts";
+import type { RunResult } from "../runs/run.ts";
 import type { EpochRecord, StepRecord } from "../train/records.ts";
 import { outcomeLine } from "./output.ts";
 import { duration, ProgressDisplay, restoreTerminal, say } from "./progress.ts";

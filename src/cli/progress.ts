@@ -1,8 +1,8 @@
 import { MultiBar, type Options, type Params } from "cli-progress";
+import type { PartHooks } from "../measure/measurement-cache.ts";
 import { metricText } from "../report/numbers.ts";
-import type { PartHooks } from "../tasks/measurement-cache.ts";
+import type { RunHooks } from "../runs/run.ts";
 import { metricsOf } from "../tasks/metrics.ts";
-import type { RunHooks } from "../tasks/run.ts";
 import type { MetricInfo } from "../tasks/task.ts";
 
 // What a person sees while runs go on: a live bar on a terminal, a line now and then elsewhere. All of it goes to

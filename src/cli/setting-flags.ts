@@ -2,9 +2,9 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { readNamedOptions } from "../common/named-options.ts";
 import { datasetNames } from "../data/catalogue.ts";
 import { perturbChoices } from "../optim/parameter-groups.ts";
-import type { RunConfiguration } from "../tasks/configuration.ts";
-import { networkName } from "../tasks/network.ts";
-import { scheduleNames } from "../tasks/optimizer-settings.ts";
+import type { RunConfiguration } from "../runs/configuration.ts";
+import { networkName } from "../runs/network.ts";
+import { scheduleNames } from "../runs/optimizer-settings.ts";
 import { addBaseFlags, type BaseFlags, type OptimizerFlags } from "./optimizer-options.ts";
 import { addModelFlag, choices, numberOption, type Settings } from "./settings.ts";
 

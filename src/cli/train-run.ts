@@ -1,8 +1,8 @@
 import { basename } from "node:path";
-import type { RunConfiguration } from "../tasks/configuration.ts";
-import { networkName } from "../tasks/network.ts";
-import { createOptimizer, optimizerLabel } from "../tasks/optimizers.ts";
-import { runTask } from "../tasks/run.ts";
+import type { RunConfiguration } from "../runs/configuration.ts";
+import { networkName } from "../runs/network.ts";
+import { createOptimizer, optimizerLabel } from "../runs/optimizers.ts";
+import { runTask } from "../runs/run.ts";
 import { loadWithProgress } from "./data.ts";
 import { interruptedExitCode, interruptSignal } from "./interrupt.ts";
 import { existingRun } from "./options.ts";

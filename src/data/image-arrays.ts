@@ -1,4 +1,5 @@
-import { createHash } from "node:crypto";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { UserError } from "../common/errors.ts";
 import { classAt, type DataSource, type ImageClasses, imageClasses, isImageClasses } from "./source.ts";
 import { checkLabels, checkLength, firstIndex, type Refuse, refusing, validateForm } from "./validate.ts";
@@ -39,7 +40,7 @@ export function sourceOf<Source extends DataSource>(given: ImageArrays | Source)
     {
       ...{ name, channels, height, width, classNames, maximum, mean, deviation },
       labels: own,
-      fingerprint: createHash("sha256").update(images).update(own).digest("hex"),
+      fingerprint: bytesToHex(sha256.create().update(images).update(new Uint8Array(own.buffer)).digest()),
     },
     (index) => images.subarray(index * size, (index + 1) * size) as Uint8Array<ArrayBuffer>,
   );

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
-import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { assertClose } from "../testing/numeric.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomStream } from "../common/random.ts";
-import { scalarData, tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
+import { scalarData, tensorData } from "../onnx/tensor-data.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { exp } from "../ops/elementwise.ts";
 import { matMul } from "../ops/linear.ts";

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import {
   batchNorm,
   conv2d,
@@ -14,6 +13,7 @@ import {
   sequential,
 } from "../nn/layers.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { type CurvatureFixture, readFixture } from "../testing/problems.ts";

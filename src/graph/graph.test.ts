@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { UserError } from "../common/errors.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, mul, neg } from "../ops/arithmetic.ts";
 import { exp } from "../ops/elementwise.ts";
 import { scatterAdd } from "../ops/indexing.ts";
 import { apply, float } from "../ops/operator.ts";
 import { assertClose, evaluate, tensor } from "../testing/numeric.ts";
-import { constantNumbers, int64Vector, tensorData } from "./constants.ts";
+import { constantNumbers, int64Vector } from "./constants.ts";
 import { type Attributes, Graph } from "./graph.ts";
 import { copyInto, leavesOf, nodesOf } from "./walk.ts";
 

@@ -1,7 +1,10 @@
 import { UserError } from "../common/errors.ts";
 import type { AttributeValue } from "../onnx/attributes.ts";
 import type { DataType, TensorData } from "../onnx/tensor.ts";
-import { constantKey, contentKey, scalarData } from "./constants.ts";
+import { contentKey, scalarData } from "../onnx/tensor-data.ts";
+
+/** Constants up to this many elements are compared by content, so that equal ones are built once. */
+const comparedElements = 256;
 
 /** Sizes of the axes, all known: a graph is built for one batch size. `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -73,7 +76,7 @@ export class Graph {
 
   /** A tensor whose numbers are part of the graph. Small equal constants are one value. */
   constant(data: TensorData): Value {
-    const key = constantKey(data);
+    const key = data.data.length > comparedElements ? undefined : contentKey(data);
     const existing = key === undefined ? undefined : this.constants.get(key);
     if (existing) return existing;
     const value = this.value({ type: data.type, shape: data.shape }, { kind: "constant", data });

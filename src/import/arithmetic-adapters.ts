@@ -1,7 +1,7 @@
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
 import { isSmallFloat } from "../onnx/small-floats.ts";
 import type { DataType } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { dataTypeName, dataTypeNumber, isFloat, wideType } from "../onnx/types.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { less, where } from "../ops/comparison.ts";

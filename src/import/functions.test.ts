@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { tensorData } from "../graph/constants.ts";
 import { nodesOf } from "../graph/walk.ts";
 import { writeAttributes } from "../onnx/attributes.ts";
 import {
@@ -15,6 +14,7 @@ import {
   OperatorSetIdProtoSchema,
   ValueInfoProtoSchema,
 } from "../onnx/onnx_pb.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { float, int } from "../ops/operator.ts";
 import { numbers } from "../testing/networks.ts";
 import { assertClose } from "../testing/numeric.ts";

@@ -1,8 +1,8 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { UserError } from "../common/errors.ts";
-import { tensorData } from "../graph/constants.ts";
 import { AttributeProtoSchema, type GraphProto, type NodeProto, TensorProtoSchema } from "../onnx/onnx_pb.ts";
 import { readTensor, writeTensor } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { dataTypeName } from "../onnx/types.ts";
 import { nodeLabel } from "./order.ts";
 

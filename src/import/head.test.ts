@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { tensorData } from "../graph/constants.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { type ModelText, onnxModel, runModel } from "../testing/onnx-models.ts";
 import { findHead, replaceHead } from "./head.ts";
 import { readWeights } from "./weights.ts";

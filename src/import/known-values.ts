@@ -1,7 +1,7 @@
 import { UserError } from "../common/errors.ts";
-import { tensorData } from "../graph/constants.ts";
 import { type Attributes, elementCount, type Graph, type Value } from "../graph/graph.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { expand } from "../ops/movement.ts";
 import { fold } from "./fold.ts";
 

@@ -1,5 +1,5 @@
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { expand, reshape } from "../ops/movement.ts";
 import { floatAttribute, int, intAttribute, normalizeAxes, stringAttribute } from "../ops/operator.ts";
 import type { ImportedNode } from "./adapter.ts";

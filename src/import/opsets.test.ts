@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Shape } from "../graph/graph.ts";
 import { nodesOf } from "../graph/walk.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { float, int, ints } from "../ops/operator.ts";
 import { numbers } from "../testing/networks.ts";
 import { assertClose } from "../testing/numeric.ts";

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Shape, type Value } from "../graph/graph.ts";
 import { leavesOf, nodesOf } from "../graph/walk.ts";
 import { drawRandomInputs } from "../nn/module.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { float, int } from "../ops/operator.ts";
 import { assertClose, evaluate } from "../testing/numeric.ts";
 import { onnxModel } from "../testing/onnx-models.ts";

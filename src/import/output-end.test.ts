@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { compile } from "../lower/compile.ts";
 import { writeModel } from "../onnx/model.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { type ModelText, type NodeText, onnxModel, runModel } from "../testing/onnx-models.ts";
 import { type LoadModelOptions, loadModel } from "./load.ts";

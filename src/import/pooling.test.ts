@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gradients } from "../autodiff/gradients.ts";
-import { tensorData } from "../graph/constants.ts";
 import { compile } from "../lower/compile.ts";
 import type { AttributeValue } from "../onnx/attributes.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { int, ints } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { numbers } from "../testing/networks.ts";

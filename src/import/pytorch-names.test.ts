@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { tensorData } from "../graph/constants.ts";
 import { writeModel } from "../onnx/model.ts";
 import { StringStringEntryProtoSchema } from "../onnx/onnx_pb.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { int } from "../ops/operator.ts";
 import { onnxModel } from "../testing/onnx-models.ts";
 import { loadModel } from "./load.ts";

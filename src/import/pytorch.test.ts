@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { gradients } from "../autodiff/gradients.ts";
-import { tensorData } from "../graph/constants.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import { assertClose, evaluate } from "../testing/numeric.ts";
 import { loadModel } from "./load.ts";

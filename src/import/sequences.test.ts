@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { constantNumbers, tensorData } from "../graph/constants.ts";
+import { constantNumbers } from "../graph/constants.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { int } from "../ops/operator.ts";
 import { numbers } from "../testing/networks.ts";
 import { bothWays, type NodeText, onnxModel } from "../testing/onnx-models.ts";

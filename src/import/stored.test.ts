@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { gradients } from "../autodiff/gradients.ts";
-import { tensorData } from "../graph/constants.ts";
 import { compile } from "../lower/compile.ts";
 import { writeAttributes } from "../onnx/attributes.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
@@ -21,6 +20,7 @@ import {
   ValueInfoProtoSchema,
 } from "../onnx/onnx_pb.ts";
 import { type TensorData, type Tensors, writeTensor } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { int } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { numbers } from "../testing/networks.ts";

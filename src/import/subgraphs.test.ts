@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gradients } from "../autodiff/gradients.ts";
-import { tensorData } from "../graph/constants.ts";
 import type { GraphProto } from "../onnx/onnx_pb.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { dataTypeNumber } from "../onnx/types.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { numbers } from "../testing/networks.ts";

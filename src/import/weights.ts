@@ -1,6 +1,5 @@
 import { clone } from "@bufbuild/protobuf";
 import { UserError } from "../common/errors.ts";
-import { tensorData } from "../graph/constants.ts";
 import { describe, elementCount, sameShape } from "../graph/graph.ts";
 import {
   type AttributeProto,
@@ -12,6 +11,7 @@ import {
   type TensorProto,
 } from "../onnx/onnx_pb.ts";
 import { readTensor, type TensorData, writeTensor } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { dataTypeName } from "../onnx/types.ts";
 import { narrowed, widened } from "./narrow-types.ts";
 

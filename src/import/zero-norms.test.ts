@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gradients, hessianVectorProduct } from "../autodiff/gradients.ts";
-import { tensorData } from "../graph/constants.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import { lowland, readJsonFile, readMetrics, temporaryFolder } from "../testing/cli.ts";
 import { evaluate } from "../testing/numeric.ts";

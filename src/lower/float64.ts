@@ -1,5 +1,5 @@
-import { tensorData } from "../graph/constants.ts";
 import type { Node, Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, addAll, mul, pow, sub } from "../ops/arithmetic.ts";
 import { equal } from "../ops/comparison.ts";
 import { type Convolution, convolutionOf, readConvolution } from "../ops/convolution.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
 import { nodesOf } from "../graph/walk.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { ints } from "../ops/operator.ts";
 import { insertZeros } from "../ops/slicing.ts";
 import { numbers } from "../testing/networks.ts";

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Shape } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { assertClose, evaluate } from "../testing/numeric.ts";
 import {

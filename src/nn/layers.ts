@@ -1,7 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { greaterOrEqual } from "../ops/comparison.ts";
 import * as convolution from "../ops/convolution.ts";

@@ -1,8 +1,8 @@
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import { type Random, randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import type { ParameterKind } from "../optim/parameter-groups.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { type Initializer, initialTensor } from "./initializers.ts";

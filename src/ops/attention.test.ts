@@ -1,6 +1,6 @@
 import type { Random } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Shape } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { pick, size } from "../testing/gradient-cases.ts";
 import { type NodeCase, type NodeCases, testNodes } from "../testing/kernel-cases.ts";
 import { float, int } from "./operator.ts";

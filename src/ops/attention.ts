@@ -1,6 +1,6 @@
 import { readOptions } from "../common/options.ts";
-import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, mul, sub } from "./arithmetic.ts";
 import { and, isInf, less, lessOrEqual, not, where } from "./comparison.ts";
 import { cast, tanh } from "./elementwise.ts";

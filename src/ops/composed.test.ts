@@ -1,6 +1,6 @@
 import type { Random } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { type Attributes, elementCount } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { pick, shapeOf, size } from "../testing/gradient-cases.ts";
 import { type NodeCases, testNodes } from "../testing/kernel-cases.ts";
 import { int, ints } from "./operator.ts";

@@ -1,5 +1,5 @@
-import { tensorData } from "../graph/constants.ts";
 import { describe, type TensorType, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { addAll, mul, neg, sub } from "./arithmetic.ts";
 import { gather } from "./indexing.ts";
 import { reshape } from "./movement.ts";

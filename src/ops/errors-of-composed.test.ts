@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { gradients } from "../autodiff/gradients.ts";
-import { int64Vector, tensorData } from "../graph/constants.ts";
+import { int64Vector } from "../graph/constants.ts";
 import { Graph, type Shape, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { type Build, inScope, refuses } from "../testing/refusals.ts";
 import { attention, rotaryEmbedding } from "./attention.ts";
 import { deformConv } from "./deformable-convolution.ts";

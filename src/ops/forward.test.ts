@@ -1,7 +1,7 @@
 import type { Random } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Shape } from "../graph/graph.ts";
 import type { DataType } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { partner, pick, shapeOf, size } from "../testing/gradient-cases.ts";
 import { type NodeCase, type NodeCases, testNodes } from "../testing/kernel-cases.ts";
 import { int, ints } from "./operator.ts";

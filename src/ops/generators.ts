@@ -1,5 +1,5 @@
-import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { dataTypeName } from "../onnx/types.ts";
 import { composeOperator, intAttribute, operatorError, requireAtMost, requireConstant } from "./operator.ts";
 

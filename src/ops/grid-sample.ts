@@ -1,6 +1,6 @@
 import { readOptions } from "../common/options.ts";
-import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, elementCount, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, addAll, mul } from "./arithmetic.ts";
 import { asImages, type Interpolation, interpolationTerms, numbered } from "./interpolation.ts";
 import { matMul, transposeLast } from "./linear.ts";

@@ -1,5 +1,5 @@
 import { readOptions } from "../common/options.ts";
-import { int64Vector, tensorData } from "../graph/constants.ts";
+import { int64Vector } from "../graph/constants.ts";
 import {
   type Attributes,
   describe,
@@ -9,6 +9,7 @@ import {
   type TensorType,
   type Value,
 } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { div, mul, sub } from "./arithmetic.ts";
 import { equal, where } from "./comparison.ts";
 import { cast } from "./elementwise.ts";

@@ -1,6 +1,6 @@
 import type { Random } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { pick, size } from "../testing/gradient-cases.ts";
 import { type NodeCases, testNodes } from "../testing/kernel-cases.ts";
 import { float, int, ints } from "./operator.ts";

@@ -1,5 +1,5 @@
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, mul, sub } from "./arithmetic.ts";
 import { and, greaterOrEqual, lessOrEqual, where } from "./comparison.ts";
 import { abs, cast, clip, floor, round } from "./elementwise.ts";

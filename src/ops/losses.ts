@@ -1,6 +1,6 @@
 import { type OptionKinds, readOptions } from "../common/options.ts";
-import { tensorData } from "../graph/constants.ts";
 import { describe, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, divideOrZero, mul, neg } from "./arithmetic.ts";
 import { equal, where } from "./comparison.ts";
 import { reshape } from "./movement.ts";

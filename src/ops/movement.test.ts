@@ -1,6 +1,6 @@
 import type { Random } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import type { Shape, Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { many, normal, shapeOf, testByDefinition, upTo } from "../testing/by-definition.ts";
 import { alongAxis, at, type Dense, dense, positions } from "../testing/naive.ts";
 import { gatherElements, scatterAdd } from "./indexing.ts";

@@ -1,5 +1,6 @@
-import { int64Vector, tensorData } from "../graph/constants.ts";
+import { int64Vector } from "../graph/constants.ts";
 import { type Attributes, describe, type Shape, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { sub } from "./arithmetic.ts";
 import { scatterAdd } from "./indexing.ts";
 import { expand, reshape, zeros } from "./movement.ts";

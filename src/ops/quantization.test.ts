@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gradients } from "../autodiff/gradients.ts";
-import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { dataTypeNumber } from "../onnx/types.ts";
 import { assertClose, evaluate, tensor } from "../testing/numeric.ts";
 import { mul } from "./arithmetic.ts";

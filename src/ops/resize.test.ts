@@ -1,5 +1,5 @@
 import type { Random } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { type Case, pick, size, testGradients } from "../testing/gradient-cases.ts";
 import { type NodeCase, type NodeCases, testNodes } from "../testing/kernel-cases.ts";
 import { square } from "./arithmetic.ts";

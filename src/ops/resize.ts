@@ -1,6 +1,7 @@
 import { readOptions } from "../common/options.ts";
-import { int64Vector, tensorData } from "../graph/constants.ts";
+import { int64Vector } from "../graph/constants.ts";
 import { type Attributes, describe, elementCount, type TensorType, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add } from "./arithmetic.ts";
 import { matMul, transposeLast } from "./linear.ts";
 import { reshape } from "./movement.ts";

@@ -1,6 +1,6 @@
 import { readOptions } from "../common/options.ts";
-import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, sameShape, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, addAll, mul, sub } from "./arithmetic.ts";
 import { and, greaterOrEqual, lessOrEqual } from "./comparison.ts";
 import { cast, clip } from "./elementwise.ts";

@@ -1,5 +1,5 @@
-import { tensorData } from "../graph/constants.ts";
 import { type Attributes, describe, elementCount, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { gather } from "./indexing.ts";
 import { reshape } from "./movement.ts";
 import {

@@ -1,4 +1,3 @@
-import { tensorData } from "../graph/constants.ts";
 import {
   type Attributes,
   describe,
@@ -7,6 +6,7 @@ import {
   type TensorType,
   type Value,
 } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, divideOrZero, mul, pow, reciprocal, square, sub, sumToShape } from "./arithmetic.ts";
 import { equal, where } from "./comparison.ts";
 import { sqrt } from "./elementwise.ts";

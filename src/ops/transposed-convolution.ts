@@ -1,5 +1,5 @@
 import { readOptions } from "../common/options.ts";
-import { int64Vector, tensorData } from "../graph/constants.ts";
+import { int64Vector } from "../graph/constants.ts";
 import {
   type Attributes,
   describe,
@@ -8,6 +8,7 @@ import {
   type TensorType,
   type Value,
 } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import {
   allButChannels,
   type Convolution,

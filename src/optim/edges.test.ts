@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { mul, sub } from "../ops/arithmetic.ts";
 import { relu } from "../ops/elementwise.ts";
 import { linear } from "../ops/linear.ts";

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { gradients } from "../autodiff/gradients.ts";
 import { randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import {
   assertSameTensors,

@@ -1,7 +1,7 @@
 import { readOptions } from "../common/options.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount } from "../graph/graph.ts";
 import type { Tensors } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { Objective } from "./passes.ts";
 import {

@@ -1,5 +1,5 @@
 import { describe, test } from "node:test";
-import { tensorData } from "../graph/constants.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { assertClose, compileForTest } from "../testing/numeric.ts";
 import {
   buildProblem,

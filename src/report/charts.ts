@@ -1,6 +1,7 @@
 /** Which charts a report holds: what each shows, what it says to a reader, and what it says to one who cannot see it. */
+
+import { firstTask } from "../runs/older-records.ts";
 import type { MetricInfo } from "../tasks/task.ts";
-import { firstTask } from "../train/older-records.ts";
 import { type Columns, metricColumn, type ReportData, type RunData } from "./data.ts";
 import type { Axis, Line, LineChart, Point } from "./drawing/chart.ts";
 import type { Figure } from "./drawing/page-document.ts";

@@ -2,9 +2,9 @@
 import { open, readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
+import { currentEpoch, currentRun, currentSummary, firstTask } from "../runs/older-records.ts";
 import { metricsOf } from "../tasks/metrics.ts";
 import type { MetricInfo } from "../tasks/task.ts";
-import { currentEpoch, currentRun, currentSummary, firstTask } from "../train/older-records.ts";
 import type {
   ComparisonRecord,
   EpochRecord,

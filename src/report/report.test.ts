@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { Script } from "node:vm";
 import { UserError } from "../common/errors.ts";
-import { parseRun, type RunSettings } from "../tasks/configuration.ts";
+import { parseRun, type RunSettings } from "../runs/configuration.ts";
 import type { MetricInfo } from "../tasks/task.ts";
 import type { EpochRecord, Measurements, RunRecord, RunSummary, StepRecord } from "../train/records.ts";
 import type { ReportData } from "./data.ts";

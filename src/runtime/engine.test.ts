@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { tensorData } from "../graph/constants.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, div, mul, sub } from "../ops/arithmetic.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { affine, using, vector, vectorProgram } from "../testing/engines.ts";

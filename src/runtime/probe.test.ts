@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { tensorData } from "../graph/constants.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import type { Tensors } from "./engine.ts";
 import { OnnxRuntimeEngine } from "./onnxruntime.ts";
 import { type ProbedSession, probeTarget } from "./probe.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { mul } from "../ops/arithmetic.ts";
 import { matMul } from "../ops/linear.ts";
 import { reduceSum } from "../ops/reduction.ts";

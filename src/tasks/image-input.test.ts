@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { tensorData } from "../graph/constants.ts";
 import { Graph } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { runModel } from "../testing/onnx-models.ts";
 import { imageInput, type Normalization, type StoredImages } from "./image-input.ts";

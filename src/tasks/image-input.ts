@@ -1,7 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import type { ImageClasses } from "../data/source.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, type Shape, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { concat, reshape, transpose } from "../ops/movement.ts";
 import { reduceSum } from "../ops/reduction.ts";

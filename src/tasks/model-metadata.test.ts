@@ -7,15 +7,15 @@ import type { ImageArrays } from "../data/image-arrays.ts";
 import type { DatasetPair } from "../data/source.ts";
 import { TrainableModel } from "../import/load.ts";
 import { compile } from "../lower/compile.ts";
+import { openModel } from "../measure/measured-model.ts";
+import { evaluateModel } from "../model-files/evaluate.ts";
 import { createModel } from "../nn/models.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
+import { train } from "../runs/train.ts";
+import { findModel } from "../runs/trained-model.ts";
 import { readJsonFile, temporaryFolder } from "../testing/cli.ts";
 import { arraysOf } from "../testing/images.ts";
-import { evaluateModel } from "./evaluate.ts";
-import { openModel } from "./measured-model.ts";
-import { train } from "./train.ts";
-import { findModel } from "./trained-model.ts";
 
 // What a written file says of its input, and that whoever opens it feeds it so.
 

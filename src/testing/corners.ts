@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { gradients, innerProduct } from "../autodiff/gradients.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import * as ops from "../ops/index.ts";
 import { apply, float, int, ints } from "../ops/operator.ts";
 

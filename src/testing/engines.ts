@@ -1,6 +1,6 @@
-import { tensorData } from "../graph/constants.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import type { Engine } from "../runtime/engine.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Random, randomStream } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { cases } from "./extent.ts";
 import { assertClose, checkGradient, compileForTest, type GradientCheck } from "./numeric.ts";
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Random, randomStream } from "../common/random.ts";
-import { constantNumbers, tensorData } from "../graph/constants.ts";
+import { constantNumbers } from "../graph/constants.ts";
 import { type Attributes, elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { isFloat } from "../onnx/types.ts";
 import { concat, reshape } from "../ops/movement.ts";
 import { apply } from "../ops/operator.ts";

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import type { Random } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Value } from "../graph/graph.ts";
 import {
   batchNorm,
@@ -15,6 +14,7 @@ import {
 } from "../nn/layers.ts";
 import { buildModel, drawRandomInputs, initialTensors, type Layer } from "../nn/module.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { initialState } from "../optim/state.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { gradients, innerProduct } from "../autodiff/gradients.ts";
 import type { Random } from "../common/random.ts";
-import { tensorData } from "../graph/constants.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
 import { type CompileOptions, compile } from "../lower/compile.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import type { DataType } from "../onnx/types.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import type { Tensors } from "../runtime/engine.ts";

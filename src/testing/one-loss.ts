@@ -3,13 +3,13 @@ import { UserError } from "../common/errors.ts";
 import { type DatasetPair, type ImageClasses, selected } from "../data/source.ts";
 import { openSurface } from "../flatness/surface.ts";
 import { readModelFile } from "../import/load.ts";
+import { openModel } from "../measure/measured-model.ts";
+import { evaluateModel } from "../model-files/evaluate.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
+import { parseRun } from "../runs/configuration.ts";
+import { networkOf, openClassifierFile } from "../runs/network.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 import { accuracy, classificationTask } from "../tasks/classification/classification.ts";
-import { parseRun } from "../tasks/configuration.ts";
-import { evaluateModel } from "../tasks/evaluate.ts";
-import { openModel } from "../tasks/measured-model.ts";
-import { networkOf, openClassifierFile } from "../tasks/network.ts";
 import { TaskEvaluation } from "../tasks/task-evaluation.ts";
 import type { Network } from "../tasks/task-network.ts";
 

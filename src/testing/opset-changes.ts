@@ -1,6 +1,6 @@
-import { tensorData } from "../graph/constants.ts";
 import type { Attributes, Shape } from "../graph/graph.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { type DataType, dataTypeNumber } from "../onnx/types.ts";
 import { float, int, ints } from "../ops/operator.ts";
 

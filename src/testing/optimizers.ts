@@ -3,7 +3,7 @@ import { bilateralSam } from "../optim/bilateral-sam.ts";
 import { reuse } from "../optim/cheaper.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { sgd } from "../optim/sgd.ts";
-import { methodNames, methodOver } from "../tasks/optimizer-settings.ts";
+import { methodNames, methodOver } from "../runs/optimizer-settings.ts";
 import { cases } from "./extent.ts";
 
 // Every base update and every direction, for tests of what holds for all of them.

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { tensorData } from "../graph/constants.ts";
 import { Graph, type Value } from "../graph/graph.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import type { DataType } from "../onnx/types.ts";
 import { add, addAll, mul, pow } from "../ops/arithmetic.ts";
 import { conv } from "../ops/convolution.ts";

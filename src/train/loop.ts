@@ -1,5 +1,5 @@
 import { UserError } from "../common/errors.ts";
-import { scalarData } from "../graph/constants.ts";
+import { scalarData } from "../onnx/tensor-data.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { LearningRateSchedule, Progress } from "../optim/schedules.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";

@@ -53,18 +53,24 @@ export function writeSafetensors(
     .map(([name, tensor]) => ({ name, tensor, code: codeOf(name, tensor), bytes: bytesOf(tensor) }))
     // PyTorch looks at the numbers where they lie, so the wider types stand first and all are aligned.
     .sort((a, b) => elementSize(b.code) - elementSize(a.code));
-  let offset = 0;
-  const entries = parts.map(({ name, tensor: { shape }, code, bytes }): [string, Entry] => {
-    const begin = offset;
-    offset += bytes.length;
-    return [name, { dtype: code, shape: [...shape], data_offsets: [begin, offset] }];
+  let size = 0;
+  const laidOut = parts.map(({ name, tensor: { shape }, code, bytes }) => {
+    const begin = size;
+    size += bytes.length;
+    const entry: Entry = { dtype: code, shape: [...shape], data_offsets: [begin, size] };
+    return { name, entry, bytes };
   });
-  const json = Buffer.from(JSON.stringify(Object.fromEntries([["__metadata__", metadata], ...entries])));
+  const entries = laidOut.map(({ name, entry }) => [name, entry] as const);
+  const json = new TextEncoder().encode(
+    JSON.stringify(Object.fromEntries([["__metadata__", metadata], ...entries])),
+  );
   // The format wants the data aligned, and allows spaces after the header for it.
-  const padding = Buffer.alloc((8 - (json.length % 8)) % 8, " ");
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(json.length + padding.length));
-  return Buffer.concat([length, json, padding, ...parts.map(({ bytes }) => bytes)]);
+  const start = 8 + Math.ceil(json.length / 8) * 8;
+  const file = new Uint8Array(start + size).fill(" ".charCodeAt(0), 8, start);
+  new DataView(file.buffer).setBigUint64(0, BigInt(start - 8), true);
+  file.set(json, 8);
+  for (const { entry, bytes } of laidOut) file.set(bytes, start + entry.data_offsets[0]);
+  return file;
 }
 
 /**

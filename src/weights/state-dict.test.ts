@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
-import { tensorData } from "../graph/constants.ts";
 import type { Tensors } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { matchStateDict, stateDict } from "./state-dict.ts";
 
 const wanted = [

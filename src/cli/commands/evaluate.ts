@@ -1,9 +1,9 @@
 import { Command } from "commander";
 import { datasetNames } from "../../data/catalogue.ts";
+import { evaluateModel } from "../../model-files/evaluate.ts";
 import { metricList } from "../../report/numbers.ts";
-import { evaluateModel } from "../../tasks/evaluate.ts";
+import { dataOf, findModel, importedModelOf } from "../../runs/trained-model.ts";
 import { metricsOf } from "../../tasks/metrics.ts";
-import { dataOf, findModel, importedModelOf } from "../../tasks/trained-model.ts";
 import { loadWithProgress } from "../data.ts";
 import { addFileFlags, type FileFlags, fileSettings } from "../import-options.ts";
 import { printJson } from "../output.ts";

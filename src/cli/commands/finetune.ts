@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { parseRun } from "../../tasks/configuration.ts";
+import { parseRun } from "../../runs/configuration.ts";
 import { normalizations } from "../../tasks/image-input.ts";
 import { addImportFlags, type ImportFlags, importSettings } from "../import-options.ts";
 import { addOptimizerFlags } from "../optimizer-options.ts";

@@ -3,17 +3,17 @@ import { Command, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { radii } from "../../flatness/radius.ts";
 import { curvatures } from "../../flatness/spectrum.ts";
-import { writeMeasurementFigures } from "../../report/figures/write.ts";
-import { flatnessTables } from "../../report/flatness-table.ts";
 import {
   type FlatnessMeasure,
   type FlatnessOptions,
   flatnessMeasures,
   measureFlatness,
-} from "../../tasks/flatness.ts";
-import { cacheFolder } from "../../tasks/measured-model.ts";
-import { MeasurementCache } from "../../tasks/measurement-cache.ts";
-import { makeFolder, writeJson } from "../../train/run-folder.ts";
+} from "../../measure/flatness.ts";
+import { cacheFolder } from "../../measure/measured-model.ts";
+import { MeasurementCache } from "../../measure/measurement-cache.ts";
+import { writeMeasurementFigures } from "../../report/figures/write.ts";
+import { flatnessTables } from "../../report/flatness-table.ts";
+import { makeFolder, writeJson } from "../../runs/run-folder.ts";
 import { interruptSignal } from "../interrupt.ts";
 import {
   addMeasuringFlags,

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { Command } from "commander";
-import { inspectModel } from "../../tasks/inspect.ts";
+import { inspectModel } from "../../model-files/inspect.ts";
 import { addImportFlags, type ImportFlags, importOptions } from "../import-options.ts";
 import { modelText } from "../model-text.ts";
 import { printJson } from "../output.ts";

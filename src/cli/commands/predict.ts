@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
-import { type PicturePrediction, type PredictOptions, predictPictures } from "../../tasks/predict.ts";
-import { findModel, importedModelOf } from "../../tasks/trained-model.ts";
+import { type PicturePrediction, type PredictOptions, predictPictures } from "../../model-files/predict.ts";
+import { findModel, importedModelOf } from "../../runs/trained-model.ts";
 import { addFileFlags, type FileFlags, fileSettings } from "../import-options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
-import { parseRun } from "../../tasks/configuration.ts";
+import { parseRun } from "../../runs/configuration.ts";
 import { addOptimizerFlags } from "../optimizer-options.ts";
 import { applyFlags, readConfiguration } from "../options.ts";
 import {

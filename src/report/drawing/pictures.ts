@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { replaceFile } from "../../common/files.ts";
-import { makeFolder } from "../../train/run-folder.ts";
+import { makeFolder } from "../../runs/run-folder.ts";
 import type { Chart } from "./chart.ts";
 import { schemes } from "./colours.ts";
 import { svgToPng } from "./png.ts";

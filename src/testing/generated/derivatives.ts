@@ -1,9 +1,9 @@
 import { gradients } from "../../autodiff/gradients.ts";
 import { type Random, randomStream } from "../../common/random.ts";
-import { tensorData } from "../../graph/constants.ts";
 import { describe, sameShape, type Value } from "../../graph/graph.ts";
 import type { ImportedNetwork, TrainableModel } from "../../import/load.ts";
 import type { TensorData } from "../../onnx/tensor.ts";
+import { tensorData } from "../../onnx/tensor-data.ts";
 import { isFloat } from "../../onnx/types.ts";
 import { addAll, mul } from "../../ops/arithmetic.ts";
 import { reduceSum } from "../../ops/reduction.ts";

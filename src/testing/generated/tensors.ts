@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { tensorData } from "../../graph/constants.ts";
 import { narrowed } from "../../import/narrow-types.ts";
 import {
   AttributeProtoSchema,
@@ -8,6 +7,7 @@ import {
   type TensorProto,
 } from "../../onnx/onnx_pb.ts";
 import type { TensorData } from "../../onnx/tensor.ts";
+import { tensorData } from "../../onnx/tensor-data.ts";
 import { attributeTypes, dataTypeName, isFloat } from "../../onnx/types.ts";
 import type { Numbers } from "./drawing.ts";
 

@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import type { Random } from "../../common/random.ts";
-import { tensorData } from "../../graph/constants.ts";
 import {
   AttributeProtoSchema,
   FunctionProtoSchema,
@@ -12,6 +11,7 @@ import {
   OperatorSetIdProtoSchema,
 } from "../../onnx/onnx_pb.ts";
 import { writeTensor } from "../../onnx/tensor.ts";
+import { tensorData } from "../../onnx/tensor-data.ts";
 import { attributeTypes, type DataType } from "../../onnx/types.ts";
 import { valueInfo } from "../onnx-models.ts";
 

@@ -1,0 +1,183 @@
+import { resolve } from "node:path";
+import { attempt, UserError } from "../common/errors.ts";
+import type { ImageClasses } from "../data/source.ts";
+import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
+import { inputType } from "../import/dimensions.ts";
+import { chooseOutput, classEnd, hiddenLogits } from "../import/logits.ts";
+import { narrowed, widened } from "../import/narrow-types.ts";
+import { classCount, type OutputEnd } from "../import/output-end.ts";
+import { compile } from "../lower/compile.ts";
+import type { ModelProto } from "../onnx/onnx_pb.ts";
+import type { TensorData } from "../onnx/tensor.ts";
+import { type DataType, dataTypeName, wideType } from "../onnx/types.ts";
+import { mul, sub } from "../ops/arithmetic.ts";
+import { clip, log } from "../ops/elementwise.ts";
+import { type FileSettings, imageSizes, openClassifierFile } from "../runs/network.ts";
+import type { Engine } from "../runtime/engine.ts";
+import { type ImageInput, imageInput } from "../tasks/image-input.ts";
+import { statedInput } from "../tasks/model-metadata.ts";
+import { filledUp } from "../tasks/task-evaluation.ts";
+
+// A classifier's file that ONNX Runtime runs as it is, for evaluation and prediction.
+
+export interface RunFileOptions extends Pick<FileSettings, "normalization" | "dimensions" | "output"> {
+  /** Called with a sentence where the file's graph is not read, and with what images become. */
+  onNote?: (text: string) => void;
+}
+
+/** Images in one run of a model that takes any number, and the most numbers they may be. */
+const batchSize = 500;
+const mostNumbers = 2 ** 22;
+
+/** A file as ONNX Runtime runs it. */
+export interface FileToRun {
+  input: { name: string; type: DataType; shape: Shape };
+  images: ImageInput;
+  output: string;
+  /** What the output holds; unknown where the file's graph is not read. */
+  end?: OutputEnd;
+}
+
+/**
+ * Finds the input and the output, and opens the file as training does.
+ * @throws UserError if it is no classifier of these images
+ */
+export function openToRun(
+  proto: ModelProto,
+  dataset: ImageClasses,
+  { onNote, ...settings }: RunFileOptions,
+): FileToRun {
+  const { info, type, output } = signature(proto, settings.output);
+  const { dimensions, normalization = statedInput(proto) ?? "dataset" } = settings;
+  const sizes = { dimensions, openSizes: imageSizes(proto, dataset) };
+  const opened = attempt(() => openClassifierFile(proto, { ...settings, output }, dataset));
+  const { ownBatch } = opened.value?.network ?? {};
+  const { shape: one } = inputType(info, { ...sizes, batchSize: 1 });
+  const most = Math.max(1, Math.floor(mostNumbers / elementCount(one.slice(1))));
+  const size = ownBatch ?? Math.min(batchSize, dataset.count, most);
+  const { shape } = inputType(info, { ...sizes, batchSize: size });
+  const file = {
+    input: { name: info.name, type, shape },
+    images: imageInput(dataset, normalization),
+    output,
+  };
+  if (!opened.value) {
+    onNote?.(
+      `the file is run without reading its graph (${opened.error}): what it gives tells whether it is probabilities`,
+    );
+    return file;
+  }
+  const network = opened.value.model.shared({ training: false, batchSize: size, anyBatch: true });
+  return { ...file, end: classEnd(network, output).end };
+}
+
+/** The input of images and the name of the output with the classes. */
+function signature({ graph }: ModelProto, named: string | undefined) {
+  const weights = new Set(graph?.initializer.map((tensor) => tensor.name));
+  const inputs = (graph?.input ?? []).filter((value) => !weights.has(value.name));
+  const outputs = (graph?.output ?? []).map((value) => value.name);
+  if (inputs.length !== 1) {
+    throw new UserError(
+      `the model has the inputs ${inputs.map((value) => value.name).join(", ")}; a classifier of images has one`,
+    );
+  }
+  const output = chooseOutput(outputs, named);
+  const [info] = inputs;
+  const value = info.type?.value;
+  const type =
+    value?.case === "tensorType" ? dataTypeName(value.value.elemType, `input "${info.name}"`) : undefined;
+  if (type === undefined || wideType(type) !== "float32") {
+    throw new UserError(
+      `input "${info.name}" is ${type ?? "no tensor"}; a classifier of images takes float32, or floats of fewer bits`,
+    );
+  }
+  return { info, type, output };
+}
+
+/** What a file gives for a batch. */
+export interface FileValues {
+  /** Of the output with the classes, halves widened. */
+  values: TensorData;
+  /** The type of that output in the file. */
+  type: DataType;
+}
+
+/**
+ * Loads a file and what makes stored pixels its input into an engine, as programs `model` and `images`.
+ * @param model path of the file, or its bytes
+ * @returns the model, for stored pixels [count, C, H, W] of at most the file's batch
+ * @throws UserError if ONNX Runtime refuses it
+ */
+export async function loadToRun(
+  engine: Engine,
+  model: string | Uint8Array,
+  { input, images, output }: FileToRun,
+  { name, dataset, onNote }: { name: string; dataset: ImageClasses } & Pick<RunFileOptions, "onNote">,
+): Promise<(stored: TensorData) => Promise<FileValues>> {
+  const refused = (error: Error) => {
+    throw new UserError(
+      `${name} cannot be run by ONNX Runtime: ${error.message.trim().replaceAll(/\s+/g, " ")}`,
+    );
+  };
+  const [size] = input.shape;
+  const adapted = imagesGraph(images, [size, dataset.channels, dataset.height, dataset.width], input.shape);
+  if (adapted) {
+    onNote?.(images.describe(input.shape));
+    await engine.load("images", compile(adapted, { target: await engine.target() }));
+  }
+  await engine.load("model", typeof model === "string" ? resolve(model) : model).catch(refused);
+  return async (stored) => {
+    const filled = filledUp(stored, size);
+    const fed = adapted ? (await engine.run("images", { input: filled })).outputs.adapted : filled;
+    const { outputs } = await engine.run("model", { [input.name]: narrowed(fed, input.type) }).catch(refused);
+    return { values: widened(outputs[output]), type: outputs[output].type };
+  };
+}
+
+/** Makes of images as they are loaded what the file takes; nothing where that is the same. */
+function imagesGraph({ adapt }: ImageInput, loaded: Shape, shape: Shape): Graph | undefined {
+  const graph = new Graph();
+  const images = graph.input("input", "float32", loaded);
+  const adapted = adapt(images, shape);
+  if (adapted === images) return undefined;
+  graph.output("adapted", adapted);
+  return graph;
+}
+
+/** What the values of the output are: as the graph says, or else probabilities if each row is one. */
+export function endOf({ end, output }: FileToRun, values: TensorData): Pick<OutputEnd, "kind" | "scale"> {
+  if (end && end.obstacle === undefined) return end;
+  const classes = classCount(values) ?? 1;
+  const numbers = Array.from(values.data as Float32Array, Number);
+  const isRow = (start: number) => {
+    const row = numbers.slice(start, start + classes);
+    return row.every((p) => p >= 0) && Math.abs(row.reduce((sum, p) => sum + p, 0) - 1) < 1e-3;
+  };
+  for (let start = 0; start < numbers.length; start += classes) {
+    if (isRow(start)) continue;
+    if (end) throw hiddenLogits(output, end);
+    return { kind: "logits", scale: 1 };
+  }
+  return { kind: "probabilities", scale: 1 };
+}
+
+/** Logits with the same loss as the values of an output. What the type of the file rounds to 0 or 1 is kept off it. */
+export function logitsFrom(
+  values: Value,
+  fileType: DataType,
+  { kind, scale }: Pick<OutputEnd, "kind" | "scale">,
+): Value {
+  const [smallest, step] = fileType === "float16" ? [2 ** -24, 2 ** -11] : [2 ** -126, 2 ** -24];
+  switch (kind) {
+    case "logits":
+      return values;
+    case "probabilities":
+      return log(clip(mul(values, 1 / scale), smallest, 2));
+    case "independent": {
+      const p = clip(mul(values, 1 / scale), smallest, 1 - step);
+      return sub(log(p), log(sub(1, p)));
+    }
+    default:
+      return kind satisfies never;
+  }
+}

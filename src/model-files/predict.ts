@@ -1,0 +1,245 @@
+import { UserError } from "../common/errors.ts";
+import { readOptions } from "../common/options.ts";
+import { type DecodedImage, decodeImage, type ImageForm, UnreadableImage } from "../data/image-file.ts";
+import { type ImageClasses, imageClasses } from "../data/source.ts";
+import { elementCount, Graph } from "../graph/graph.ts";
+import { readModelFile } from "../import/load.ts";
+import { asRows } from "../import/logits.ts";
+import { classCount } from "../import/output-end.ts";
+import { compile } from "../lower/compile.ts";
+import type { ModelProto } from "../onnx/onnx_pb.ts";
+import { softmax } from "../ops/softmax.ts";
+import type { Engine } from "../runtime/engine.ts";
+import { openEngine } from "../runtime/remote.ts";
+import { normalizations } from "../tasks/image-input.ts";
+import { statedClasses, statedInput } from "../tasks/model-metadata.ts";
+import {
+  endOf,
+  type FileValues,
+  loadToRun,
+  logitsFrom,
+  openToRun,
+  type RunFileOptions,
+} from "./file-to-run.ts";
+
+/** One class that a model sees in a picture. */
+export interface ClassProbability {
+  /** Its name, or its number where the model does not say names. */
+  class: string;
+  /** Its place in the model's output. */
+  index: number;
+  probability: number;
+}
+
+/** What a model sees in a picture file, or why the file cannot be looked at. */
+export type PicturePrediction =
+  | { file: string; classes: readonly ClassProbability[] }
+  | { file: string; error: string };
+
+export interface PredictOptions extends Omit<RunFileOptions, "onNote"> {
+  /** How messages name the model. Default: its path. */
+  name?: string;
+  /** How many classes, the most probable first. Default 5. */
+  top?: number;
+  /** Height and width of the images that the model takes, where its file leaves them open. */
+  imageSize?: readonly [height: number, width: number];
+  /** How pictures become images of that size. Default `"crop"`. */
+  fit?: ImageForm["fit"];
+  /** Names of the classes, where the model's file has none. Default: their numbers. */
+  classNames?: readonly string[];
+  threads?: number;
+  onNote?: (text: string) => void;
+  onProgress?: (pictures: number, total: number) => void;
+}
+
+/** Pictures that are decoded at a time. */
+const batchSize = 32;
+
+/**
+ * What an ONNX classifier sees in picture files. ONNX Runtime runs the file as it is; pictures are decoded to the size
+ * and channels that it takes, and scaled as its metadata say, or else as `normalization` does (default: `imagenet` for
+ * color, `unit` for gray). A file that is no picture has its reason in its place.
+ *
+ * @param model path of the file, or its bytes
+ * @throws UserError if it is no ONNX model, no classifier of images, or leaves the size of its images open
+ */
+export async function predictPictures(
+  model: string | Uint8Array,
+  files: readonly string[],
+  options: PredictOptions = {},
+): Promise<PicturePrediction[]> {
+  readOptions("predictPictures", options, {
+    name: "text",
+    top: "number",
+    imageSize: "list",
+    fit: ["crop", "stretch", "pad"],
+    classNames: "list",
+    threads: "number",
+    onNote: "function",
+    onProgress: "function",
+    normalization: normalizations,
+    dimensions: "object",
+    output: "text",
+  });
+  const { name = typeof model === "string" ? model : "the model", top = 5, threads, onProgress } = options;
+  if (!(Number.isInteger(top) && top >= 1))
+    throw new UserError(`top is ${top}; choose a whole number of at least 1`);
+  if (options.normalization === "dataset")
+    throw new UserError(
+      "pictures are of no data set, whose mean and deviation could be used; choose imagenet, unit or symmetric (normalization, --normalization)",
+    );
+  const proto = await readModelFile(model, name);
+  const form = formOf(proto, options);
+  const classNames = options.classNames ?? statedClasses(proto);
+  const engine = openEngine({ threads });
+  try {
+    const probabilitiesOf = await loadClassifier(engine, model, proto, { ...options, form, name });
+    const predictions: PicturePrediction[] = [];
+    for (let start = 0; start < files.length; start += batchSize) {
+      const batch = files.slice(start, start + batchSize);
+      const decoded = await Promise.all(batch.map((file) => decodedOrReason(file, form)));
+      const probabilities = await probabilitiesOf(decoded.filter((picture) => typeof picture !== "string"));
+      for (const [index, file] of batch.entries()) {
+        const picture = decoded[index];
+        if (typeof picture === "string") predictions.push({ file, error: picture });
+        else predictions.push({ file, classes: mostProbable(probabilities.shift()!, top, classNames) });
+      }
+      onProgress?.(predictions.length, files.length);
+    }
+    return predictions;
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Loads a file, and returns what gives the probabilities of pictures. */
+async function loadClassifier(
+  engine: Engine,
+  model: string | Uint8Array,
+  proto: ModelProto,
+  {
+    form,
+    name,
+    onNote,
+    normalization,
+    dimensions,
+    output,
+  }: PredictOptions & { form: ImageForm; name: string },
+): Promise<(pictures: readonly DecodedImage[]) => Promise<Float32Array[]>> {
+  const dataset = formAsData(form);
+  const own = statedInput(proto) ? undefined : form.channels === 3 ? "imagenet" : "unit";
+  const file = openToRun(proto, dataset, {
+    dimensions,
+    output,
+    onNote,
+    normalization: normalization ?? own,
+  });
+  const give = await loadToRun(engine, model, file, { name, dataset, onNote });
+  const [size] = file.input.shape;
+  let isReady = false;
+  return async (pictures) => {
+    const found: Float32Array[] = [];
+    for (let start = 0; start < pictures.length; start += size) {
+      const batch = pictures.slice(start, start + size);
+      const shape = [batch.length, form.channels, form.height, form.width];
+      const data = new Float32Array(elementCount(shape));
+      for (const [index, picture] of batch.entries()) data.set(picture.data, index * picture.data.length);
+      const given = await give({ type: "float32", shape, data });
+      if (!isReady) {
+        const graph = probabilityGraph(given, endOf(file, given.values));
+        await engine.load("probabilities", compile(graph, { target: await engine.target() }));
+        isReady = true;
+      }
+      const { outputs } = await engine.run("probabilities", { values: given.values });
+      const all = outputs.probabilities.data as Float32Array;
+      const classes = all.length / given.values.shape[0];
+      for (const index of batch.keys()) found.push(all.slice(index * classes, (index + 1) * classes));
+    }
+    return found;
+  };
+}
+
+function probabilityGraph(
+  { values: { type, shape }, type: fileType }: FileValues,
+  end: ReturnType<typeof endOf>,
+) {
+  if (classCount({ shape }) === undefined)
+    throw new UserError(`the model gives [${shape.join(", ")}]; a classifier gives [batch, classes]`);
+  const graph = new Graph();
+  const logits = logitsFrom(asRows(graph.input("values", type, shape)), fileType, end);
+  graph.output("probabilities", softmax(logits));
+  return graph;
+}
+
+function mostProbable(
+  probabilities: Float32Array,
+  top: number,
+  names: readonly string[] | undefined,
+): ClassProbability[] {
+  const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a] || a - b);
+  return order.slice(0, top).map((index) => ({
+    class: names?.[index] ?? String(index),
+    index,
+    probability: probabilities[index],
+  }));
+}
+
+/** One batch of pictures of a form, as far as opening a file asks for data. */
+function formAsData({ channels, height, width }: ImageForm): ImageClasses {
+  return imageClasses(
+    {
+      name: "pictures",
+      // Any number of classes will do; labels are not read.
+      classNames: ["", ""],
+      labels: new Int32Array(batchSize),
+      channels,
+      height,
+      width,
+      maximum: 255,
+      mean: new Array<number>(channels).fill(0),
+      deviation: new Array<number>(channels).fill(1),
+      fingerprint: "pictures",
+    },
+    () => new Uint8Array(channels * height * width),
+  );
+}
+
+async function decodedOrReason(file: string, form: ImageForm): Promise<DecodedImage | string> {
+  try {
+    return await decodeImage(file, form);
+  } catch (error) {
+    if (error instanceof UnreadableImage) return error.message;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    return code === "ENOENT" ? "there is no such file" : message;
+  }
+}
+
+/** The images that a file takes: [N, C, H, W] or [N, H, W, C]. */
+function formOf({ graph }: ModelProto, { imageSize, fit = "crop" }: PredictOptions): ImageForm {
+  const weights = new Set(graph?.initializer.map((tensor) => tensor.name));
+  const input = graph?.input.find((value) => !weights.has(value.name));
+  const dims = input?.type?.value.case === "tensorType" ? (input.type.value.value.shape?.dim ?? []) : [];
+  const sizes = dims.map(({ value }) =>
+    value.case === "dimValue" && value.value > 0n ? Number(value.value) : undefined,
+  );
+  if (sizes.length !== 4)
+    throw new UserError(
+      `the model's input "${input?.name}" has ${sizes.length} axes; a model of pictures takes [batch, channels, height, width] or [batch, height, width, channels]`,
+    );
+  const isColor = (size: number | undefined): size is 1 | 3 => size === 1 || size === 3;
+  const [, first, second, last] = sizes;
+  const isLast = isColor(last) && !isColor(first);
+  const channels = isLast ? last : first;
+  if (!isColor(channels))
+    throw new UserError(
+      `the model takes images of ${channels ?? "an open number of"} channels; pictures have 1 or 3`,
+    );
+  const [height, width] = isLast ? [first, second] : [second, last];
+  const size = [height ?? imageSize?.[0], width ?? imageSize?.[1]];
+  if (size[0] === undefined || size[1] === undefined)
+    throw new UserError(
+      `the model's file leaves the size of its images open; say it (imageSize, --image-size), such as 224`,
+    );
+  return { channels, height: size[0], width: size[1], fit };
+}

@@ -1,0 +1,91 @@
+import { z } from "zod";
+import { parse } from "../common/schema.ts";
+import { type NamedRun, parseRun, seedSetting, sharedSettings } from "../runs/configuration.ts";
+import { baseSettings } from "../runs/optimizer-settings.ts";
+
+// The paper's figures 2 to 5 as one document: the settings all runs share, the radii, and the seeds.
+
+const positive = z.number().positive();
+const count = z.number().int().positive();
+
+const figuresSchema = z.strictObject({
+  ...sharedSettings,
+  seeds: z.array(seedSetting).min(1).default([1, 2, 3]),
+  /** The base update: by itself, and what SAM and bilateral SAM are over. */
+  base: baseSettings,
+  /** Ascent radius of SAM and of bilateral SAM. */
+  rhoMax: positive.default(0.05),
+  /** Descent radius of bilateral SAM at the peak of the learning rate, which it follows to 0. */
+  rhoMin: positive.default(0.05),
+  /** Descent radii that bilateral SAM keeps constant, to see when gradients conflict. */
+  constantRhoMin: z.array(positive).min(1).default([0.1, 0.2, 0.4]),
+  /** The Hessian's largest eigenvalues on the first test images, of the four methods' networks. */
+  spectrum: z
+    .strictObject({
+      eigenvalues: count.default(50),
+      images: count.default(1000),
+      /** Residual, relative to the largest |λ|, at which an eigenvalue counts as converged. */
+      tolerance: positive.default(1e-4),
+    })
+    .prefault({}),
+});
+
+export type FiguresConfiguration = z.infer<typeof figuresSchema>;
+export type FiguresSettings = z.input<typeof figuresSchema>;
+
+/** What a run of the figures is there for. */
+export type FigureRole =
+  | { kind: "method"; method: "base" | "sam" | "sam-matched" | "bilateral-sam" }
+  | { kind: "constant-rho-min"; rhoMin: number };
+
+export interface FigureRun extends NamedRun {
+  role: FigureRole;
+  seed: number;
+}
+
+/** Checks the settings of figures and fills every default in. Throws `UserError` naming the first that is wrong. */
+export function parseFigures(value: unknown): FiguresConfiguration {
+  const { constantRhoMin, seeds, ...rest } = parse(figuresSchema, value);
+  const distinct = (values: number[]) => [...new Set(values)];
+  return {
+    ...rest,
+    seeds: distinct(seeds),
+    constantRhoMin: distinct(constantRhoMin).sort((a, b) => a - b),
+  };
+}
+
+/**
+ * The runs of one seed: the base update (SGD), SAM at ρ_max, SAM at the total radius ρ_max + ρ_min, bilateral SAM, and bilateral SAM
+ * with each constant ρ_min.
+ */
+export function figureRuns(configuration: FiguresConfiguration, seed: number): FigureRun[] {
+  const { seeds: _, base, rhoMax, rhoMin, constantRhoMin, spectrum: __, ...shared } = configuration;
+  const matched = Number((rhoMax + rhoMin).toPrecision(12));
+  const run = (name: string, role: FigureRole, optimizer: Record<string, unknown>): FigureRun => ({
+    name,
+    role,
+    seed,
+    configuration: parseRun({ ...shared, seed, optimizer: { ...optimizer, base } }),
+  });
+  return [
+    run(base.name, { kind: "method", method: "base" }, { method: base.name }),
+    run(`sam-${rhoMax}`, { kind: "method", method: "sam" }, { method: "sam", rho: rhoMax }),
+    run(`sam-${matched}`, { kind: "method", method: "sam-matched" }, { method: "sam", rho: matched }),
+    run(
+      "bilateral-sam",
+      { kind: "method", method: "bilateral-sam" },
+      {
+        method: "bilateral-sam",
+        rhoMax,
+        rhoMin: { name: "proportional-to-learning-rate", high: rhoMin, low: 0 },
+      },
+    ),
+    ...constantRhoMin.map((radius) =>
+      run(
+        `bilateral-sam-rho-min-${radius}`,
+        { kind: "constant-rho-min", rhoMin: radius },
+        { method: "bilateral-sam", rhoMax, rhoMin: radius },
+      ),
+    ),
+  ];
+}

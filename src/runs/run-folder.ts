@@ -1,0 +1,290 @@
+import { appendFileSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { UserError } from "../common/errors.ts";
+import { fileError, isWrongPlace, replaceFile, systemReason } from "../common/files.ts";
+import type { Tensors } from "../runtime/engine.ts";
+import {
+  type EpochRecord,
+  type MetricsRecord,
+  type RunRecord,
+  type RunSummary,
+  recordFormat,
+} from "../train/records.ts";
+import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
+import { currentRun } from "./older-records.ts";
+
+const names = {
+  run: "run.json",
+  metrics: "metrics.jsonl",
+  summary: "summary.json",
+  checkpoint: "checkpoint.safetensors",
+  model: "model.onnx",
+  weights: "model.safetensors",
+  averagedModel: "model-average.onnx",
+  report: "report.html",
+} as const;
+
+/** The folder in it with the weights of each epoch, where they are kept. */
+const epochWeights = "weights";
+
+/** What to do about a run that is already in the folder. */
+export type ExistingRun = "refuse" | "overwrite" | "resume";
+
+/** Everything a run needs to go on after an epoch as if it had never stopped. */
+export interface Checkpoint {
+  /** The last epoch that was finished. */
+  epoch: EpochRecord;
+  /** Seconds of training so far. */
+  seconds: number;
+  /** Parameters, buffers and optimizer state. */
+  tensors: Tensors;
+}
+
+/** The folder a run writes to. */
+export class RunFolder {
+  readonly path: string;
+  /** Where to go on from; absent for a run that begins. */
+  readonly checkpoint: Checkpoint | undefined;
+  /** The epochs up to the checkpoint. */
+  readonly epochs: readonly EpochRecord[];
+  private lines: string[] = [];
+  private flushed = 0;
+
+  private constructor(path: string, checkpoint?: Checkpoint, epochs: readonly EpochRecord[] = []) {
+    this.path = path;
+    this.checkpoint = checkpoint;
+    this.epochs = epochs;
+  }
+
+  /**
+   * Makes the folder, or takes up the run in it.
+   * Throws `UserError` when it cannot be written to, when it holds a run and neither overwriting nor resuming was
+   * asked for, and when the run to resume is damaged or has another configuration.
+   */
+  static async open(path: string, record: RunRecord, existing: ExistingRun): Promise<RunFolder> {
+    await makeFolder(path);
+    const file = (name: keyof typeof names) => join(path, names[name]);
+    if (await exists(file("run"))) {
+      if (existing === "refuse") {
+        throw new UserError(
+          `${path} already holds a run; go on with it with --resume, replace it with --overwrite, or name another folder with --out`,
+        );
+      }
+      if (existing === "resume") {
+        const earlier = currentRun(await readJson<RunRecord>(file("run")), file("run"));
+        requireResumable(path, earlier);
+        requireSameConfiguration(path, earlier.configuration ?? {}, record.configuration);
+        if (await exists(file("checkpoint"))) {
+          const checkpoint = readCheckpoint(await readFile(file("checkpoint")), file("checkpoint"));
+          const epochs = await truncateMetrics(file("metrics"), checkpoint.epoch.epoch);
+          return new RunFolder(path, checkpoint, epochs);
+        }
+      }
+    }
+    for (const name of Object.keys(names) as (keyof typeof names)[]) await rm(file(name), { force: true });
+    await rm(join(path, epochWeights), { recursive: true, force: true });
+    await writeJson(file("run"), record);
+    return new RunFolder(path);
+  }
+
+  /**
+   * The summary of the run in a folder, when there is one and it went as far as it can. Throws `UserError` when what is
+   * there is damaged or has another configuration.
+   */
+  static async ended(
+    path: string,
+    configuration: RunRecord["configuration"],
+  ): Promise<RunSummary | undefined> {
+    const file = join(path, names.run);
+    if (!(await exists(file))) return undefined;
+    const earlier = currentRun(await readJson<RunRecord>(file), file);
+    requireResumable(path, earlier);
+    requireSameConfiguration(path, earlier.configuration ?? {}, configuration);
+    if (!(await exists(join(path, names.summary)))) return undefined;
+    const summary = await readJson<RunSummary>(join(path, names.summary));
+    return summary.status === "interrupted" ? undefined : summary;
+  }
+
+  /** Adds a line to `metrics.jsonl`; lines are written in groups. */
+  append(record: MetricsRecord): void {
+    this.lines.push(JSON.stringify(record));
+    const now = performance.now();
+    if (now - this.flushed > 1000) this.flush();
+  }
+
+  /** Writes the lines that are waiting. */
+  flush(): void {
+    const file = join(this.path, names.metrics);
+    const text = this.lines.map((line) => `${line}\n`).join("");
+    this.lines = [];
+    try {
+      if (text !== "") appendFileSync(file, text);
+    } catch (error) {
+      throw fileError(error, `${file} could not be written`);
+    }
+    this.flushed = performance.now();
+  }
+
+  /** Writes the metrics so far and the state to go on from. */
+  async saveCheckpoint({ epoch, seconds, tensors }: Checkpoint): Promise<void> {
+    this.flush();
+    const metadata = { epoch: JSON.stringify(epoch), seconds: String(seconds) };
+    await replaceFile(join(this.path, names.checkpoint), writeSafetensors(tensors, metadata));
+  }
+
+  /** Keeps the weights of the end of an epoch; 0 is before the first. */
+  async keepWeights(epoch: number, tensors: Tensors): Promise<void> {
+    const folder = join(this.path, epochWeights);
+    await mkdir(folder, { recursive: true });
+    const name = `epoch-${String(epoch).padStart(4, "0")}.safetensors`;
+    await replaceFile(join(folder, name), writeSafetensors(tensors, { epoch: String(epoch), format: "pt" }));
+  }
+
+  /** Writes the end of the run: the network as an ONNX file and its weights as a safetensors file. */
+  async finish(
+    summary: RunSummary,
+    { model, weights, averagedModel }: { model: Uint8Array; weights: Uint8Array; averagedModel?: Uint8Array },
+  ): Promise<void> {
+    this.flush();
+    if (averagedModel) await replaceFile(join(this.path, names.averagedModel), averagedModel);
+    await replaceFile(join(this.path, names.weights), weights);
+    await replaceFile(join(this.path, names.model), model);
+    await writeJson(join(this.path, names.summary), summary);
+  }
+}
+
+/**
+ * The weights that a run has kept of its epochs, in their order.
+ * Throws `UserError` when there are none.
+ */
+export async function readEpochWeights(path: string): Promise<{ epoch: number; tensors: Tensors }[]> {
+  const folder = join(path, epochWeights);
+  const names = (await readdir(folder).catch(() => []))
+    .filter((name) => name.endsWith(".safetensors"))
+    .sort();
+  if (names.length === 0) {
+    throw new UserError(
+      `${path} holds no weights of its epochs; train with --keep-weights to have its trajectory`,
+    );
+  }
+  const kept = [];
+  for (const name of names) {
+    const file = join(folder, name);
+    const { tensors, metadata } = readSafetensors(await readFile(file), file);
+    kept.push({ epoch: Number(metadata.epoch), tensors });
+  }
+  return kept;
+}
+
+/**
+ * Makes a folder to write results to. Throws `UserError` with the reason when it is not one that can be written to, and
+ * `FileError` when its disk is full or the like.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await makeFolders(path);
+    const probe = join(path, `.${process.pid}.part`);
+    await writeFile(probe, "").finally(() => rm(probe, { force: true }));
+  } catch (error) {
+    const system = error as NodeJS.ErrnoException;
+    if (!isWrongPlace(system)) throw fileError(error, `the output folder ${path} could not be written to`);
+    throw new UserError(
+      `the output folder ${path} cannot be written to (${system.code}: ${systemReason(system)}); name another with --out`,
+    );
+  }
+}
+
+/** Like mkdir with `recursive`, which in Node 20 never returns for a path below a folder like /proc. */
+async function makeFolders(path: string): Promise<void> {
+  const make = () =>
+    mkdir(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  await make().catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolders(dirname(path));
+    await make();
+  });
+}
+
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  await replaceFile(path, `${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** A file that `writeJson` has written. Throws `UserError` when it is damaged. */
+export async function readJson<T extends object>(path: string): Promise<T> {
+  const text = await readFile(path, "utf8").catch((error) => {
+    throw fileError(error, `${path} could not be read`);
+  });
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as T;
+  } catch {
+    // The sentence below says it.
+  }
+  throw new UserError(
+    `${path} is damaged: it is not a JSON object; restore it, or start again with --overwrite`,
+  );
+}
+
+/** Throws `UserError` for a run whose training steps were others. */
+function requireResumable(path: string, { format }: RunRecord): void {
+  if (format === recordFormat) return;
+  throw new UserError(
+    `${path} holds a run of format ${format}, which cannot be resumed: since format ${recordFormat} networks take pixels as they are stored and augmentation draws other numbers; start again with --overwrite, or name another folder with --out`,
+  );
+}
+
+function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
+  const { tensors, metadata } = readSafetensors(bytes, file);
+  if (metadata.epoch === undefined || metadata.seconds === undefined) {
+    throw new UserError(`${file} is no checkpoint: it does not say of which epoch it is`);
+  }
+  return { epoch: JSON.parse(metadata.epoch), seconds: Number(metadata.seconds), tensors };
+}
+
+/** Drops what was written after the checkpoint, so that it is not there twice. Returns the epochs that stay. */
+async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRecord[]> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  const lines = text.split("\n");
+  const epochs: EpochRecord[] = [];
+  for (const [index, line] of lines.entries()) {
+    if (!line.startsWith('{"type":"epoch"')) continue;
+    const epoch: EpochRecord = JSON.parse(line);
+    epochs.push(epoch);
+    if (epoch.epoch < lastEpoch) continue;
+    await replaceFile(path, `${lines.slice(0, index + 1).join("\n")}\n`);
+    return epochs;
+  }
+  throw new UserError(
+    `${path} lacks epoch ${lastEpoch}, which the checkpoint beside it goes on from; start anew with --overwrite`,
+  );
+}
+
+/** Settings of the machine, not of the run: it may be resumed with other ones, and elsewhere. */
+const machineSettings: ReadonlySet<string> = new Set(["threads"]);
+
+function requireSameConfiguration(
+  path: string,
+  earlier: Record<string, unknown>,
+  now: Record<string, unknown>,
+): void {
+  const plain = JSON.parse(JSON.stringify(now));
+  const differing = [...new Set([...Object.keys(earlier), ...Object.keys(plain)])].find(
+    (key) => !machineSettings.has(key) && !isDeepStrictEqual(earlier[key], plain[key]),
+  );
+  if (differing === undefined) return;
+  const [was, is] = [earlier[differing], plain[differing]].map((value) => JSON.stringify(value));
+  throw new UserError(
+    `the run in ${path} has ${differing} ${was}, not ${is}; resume with the same settings, or start anew with --overwrite`,
+  );
+}

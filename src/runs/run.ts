@@ -1,0 +1,382 @@
+import { trainingBatches } from "../data/rows.ts";
+import { compile } from "../lower/compile.ts";
+import { type Layer, type Model, parameterCount } from "../nn/module.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import { resolveGroups } from "../optim/parameter-groups.ts";
+import { initialState } from "../optim/state.ts";
+import { type Objective, type TrainingStepOptions, trainingStep } from "../optim/training-step.ts";
+import type { Engine, Tensors } from "../runtime/engine.ts";
+import { openEngine } from "../runtime/remote.ts";
+import type { DataPair, OpenedTask } from "../tasks/task.ts";
+import { TaskEvaluation } from "../tasks/task-evaluation.ts";
+import {
+  inferenceModel,
+  microBatchCount,
+  type Network,
+  preparedNetwork,
+  requireOutput,
+  taskObjective,
+  trainingFeeds,
+} from "../tasks/task-network.ts";
+import { NonFiniteError, trainingLoop } from "../train/loop.ts";
+import {
+  type EpochRecord,
+  type Measurements,
+  type RunRecord,
+  type RunSummary,
+  recordFormat,
+  type StepRecord,
+} from "../train/records.ts";
+import { writeSafetensors } from "../weights/safetensors.ts";
+import { stateDict } from "../weights/state-dict.ts";
+import { averagedTensors, averagesAfter } from "./averaging.ts";
+import type { RunConfiguration } from "./configuration.ts";
+import { environment } from "./environment.ts";
+import { misfits } from "./fit.ts";
+import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
+import { networkOf } from "./network.ts";
+import { openTask } from "./open-task.ts";
+import { createOptimizer, createSchedule, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
+import { type Checkpoint, type ExistingRun, RunFolder } from "./run-folder.ts";
+import { SharpnessMeasurement } from "./sharpness-measurement.ts";
+
+/** What a run is told besides its configuration. */
+export interface RunHooks {
+  /** Where to write the run; nothing is written when left out. */
+  out?: string;
+  /** What to do when `out` already holds a run. Default: refuse. */
+  existing?: ExistingRun;
+  onStart?: (run: {
+    task: string;
+    totalSteps: number;
+    stepsPerEpoch: number;
+    batchSize: number;
+    finishedSteps: number;
+  }) => void;
+  onStep?: (record: StepRecord) => void;
+  onEpoch?: (record: EpochRecord) => void;
+  /**
+   * Gets what a person should know before training, a sentence at a time: how a network is used that came as a file,
+   * and which settings the run is too short for.
+   */
+  onNote?: (note: string) => void;
+  /** Ends the run after the step that is running; what was finished is kept. */
+  signal?: AbortSignal;
+}
+
+export interface RunRequest extends RunHooks {
+  name: string;
+  configuration: RunConfiguration;
+  /** The data before the configuration's limit, and before what its task makes of them. */
+  data: DataPair;
+  /** In place of the configuration's, for what a document cannot say. */
+  layer?: Layer;
+  optimizer?: Optimizer;
+  weights?: Pick<GivenWeights, "tensors" | "except">;
+}
+
+export interface RunResult {
+  /** Absent when not even one epoch was finished. */
+  summary?: RunSummary;
+  /** All epochs, those before a resumption too. */
+  epochs: readonly EpochRecord[];
+  /** The network of the last finished epoch as an ONNX file: input `input`, output `logits`. */
+  model: Uint8Array;
+  /** Its parameters and buffers, by PyTorch's names. */
+  tensors: Tensors;
+  /** The network of averaged weights, likewise, where the configuration keeps one and the run was finished. */
+  averagedModel?: Uint8Array;
+  /** Steps that were dropped because something was not finite (`onNonFinite: "skip"`), since the run was last begun or resumed. */
+  skippedSteps: number;
+  /** Why the run ended early, if a loss or gradient was not finite. */
+  failure?: NonFiniteError;
+}
+
+/** Trains a network on a task: from a checked configuration and data to metrics, a summary and an ONNX model. */
+export async function runTask(request: RunRequest): Promise<RunResult> {
+  const { configuration, signal, onNote, onStart, onStep, onEpoch } = request;
+  const { batchSize, seed, epochs: totalEpochs, evaluateEvery } = configuration;
+  const setup = await prepare(request);
+  const { opened, network, optimizer, model, stepsPerEpoch, microBatches } = setup;
+  const notes = [...(network.notes ?? []), ...misfits(configuration, optimizer, stepsPerEpoch)];
+  const batchesOf = (epoch: number) => ({ batchSize, seed, epoch });
+  // Settings that do not fit the data are found before anything is written.
+  trainingBatches(opened.train, { ...batchesOf(1), row: opened.task.row });
+  const steps = Object.keys(optimizer.steps).map((step) => ({
+    step,
+    graph: trainingStep(setup.objective, optimizer, { ...setup.options, step }),
+  }));
+  const weights = startingTensors(model, seed, await givenWeights(request));
+  const folder = await openFolder(request, optimizer);
+  for (const note of notes) onNote?.(note);
+
+  const engine = openEngine({ threads: configuration.threads });
+  try {
+    const target = await engine.target();
+    for (const { step, graph } of steps) await engine.load(step, compile(graph, { target }));
+    const measure = await prepareMeasurements(engine, setup, configuration);
+    const initial = { ...weights, ...initialState(setup.objective, optimizer, weights, setup.options) };
+    let last: Checkpoint | undefined = folder?.checkpoint;
+    await engine.write(last?.tensors ?? initial);
+    const epochs: EpochRecord[] = [...(folder?.epochs ?? [])];
+    let skippedSteps = 0;
+    const finishedEpochs = last?.epoch.epoch ?? 0;
+    const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
+    onStart?.({ task: configuration.task, totalSteps, finishedSteps, stepsPerEpoch, batchSize });
+
+    if (configuration.keepWeights && !last) await folder?.keepWeights(0, networkTensors(model, initial));
+
+    let failure: NonFiniteError | undefined;
+    const finished = await trainingLoop({
+      engine,
+      optimizer,
+      learningRate: configuration.learningRate,
+      schedule: createSchedule(configuration.schedule),
+      epochs: totalEpochs,
+      stepsPerEpoch,
+      finishedEpochs,
+      batches: (epoch) => trainingFeeds(opened, model, { ...batchesOf(epoch), microBatches }),
+      onNonFinite: configuration.onNonFinite,
+      signal,
+      onStep: (record) => {
+        if (record.skipped) skippedSteps++;
+        folder?.append(record);
+        onStep?.(record);
+      },
+      onEpoch: async ({ seconds, gradientEvaluations, ...epoch }) => {
+        const isMeasured = epoch.epoch % evaluateEvery === 0 || epoch.epoch === totalEpochs;
+        const record: EpochRecord = {
+          type: "epoch",
+          ...epoch,
+          ...(isMeasured && (await measure())),
+          seconds,
+          imagesPerSecond: (stepsPerEpoch * batchSize) / seconds,
+          gradientEvaluations: (last?.epoch.gradientEvaluations ?? 0) + gradientEvaluations,
+        };
+        epochs.push(record);
+        const stored = await engine.read();
+        const averages = averagesAfter(
+          { epoch: epoch.epoch, tensors: stored },
+          last?.tensors,
+          configuration,
+          model,
+        );
+        last = {
+          epoch: record,
+          seconds: (last?.seconds ?? 0) + seconds,
+          tensors: { ...stored, ...averages },
+        };
+        folder?.append(record);
+        // Before the checkpoint: what is resumed has the weights of all epochs before.
+        if (configuration.keepWeights)
+          await folder?.keepWeights(epoch.epoch, networkTensors(model, last.tensors));
+        await folder?.saveCheckpoint(last);
+        onEpoch?.(record);
+      },
+    }).catch((error) => {
+      if (!(error instanceof NonFiniteError)) throw error;
+      failure = error;
+      return false;
+    });
+
+    const trained = networkTensors(model, last?.tensors ?? initial);
+    const onnx = inferenceModel(network, trained, opened.task);
+    const status = failure ? "diverged" : finished ? "finished" : "interrupted";
+    const averaged =
+      finished && last && configuration.averaging
+        ? await finishAverage(engine, last.tensors, setup, network.ownBatch ?? batchSize)
+        : undefined;
+    const summary = last && {
+      ...summarize(request, setup, last, status),
+      ...(await measurementsAt(last, engine, measure)),
+      ...averaged?.summary,
+    };
+    folder?.flush();
+    if (summary) {
+      const weightsFile = writeSafetensors(stateDict(trained, summary.steps), { format: "pt" });
+      await folder?.finish(summary, { model: onnx, weights: weightsFile, averagedModel: averaged?.model });
+    }
+    return {
+      summary,
+      epochs,
+      model: onnx,
+      tensors: trained,
+      averagedModel: averaged?.model,
+      skippedSteps,
+      failure,
+    };
+  } finally {
+    await engine.close();
+  }
+}
+
+/**
+ * The summary of a run that `out` already holds and that went as far as it can; nothing when it is still to be begun or
+ * gone on with. Throws `UserError` when `out` holds a run with other settings.
+ */
+export function endedRun({ configuration, data, layer, optimizer, out }: RunRequest & { out: string }) {
+  return RunFolder.ended(
+    out,
+    describe({ configuration, data, layer }, optimizer ?? createOptimizer(configuration.optimizer)),
+  );
+}
+
+/** Everything about a run that is settled before it begins. */
+interface Setup {
+  opened: OpenedTask;
+  network: Network;
+  optimizer: Optimizer;
+  objective: Objective;
+  model: Model;
+  /** How every step treats the parameters and the mini-batch. */
+  options: TrainingStepOptions;
+  stepsPerEpoch: number;
+  /** Parts that a mini-batch is computed in. */
+  microBatches: number;
+}
+
+/** The data, network and optimizer that a request comes to. */
+async function prepare({ configuration, data, layer, optimizer }: RunRequest): Promise<Setup> {
+  const { batchSize, parameters, clipNorm, perturbationPer, averaging } = configuration;
+  const opened = openTask(configuration, data);
+  const { task, train } = opened;
+  const network = layer ? preparedNetwork(layer, task) : await networkOf(configuration, opened);
+  const microBatches = microBatchCount(configuration, network.ownBatch);
+  const { objective, model } = taskObjective(network, task, {
+    batchSize: batchSize / microBatches,
+    training: true,
+    purpose: "training",
+  });
+  requireOutput(model.logits.shape, task, train.name);
+  return {
+    opened,
+    network,
+    optimizer: optimizer ?? createOptimizer(configuration.optimizer),
+    stepsPerEpoch: Math.floor(train.count / batchSize),
+    microBatches,
+    objective,
+    model,
+    options: {
+      settings: resolveGroups(model.parameters, parameters.groups, parameters.perturb),
+      clipNorm,
+      microBatches,
+      perturbationPer,
+      averageDecay: averaging?.name === "exponential" ? averaging.decay : undefined,
+    },
+  };
+}
+
+/** The network of averaged weights, measured on the test images. */
+async function finishAverage(
+  engine: Engine,
+  stored: Tensors,
+  { network, model, opened }: Setup,
+  batchSize: number,
+) {
+  const tensors = await averagedTensors(engine, stored, network, model, opened, batchSize);
+  await engine.write(tensors);
+  const { task, evaluations } = opened;
+  const [evaluation] = evaluations;
+  const testing = await TaskEvaluation.prepare(engine, network, { task, evaluation, program: "test" });
+  const { loss: testLoss, metrics } = await testing.measure();
+  return {
+    summary: { averaged: { testLoss, metrics } },
+    model: inferenceModel(network, tensors, task),
+  };
+}
+
+async function openFolder({ out, existing = "refuse", ...request }: RunRequest, optimizer: Optimizer) {
+  if (out === undefined) return undefined;
+  const configuration = describe(request, optimizer);
+  const record: RunRecord = {
+    format: recordFormat,
+    name: request.name,
+    task: request.configuration.task,
+    createdAt: new Date().toISOString(),
+    configuration,
+    ...environment(),
+  };
+  return RunFolder.open(out, record, existing);
+}
+
+/** What is measured at the end of an epoch, on the weights stored in the engine. */
+async function prepareMeasurements(
+  engine: Engine,
+  { network, opened }: Setup,
+  { sharpness }: RunConfiguration,
+): Promise<() => Promise<Measurements>> {
+  const { task, evaluations } = opened;
+  const prepared: TaskEvaluation[] = [];
+  for (const [index, evaluation] of evaluations.entries()) {
+    const program = index === 0 ? "test" : `evaluation ${index}`;
+    prepared.push(await TaskEvaluation.prepare(engine, network, { task, evaluation, program }));
+  }
+  const flatness = await SharpnessMeasurement.prepare(engine, network, opened, sharpness);
+  return async () => {
+    const [test, ...others] = prepared;
+    const { loss: testLoss, metrics } = await test.measure();
+    for (const evaluation of others) Object.assign(metrics, (await evaluation.measure()).metrics);
+    return { testLoss, metrics, sharpness: await flatness.measure() };
+  };
+}
+
+/** Those of the last epoch; a run that ended between two looks gets one more. */
+async function measurementsAt(
+  { epoch, tensors }: Checkpoint,
+  engine: Engine,
+  measure: () => Promise<Measurements>,
+): Promise<Measurements> {
+  const { testLoss, metrics, sharpness } = epoch;
+  if (testLoss !== undefined && metrics !== undefined) return { testLoss, metrics, sharpness };
+  await engine.write(tensors);
+  return measure();
+}
+
+/** The weights a request names, if any. */
+async function givenWeights({ weights, configuration }: RunRequest): Promise<GivenWeights | undefined> {
+  if (weights) return { ...weights, source: "the tensors given" };
+  if (!configuration.weights) return undefined;
+  const { file, except } = configuration.weights;
+  return { tensors: await readWeights(file), source: file, except };
+}
+
+/** Without the state of the optimizer. */
+function networkTensors(model: Model, tensors: Tensors): Tensors {
+  const names = [...model.parameters, ...model.buffers].map(({ name }) => name);
+  return Object.fromEntries(names.map((name) => [name, tensors[name]]));
+}
+
+/** The configuration as `run.json` holds it: what was really used, in plain data. */
+function describe(
+  { configuration, data, layer, weights }: Pick<RunRequest, "configuration" | "data" | "layer" | "weights">,
+  optimizer: Optimizer,
+): Record<string, unknown> {
+  return {
+    ...configuration,
+    data: data.train.name,
+    model: layer ? "custom" : configuration.model,
+    weights: weights ? "custom" : configuration.weights,
+    optimizer: optimizer.config,
+  };
+}
+
+function summarize(
+  { name, configuration: { task } }: RunRequest,
+  { optimizer, model }: Setup,
+  { epoch, seconds }: Checkpoint,
+  status: RunSummary["status"],
+): Omit<RunSummary, keyof Measurements> {
+  return {
+    name,
+    task,
+    optimizer: optimizerLabel(optimizer.config),
+    ...optimizerIdentity(optimizer.config),
+    status,
+    epochs: epoch.epoch,
+    steps: epoch.step,
+    parameters: parameterCount(model),
+    trainLoss: epoch.trainLoss,
+    gradientEvaluations: epoch.gradientEvaluations,
+    seconds,
+  };
+}

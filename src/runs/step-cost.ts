@@ -1,0 +1,128 @@
+import { randomStream } from "../common/random.ts";
+import { compile } from "../lower/compile.ts";
+import { createModel, type ModelShape } from "../nn/models.ts";
+import { initialTensors } from "../nn/module.ts";
+import { scalarData } from "../onnx/tensor-data.ts";
+import { initialState } from "../optim/state.ts";
+import { trainingStep } from "../optim/training-step.ts";
+import type { Tensors } from "../runtime/engine.ts";
+import { openEngine } from "../runtime/remote.ts";
+import { classLoss, classTarget } from "../tasks/classification/classification.ts";
+import { taskObjective } from "../tasks/task-network.ts";
+import type { OptimizerSettings } from "./optimizer-settings.ts";
+import { createOptimizer, type OptimizerIdentity, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
+
+/** What one optimizer costs on one network. */
+export interface StepCost extends OptimizerIdentity {
+  id: string;
+  /** The optimizer as a reader would name it. */
+  label: string;
+  /** Mini-batch gradients a step computes; on average, where steps are of several kinds. */
+  gradientEvaluations: number;
+  /** Median time of a step; on average over the kinds. */
+  milliseconds: number;
+  /** What the optimizer keeps beside the parameters. */
+  stateBytes: number;
+}
+
+export interface StepCostOptions {
+  model: string;
+  shape: ModelShape;
+  batchSize: number;
+  /** By ids that name their costs. */
+  optimizers: Readonly<Record<string, OptimizerSettings>>;
+  /** Timed steps of each optimizer. Default 15. */
+  rounds?: number;
+  threads?: number;
+  onProgress?: (done: number, total: number) => void;
+  signal?: AbortSignal;
+}
+
+/** Steps of a cheaper method over which its cost is averaged. */
+const cycle = 4;
+
+/**
+ * Times training steps of several optimizers on random images of one shape. They take turns, round by round, so that
+ * whatever else the machine does strikes them alike; two rounds to warm up are not counted.
+ */
+export async function measureStepCosts(options: StepCostOptions): Promise<StepCost[]> {
+  const { model: name, shape, batchSize, optimizers, rounds = 15, threads, onProgress, signal } = options;
+  const inputShape = [shape.channels, shape.height, shape.width];
+  const network = { layer: createModel(name, shape), inputShape };
+  const task = { targets: classTarget, loss: classLoss() };
+  const { objective, model } = taskObjective(network, task, {
+    batchSize,
+    training: true,
+    purpose: "training",
+  });
+  const weights = initialTensors(model, 1);
+  const engine = openEngine({ threads });
+  try {
+    await engine.write(weights);
+    const target = await engine.target();
+    const runs = [];
+    for (const [id, settings] of Object.entries(optimizers)) {
+      const optimizer = createOptimizer(settings);
+      const state = initialState(objective, optimizer, weights);
+      await engine.write(state);
+      for (const step of Object.keys(optimizer.steps)) {
+        await engine.load(`${id} ${step}`, compile(trainingStep(objective, optimizer, { step }), { target }));
+      }
+      runs.push({ id, optimizer, stateBytes: bytesOf(state), times: [] as number[] });
+    }
+    const random = randomStream(1, "step cost");
+    const pixels = Float32Array.from({ length: batchSize * inputShape.reduce((a, b) => a * b) }, () =>
+      random.normal(),
+    );
+    const classes = Int32Array.from({ length: batchSize }, () => random.integer(shape.classes));
+    for (let round = -2; round < rounds; round++) {
+      for (const { id, optimizer, times } of runs) {
+        if (signal?.aborted) return [];
+        let total = 0;
+        for (let step = 0; step < cycle; step++) {
+          const feeds = feedsOf(pixels, classes, [batchSize, ...inputShape]);
+          const started = performance.now();
+          // Nothing is advanced, so every step is timed on the same weights.
+          await engine.run(`${id} ${optimizer.stepAt(placeAt(step))}`, feeds);
+          total += performance.now() - started;
+        }
+        if (round >= 0) times.push(total / cycle);
+      }
+      onProgress?.(round + 3, rounds + 2);
+    }
+    return runs.map(({ id, optimizer, stateBytes, times }) => ({
+      id,
+      ...optimizerIdentity(optimizer.config),
+      label: optimizerLabel(optimizer.config),
+      gradientEvaluations: meanOverCycle(
+        (step) => optimizer.steps[optimizer.stepAt(placeAt(step))].gradientEvaluations,
+      ),
+      milliseconds: times.sort((a, b) => a - b)[Math.floor(times.length / 2)],
+      stateBytes,
+    }));
+  } finally {
+    await engine.close();
+  }
+}
+
+function placeAt(step: number) {
+  return { step, totalSteps: cycle, stepsPerEpoch: cycle, learningRate: { now: 1, high: 1, low: 0 } };
+}
+
+function meanOverCycle(value: (step: number) => number): number {
+  return Array.from({ length: cycle }, (_, step) => value(step)).reduce((a, b) => a + b) / cycle;
+}
+
+function bytesOf(tensors: Tensors): number {
+  return Object.values(tensors).reduce((sum, { data }) => sum + (data as Float32Array).byteLength, 0);
+}
+
+function feedsOf(pixels: Float32Array, classes: Int32Array, shape: readonly number[]): Tensors {
+  return {
+    input: { type: "float32", shape, data: pixels.slice() },
+    target: { type: "int32", shape: [classes.length], data: classes.slice() },
+    learning_rate: scalarData(0.01, "float32"),
+    rho_max: scalarData(0.05, "float32"),
+    rho_min: scalarData(0.05, "float32"),
+  };
+}
