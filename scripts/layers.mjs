@@ -84,7 +84,7 @@ function importsOf(path, source) {
       .exec(names.trim())?.[1]
       .split(",")
       .filter((name) => name.trim() !== "");
-    const onlyTypes = named !== undefined && named.every((name) => name.trim().startsWith("type "));
+    const onlyTypes = named?.every((name) => name.trim().startsWith("type "));
     const own = target.startsWith(".") ? posix.join(posix.dirname(path), target) : undefined;
     return { target, path: own, type: type !== undefined || onlyTypes };
   });
