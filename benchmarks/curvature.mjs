@@ -9,14 +9,7 @@
 // and a product each time, so that whatever else the machine does meets all of them alike. Prints one JSON line per
 // variant, then, unless --top is 0, one for the eigenvalues with the first variant.
 import { parseArgs } from "node:util";
-import {
-  classificationSurface,
-  flatness,
-  loadDataset,
-  loadModel,
-  modelLayer,
-  openEngine,
-} from "../dist/index.js";
+import { classificationSurface, flatness, loadDataset, onnx, openEngine } from "../dist/index.js";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -36,8 +29,8 @@ if (path === undefined) throw new Error("name an ONNX classifier of these images
 const images = Number(options.images);
 const list = (text) => text.split(",").map(Number);
 const { test } = await loadDataset(options.data, { dataDirectory: options["data-dir"] });
-const model = await loadModel(path, { dropout: false });
-const classifier = { layer: modelLayer(model), inputShape: [test.channels, test.height, test.width] };
+const model = await onnx.loadModel(path, { dropout: false });
+const classifier = { layer: onnx.modelLayer(model), inputShape: [test.channels, test.height, test.width] };
 
 const variants = [];
 for (const batchSize of list(options.batches)) {

@@ -12,13 +12,13 @@ import {
   bilateralSam,
   exportStep,
   loadDataset,
-  loadModel,
+  onnx,
   openEngine,
   sgd,
   tensorData,
   train,
+  weights,
   writeExportedStep,
-  writeSafetensors,
 } from "lowland";
 
 const { values: flags } = parseArgs({
@@ -39,7 +39,7 @@ const { model: bytes } = await train({
   epochs: 1,
   optimizer: { method: "sgd" },
 });
-const model = await loadModel(bytes);
+const model = await onnx.loadModel(bytes);
 const step = exportStep(model, bilateralSam(sgd({ momentum: 0.9, weightDecay: 1e-3 })), { batchSize });
 await writeExportedStep(step, join(flags.out, "step.onnx"));
 
@@ -49,7 +49,7 @@ const pixels = new Float32Array(images.count * 64);
 for (let index = 0; index < images.count; index++) pixels.set(images.read(index).image.data, index * 64);
 const input = tensorData(pixels, [images.count, 1, 8, 8], "float32");
 const target = tensorData(images.labels, [images.count], "int64");
-writeFileSync(join(flags.out, "data.safetensors"), writeSafetensors({ input, target }));
+writeFileSync(join(flags.out, "data.safetensors"), weights.writeSafetensors({ input, target }));
 
 // The steps in Lowland's engine.
 const engine = openEngine();

@@ -20,7 +20,7 @@ const none = "no options";
 
 /** Objects with optional parts that are no options: what functions work on. */
 type Subject =
-  | api.Optimizer
+  | api.optim.Optimizer
   | api.flatness.LossSurface
   | api.flatness.FlatnessRecord
   | api.flatness.LandscapeRecord
@@ -57,109 +57,133 @@ function takes(misspelt: string, option: string, call: Takes["call"]): Takes {
 
 // Options are checked before anything else is looked at, so nothing else has to be given.
 const any = {} as never;
-const { ops, flatness } = api;
+const { flatness, nn, onnx, ops, optim, schedules, weights } = api;
+const namespaces = { flatness, nn, onnx, ops, optim, schedules, weights };
 
-const functions: Entries<Omit<typeof api, "ops" | "flatness">> = {
+const functions: Entries<Omit<typeof api, keyof typeof namespaces>> = {
   FileError: none,
   Graph: none,
   NonFiniteError: none,
   UserError: none,
-  adam: takes("beta_1", "beta1", (options) => api.adam(options)),
-  adamw: takes("weight_decay", "weightDecay", (options) => api.adamw(options)),
-  adaptiveAveragePool: none,
-  asam: takes("rhoMax", "rho", (options) => api.asam(any, options)),
-  averagePool: takes("strides", "stride", (options) => api.averagePool(2, options)),
-  batchNorm: takes("eps", "epsilon", (options) => api.batchNorm(4, options)),
-  bilateralSam: takes("rho_max", "rhoMax", (options) => api.bilateralSam(any, options)),
-  buildModel: takes("batch_size", "batchSize", (options) => api.buildModel(any, options)),
   classificationSurface: takes("batchnorm", "batchNorm", (options) =>
     api.classificationSurface(any, any, any, options),
   ),
-  cnn: none,
   compile: takes("targets", "target", (options) => api.compile(any, options)),
-  constant: none,
-  constantRate: none,
-  conv2d: takes("group", "groups", (options) => api.conv2d(3, 8, 3, options)),
-  cosine: none,
+  evaluateModel: takes("thread", "threads", (options) => api.evaluateModel(any, any, options)),
+  predictPictures: takes("topp", "top", (options) => api.predictPictures(any, [], options)),
+  exportStep: takes("batch", "batchSize", (options) => api.exportStep(any, any, options)),
+  gradients: none,
+  hessianVectorProduct: none,
+  imageClasses: none,
+  inspectModel: takes("dimension", "dimensions", (options) => api.inspectModel(any, options)),
+  loadDataset: takes("dataDir", "dataDirectory", (options) => api.loadDataset("digits", options)),
+  openEngine: takes("thread", "threads", (options) => api.openEngine(options)),
+  sharpnessGraph: takes("part", "parts", (options) => api.sharpnessGraph(any, options)),
+  tensorData: none,
+  train: takes("epoch", "epochs", (options) => api.train(options)),
+  writeExportedStep: none,
+  writeMeasurementFigures: none,
+  bilateralSam: takes("rho_max", "rhoMax", (options) => api.bilateralSam(any, options)),
+  sam: takes("rhoMax", "rho", (options) => api.sam(any, options)),
+  sgd: takes("weightdecay", "weightDecay", (options) => api.sgd(options)),
+};
+
+const networks: Entries<typeof api.nn> = {
+  adaptiveAveragePool: none,
+  averagePool: takes("strides", "stride", (options) => api.nn.averagePool(2, options)),
+  batchNorm: takes("eps", "epsilon", (options) => api.nn.batchNorm(4, options)),
+  buildModel: takes("batch_size", "batchSize", (options) => api.nn.buildModel(any, options)),
+  cnn: none,
+  conv2d: takes("group", "groups", (options) => api.nn.conv2d(3, 8, 3, options)),
   createModel: none,
   drawRandomInputs: none,
   dropout: none,
-  efficientnetB0: takes("stochastic_depth", "stochasticDepth", (options) => api.efficientnetB0(any, options)),
-  evaluateModel: takes("thread", "threads", (options) => api.evaluateModel(any, any, options)),
-  predictPictures: takes("topp", "top", (options) => api.predictPictures(any, [], options)),
-  every: none,
-  exportStep: takes("batch", "batchSize", (options) => api.exportStep(any, any, options)),
+  efficientnetB0: takes("stochastic_depth", "stochasticDepth", (options) =>
+    api.nn.efficientnetB0(any, options),
+  ),
   filledWith: none,
-  findHead: takes("outputs", "output", (options) => api.findHead(any, options)),
   flatten: none,
-  fromOnnx: takes("batchsize", "batchSize", (options) => api.fromOnnx(any, options)),
   gelu: none,
   globalAveragePool: none,
-  gradients: none,
-  gsam: takes("alfa", "alpha", (options) => api.gsam(any, options)),
-  hessianVectorProduct: none,
   imagenetResnet: none,
-  imageClasses: none,
-  initialState: takes("averageDecays", "averageDecay", (options) => api.initialState(any, any, any, options)),
   initialTensors: none,
-  inspectModel: takes("dimension", "dimensions", (options) => api.inspectModel(any, options)),
   kaimingNormal: none,
   lenet5: none,
-  linear: takes("biases", "bias", (options) => api.linear(64, 32, options)),
-  linearRate: takes("ends", "end", (options) => api.linearRate(options)),
-  lion: takes("beta_2", "beta2", (options) => api.lion(options)),
-  loadDataset: takes("dataDir", "dataDirectory", (options) => api.loadDataset("digits", options)),
-  loadModel: takes("batchNormalisation", "batchNormalization", (options) => api.loadModel(any, options)),
-  matchStateDict: takes("except_", "except", (options) => api.matchStateDict(any, any, options)),
-  maxPool: takes("pad", "padding", (options) => api.maxPool(2, options)),
+  linear: takes("biases", "bias", (options) => api.nn.linear(64, 32, options)),
+  maxPool: takes("pad", "padding", (options) => api.nn.maxPool(2, options)),
   mlp: none,
-  mobilenetV2: takes("widths", "width", (options) => api.mobilenetV2(any, options)),
-  modelLayer: takes("adapter", "adapt", (options) => api.modelLayer(any, options)),
+  mobilenetV2: takes("widths", "width", (options) => api.nn.mobilenetV2(any, options)),
   modelNames: none,
-  momentumSam: takes("rhoMax", "rho", (options) => api.momentumSam(any, options)),
   normal: none,
-  objectiveOf: none,
-  openEngine: takes("thread", "threads", (options) => api.openEngine(options)),
   padChannels: none,
   parameterCount: none,
-  polynomial: takes("powers", "power", (options) => api.polynomial(options)),
-  proportionalToLearningRate: none,
-  pyramidnet: takes("unit", "units", (options) => api.pyramidnet(any, options)),
-  readModel: none,
-  readSafetensors: none,
+  pyramidnet: takes("unit", "units", (options) => api.nn.pyramidnet(any, options)),
   relu: none,
   relu6: none,
-  replaceHead: takes("seeds", "seed", (options) => api.replaceHead(any, 10, options)),
   residual: none,
   residualSum: none,
   resnet: none,
   resnet20: none,
-  resolveGroups: takes("learningrate", "learningRate", (options) => api.resolveGroups([], [options])),
-  reuse: none,
-  rmsprop: takes("alfa", "alpha", (options) => api.rmsprop(options)),
-  sam: takes("rhoMax", "rho", (options) => api.sam(any, options)),
   sequential: none,
-  sgd: takes("weightdecay", "weightDecay", (options) => api.sgd(options)),
-  sharpnessGraph: takes("part", "parts", (options) => api.sharpnessGraph(any, options)),
   sigmoid: none,
   silu: none,
-  smallVgg16Bn: takes("widths", "width", (options) => api.smallVgg16Bn(any, options)),
-  squeezeExcitation: takes("activations", "activation", (options) => api.squeezeExcitation(8, 2, options)),
-  startingAt: none,
-  stateDict: none,
-  stepDecay: takes("epoch", "epochs", (options) => api.stepDecay(options)),
+  smallVgg16Bn: takes("widths", "width", (options) => api.nn.smallVgg16Bn(any, options)),
+  squeezeExcitation: takes("activations", "activation", (options) => api.nn.squeezeExcitation(8, 2, options)),
   stochasticDepth: none,
   tanh: none,
-  tensorData: none,
-  train: takes("epoch", "epochs", (options) => api.train(options)),
-  trainingStep: takes("clipnorm", "clipNorm", (options) => api.trainingStep(any, any, options)),
   uniform: none,
-  vgg16Bn: takes("drop", "dropout", (options) => api.vgg16Bn(any, options)),
-  warmUp: takes("starts", "start", (options) => api.warmUp(options)),
-  wideResnet: takes("widths", "width", (options) => api.wideResnet(any, options)),
-  writeExportedStep: none,
-  writeMeasurementFigures: none,
+  vgg16Bn: takes("drop", "dropout", (options) => api.nn.vgg16Bn(any, options)),
+  wideResnet: takes("widths", "width", (options) => api.nn.wideResnet(any, options)),
+};
+
+const optimizers: Entries<typeof api.optim> = {
+  adam: takes("beta_1", "beta1", (options) => api.optim.adam(options)),
+  adamw: takes("weight_decay", "weightDecay", (options) => api.optim.adamw(options)),
+  asam: takes("rhoMax", "rho", (options) => api.optim.asam(any, options)),
+  bilateralSam: takes("rho_max", "rhoMax", (options) => api.optim.bilateralSam(any, options)),
+  every: none,
+  gsam: takes("alfa", "alpha", (options) => api.optim.gsam(any, options)),
+  initialState: takes("averageDecays", "averageDecay", (options) =>
+    api.optim.initialState(any, any, any, options),
+  ),
+  lion: takes("beta_2", "beta2", (options) => api.optim.lion(options)),
+  momentumSam: takes("rhoMax", "rho", (options) => api.optim.momentumSam(any, options)),
+  resolveGroups: takes("learningrate", "learningRate", (options) => api.optim.resolveGroups([], [options])),
+  reuse: none,
+  rmsprop: takes("alfa", "alpha", (options) => api.optim.rmsprop(options)),
+  sam: takes("rhoMax", "rho", (options) => api.optim.sam(any, options)),
+  sgd: takes("weightdecay", "weightDecay", (options) => api.optim.sgd(options)),
+  startingAt: none,
+  trainingStep: takes("clipnorm", "clipNorm", (options) => api.optim.trainingStep(any, any, options)),
+};
+
+const schedulesOfRun: Entries<typeof api.schedules> = {
+  constant: none,
+  constantRate: none,
+  cosine: none,
+  linear: takes("ends", "end", (options) => api.schedules.linear(options)),
+  polynomial: takes("powers", "power", (options) => api.schedules.polynomial(options)),
+  proportionalToLearningRate: none,
+  stepDecay: takes("epoch", "epochs", (options) => api.schedules.stepDecay(options)),
+  warmUp: takes("starts", "start", (options) => api.schedules.warmUp(options)),
+  toSchedule: none,
+};
+
+const modelFiles: Entries<typeof api.onnx> = {
+  findHead: takes("outputs", "output", (options) => api.onnx.findHead(any, options)),
+  fromOnnx: takes("batchsize", "batchSize", (options) => api.onnx.fromOnnx(any, options)),
+  loadModel: takes("batchNormalisation", "batchNormalization", (options) => api.onnx.loadModel(any, options)),
+  modelLayer: takes("adapter", "adapt", (options) => api.onnx.modelLayer(any, options)),
+  objectiveOf: none,
+  readModel: none,
+  replaceHead: takes("seeds", "seed", (options) => api.onnx.replaceHead(any, 10, options)),
   writeModel: none,
+};
+
+const weightFiles: Entries<typeof api.weights> = {
+  matchStateDict: takes("except_", "except", (options) => api.weights.matchStateDict(any, any, options)),
+  readSafetensors: none,
+  stateDict: none,
   writeSafetensors: none,
 };
 
@@ -336,16 +360,23 @@ const measurements: Entries<typeof flatness> = {
 };
 
 /** The subjects of messages that are not the function's name. */
-const subjects: Readonly<Record<string, string>> = { resolveGroups: "parameter group" };
+const subjects: Readonly<Record<string, string>> = {
+  resolveGroups: "parameter group",
+};
 
 for (const [place, exports, entries] of [
   ["", api, functions],
+  ["nn.", nn, networks],
+  ["optim.", optim, optimizers],
+  ["schedules.", schedules, schedulesOfRun],
+  ["onnx.", onnx, modelFiles],
+  ["weights.", weights, weightFiles],
   ["ops.", ops, operators],
   ["flatness.", flatness, measurements],
 ] as const) {
   describe(`options of ${place || "top-level "}functions`, () => {
     test("have an entry for every export", () => {
-      const names = Object.keys(exports).filter((name) => name !== "ops" && name !== "flatness");
+      const names = Object.keys(exports).filter((name) => !(name in namespaces));
       assert.deepEqual(Object.keys(entries).sort(), names.sort());
     });
     for (const [name, entry] of Object.entries(entries as Record<string, Takes | typeof none>)) {
@@ -413,7 +444,7 @@ describe("options of methods", () => {
       nodes: [["MatMul", ["x", "w"], ["y"]]],
       outputs: ["y"],
     });
-    const model = await api.loadModel(api.writeModel(proto));
+    const model = await api.onnx.loadModel(api.onnx.writeModel(proto));
     await refuses(
       "build",
       takes("batch_size", "batchSize", (options) => model.build(options)),
@@ -427,12 +458,12 @@ describe("options of the wrong kind", () => {
     ["NaN", () => api.sgd({ momentum: Number.NaN }), "sgd: momentum is NaN; it has to be a number"],
     [
       "a text for a number",
-      () => api.adam({ beta1: "0.9" as never }),
+      () => api.optim.adam({ beta1: "0.9" as never }),
       'adam: beta1 is "0.9"; it has to be a number',
     ],
     [
       "null",
-      () => api.linear(2, 3, { bias: null as never }),
+      () => api.nn.linear(2, 3, { bias: null as never }),
       "linear: bias is null; it has to be true or false",
     ],
     [
@@ -452,7 +483,7 @@ describe("options of the wrong kind", () => {
     ],
     [
       "no options where some are required",
-      () => api.stepDecay(undefined as never),
+      () => api.schedules.stepDecay(undefined as never),
       "stepDecay: the options are undefined; they have to be one object",
     ],
     [
@@ -462,7 +493,7 @@ describe("options of the wrong kind", () => {
     ],
     [
       "a negative radius",
-      () => api.momentumSam(base, { rho: -1 }),
+      () => api.optim.momentumSam(base, { rho: -1 }),
       "momentumSam: rho is -1; it has to be a number of 0 or more",
     ],
     [

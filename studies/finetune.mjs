@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { loadDataset, readModel, replaceHead, writeModel } from "lowland";
+import { loadDataset, onnx } from "lowland";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 
 const { values: flags } = parseArgs({
@@ -107,9 +107,9 @@ try {
     "ch_ppocr_mobile_v2.0_cls_infer.onnx",
   );
 
-  const untrained = readModel(readFileSync(model));
-  replaceHead(untrained, 10, { seed: Number(flags.seed) });
-  const before = await bareAccuracy(writeModel(untrained));
+  const untrained = onnx.readModel(readFileSync(model));
+  onnx.replaceHead(untrained, 10, { seed: Number(flags.seed) });
+  const before = await bareAccuracy(onnx.writeModel(untrained));
   console.error(`before: ${(100 * before).toFixed(2)} %`);
 
   const rows = [];
@@ -127,7 +127,7 @@ try {
         run(["finetune", model, ...data, ...dimensions, ...own, ...settings, ...rest]),
       );
       const file = readFileSync(join(out, "model.onnx"));
-      const { graph } = readModel(file);
+      const { graph } = onnx.readModel(file);
       const names = `${graph.input.map(({ name }) => name)} → ${graph.output.map(({ name }) => name)}`;
       rows.push({ way, optimizer, summary, names, bare: await bareAccuracy(file) });
       console.error(`${way}, ${optimizer}: ${(100 * rows.at(-1).bare).toFixed(2)} %`);

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { loadModel, objectiveOf, ops, readModel, sgd, trainingStep, UserError, writeModel } from "lowland";
+import { onnx, ops, optim, sgd, UserError } from "lowland";
 
 const patience = 30_000;
 const heapMegabytes = 512;
@@ -125,22 +125,22 @@ function mutated(files, seed, number) {
   const kinds = [...Object.keys(byteMutations), ...Object.keys(modelMutations)];
   const kind = kinds[number % kinds.length];
   if (byteMutations[kind]) return { kind, bytes: byteMutations[kind](bytes, random) };
-  const model = readModel(bytes);
+  const model = onnx.readModel(bytes);
   if (model.graph.initializer.length > 0 && model.graph.node.length > 0) modelMutations[kind](model, random);
-  return { kind, bytes: writeModel(model) };
+  return { kind, bytes: onnx.writeModel(model) };
 }
 
 /** Everything that happens to a model up to the engine. Of one without weights the inputs are trained. */
 async function train(bytes) {
-  const model = await loadModel(bytes, { batchSize: 2 });
+  const model = await onnx.loadModel(bytes, { batchSize: 2 });
   const network = model.build({ training: true });
   const [logits] = network.logits.values();
-  const objective = objectiveOf(network, ops.reduceMean(ops.mul(logits, logits)));
+  const objective = onnx.objectiveOf(network, ops.reduceMean(ops.mul(logits, logits)));
   const inputs = [...network.inputs].filter(
     ([name, { type }]) => type === "float32" && !network.bufferUpdates.has(name),
   );
   const parameters = objective.parameters.size > 0 ? objective.parameters : new Map(inputs);
-  trainingStep({ ...objective, parameters }, sgd({ momentum: 0.9 }));
+  optim.trainingStep({ ...objective, parameters }, sgd({ momentum: 0.9 }));
 }
 
 async function work({ files, seed }) {

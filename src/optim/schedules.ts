@@ -45,7 +45,7 @@ export function cosine(): LearningRateSchedule {
 
 /** From the peak in a straight line to `end` of it. */
 export function linear(options: { end?: number } = {}): LearningRateSchedule {
-  const { end = 0 } = readOptions("linearRate", options, { end: "number" });
+  const { end = 0 } = readOptions("linear", options, { end: "number" });
   if (!(end >= 0 && end <= 1))
     throw new UserError(`linear schedule: end is ${end}; it has to be from 0 to 1`);
   return {

@@ -6,21 +6,7 @@ import { UserError } from "../common/errors.ts";
 import { loadDataset } from "../data/catalogue.ts";
 import type { DatasetPair, ImageClasses } from "../data/source.ts";
 // As a user of the library has them.
-import {
-  batchNorm,
-  bilateralSam,
-  conv2d,
-  flatten,
-  globalAveragePool,
-  linear,
-  type Optimizer,
-  ops,
-  relu,
-  sequential,
-  sgd,
-  type Tensors,
-  train,
-} from "../index.ts";
+import { bilateralSam, nn, ops, type optim, sgd, type Tensors, train } from "../index.ts";
 import { readRun } from "../report/read.ts";
 import { readJsonFile, readMetrics, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
 import type { EpochRecord, RunSummary } from "../train/records.ts";
@@ -96,7 +82,13 @@ test("a network and images of one's own: odd digits from even ones, on a layer t
   const out = join(root, "parity");
   const { summary } = await train({
     data,
-    model: sequential([conv2d(1, 8, 3, { padding: 1 }), batchNorm(8), relu(), flatten(), linear(512, 2)]),
+    model: nn.sequential([
+      nn.conv2d(1, 8, 3, { padding: 1 }),
+      nn.batchNorm(8),
+      nn.relu(),
+      nn.flatten(),
+      nn.linear(512, 2),
+    ]),
     epochs: 4,
     batchSize: 64,
     learningRate: 0.1,
@@ -113,7 +105,7 @@ test("a network and images of one's own: odd digits from even ones, on a layer t
 test("an optimizer of one's own: doubled gradients at half the learning rate are plain SGD, to the last bit", async () => {
   // Multiplying by 2 is exact, and so is everything linear in it.
   const base = sgd({ momentum: 0.9 });
-  const doubled: Optimizer = {
+  const doubled: optim.Optimizer = {
     ...base,
     config: { method: "doubled", base: base.base.config },
     steps: {
@@ -281,9 +273,9 @@ test("what does not fit is refused before anything is written", async () => {
     [{ batchSize: 321 }, /batch size 321 is larger than the 320 training samples/],
     [{ limit: 1438 }, /a subset of 1438 images/],
     [{ model: "lenet5" }, /lenet5 needs images of at least 12×12/],
-    [{ model: sequential([globalAveragePool(), linear(7, 10)]) }, /7/],
+    [{ model: nn.sequential([nn.globalAveragePool(), nn.linear(7, 10)]) }, /7/],
     [
-      { model: sequential([flatten(), linear(64, 5)]) },
+      { model: nn.sequential([nn.flatten(), nn.linear(64, 5)]) },
       /the network gives \[64, 5\].* digits has 10 classes/,
     ],
     [{ data: { train: digits.train, test: labeled255 } }, /label 255 of image 7 is out of bounds/],
