@@ -200,15 +200,15 @@ describe("what does not fit is told in one sentence", { concurrency: 2 }, () => 
     ],
     "a subset of zero": [
       () => ["flatness", "run", "--subset", "0"],
-      /^a subset of 0 images was requested, but digits has 360; choose from 1 to 360$/,
+      /^a subset of 0 examples was requested, but digits has 360; choose from 1 to 360$/,
     ],
     "a subset larger than the data": [
       () => ["flatness", "run", "--subset", "361"],
-      /^a subset of 361 images was requested, but digits has 360; choose from 1 to 360$/,
+      /^a subset of 361 examples was requested, but digits has 360; choose from 1 to 360$/,
     ],
     "fewer images than a file's batch": [
       () => onDigits(classifier("five.onnx", 10, 0.01), "--subset", "4"),
-      /^the model takes 5 images at a time, but the subset has 4; choose a subset of at least 5$/,
+      /^the model takes 5 examples at a time, but the subset has 4; choose a subset of at least 5$/,
     ],
     "more eigenvalues than parameters": [
       () => onDigits(classifier("small.onnx", 10, 0.01), "--top", "641"),

@@ -8,7 +8,7 @@ import { dataOf, findModel } from "../runs/trained-model.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { loadWithProgress } from "./data.ts";
 import { addFileFlags, type FileFlags, fileSettings } from "./import-options.ts";
-import { choices, numberOption } from "./settings.ts";
+import { choices, defined, numberOption } from "./settings.ts";
 
 // What `flatness` and `landscape` have in common: which model, on which data, and where the results go.
 
@@ -79,7 +79,7 @@ export async function openNamedModel(
     subset: flags.subset ?? { atMost: subset },
     batchSize,
     batchNorm,
-    labelSmoothing,
+    settings: defined({ labelSmoothing }),
     file: fileSettings(flags),
   });
 }

@@ -106,7 +106,7 @@ describe("lowland train", { concurrency: 2 }, () => {
     }
     const { metrics, testLoss } = readJsonFile(folder, "plain", "summary.json");
     const result = JSON.parse(document.stdout);
-    assert.deepEqual([result.metrics, result.images, result.data], [metrics, 360, "digits"]);
+    assert.deepEqual([result.metrics, result.examples, result.data], [metrics, 360, "digits"]);
     assert.ok(Math.abs(result.loss - testLoss) < 1e-5);
     assert.ok(line.stdout.includes(`accuracy ${(100 * metrics.accuracy).toFixed(2)} %`), line.stdout);
     assert.equal(lines(line.stdout).length, 1);

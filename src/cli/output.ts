@@ -6,7 +6,6 @@ import { metricText } from "../report/numbers.ts";
 import { readComparison } from "../report/read.ts";
 import { comparisonTable } from "../report/table.ts";
 import type { RunResult } from "../runs/run.ts";
-import { metricsOf } from "../tasks/metrics.ts";
 import type { RunSummary } from "../train/records.ts";
 import { duration, say } from "./progress.ts";
 
@@ -50,13 +49,13 @@ export function outputStyle(): { color: boolean; width: number } {
 }
 
 /** How a run ended, in one line. */
-export function outcomeLine(label: string, { summary, failure, skippedSteps }: RunResult): string {
+export function outcomeLine(label: string, { task, summary, failure, skippedSteps }: RunResult): string {
   if (failure) return `✗ ${label}: ${failure.message}`;
   if (!summary) return `– ${label}: stopped before the end of its first epoch`;
   const mark = summary.status === "finished" ? "✓" : "–";
   const epochs = summary.status === "finished" ? "" : `, stopped after epoch ${summary.epochs}`;
   const skipped = skippedSteps > 0 ? `, ${skippedSteps} steps dropped as not finite` : "";
-  const [metric] = metricsOf(summary.task);
+  const [metric] = task.metrics;
   const valueIn = ({ metrics }: Pick<RunSummary, "metrics">) => metricText(metric, metrics[metric.name], 1);
   const averaged = summary.averaged ? `, averaged ${valueIn(summary.averaged)}` : "";
   return `${mark} ${label}: ${metric.label} ${valueIn(summary)}${averaged}, ${duration(summary.seconds)}${skipped}${epochs}`;

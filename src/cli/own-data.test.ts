@@ -49,7 +49,7 @@ test("a folder of pictures trains, and its run is evaluated on the pictures that
   assert.equal(evaluated.code, 0, evaluated.stderr);
   const result = JSON.parse(evaluated.stdout);
   // 20 % of 15 pictures of each class.
-  assert.deepEqual([result.images, result.metrics.accuracy], [9, summary.metrics.accuracy]);
+  assert.deepEqual([result.examples, result.metrics.accuracy], [9, summary.metrics.accuracy]);
   assert.ok(Math.abs(result.loss - summary.testLoss) < 1e-5);
 });
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import type { RunResult } from "../runs/run.ts";
+import { taskRecord, tasks } from "../tasks/index.ts";
 import type { EpochRecord, StepRecord } from "../train/records.ts";
 import { outcomeLine } from "./output.ts";
 import { duration, ProgressDisplay, restoreTerminal, say } from "./progress.ts";
@@ -39,7 +40,13 @@ const epoch = { metrics: { accuracy: 0.853 } } as unknown as EpochRecord;
 /** Follows a run of 40 steps in 4 epochs, a step a second, up to some step. */
 function follow(display: ProgressDisplay, label: string, { to, from = 0 }: { to: number; from?: number }) {
   const { onStart, onStep, onEpoch } = display.follow(label, 3);
-  onStart!({ task: "classification", totalSteps: 40, stepsPerEpoch: 10, batchSize: 64, finishedSteps: from });
+  onStart!({
+    task: taskRecord(tasks.classification),
+    totalSteps: 40,
+    stepsPerEpoch: 10,
+    batchSize: 64,
+    finishedSteps: from,
+  });
   for (let number = from + 1; number <= to; number++) {
     seconds++;
     onStep!(step(number));
@@ -65,7 +72,7 @@ describe("without a terminal", () => {
       written = "";
       const { onStart, onStep } = new ProgressDisplay({ totalWork: 0 }).follow("sgd", 1);
       onStart!({
-        task: "classification",
+        task: taskRecord(tasks.classification),
         totalSteps: 1000,
         stepsPerEpoch: 100,
         batchSize: 64,
@@ -205,7 +212,7 @@ test("a time is told in seconds, then minutes, then hours", () => {
 test("how a run ended is one line: finished, with steps dropped, stopped, stopped at once, diverged", () => {
   const summary = {
     status: "finished",
-    task: "classification",
+    task: taskRecord(tasks.classification),
     metrics: { accuracy: 0.8125 },
     seconds: 187,
     epochs: 3,

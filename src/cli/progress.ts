@@ -2,8 +2,7 @@ import { MultiBar, type Options, type Params } from "cli-progress";
 import type { PartHooks } from "../measure/measurement-cache.ts";
 import { metricText } from "../report/numbers.ts";
 import type { RunHooks } from "../runs/run.ts";
-import { metricsOf } from "../tasks/metrics.ts";
-import type { MetricInfo } from "../tasks/task.ts";
+import type { MetricInfo } from "../train/task-record.ts";
 
 // What a person sees while runs go on: a live bar on a terminal, a line now and then elsewhere. All of it goes to
 // standard error, so that standard output holds results and nothing else.
@@ -73,6 +72,7 @@ export class ProgressDisplay {
     let [totalSteps, stepsPerEpoch, batchSize] = [1, 1, 1];
     let [firstStep, started] = [0, 0];
     let metric = "";
+    let examples = "";
     let info: MetricInfo | undefined;
     const bar = openBar(label);
     const isDue = pace(bar !== undefined);
@@ -83,7 +83,8 @@ export class ProgressDisplay {
       },
       onStart: (run) => {
         ({ totalSteps, stepsPerEpoch, batchSize } = run);
-        [info] = metricsOf(run.task);
+        [info] = run.task.metrics;
+        examples = run.task.examples;
         this.work = this.workAfterRun + run.finishedSteps * evaluationsPerStep;
         this.workAfterRun += totalSteps * evaluationsPerStep;
         firstStep = run.finishedSteps;
@@ -102,7 +103,7 @@ export class ProgressDisplay {
           label,
           loss: `loss ${loss.toFixed(3)}`,
           metric,
-          speed: `${Math.round(rate).toLocaleString("en")} images/s`,
+          speed: `${Math.round(rate).toLocaleString("en")} ${examples}/s`,
           left: `${duration(((totalSteps - step) * (now - started)) / done / 1000)} left`,
           all: this.allLeft(now),
         };

@@ -1,4 +1,5 @@
 import type { OptimizerConfig } from "../optim/optimizer.ts";
+import type { TaskRecord } from "../train/task-record.ts";
 import type { SpectralDensity } from "./density.ts";
 import type { Determinism } from "./determinism.ts";
 import type { Landscape } from "./landscape.ts";
@@ -27,8 +28,8 @@ export interface MeasuredModel {
   parameters: number;
   /** Data set, test or train, number of examples, batch size, mode of BatchNorm, loss. Goes beside every number. */
   description: Readonly<Record<string, string | number>>;
-  /** The kind of problem, such as `classification`: it says what metrics are called and how they are shown. */
-  task: string;
+  /** The kind of problem: what metrics are called and how they are shown. */
+  task: TaskRecord;
   /** Mean loss, and means of the task's metrics by name, over the subset at the weights. */
   loss: number;
   metrics: Record<string, number>;

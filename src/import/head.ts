@@ -71,8 +71,8 @@ export function replaceHead(
 ): Head {
   const kinds = { output: "text", name: "text", seed: "number" } as const;
   const { output, name, seed = 1 } = readOptions("replaceHead", options, kinds);
-  if (!(Number.isSafeInteger(classes) && classes >= 2)) {
-    throw new UserError(`classes is ${classes}; it has to be a whole number of 2 or more`);
+  if (!(Number.isSafeInteger(classes) && classes >= 1)) {
+    throw new UserError(`classes is ${classes}; it has to be a whole number of 1 or more`);
   }
   const graph = model.graph!;
   const head = locate(graph, output, name);

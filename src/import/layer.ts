@@ -5,12 +5,14 @@ import { copyInto, leavesOf, nodesOf } from "../graph/walk.ts";
 import { startingFrom } from "../nn/initializers.ts";
 import type { Layer } from "../nn/module.ts";
 import type { ImportedNetwork, TrainableModel } from "./load.ts";
-import { classEnd, classLogits } from "./logits.ts";
+import { classEnd, classRows, type OutputForm, readOutput } from "./logits.ts";
 import { differentiableLeaves } from "./training-notes.ts";
 
 export interface ModelLayerOptions {
   /** Which output holds the logits. Default: the model's only one. */
   output?: string;
+  /** What is read of that output. Default: logits [batch, classes]. */
+  form?: OutputForm;
   /** Sizes of the model's symbolic dimensions. */
   dimensions?: Readonly<Record<string, number>>;
   /** Makes of the layer's input what the model takes, of the given shape. Default: it has to be of that shape. */
@@ -20,7 +22,8 @@ export interface ModelLayerOptions {
 }
 
 /**
- * An ONNX classifier as a layer from its input to its logits [batch, classes], for networks and runs that take layers.
+ * An ONNX model as a layer from its input to an output, logits [batch, classes] by default, for networks and runs that
+ * take layers.
  * Its parameters and running statistics have their names in the file and start from its numbers.
  *
  * ```ts
@@ -30,8 +33,15 @@ export interface ModelLayerOptions {
  * The layer throws `UserError` when the model cannot be built for the batch and images it is given.
  */
 export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {}): Layer {
-  const kinds = { output: "text", dimensions: "object", adapt: "function", onBuild: "function" } as const;
-  const { output, dimensions, adapt = (x: Value) => x, onBuild } = readOptions("modelLayer", options, kinds);
+  const kinds = {
+    output: "text",
+    form: "object",
+    dimensions: "object",
+    adapt: "function",
+    onBuild: "function",
+  } as const;
+  const given = readOptions("modelLayer", options, kinds);
+  const { output, form = classRows, dimensions, adapt = (x: Value) => x, onBuild } = given;
   return (x, scope) => {
     const [batchSize] = x.shape;
     const network = model.shared({
@@ -43,7 +53,7 @@ export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {
     });
     if (network.inputs.size !== 1) {
       throw new UserError(
-        `the model has the inputs ${[...network.inputs.keys()].join(", ")}; a classifier of images has one`,
+        `the model has the inputs ${[...network.inputs.keys()].join(", ")}; a layer has one`,
       );
     }
     const [[name, input]] = network.inputs;
@@ -54,29 +64,29 @@ export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {
       );
     }
     const bindings = new Map<Value, Value>([[input, adapted]]);
-    const { name: outputName, logits } = classLogits(network, output);
+    const { name: outputName, value } = readOutput(network, output, form);
     const updates = [...network.bufferUpdates];
-    const ends = [logits, ...updates.map(([, value]) => value)];
+    const ends = [value, ...updates.map(([, next]) => next)];
     const read = new Set(leavesOf(nodesOf(ends), ends));
-    const learned = differentiableLeaves([logits]);
+    const learned = differentiableLeaves([value]);
     for (const { name: parameter, shape, kind, values } of model.kept) {
-      const value = network.graph.inputs.get(parameter);
-      if (!value || !(read.has(value) || network.bufferUpdates.has(parameter))) continue;
+      const place = network.graph.inputs.get(parameter);
+      if (!place || !(read.has(place) || network.bufferUpdates.has(parameter))) continue;
       const own =
-        kind !== "buffer" && learned.has(value)
+        kind !== "buffer" && learned.has(place)
           ? scope.parameter(parameter, shape, kind, startingFrom(values))
           : scope.buffer(parameter, shape, values);
-      bindings.set(value, own);
+      bindings.set(place, own);
     }
-    const parameters = new Map([...network.parameters].filter(([, value]) => learned.has(value)));
+    const parameters = new Map([...network.parameters].filter(([, place]) => learned.has(place)));
     onBuild?.({ ...network, parameters }, scope.training);
     for (const random of network.randomInputs) {
       const { origin, shape } = random;
       bindings.set(random, scope.random(origin.kind === "input" ? origin.name : "", shape));
     }
-    if (logits.shape[0] !== batchSize) {
+    if (value.shape[0] !== batchSize) {
       throw new UserError(
-        `output "${outputName}" has ${logits.shape[0]} rows for a batch of ${batchSize}: the file is for a batch of ${logits.shape[0]}; choose that batch size, or export the model with a dynamic batch`,
+        `output "${outputName}" has ${value.shape[0]} rows for a batch of ${batchSize}: the file is for a batch of ${value.shape[0]}; choose that batch size, or export the model with a dynamic batch`,
       );
     }
     const [copy, ...next] = copyInto(x.graph, ends, bindings);
@@ -86,7 +96,7 @@ export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {
 }
 
 /**
- * The number of examples that a classifier's file is for, where it takes no other: a Reshape to [1, 256], say, or the
+ * The number of examples that a file is for, where it takes no other: a Reshape to [1, 256], say, or the
  * initial state of an LSTM.
  * @param batchSize one that is tried; a file that takes it is for any
  * @returns undefined where the file takes any number
@@ -95,7 +105,7 @@ export function modelLayer(model: TrainableModel, options: ModelLayerOptions = {
 export function ownBatch(
   model: TrainableModel,
   batchSize: number,
-  { output, dimensions }: Pick<ModelLayerOptions, "output" | "dimensions"> = {},
+  { output, form = classRows, dimensions }: Pick<ModelLayerOptions, "output" | "form" | "dimensions"> = {},
 ): number | undefined {
   let reason: string | undefined;
   const rowsFor = (size: number): number | undefined => {
@@ -103,13 +113,19 @@ export function ownBatch(
       model.shared({ training: false, batchSize: size, anyBatch: true, dimensions }),
     );
     const { value: network } = built;
-    const rows = network && attempt(() => classEnd(network, output).end.logits.shape[0]);
+    const value = network && attempt(() => takenValue(network, output, form));
     // What is wrong with the output says more than what is wrong with the batch.
-    reason = rows?.error ?? reason ?? built.error;
-    return rows?.value;
+    reason = value?.error ?? reason ?? built.error;
+    return value?.value?.shape[0];
   };
   const rows = rowsFor(batchSize);
   if (rows === batchSize) return undefined;
   for (const size of new Set([...model.statedBatches, rows ?? 1, 1])) if (rowsFor(size) === size) return size;
-  throw new UserError(reason ?? `the model gives ${rows} rows of logits for a batch of ${batchSize}`);
+  throw new UserError(reason ?? `the model gives ${rows} rows for a batch of ${batchSize}`);
+}
+
+/** An output, whether or not its logits are known. */
+function takenValue(network: ImportedNetwork, output: string | undefined, form: OutputForm): Value {
+  const isClassifier = form.holds === "logits" && form.axes === 1;
+  return isClassifier ? classEnd(network, output).end.logits : readOutput(network, output, form).value;
 }

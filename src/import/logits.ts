@@ -17,8 +17,48 @@ export function classLogits(
   return { name, logits: asRows(end.logits) };
 }
 
+/** What is read of a model's output. */
+export interface OutputForm {
+  /** `logits`: of classes, what is before a Softmax or Sigmoid. `values`: the output as it is. */
+  holds: "logits" | "values";
+  /** Axes of one example's output, of logits with that of the classes first. */
+  axes: number;
+}
+
+/** One row of logits for each example. */
+export const classRows: OutputForm = { holds: "logits", axes: 1 };
+
+/**
+ * An output as a loss takes it: [batch, classes], or with the axes that it has.
+ * @param output which of the model's outputs; not needed where there is one only
+ * @throws UserError naming the outputs there are, a shape of other axes, or what is behind a Softmax
+ */
+export function readOutput(
+  network: { ends: ReadonlyMap<string, OutputEnd>; outputs: ReadonlyMap<string, Value> },
+  output: string | undefined,
+  { holds, axes }: OutputForm,
+): { name: string; value: Value } {
+  if (holds === "logits" && axes === 1) {
+    const { name, logits } = classLogits(network, output);
+    return { name, value: logits };
+  }
+  const name = chooseOutput([...network.outputs.keys()], output);
+  const [end, whole] = [network.ends.get(name)!, network.outputs.get(name)!];
+  if (holds === "logits" && end.obstacle !== undefined) throw hiddenLogits(name, end);
+  if (holds === "values" && end.kind === "probabilities")
+    throw new UserError(
+      `output "${name}" holds probabilities of classes, and the task takes values; export the model without its Softmax, or name another output (output, --output)`,
+    );
+  const value = holds === "logits" ? end.logits : whole;
+  if (value.shape.length === axes + 1) return { name, value };
+  throw new UserError(`output "${name}" is ${describe(value)}; the task takes a batch axis and ${axes} more`);
+}
+
 /** What is said of an output of probabilities that cannot be undone. */
-export function hiddenLogits(name: string, { kind, obstacle }: OutputEnd): UserError {
+export function hiddenLogits(
+  name: string,
+  { kind, obstacle }: Pick<OutputEnd, "kind" | "obstacle">,
+): UserError {
   const what = kind === "independent" ? "Sigmoid" : "Softmax";
   return new UserError(
     `output "${name}" holds probabilities that cannot be undone (${obstacle}), and the loss needs logits: name the output that holds them (output, --output), or export the model without its ${what}`,

@@ -2,33 +2,36 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../common/errors.ts";
-import type { DataSource, DatasetPair } from "../data/source.ts";
+import type { DataSource } from "../data/source.ts";
 import type { MeasuredModel } from "../flatness/results.ts";
 import type { LossSurface } from "../flatness/surface.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import type { OptimizerConfig } from "../optim/optimizer.ts";
-import { parseRun, type RunConfiguration } from "../runs/configuration.ts";
-import { type FileSettings, openClassifier } from "../runs/network.ts";
+import { parseRun } from "../runs/configuration.ts";
+import { type FileSettings, openTrainedModel } from "../runs/network.ts";
 import { openTask } from "../runs/open-task.ts";
 import { optimizerLabel } from "../runs/optimizers.ts";
 import type { TrainedModel } from "../runs/trained-model.ts";
-import type { ClassificationSurfaceOptions } from "../tasks/classification-surface.ts";
-import { taskSettings } from "../tasks/index.ts";
-import type { Task } from "../tasks/task.ts";
-import { taskSurface } from "../tasks/task-surface.ts";
+import { firstTask, taskNamed, taskRecord } from "../tasks/index.ts";
+import type { DataPair, OpenedTask, Task, TaskKind } from "../tasks/task.ts";
+import { type TaskSurfaceOptions, taskSurface } from "../tasks/task-surface.ts";
 
-export interface MeasuredOptions extends Omit<ClassificationSurfaceOptions, "images"> {
-  /** Of a run: the images it trained on, with the labels it trained on. Default `"test"`. */
+export interface MeasuredOptions extends Pick<TaskSurfaceOptions, "batchSize" | "batchNorm"> {
+  /** Of a run: the samples it trained on, with the labels it trained on. Default `"test"`. */
   set?: "test" | "train";
-  /** How many images, from the front; at most this many unless it was asked for expressly. */
+  /** How many samples, from the front; at most this many unless it was asked for expressly. */
   subset: number | { atMost: number };
   /** How the file is taken, over what a run's configuration says. */
   file?: FileSettings;
+  /** Settings of the task in place of the run's, such as `{ labelSmoothing: 0 }`. */
+  settings?: Readonly<Record<string, unknown>>;
+  /** The task's code, where it is none of Lowland's. */
+  task?: TaskKind;
 }
 
-/** A classifier to measure the flatness of, on a stated subset of data. */
+/** A model to measure the flatness of, on a stated subset of data. */
 export interface ModelToMeasure {
   surface: LossSurface;
   /** The network with BatchNorm's statistics of one batch as its next running ones, by name. */
@@ -49,29 +52,23 @@ export interface ModelToMeasure {
 }
 
 /**
- * Opens a run's model or an ONNX file as a loss surface. The loss is the cross entropy that a run was trained with
- * (its label smoothing) unless another is asked for; of a file it is the plain one.
+ * Opens a run's model or an ONNX file as a loss surface. The loss is the one that a run was trained with unless the
+ * task's settings say otherwise; of a file it is the plain one, without what is for training only.
  *
- * Throws `UserError` for a file that cannot be read as a classifier of these images, and for a subset that is empty or
- * larger than the data.
+ * @throws UserError for a file that cannot be read as a network for the task, and for a subset that is empty or larger
+ *   than the data
  */
 export async function openModel(
   found: TrainedModel,
-  data: DatasetPair,
-  { set = "test", subset, file = {}, ...options }: MeasuredOptions,
+  data: DataPair,
+  { set = "test", subset, file = {}, settings = {}, task: kind, ...options }: MeasuredOptions,
 ): Promise<ModelToMeasure> {
   const { path, run } = found;
-  // Of a file the loss is the plain one.
-  const trained = run ? trainedAs(run.configuration) : parseRun({ labelSmoothing: 0 });
-  const loss = {
-    labelSmoothing: options.labelSmoothing ?? trained.labelSmoothing,
-    labelSmoothingKind: options.labelSmoothingKind ?? trained.labelSmoothingKind,
-  };
-  const opened = openTask({ ...trained, ...loss }, data);
+  const { opened, kind: own } = openTaskOf(found, data, { settings, kind });
+  const purpose = run || Object.keys(settings).length > 0 ? "training" : "test";
   const source = set === "test" ? opened.evaluations[0].source : opened.train;
-  const images = typeof subset === "number" ? subset : Math.min(subset.atMost, source.count);
-  const { labelSmoothing: _, labelSmoothingKind: __, ...settings } = { ...options, images };
-  const { network } = await openClassifier(found, file, data.train);
+  const examples = typeof subset === "number" ? subset : Math.min(subset.atMost, source.count);
+  const { network } = await openTrainedModel(found, file, { task: opened.task, train: data.train });
   const build = (batchSize: number) =>
     buildModel(network.layer, {
       inputShape: network.inputShape,
@@ -88,9 +85,9 @@ export async function openModel(
     network,
     initialTensors(one, 0),
     { task: opened.task, source },
-    settings,
+    { ...options, examples, purpose },
   );
-  const stated = { ...description, ...loss, set };
+  const stated = { ...description, ...(purpose === "training" && opened.task.lossSettings), set };
   const optimizer = run && (run.configuration.optimizer as OptimizerConfig);
   const label = optimizer && optimizerLabel(optimizer);
   return {
@@ -98,7 +95,7 @@ export async function openModel(
     surface: { ...surface, description: stated },
     identity: {
       name: label ? `${found.name}: ${label}` : found.name,
-      task: trained.task,
+      task: taskRecord(own),
       ...(optimizer && { run: found.name, optimizer }),
       model: path,
       description: {
@@ -107,7 +104,7 @@ export async function openModel(
       },
       fingerprints: {
         model: await modelFingerprint(path, surface.tensors),
-        data: await samplesFingerprint(source, opened.task, images, file),
+        data: await samplesFingerprint(source, opened.task, examples, file),
       },
     },
     run: run?.folder,
@@ -125,26 +122,35 @@ export function cacheFolder(folder: string): string {
   return join(folder, "measurements");
 }
 
-/** What of a run's configuration decides its training samples and its loss. The run may hold settings that only code can make. */
-function trainedAs(configuration: Record<string, unknown>): RunConfiguration {
-  const names = ["task", "seed", "limit", ...Object.keys(taskSettings)];
-  return parseRun(
-    Object.fromEntries(
-      names.filter((name) => name in configuration).map((name) => [name, configuration[name]]),
-    ),
-  );
+/**
+ * The task of a run on its data, as far as it decides samples and loss; of a file the first task, without what is for
+ * training only. The run may hold settings that only code can make.
+ * @param settings of the task, in place of the run's
+ * @param kind the task's code, where it is none of Lowland's
+ * @throws UserError for a run of a task whose code is not given
+ */
+export function openTaskOf(
+  { run }: TrainedModel,
+  data: DataPair,
+  { settings = {}, kind }: { settings?: Readonly<Record<string, unknown>>; kind?: TaskKind } = {},
+): { opened: OpenedTask; kind: TaskKind } {
+  const own = kind ?? taskNamed(run?.task.name ?? firstTask);
+  const configuration = { ...run?.configuration, task: own.name };
+  const names = ["task", "seed", "limit", ...Object.keys(own.settings)];
+  const kept = Object.entries({ ...configuration, ...settings }).filter(([name]) => names.includes(name));
+  return { opened: openTask(parseRun(Object.fromEntries(kept), kind), data, own), kind: own };
 }
 
 /** Of the samples that are measured, and of what is made of them. */
 async function samplesFingerprint(
   source: DataSource,
-  { input, inputDescription, metadata }: Task,
-  images: number,
+  { input, metadata }: Task,
+  examples: number,
   file: FileSettings,
 ): Promise<string> {
-  const form = { images, input, inputDescription, metadata, ...file };
+  const form = { examples, input, metadata, ...file };
   const hash = createHash("sha256").update(JSON.stringify(form));
-  for (let index = 0; index < images; index++)
+  for (let index = 0; index < examples; index++)
     for (const bytes of arraysOf(await source.read(index))) hash.update(bytes);
   return hash.digest("hex");
 }

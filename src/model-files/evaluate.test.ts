@@ -78,7 +78,7 @@ test("accuracy and loss are those of the definition, whatever the names and the 
       threads: 1,
       onProgress: (images, total) => progress.push(images / total),
     });
-    assert.deepEqual([result.images, result.metrics.accuracy], [360, share], `batch ${batch}`);
+    assert.deepEqual([result.examples, result.metrics.accuracy], [360, share], `batch ${batch}`);
     assert.ok(Math.abs(result.loss - loss) < 1e-6, `batch ${batch}: ${result.loss}, ${loss}`);
     assert.equal(progress.length, Math.ceil(360 / batch));
     assert.equal(progress.at(-1), 1);
@@ -129,7 +129,7 @@ test("images are made to fit a model of another layout, number of channels, size
     normalization: "unit",
     onNote: (text) => notes.push(text),
   });
-  assert.deepEqual([adapted.images, adapted.metrics], [360, asLoaded.metrics]);
+  assert.deepEqual([adapted.examples, adapted.metrics], [360, asLoaded.metrics]);
   assert.ok(Math.abs(adapted.loss - asLoaded.loss) < 1e-5 * asLoaded.loss);
   assert.deepEqual(notes, [
     "images 1×8×8 → 3×8×8 (gray repeated), normalized by mean 0 and deviation 1 (unit)",

@@ -10,32 +10,31 @@ import { classCount, type OutputEnd } from "../import/output-end.ts";
 import { compile } from "../lower/compile.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import { type DataType, isFloat } from "../onnx/types.ts";
-import { type FileSettings, requireClasses } from "../runs/network.ts";
+import { type FileSettings, outputForm, requireFileOutput } from "../runs/network.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { accuracy, classificationTask } from "../tasks/classification/classification.ts";
 import { normalizations } from "../tasks/image-input.ts";
-import type { Task } from "../tasks/task.ts";
+import type { OpenedTask, Task } from "../tasks/task.ts";
 import { evaluate, outputEvaluation } from "../tasks/task-evaluation.ts";
 import { endOf, loadToRun, logitsFrom, openToRun } from "./file-to-run.ts";
 
 export interface Evaluation {
-  images: number;
-  task: string;
-  /** Mean cross entropy; of probabilities the mean of −ln p of the right class. */
+  examples: number;
+  /** Mean loss; of probabilities the mean of −ln p of the right class. */
   loss: number;
-  /** By the names of the task's metrics: `accuracy`. */
+  /** By the names of the task's metrics. */
   metrics: Record<string, number>;
   seconds: number;
-  imagesPerSecond: number;
+  examplesPerSecond: number;
 }
 
 export interface EvaluateOptions extends Pick<FileSettings, "normalization" | "dimensions" | "output"> {
   /** How messages name the model. Default: its path. */
   name?: string;
   threads?: number;
-  /** Called with a sentence where the images are not as they are loaded, or the file's graph is not read. */
+  /** Called with a sentence where the input is not as it is stored, or the file's graph is not read. */
   onNote?: (text: string) => void;
-  onProgress?: (images: number, total: number) => void;
+  onProgress?: (examples: number, total: number) => void;
 }
 
 /**
@@ -61,62 +60,75 @@ export async function evaluateModel(
     dimensions: "object",
     output: "text",
   });
-  const dataset = sourceOf(given);
-  validateDataset(dataset);
-  const task = classificationTask(dataset);
+  const source = sourceOf(given);
+  validateDataset(source);
+  const task = classificationTask(source);
+  return evaluateFile(model, { task, evaluations: [{ source, metric: accuracy }] }, options);
+}
+
+/**
+ * Loss and metrics of an ONNX file for a task, by its first evaluation. ONNX Runtime runs the file as it is.
+ * @param model path of the file, or its bytes
+ * @throws UserError if it is no ONNX model, no network for the task, or ONNX Runtime refuses it
+ */
+export async function evaluateFile(
+  model: string | Uint8Array,
+  { task, evaluations: [evaluation] }: Pick<OpenedTask, "task" | "evaluations">,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
   const isPath = typeof model === "string";
   const { name = isPath ? model : "the model", threads, onProgress, onNote } = options;
-  const file = openToRun(await readModelFile(model, name), dataset, options);
+  const { count: examples, name: data } = evaluation.source;
+  const file = openToRun(
+    await readModelFile(model, name),
+    { task, train: evaluation.source },
+    { onNote, normalization: options.normalization, dimensions: options.dimensions, output: options.output },
+  );
   const [size] = file.input.shape;
   const engine = openEngine({ threads });
   try {
     const target = await engine.target();
-    const give = await loadToRun(engine, model, file, { name, dataset, onNote });
+    const give = await loadToRun(engine, model, file, { name, stored: task.input, onNote });
     const ready = new Set<string>();
     let end: ReturnType<typeof endOf> | undefined;
-    const run = async ({ input: loaded, target: targets }: Tensors, count: number) => {
-      const { values, type } = await give(loaded);
+    const run = async ({ input, ...targets }: Tensors, count: number) => {
+      const { values, type } = await give(input);
       const program = `loss ${count}`;
       if (!ready.has(program)) {
         end ??= endOf(file, values);
-        const graph = lossGraph(values, type, end, { size, count, dataset, task });
+        const graph = lossGraph(values, type, end, { size, count, data, task });
         await engine.load(program, compile(graph, { target }));
         ready.add(program);
       }
-      return (await engine.run(program, { values, target: targets })).outputs;
+      return (await engine.run(program, { values, ...targets })).outputs;
     };
     const started = performance.now();
-    const evaluation = { source: dataset, metric: accuracy };
     const { loss, metrics } = await evaluate(evaluation, task, { batchSize: size, run, onProgress });
     const seconds = (performance.now() - started) / 1000;
-    return {
-      images: dataset.count,
-      task: "classification",
-      loss,
-      metrics,
-      seconds,
-      imagesPerSecond: dataset.count / seconds,
-    };
+    return { examples, loss, metrics, seconds, examplesPerSecond: examples / seconds };
   } finally {
     await engine.close();
   }
 }
 
-/** The loss and classes of the first `count` images, from the values of the output. */
+/** The loss and predictions of the first `count` examples, from the values of the output. */
 function lossGraph(
   { type, shape }: TensorData,
   fileType: DataType,
   end: Pick<OutputEnd, "kind" | "scale">,
-  { size, count, dataset, task }: { size: number; count: number; dataset: ImageClasses; task: Task },
+  { size, count, data, task }: { size: number; count: number; data: string; task: Task },
 ): Graph {
-  const classes = classCount({ shape });
-  if (shape[0] !== size || classes === undefined || !isFloat(type)) {
+  const { holds, axes } = outputForm(task);
+  const isClassifier = holds === "logits" && axes === 1;
+  if (shape[0] !== size || !isFloat(type) || (isClassifier && classCount({ shape }) === undefined)) {
     throw new UserError(
-      `the model gives ${type} [${shape.join(", ")}] for ${size} images; a classifier gives [${size}, classes]`,
+      `the model gives ${type} [${shape.join(", ")}] for ${size} examples; ${isClassifier ? "a classifier gives" : `${data} takes`} [${[size, ...(isClassifier ? ["classes"] : task.output.shape)].join(", ")}]`,
     );
   }
-  requireClasses(classes, dataset);
   const graph = new Graph();
-  outputEvaluation(task, logitsFrom(asRows(graph.input("values", type, shape)), fileType, end), count);
+  const values = graph.input("values", type, shape);
+  const output = logitsFrom(isClassifier ? asRows(values) : values, fileType, end);
+  requireFileOutput(output.shape, task, data);
+  outputEvaluation(task, output, count);
   return graph;
 }

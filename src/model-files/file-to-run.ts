@@ -1,6 +1,5 @@
 import { resolve } from "node:path";
 import { attempt, UserError } from "../common/errors.ts";
-import type { ImageClasses } from "../data/source.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
 import { inputType } from "../import/dimensions.ts";
 import { chooseOutput, classEnd, hiddenLogits } from "../import/logits.ts";
@@ -12,73 +11,92 @@ import type { TensorData } from "../onnx/tensor.ts";
 import { type DataType, dataTypeName, wideType } from "../onnx/types.ts";
 import { mul, sub } from "../ops/arithmetic.ts";
 import { clip, log } from "../ops/elementwise.ts";
-import { type FileSettings, imageSizes, openClassifierFile } from "../runs/network.ts";
+import {
+  type FileSettings,
+  imagesOf,
+  openModelFile,
+  openSizes,
+  outputForm,
+  type TaskData,
+} from "../runs/network.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { type ImageInput, imageInput } from "../tasks/image-input.ts";
-import { statedInput } from "../tasks/model-metadata.ts";
+import type { ImageInput } from "../tasks/image-input.ts";
 import { filledUp } from "../tasks/task-evaluation.ts";
 
-// A classifier's file that ONNX Runtime runs as it is, for evaluation and prediction.
+// A file that ONNX Runtime runs as it is, for evaluation and prediction.
 
 export interface RunFileOptions extends Pick<FileSettings, "normalization" | "dimensions" | "output"> {
-  /** Called with a sentence where the file's graph is not read, and with what images become. */
+  /** Called with a sentence where the file's graph is not read, and with what the input becomes. */
   onNote?: (text: string) => void;
 }
 
-/** Images in one run of a model that takes any number, and the most numbers they may be. */
+/** Examples in one run of a model that takes any number, and the most numbers they may be. */
 const batchSize = 500;
 const mostNumbers = 2 ** 22;
+
+/** What the values of an output are, and whether they can be undone. */
+type OutputKind = Pick<OutputEnd, "kind" | "scale" | "obstacle">;
 
 /** A file as ONNX Runtime runs it. */
 export interface FileToRun {
   input: { name: string; type: DataType; shape: Shape };
-  images: ImageInput;
+  /** How stored images become its input, for a task of images. */
+  images?: ImageInput;
   output: string;
   /** What the output holds; unknown where the file's graph is not read. */
-  end?: OutputEnd;
+  end?: OutputKind;
 }
 
 /**
  * Finds the input and the output, and opens the file as training does.
- * @throws UserError if it is no classifier of these images
+ * @throws UserError if it is no network for the task
  */
 export function openToRun(
   proto: ModelProto,
-  dataset: ImageClasses,
+  data: TaskData,
   { onNote, ...settings }: RunFileOptions,
 ): FileToRun {
   const { info, type, output } = signature(proto, settings.output);
-  const { dimensions, normalization = statedInput(proto) ?? "dataset" } = settings;
-  const sizes = { dimensions, openSizes: imageSizes(proto, dataset) };
-  const opened = attempt(() => openClassifierFile(proto, { ...settings, output }, dataset));
+  const { dimensions, normalization } = settings;
+  const sizes = { dimensions, openSizes: openSizes(proto, data.task) };
+  const opened = attempt(() => openModelFile(proto, { ...settings, output }, data));
   const { ownBatch } = opened.value?.network ?? {};
+  const { holds, axes } = outputForm(data.task);
+  const isClassifier = holds === "logits" && axes === 1;
   const { shape: one } = inputType(info, { ...sizes, batchSize: 1 });
   const most = Math.max(1, Math.floor(mostNumbers / elementCount(one.slice(1))));
-  const size = ownBatch ?? Math.min(batchSize, dataset.count, most);
+  const size = ownBatch ?? Math.min(batchSize, data.train.count, most);
   const { shape } = inputType(info, { ...sizes, batchSize: size });
   const file = {
     input: { name: info.name, type, shape },
-    images: imageInput(dataset, normalization),
+    images: imagesOf(proto, data.task, normalization),
     output,
+    // Of a row of numbers it can be told whether they are probabilities.
+    ...(!isClassifier && { end: asItIs }),
   };
   if (!opened.value) {
-    onNote?.(
-      `the file is run without reading its graph (${opened.error}): what it gives tells whether it is probabilities`,
-    );
+    const found = isClassifier
+      ? "what it gives tells whether it is probabilities"
+      : "what it gives is taken as it is";
+    onNote?.(`the file is run without reading its graph (${opened.error}): ${found}`);
     return file;
   }
+  if (holds === "values") return file;
   const network = opened.value.model.shared({ training: false, batchSize: size, anyBatch: true });
-  return { ...file, end: classEnd(network, output).end };
+  return { ...file, end: isClassifier ? classEnd(network, output).end : network.ends.get(output) };
 }
 
-/** The input of images and the name of the output with the classes. */
+/** An output that is taken as it is. */
+const asItIs: OutputKind = { kind: "logits", scale: 1 };
+
+/** The input and the name of the output that the task reads. */
 function signature({ graph }: ModelProto, named: string | undefined) {
   const weights = new Set(graph?.initializer.map((tensor) => tensor.name));
   const inputs = (graph?.input ?? []).filter((value) => !weights.has(value.name));
   const outputs = (graph?.output ?? []).map((value) => value.name);
   if (inputs.length !== 1) {
     throw new UserError(
-      `the model has the inputs ${inputs.map((value) => value.name).join(", ")}; a classifier of images has one`,
+      `the model has the inputs ${inputs.map((value) => value.name).join(", ")}; one was expected`,
     );
   }
   const output = chooseOutput(outputs, named);
@@ -88,7 +106,7 @@ function signature({ graph }: ModelProto, named: string | undefined) {
     value?.case === "tensorType" ? dataTypeName(value.value.elemType, `input "${info.name}"`) : undefined;
   if (type === undefined || wideType(type) !== "float32") {
     throw new UserError(
-      `input "${info.name}" is ${type ?? "no tensor"}; a classifier of images takes float32, or floats of fewer bits`,
+      `input "${info.name}" is ${type ?? "no tensor"}; float32, or floats of fewer bits, were expected`,
     );
   }
   return { info, type, output };
@@ -96,23 +114,23 @@ function signature({ graph }: ModelProto, named: string | undefined) {
 
 /** What a file gives for a batch. */
 export interface FileValues {
-  /** Of the output with the classes, halves widened. */
+  /** Of the output that the task reads, halves widened. */
   values: TensorData;
   /** The type of that output in the file. */
   type: DataType;
 }
 
 /**
- * Loads a file and what makes stored pixels its input into an engine, as programs `model` and `images`.
+ * Loads a file and what makes a stored input its own into an engine, as programs `model` and `images`.
  * @param model path of the file, or its bytes
- * @returns the model, for stored pixels [count, C, H, W] of at most the file's batch
+ * @returns the model, for stored inputs [count, …] of at most the file's batch
  * @throws UserError if ONNX Runtime refuses it
  */
 export async function loadToRun(
   engine: Engine,
   model: string | Uint8Array,
   { input, images, output }: FileToRun,
-  { name, dataset, onNote }: { name: string; dataset: ImageClasses } & Pick<RunFileOptions, "onNote">,
+  { name, stored, onNote }: { name: string; stored: Shape } & Pick<RunFileOptions, "onNote">,
 ): Promise<(stored: TensorData) => Promise<FileValues>> {
   const refused = (error: Error) => {
     throw new UserError(
@@ -120,14 +138,14 @@ export async function loadToRun(
     );
   };
   const [size] = input.shape;
-  const adapted = imagesGraph(images, [size, dataset.channels, dataset.height, dataset.width], input.shape);
-  if (adapted) {
+  const adapted = images && imagesGraph(images, [size, ...stored], input.shape);
+  if (images && adapted) {
     onNote?.(images.describe(input.shape));
     await engine.load("images", compile(adapted, { target: await engine.target() }));
   }
   await engine.load("model", typeof model === "string" ? resolve(model) : model).catch(refused);
-  return async (stored) => {
-    const filled = filledUp(stored, size);
+  return async (rows) => {
+    const filled = filledUp(rows, size);
     const fed = adapted ? (await engine.run("images", { input: filled })).outputs.adapted : filled;
     const { outputs } = await engine.run("model", { [input.name]: narrowed(fed, input.type) }).catch(refused);
     return { values: widened(outputs[output]), type: outputs[output].type };
@@ -145,7 +163,7 @@ function imagesGraph({ adapt }: ImageInput, loaded: Shape, shape: Shape): Graph 
 }
 
 /** What the values of the output are: as the graph says, or else probabilities if each row is one. */
-export function endOf({ end, output }: FileToRun, values: TensorData): Pick<OutputEnd, "kind" | "scale"> {
+export function endOf({ end, output }: FileToRun, values: TensorData): OutputKind {
   if (end && end.obstacle === undefined) return end;
   const classes = classCount(values) ?? 1;
   const numbers = Array.from(values.data as Float32Array, Number);

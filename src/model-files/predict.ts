@@ -1,7 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import { type DecodedImage, decodeImage, type ImageForm, UnreadableImage } from "../data/image-file.ts";
-import { type ImageClasses, imageClasses } from "../data/source.ts";
+import { imageClasses } from "../data/source.ts";
 import { elementCount, Graph } from "../graph/graph.ts";
 import { readModelFile } from "../import/load.ts";
 import { asRows } from "../import/logits.ts";
@@ -9,10 +9,12 @@ import { classCount } from "../import/output-end.ts";
 import { compile } from "../lower/compile.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import { softmax } from "../ops/softmax.ts";
+import type { TaskData } from "../runs/network.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
+import { classification, classificationTask } from "../tasks/classification/classification.ts";
 import { normalizations } from "../tasks/image-input.ts";
-import { statedClasses, statedInput } from "../tasks/model-metadata.ts";
+import { statedClasses, statedInput, statedTask } from "../tasks/model-metadata.ts";
 import {
   endOf,
   type FileValues,
@@ -89,6 +91,11 @@ export async function predictPictures(
       "pictures are of no data set, whose mean and deviation could be used; choose imagenet, unit or symmetric (normalization, --normalization)",
     );
   const proto = await readModelFile(model, name);
+  const task = statedTask(proto) ?? classification.name;
+  if (task !== classification.name)
+    throw new UserError(
+      `${name} is a model for ${task}; predict names the classes that a model for ${classification.name} sees in pictures`,
+    );
   const form = formOf(proto, options);
   const classNames = options.classNames ?? statedClasses(proto);
   const engine = openEngine({ threads });
@@ -126,15 +133,15 @@ async function loadClassifier(
     output,
   }: PredictOptions & { form: ImageForm; name: string },
 ): Promise<(pictures: readonly DecodedImage[]) => Promise<Float32Array[]>> {
-  const dataset = formAsData(form);
+  const data = formAsData(form);
   const own = statedInput(proto) ? undefined : form.channels === 3 ? "imagenet" : "unit";
-  const file = openToRun(proto, dataset, {
+  const file = openToRun(proto, data, {
     dimensions,
     output,
     onNote,
     normalization: normalization ?? own,
   });
-  const give = await loadToRun(engine, model, file, { name, dataset, onNote });
+  const give = await loadToRun(engine, model, file, { name, stored: data.task.input, onNote });
   const [size] = file.input.shape;
   let isReady = false;
   return async (pictures) => {
@@ -185,8 +192,8 @@ function mostProbable(
 }
 
 /** One batch of pictures of a form, as far as opening a file asks for data. */
-function formAsData({ channels, height, width }: ImageForm): ImageClasses {
-  return imageClasses(
+function formAsData({ channels, height, width }: ImageForm): TaskData {
+  const train = imageClasses(
     {
       name: "pictures",
       // Any number of classes will do; labels are not read.
@@ -202,6 +209,7 @@ function formAsData({ channels, height, width }: ImageForm): ImageClasses {
     },
     () => new Uint8Array(channels * height * width),
   );
+  return { task: classificationTask(train), train };
 }
 
 async function decodedOrReason(file: string, form: ImageForm): Promise<DecodedImage | string> {

@@ -1,15 +1,22 @@
 import { z } from "zod";
-import { parse } from "../common/schema.ts";
-import { type NamedRun, parseRun, seedSetting, sharedSettings } from "../runs/configuration.ts";
+import {
+  type NamedRun,
+  parseForTask,
+  parseRun,
+  type RunSettings,
+  type SharedConfiguration,
+  seedSetting,
+  sharedSettings,
+} from "../runs/configuration.ts";
 import { baseSettings } from "../runs/optimizer-settings.ts";
+import type { TaskKind } from "../tasks/task.ts";
 
 // The paper's figures 2 to 5 as one document: the settings all runs share, the radii, and the seeds.
 
 const positive = z.number().positive();
 const count = z.number().int().positive();
 
-const figuresSchema = z.strictObject({
-  ...sharedSettings,
+const ownSettings = {
   seeds: z.array(seedSetting).min(1).default([1, 2, 3]),
   /** The base update: by itself, and what SAM and bilateral SAM are over. */
   base: baseSettings,
@@ -28,10 +35,11 @@ const figuresSchema = z.strictObject({
       tolerance: positive.default(1e-4),
     })
     .prefault({}),
-});
+};
 
-export type FiguresConfiguration = z.infer<typeof figuresSchema>;
-export type FiguresSettings = z.input<typeof figuresSchema>;
+const ownSchema = z.strictObject(ownSettings);
+export type FiguresConfiguration = SharedConfiguration & z.infer<typeof ownSchema>;
+export type FiguresSettings = Omit<RunSettings, "optimizer" | "seed"> & z.input<typeof ownSchema>;
 
 /** What a run of the figures is there for. */
 export type FigureRole =
@@ -45,7 +53,8 @@ export interface FigureRun extends NamedRun {
 
 /** Checks the settings of figures and fills every default in. Throws `UserError` naming the first that is wrong. */
 export function parseFigures(value: unknown): FiguresConfiguration {
-  const { constantRhoMin, seeds, ...rest } = parse(figuresSchema, value);
+  const schemaOf = (kind: TaskKind) => z.strictObject({ ...sharedSettings(kind), ...ownSettings });
+  const { constantRhoMin, seeds, ...rest } = parseForTask(value, schemaOf) as FiguresConfiguration;
   const distinct = (values: number[]) => [...new Set(values)];
   return {
     ...rest,

@@ -11,7 +11,7 @@ import {
   plainLabel,
   significant,
 } from "../report/numbers.ts";
-import { metricsOf } from "../tasks/metrics.ts";
+import type { TaskRecord } from "../train/task-record.ts";
 import { conflictsOf, constantGroups, type Group, methodGroups, scheduledGroup, seedsOf } from "./groups.ts";
 import type { EpochResult, FigureRunResult, FiguresResults } from "./results.ts";
 import { meanLine, plusMinus, summary } from "./seeds.ts";
@@ -32,12 +32,12 @@ export function paperFigures(results: FiguresResults): Figure[] {
 }
 
 /** One sentence on what was trained. */
-export function figuresLead({ configuration, runs }: FiguresResults): string {
-  const { model, data, limit, epochs, batchSize, learningRate, labelNoise } = configuration;
-  const images = limit === undefined ? "all" : fixed(limit, 0);
+export function figuresLead({ task, configuration, runs }: FiguresResults): string {
+  const { model, data, limit, epochs, batchSize, learningRate, labelNoise = 0 } = configuration;
+  const count = limit === undefined ? "all" : fixed(limit, 0);
   const noise = labelNoise > 0 ? ` with ${percent(labelNoise)} % noisy labels` : "";
   const seeds = seedsOf(runs);
-  return `${model} on ${images} images of ${data}${noise}, ${epochs} epochs, batch ${batchSize}, learning rate ${learningRate}; ${seeds.length === 1 ? "seed" : "seeds"} ${seeds.join(", ")}.`;
+  return `${model} on ${count} ${task.examples} of ${data}${noise}, ${epochs} epochs, batch ${batchSize}, learning rate ${learningRate}; ${seeds.length === 1 ? "seed" : "seeds"} ${seeds.join(", ")}.`;
 }
 
 function conflictFigure({ configuration, runs }: FiguresResults): Figure {
@@ -141,7 +141,7 @@ interface Curve {
 
 function curvesFigure({ task, configuration, runs }: FiguresResults): Figure {
   const groups = methodGroups(configuration, runs);
-  const [metric] = metricsOf(task);
+  const [metric] = task.metrics;
   const loss = (title: string, name: string, value: Curve["value"]): Curve => ({
     title,
     axis: { name: lossAxis(name, task) },
@@ -241,7 +241,7 @@ function spectrumFigure({ task, configuration, runs }: FiguresResults): Figure {
 }
 
 /** What the runs record anyway: the sharpness after the last epoch, on training images. */
-function sharpnessChart(groups: Group[], task: string): BarChart | undefined {
+function sharpnessChart(groups: Group[], task: TaskRecord): BarChart | undefined {
   const keys = [
     ["maxSharpness", "MaxS"],
     ["minSharpness", "MinS"],

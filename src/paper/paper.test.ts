@@ -64,7 +64,7 @@ function writeRuns(): PlacedRun[] {
             gradNorm: 1,
           },
           seconds: 1,
-          imagesPerSecond: 1,
+          examplesPerSecond: 1,
           gradientEvaluations: 3 * epoch,
         }),
       );

@@ -2,8 +2,9 @@ import type { Spectrum } from "../flatness/index.ts";
 import { isNumber } from "../report/numbers.ts";
 import { readRun } from "../report/read.ts";
 import { binSteps, sampleSteps } from "../report/thin.ts";
-import { firstTask, withMetrics } from "../runs/older-records.ts";
+import { currentTask, withMetrics } from "../runs/older-records.ts";
 import type { StepRecord } from "../train/records.ts";
+import type { TaskRecord } from "../train/task-record.ts";
 import type { FigureRole, FiguresConfiguration } from "./configuration.ts";
 import type { PlacedRun } from "./runs.ts";
 
@@ -13,8 +14,7 @@ import type { PlacedRun } from "./runs.ts";
 export interface FiguresResults {
   type: "figures";
   createdAt: string;
-  /** The kind of problem, such as `classification`. */
-  task: string;
+  task: TaskRecord;
   /** Of all runs. */
   configuration: FiguresConfiguration;
   versions: Record<string, string>;
@@ -73,7 +73,7 @@ export interface TestSpectrum {
 /** Results as an earlier version wrote them, in the form of today. */
 export function currentResults(results: FiguresResults): FiguresResults {
   const runs = results.runs.map((run) => ({ ...run, epochs: run.epochs.map((epoch) => withMetrics(epoch)) }));
-  return { ...results, task: results.task ?? firstTask, runs };
+  return { ...results, task: currentTask(results.task), runs };
 }
 
 /** Reads the run folders. Runs that are not finished are read as far as they go. */
@@ -84,7 +84,7 @@ export async function collectResults(
 ): Promise<FiguresResults> {
   const results: FigureRunResult[] = [];
   let record: Pick<FiguresResults, "task" | "versions" | "machine"> = {
-    task: firstTask,
+    task: currentTask(),
     versions: {},
     machine: {},
   };

@@ -1,7 +1,6 @@
 import Table from "cli-table3";
 import { fixed, isNumber, metricValue, percent, significant, withUnit } from "../report/numbers.ts";
-import { metricsOf } from "../tasks/metrics.ts";
-import type { MetricInfo } from "../tasks/task.ts";
+import type { MetricInfo } from "../train/task-record.ts";
 import { conflictsOf, constantGroups, type Group, methodGroups } from "./groups.ts";
 import type { FiguresResults } from "./results.ts";
 import { plusMinus, summary } from "./seeds.ts";
@@ -14,7 +13,7 @@ export function figuresTable(
   const groups = [...methodGroups(configuration, runs), ...constantGroups(configuration, runs)].filter(
     (group) => group.runs.length > 0,
   );
-  const shown = [metricColumn(metricsOf(task)[0]), ...columns]
+  const shown = [metricColumn(task.metrics[0]), ...columns]
     .map(({ heading, cell }) => ({ heading, cells: groups.map(cell) }))
     .filter(({ cells }) => cells.some((cell) => cell !== ""));
   const widths = shown.map(

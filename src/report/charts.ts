@@ -1,7 +1,6 @@
 /** Which charts a report holds: what each shows, what it says to a reader, and what it says to one who cannot see it. */
 
-import { firstTask } from "../runs/older-records.ts";
-import type { MetricInfo } from "../tasks/task.ts";
+import type { MetricInfo } from "../train/task-record.ts";
 import { type Columns, metricColumn, type ReportData, type RunData } from "./data.ts";
 import type { Axis, Line, LineChart, Point } from "./drawing/chart.ts";
 import type { Figure } from "./drawing/page-document.ts";
@@ -69,7 +68,7 @@ export function chartFigures(
   [first, ...others]: readonly [MetricInfo, ...MetricInfo[]],
 ): Figure[] {
   const { runs } = data;
-  const loss = (name: string) => lossAxis(name, runs[0]?.task ?? firstTask);
+  const loss = (name: string) => (runs.length > 0 ? lossAxis(name, runs[0].task) : name);
   const sections: Section[] = [
     {
       id: "learning",
@@ -259,12 +258,16 @@ function niceInterval(least: number): number {
 }
 
 function sharpnessSubset({ runs }: ReportData): string {
-  const measured = runs.flatMap((run) => run.outcome?.sharpness ?? []);
+  const measured = runs.flatMap(({ outcome, task: { examples } }) =>
+    outcome?.sharpness ? [{ ...outcome.sharpness, examples }] : [],
+  );
   const texts = new Set(
-    measured.map(({ rho, images }) => `ρ = ${rho} on ${fixed(images, 0)} fixed training images`),
+    measured.map(
+      ({ rho, images, examples }) => `ρ = ${rho} on ${fixed(images, 0)} fixed training ${examples}`,
+    ),
   );
   return texts.size === 0
-    ? "Measured on a fixed subset of the training images."
+    ? "Measured on a fixed subset of the training data."
     : `Measured at ${[...texts].join(", or ")}.`;
 }
 

@@ -1,7 +1,7 @@
 /** The columns of the comparison: one definition for the terminal and for the page. */
-import type { MetricInfo } from "../tasks/task.ts";
+import type { MetricInfo } from "../train/task-record.ts";
 import { decimalsFor, fixed, isNumber, metricValue, plainLabel, seconds } from "./numbers.ts";
-import { metricsOfRuns, type Outcome, type Run } from "./read.ts";
+import { examplesOf, metricsOfRuns, type Outcome, type Run } from "./read.ts";
 
 export interface Column {
   /** The heading, broken into lines for the terminal. */
@@ -14,8 +14,8 @@ export interface Column {
   best: boolean[];
 }
 
-/** What the sharpness of a comparison was measured on; "mixed" when its runs differ. */
-export type SharpnessBasis = { rho: number; images: number } | "mixed" | undefined;
+/** What the sharpness of a comparison was measured on, by what its examples are called; "mixed" when its runs differ. */
+export type SharpnessBasis = { rho: number; images: number; examples: string } | "mixed" | undefined;
 
 /** The columns for these runs, those without a single number left out. */
 export function columnsOf(runs: Run[]): Column[] {
@@ -106,7 +106,7 @@ export function sharpnessBasis(runs: Run[]): SharpnessBasis {
   const first = all[0];
   if (!first) return undefined;
   const same = all.every(({ rho, images }) => rho === first.rho && images === first.images);
-  return same ? { rho: first.rho, images: first.images } : "mixed";
+  return same ? { rho: first.rho, images: first.images, examples: examplesOf(runs) } : "mixed";
 }
 
 /** The line below the table. */
@@ -115,7 +115,7 @@ export function sharpnessNote(basis: SharpnessBasis): string | undefined {
   if (basis === "mixed") {
     return "MaxS, MinS, BilS: the runs measured at different radii or on different subsets, so these columns cannot be compared.";
   }
-  return `MaxS, MinS, BilS: at radius ρ = ${basis.rho} on ${fixed(basis.images, 0)} fixed training images, after the last epoch.`;
+  return `MaxS, MinS, BilS: at radius ρ = ${basis.rho} on ${fixed(basis.images, 0)} fixed training ${basis.examples}, after the last epoch.`;
 }
 
 /** What a reader has to know about a run that did not reach its end; "" for one that did. */

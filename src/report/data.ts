@@ -1,6 +1,6 @@
 /** A comparison as the page holds it: numbers in columns, step data thinned. The page draws and downloads this. */
-import { metricsOf } from "../tasks/metrics.ts";
 import type { StepRecord } from "../train/records.ts";
+import type { TaskRecord } from "../train/task-record.ts";
 import { isNumber } from "./numbers.ts";
 import type { Comparison, Outcome, Run, RunStatus } from "./read.ts";
 import { binSteps, type StepBins, sampleSteps } from "./thin.ts";
@@ -11,7 +11,7 @@ export type Columns = Record<string, (number | null)[]>;
 export interface RunData {
   name: string;
   optimizer: string;
-  task: string;
+  task: TaskRecord;
   status: RunStatus;
   outcome?: Outcome;
   configuration?: Record<string, unknown>;
@@ -64,10 +64,7 @@ function epochColumns({ epochs, task }: Run): Columns {
     gradientEvaluations: column(epochs, (epoch) => epoch.gradientEvaluations),
     trainingSeconds: seconds.map(rounded),
     ...Object.fromEntries(
-      metricsOf(task).map(({ name }) => [
-        metricColumn(name),
-        column(epochs, (epoch) => epoch.metrics?.[name]),
-      ]),
+      task.metrics.map(({ name }) => [metricColumn(name), column(epochs, (epoch) => epoch.metrics?.[name])]),
     ),
     testLoss: column(epochs, (epoch) => epoch.testLoss),
     trainLoss: column(epochs, (epoch) => epoch.trainLoss),

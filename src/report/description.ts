@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import type { Augmentation } from "../data/augmentation.ts";
 import { fixed, isNumber, significant } from "./numbers.ts";
-import type { Run } from "./read.ts";
+import { examplesOf, type Run } from "./read.ts";
 import { settingsOf } from "./settings.ts";
 
 /** Settings that are the point of a comparison or of no interest to its reader. */
@@ -18,7 +18,8 @@ export function describe(runs: Run[]): string {
 
   const model = nameOf(shared.model) ?? "A network";
   const size = parameters.size === 1 ? ` (${fixed([...parameters][0], 0)} parameters)` : "";
-  const images = isNumber(shared.limit) ? `${fixed(shared.limit, 0)} training images` : "the training images";
+  const count = isNumber(shared.limit) ? fixed(shared.limit, 0) : "the";
+  const trained = `${count} training ${examplesOf(runs)}`;
   const data = nameOf(shared.data) ? ` of ${nameOf(shared.data)}` : "";
   const settings = [
     isNumber(shared.epochs) && `${fixed(shared.epochs, 0)} epochs`,
@@ -36,7 +37,7 @@ export function describe(runs: Run[]): string {
   const times = runs.length > 1 ? `, once with each of ${runs.length} optimizers` : `, by ${runs[0]!.label}`;
   const how = settings.length > 0 ? `: ${settings.join(", ")}` : "";
   return [
-    `${model}${size} was trained on ${images}${data}${noisy}${times}${how}.`,
+    `${model}${size} was trained on ${trained}${data}${noisy}${times}${how}.`,
     differences(recorded),
     absent(runs),
   ]

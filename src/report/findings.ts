@@ -3,11 +3,21 @@
  * Metrics are compared at the digits that are printed, so that text and table never disagree.
  */
 
-import type { MetricInfo } from "../tasks/task.ts";
 import type { Measurements } from "../train/records.ts";
+import type { MetricInfo } from "../train/task-record.ts";
 import { sharpnessBasis } from "./columns.ts";
 import { familyOf, radiusMatchedSam, totalRadius } from "./method.ts";
-import { capitalized, fixed, isNumber, metricText, seconds, significant } from "./numbers.ts";
+import {
+  capitalized,
+  fixed,
+  isNumber,
+  metricDecimals,
+  metricNumber,
+  metricText,
+  seconds,
+  significant,
+  withUnit,
+} from "./numbers.ts";
 import { metricsOfRuns, type Outcome, type Run } from "./read.ts";
 
 export interface Finding {
@@ -116,7 +126,8 @@ function peaks(runs: Measured[], metric: MetricInfo): string | undefined {
       .sort((a, b) => betterBy(b.value, a.value, metric));
     if (!peak) return [];
     const loss = betterBy(peak.value, metricOf(run, metric), metric);
-    const clear = metric.unit === "%" ? 10 : 50 * Math.abs(peak.value);
+    const point = metric.unit === "%" ? 1 : 0.05 * Math.abs(peak.value);
+    const clear = point * 10 ** metricDecimals(metric);
     if (loss <= clear) return [];
     return [
       `${run.label} was at ${metricText(metric, peak.value)} after epoch ${peak.epoch} and lost ${gapText(loss, metric)} by the end`,
@@ -142,7 +153,7 @@ function flatness(runs: Measured[], metric: MetricInfo): string | undefined {
   const basis = sharpnessBasis(runs);
   if (basis === undefined) return undefined;
   if (basis === "mixed")
-    return "The runs measured their sharpness at different radii or on different images; it is not compared here.";
+    return "The runs measured their sharpness at different radii or on different data; it is not compared here.";
   const measured = runs.filter((run) => isNumber(run.outcome.sharpness?.maxSharpness));
   if (measured.length < 2) return undefined;
   const max = (run: Measured) => run.outcome.sharpness!.maxSharpness;
@@ -219,16 +230,18 @@ function behind(run: Measured, other: Measured, metric: MetricInfo): number {
   return betterBy(metricOf(other, metric), metricOf(run, metric), metric);
 }
 
-/** How much better one value is than another, in thousandths: the last digit that is printed of a share or a number. */
-function betterBy(value: number, other: number, { better }: MetricInfo): number {
-  const difference = Math.round(value * 1000) - Math.round(other * 1000);
-  return better === "higher" ? difference : -difference;
+/** How much better one value is than another, in units of the last digit that is printed. */
+function betterBy(value: number, other: number, metric: MetricInfo): number {
+  const printed = (own: number) => Math.round(metricNumber(metric, own) * 10 ** metricDecimals(metric));
+  const difference = printed(value) - printed(other);
+  return metric.better === "higher" ? difference : -difference;
 }
 
-/** A difference of so many thousandths. */
-function gapText(thousandths: number, { unit }: MetricInfo): string {
-  if (unit !== "%") return fixed(thousandths / 1000, 3);
-  return thousandths === 10 ? "1 point" : `${(thousandths / 10).toFixed(1)} points`;
+/** A difference in units of the last digit that is printed. */
+function gapText(units: number, metric: MetricInfo): string {
+  const gap = units / 10 ** metricDecimals(metric);
+  if (metric.unit !== "%") return withUnit(fixed(gap, metricDecimals(metric)), metric);
+  return gap === 1 ? "1 point" : `${fixed(gap, metricDecimals(metric))} points`;
 }
 
 /** "5.7" or "5.7 to 5.8". */

@@ -5,7 +5,6 @@ import type { Eigenvalue } from "../flatness/eigenpairs.ts";
 import type { CurvatureRecord, FlatnessRecord, MeasuredModel } from "../flatness/results.ts";
 import type { ConfidenceInterval } from "../flatness/statistics.ts";
 import type { SharpnessIntervals, SharpnessValues } from "../flatness/worst-case.ts";
-import { metricsOf } from "../tasks/metrics.ts";
 import { measuredOn } from "./figures/measured.ts";
 import { fixed, metricList, percent, significant, withError } from "./numbers.ts";
 import { noLines, wrapped } from "./plain-table.ts";
@@ -87,7 +86,7 @@ export function flatnessTables(
 export function measuredLines(model: MeasuredModel, width: number, bold: (text: string) => string): string[] {
   const { name, task, parameters, loss, metrics } = model;
   const [first, ...rest] = wrapped(`${name}, ${fixed(parameters, 0)} parameters`, width);
-  const on = `On ${measuredOn(model)}. Loss ${significant(loss, 4)}, ${metricList(metrics, metricsOf(task))}.`;
+  const on = `On ${measuredOn(model)}. Loss ${significant(loss, 4)}, ${metricList(metrics, task.metrics)}.`;
   return [bold(first), ...rest, ...wrapped(on, width)];
 }
 

@@ -2,8 +2,7 @@
 import Table from "cli-table3";
 import picocolors from "picocolors";
 import type { LandscapeRecord } from "../flatness/results.ts";
-import { metricsOf } from "../tasks/metrics.ts";
-import type { MetricInfo } from "../tasks/task.ts";
+import type { MetricInfo } from "../train/task-record.ts";
 import { measuredLines } from "./flatness-table.ts";
 import { isNumber, metricValue, plainLabel, significant, withError } from "./numbers.ts";
 import { noLines, wrapped } from "./plain-table.ts";
@@ -93,7 +92,7 @@ function lineRows(record: LandscapeRecord, bold: (text: string) => string): stri
 
 /** The task's metrics that were measured. */
 function measuredMetrics({ task }: LandscapeRecord, metrics: object = {}): MetricInfo[] {
-  return metricsOf(task).filter(({ name }) => name in metrics);
+  return task.metrics.filter(({ name }) => name in metrics);
 }
 
 function headingOf(info: MetricInfo): string {

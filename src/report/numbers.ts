@@ -1,6 +1,5 @@
 /** Numbers as a reader wants them. A missing or non-finite number (JSON writes those as null) becomes a dash. */
-import { lossOf } from "../tasks/metrics.ts";
-import type { MetricInfo } from "../tasks/task.ts";
+import type { MetricInfo, TaskRecord } from "../train/task-record.ts";
 
 type Maybe = number | null | undefined;
 
@@ -24,14 +23,26 @@ export function percent(share: Maybe): string {
   return fixed(isNumber(share) ? share * 100 : undefined, 1);
 }
 
-/** A metric's value without its unit: in percent with one decimal, or with three; with more of them if asked for. */
-export function metricValue({ unit }: Pick<MetricInfo, "unit">, value: Maybe, more = 0): string {
-  if (unit !== "%") return fixed(value, 3 + more);
-  return fixed(isNumber(value) ? 100 * value : undefined, 1 + more);
+/** How a metric's numbers are shown. */
+type NumberInfo = Pick<MetricInfo, "unit" | "decimals">;
+
+/** Decimals that a metric is shown with. */
+export function metricDecimals({ unit, decimals = unit === "%" ? 1 : 3 }: NumberInfo): number {
+  return decimals;
+}
+
+/** A metric as it is shown, but as a number: shares in percent. */
+export function metricNumber({ unit }: NumberInfo, value: number): number {
+  return unit === "%" ? 100 * value : value;
+}
+
+/** A metric's value without its unit: with its decimals, or more of them. */
+export function metricValue(info: NumberInfo, value: Maybe, more = 0): string {
+  return fixed(isNumber(value) ? metricNumber(info, value) : undefined, metricDecimals(info) + more);
 }
 
 /** A metric's value with its unit. */
-export function metricText(info: Pick<MetricInfo, "unit">, value: Maybe, more = 0): string {
+export function metricText(info: NumberInfo, value: Maybe, more = 0): string {
   return withUnit(metricValue(info, value, more), info);
 }
 
@@ -58,8 +69,7 @@ export function plainLabel({ label }: Pick<MetricInfo, "label">): string {
 }
 
 /** The name of an axis of losses, with the unit of the task's loss. */
-export function lossAxis(name: string, task: string): string {
-  const { unit } = lossOf(task);
+export function lossAxis(name: string, { loss: { unit } }: TaskRecord): string {
   return unit === "" ? name : `${name} (${unit})`;
 }
 

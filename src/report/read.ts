@@ -2,9 +2,7 @@
 import { open, readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
-import { currentEpoch, currentRun, currentSummary, firstTask } from "../runs/older-records.ts";
-import { metricsOf } from "../tasks/metrics.ts";
-import type { MetricInfo } from "../tasks/task.ts";
+import { currentEpoch, currentRun, currentSummary, currentTask } from "../runs/older-records.ts";
 import type {
   ComparisonRecord,
   EpochRecord,
@@ -14,6 +12,7 @@ import type {
   RunSummary,
   StepRecord,
 } from "../train/records.ts";
+import type { MetricInfo, TaskRecord } from "../train/task-record.ts";
 
 /** How far a run has come: "unfinished" has metrics and no summary that is as new as they are. */
 export type RunStatus = RunSummary["status"] | "unfinished" | "not started";
@@ -33,8 +32,7 @@ export interface Run {
   name: string;
   /** The optimizer as a reader would name it; no two runs of a comparison share one. */
   label: string;
-  /** The kind of problem, such as `classification`. */
-  task: string;
+  task: TaskRecord;
   status: RunStatus;
   record?: RunRecord;
   steps: StepRecord[];
@@ -52,11 +50,21 @@ export interface Comparison {
 
 /** The metrics of all runs; the first one leads. */
 export function metricsOfRuns(runs: readonly Run[]): readonly [MetricInfo, ...MetricInfo[]] {
-  const [task = firstTask, ...others] = new Set(runs.map((run) => run.task));
-  const [first, ...rest] = metricsOf(task);
-  const all = [...rest, ...others.flatMap(metricsOf)];
+  const [first, ...rest] = taskOf(runs).metrics;
+  const all = [...rest, ...runs.flatMap((run) => run.task.metrics)];
   const names = all.map(({ name }) => name);
   return [first, ...all.filter(({ name }, index) => name !== first.name && names.indexOf(name) === index)];
+}
+
+/** The task of runs, which is that of the first. */
+function taskOf([first]: readonly Run[]): TaskRecord {
+  return first?.task ?? currentTask();
+}
+
+/** What the examples of runs are called. */
+export function examplesOf(runs: readonly Run[]): string {
+  const names = new Set(runs.map((run) => run.task.examples));
+  return names.size === 1 ? [...names][0] : "examples";
 }
 
 /**
@@ -111,7 +119,7 @@ async function readRunOrNothing(folder: string, name: string): Promise<Run> {
   return {
     name,
     label: summary?.optimizer ?? record?.name ?? name,
-    task: record?.task ?? summary?.task ?? firstTask,
+    task: record?.task ?? currentTask(summary?.task),
     status: current ? summary.status : started ? "unfinished" : "not started",
     record,
     steps,

@@ -15,8 +15,9 @@ import { after, test } from "node:test";
 import { Script } from "node:vm";
 import { UserError } from "../common/errors.ts";
 import { parseRun, type RunSettings } from "../runs/configuration.ts";
-import type { MetricInfo } from "../tasks/task.ts";
+import { taskRecord, tasks } from "../tasks/index.ts";
 import type { EpochRecord, Measurements, RunRecord, RunSummary, StepRecord } from "../train/records.ts";
+import type { MetricInfo } from "../train/task-record.ts";
 import type { ReportData } from "./data.ts";
 import { describe } from "./description.ts";
 import type { LineChart } from "./drawing/chart.ts";
@@ -382,9 +383,9 @@ function writeRun(folder: string, example: Example): void {
   mkdirSync(folder);
   const { name, optimizer, accuracy } = example;
   const record: RunRecord = {
-    format: 2,
+    format: 3,
     name,
-    task: "classification",
+    task: taskRecord(tasks.classification),
     createdAt: "2025-01-02T03:04:05Z",
     configuration: {
       data: example.data ?? "fashion-mnist",
@@ -416,7 +417,7 @@ function writeRun(folder: string, example: Example): void {
     type,
     epoch: epochs,
     step: steps,
-    imagesPerSecond,
+    examplesPerSecond,
     ...last
   } = lines.at(-1) as EpochRecord & Measurements;
   const summary: RunSummary = {
@@ -469,7 +470,7 @@ function epoch(number: number, steps: number, testAccuracy: number, example?: Ex
     metrics: { accuracy: testAccuracy, ...(wrong !== undefined && { wrongLabelAccuracy: wrong }) },
     sharpness,
     seconds: evaluations,
-    imagesPerSecond: 100,
+    examplesPerSecond: 100,
     gradientEvaluations: steps * evaluations,
   };
 }

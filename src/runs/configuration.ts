@@ -5,7 +5,8 @@ import { datasetNames } from "../data/catalogue.ts";
 import { modelText } from "../nn/models.ts";
 import { parameterKinds, perturbChoices } from "../optim/parameter-groups.ts";
 import { normalizations } from "../tasks/image-input.ts";
-import { taskNames, taskSettings } from "../tasks/index.ts";
+import { firstTask, type TaskName, taskNamed, taskNames, tasks } from "../tasks/index.ts";
+import type { TaskKind } from "../tasks/task.ts";
 import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 
 // A run as one document. The schema is complete: parsing fills every default in, so that the document written to
@@ -91,9 +92,8 @@ export const averagingSettings = z.discriminatedUnion("name", [
   }),
 ]);
 
-/** A run's settings without what makes runs of one study differ: the optimizer and the seed. */
-export const sharedSettings = {
-  task: z.enum(taskNames).default("classification").describe("The kind of problem."),
+const beforeTask = {
+  task: z.enum(taskNames).default(firstTask).describe("The kind of problem."),
   data: z
     .string()
     .default("fashion-mnist")
@@ -126,7 +126,8 @@ export const sharedSettings = {
     })
     .prefault({}),
   limit: count.optional().describe("Number of training images, drawn by the seed. Left out: all."),
-  ...taskSettings,
+};
+const afterTask = {
   model: z
     .union([
       // Kept in one spelling: options that are at their defaults are left out.
@@ -195,8 +196,7 @@ export const sharedSettings = {
 /** A seed decides initial weights, subset, label noise, order and augmentation. */
 export const seedSetting = z.number().int();
 
-const settings = {
-  ...sharedSettings,
+const optimizerAndSeed = {
   optimizer: optimizerSettings.prefault({ method: "bilateral-sam" }).describe("How to train."),
   seed: seedSetting
     .default(1)
@@ -206,24 +206,60 @@ const settings = {
 /** Names of runs, which become folders. */
 export const runName = /^\w[\w.-]*$/;
 
-export const runSchema = z.strictObject(settings);
-const comparisonSchema = z.strictObject({
-  ...settings,
-  runs: z
-    .array(
-      z.strictObject({
-        name: z.string().regex(runName, "it has to be letters, digits, dots and dashes"),
-        optimizer: optimizerSettings,
-      }),
-    )
-    .min(1),
+const comparedRuns = z
+  .array(
+    z.strictObject({
+      name: z.string().regex(runName, "it has to be letters, digits, dots and dashes"),
+      optimizer: optimizerSettings,
+    }),
+  )
+  .min(1);
+
+/** A run's settings without what makes runs of one study differ: the optimizer and the seed. */
+export function sharedSettings({ name, settings }: TaskKind) {
+  const isOwn = !taskNames.some((each) => each === name);
+  return {
+    ...beforeTask,
+    ...(isOwn && { task: z.enum([name]).default(name) }),
+    ...settings,
+    ...afterTask,
+  };
+}
+
+/** The schema of a run of a task. */
+function runSchemaOf(kind: TaskKind) {
+  return z.strictObject({ ...sharedSettings(kind), ...optimizerAndSeed });
+}
+
+/** The settings of runs of all tasks, for pages and flags; of settings that several tasks have, the first task's. */
+export const runSchema = z.strictObject({
+  ...beforeTask,
+  ...Object.assign({}, ...taskNames.map((name) => tasks[name].settings).reverse()),
+  ...afterTask,
+  ...optimizerAndSeed,
 });
 
-export type RunConfiguration = z.infer<typeof runSchema>;
+type Kind = (typeof tasks)[TaskName];
+type Intersection<Union> = (Union extends unknown ? (each: Union) => void : never) extends (
+  all: infer All,
+) => void
+  ? All
+  : never;
+type OfKinds<K> = K extends TaskKind<infer Settings> ? Partial<z.infer<z.ZodObject<Settings>>> : never;
+type GivenOfKinds<K> = K extends TaskKind<infer Settings> ? z.input<z.ZodObject<Settings>> : never;
+
+const common = z.strictObject({ ...beforeTask, ...afterTask, ...optimizerAndSeed });
+
+/** A run's settings, complete. Those of other tasks are absent; a task of one's own has more, which only it knows. */
+export type RunConfiguration = Omit<z.infer<typeof common>, "task"> & { task: string } & Intersection<
+    OfKinds<Kind>
+  >;
+/** Without what makes runs of one study differ. */
+export type SharedConfiguration = Omit<RunConfiguration, "optimizer" | "seed">;
 export type ImportedModelSettings = z.infer<typeof importedModel>;
 /** What a person writes: every setting may be left out. */
-export type RunSettings = z.input<typeof runSchema>;
-export type ComparisonSettings = z.input<typeof comparisonSchema>;
+export type RunSettings = z.input<typeof common> & Intersection<GivenOfKinds<Kind>>;
+export type ComparisonSettings = RunSettings & { runs: z.input<typeof comparedRuns> };
 
 /** One run of a comparison: its folder's name and its complete configuration. */
 export interface NamedRun {
@@ -231,16 +267,57 @@ export interface NamedRun {
   configuration: RunConfiguration;
 }
 
-/** Checks a run's settings and fills every default in. Throws `UserError` naming the first setting that is wrong. */
-export function parseRun(value: unknown): RunConfiguration {
-  return parse(runSchema, value);
+/**
+ * Checks a run's settings and fills every default in.
+ * @param own its task, where that is none of Lowland's
+ * @throws UserError naming the first setting that is wrong
+ */
+export function parseRun(value: unknown, own?: TaskKind): RunConfiguration {
+  return parseForTask(value, runSchemaOf, own) as RunConfiguration;
 }
 
 /** Checks a comparison's settings: shared ones, and `runs` with a name and an optimizer each. */
 export function parseComparison(value: unknown): NamedRun[] {
-  const { runs, ...shared } = parse(comparisonSchema, value);
+  const schemaOf = (kind: TaskKind) => runSchemaOf(kind).extend({ runs: comparedRuns });
+  const { runs, ...shared } = parseForTask(value, schemaOf);
   const names = runs.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new UserError(`two runs of the comparison are called "${twice}"`);
-  return runs.map(({ name, optimizer: own }) => ({ name, configuration: { ...shared, optimizer: own } }));
+  return runs.map(({ name, optimizer }) => ({
+    name,
+    configuration: { ...shared, optimizer } as RunConfiguration,
+  }));
+}
+
+/**
+ * Checks a document by the schema of its task, and fills every default in.
+ * @throws UserError naming the first setting that is wrong, or that another task has
+ */
+export function parseForTask<T>(
+  value: unknown,
+  schemaOf: (kind: TaskKind) => z.ZodType<T>,
+  own?: TaskKind,
+): T {
+  if (own) checkOwnTask(own);
+  const document = parse(z.looseObject(own ? {} : { task: beforeTask.task }), value);
+  const kind = own ?? taskNamed(String(document.task));
+  for (const setting of Object.keys(document)) {
+    const other = taskNames.find((name) => setting in tasks[name].settings);
+    if (other && !(setting in kind.settings))
+      throw new UserError(`${setting} is a setting of ${other}, and the task is ${kind.name}; leave it out`);
+  }
+  return parse(schemaOf(kind), { ...kind.defaults, ...(value as object) });
+}
+
+/** @throws UserError for a task whose name or settings Lowland or every run has */
+function checkOwnTask(kind: TaskKind): void {
+  const { name, settings } = kind;
+  const taken = taskNames.find((each) => each === name);
+  if (taken && tasks[taken] !== kind)
+    throw new UserError(`task: Lowland has a task "${name}" of its own; give yours another name`);
+  const shadowed = Object.keys(settings).find((setting) => setting in common.shape);
+  if (shadowed !== undefined)
+    throw new UserError(
+      `the task ${name} has a setting "${shadowed}", and so has every run; give the task's another name`,
+    );
 }

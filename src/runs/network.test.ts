@@ -117,9 +117,9 @@ test("the file that is written has the names that came in, and the accuracy of t
   assert.equal(right.length / count, summary!.metrics.accuracy);
 });
 
-test("a head of other classes starts anew, under its own names, and is said", async () => {
+test("a head of other classes is re-initialized, under its own names, and is said", async () => {
   const { model, notes, summary } = await recorded({ model: { file: fileOf("cnn", 4, 5) } });
-  assert.match(notes[0], /^node "fc\/\w+" \(\w+\), 64 → 4 classes, starts anew with 10$/);
+  assert.match(notes[0], /^node "fc\/\w+" \(\w+\), 64 → 4 classes, is re-initialized with 10$/);
   assert.equal(summary!.status, "finished");
   const loaded = await loadModel(model);
   assert.deepEqual(loaded.parameters.find(({ name }) => name === "fc.weight")?.shape, [10, 64]);
@@ -218,7 +218,7 @@ describe("a file for a batch of its own", () => {
     assertClose([fixed.summary!.testLoss], [any.summary!.testLoss], 1e-4, "test loss");
     assert.ok(
       fixed.notes.includes(
-        "the file takes one image at a time: a batch is computed in micro-batches of one image",
+        "the file takes one example at a time: a batch is computed in micro-batches of one example",
       ),
       fixed.notes.join("; "),
     );
@@ -287,7 +287,7 @@ describe("a file for a batch of its own", () => {
     });
     const { model, notes, summary } = await recorded({ model: { file }, batchSize: 4, limit: 16, epochs: 1 });
     assert.ok(
-      notes.includes("BatchNorm keeps its running statistics: one image has none of its own"),
+      notes.includes("BatchNorm keeps its running statistics: one example has none of its own"),
       notes.join(),
     );
     const stored = (bytes: Uint8Array) =>

@@ -1,37 +1,42 @@
 import { basename } from "node:path";
 import { UserError } from "../common/errors.ts";
-import { type ImageClasses, isImageClasses } from "../data/source.ts";
+import type { DataSource } from "../data/source.ts";
 import type { Shape, Value } from "../graph/graph.ts";
 import { findHead, type Head, replaceHead } from "../import/head.ts";
 import { modelLayer, ownBatch } from "../import/layer.ts";
 import { readModelFile, TrainableModel } from "../import/load.ts";
+import type { OutputForm } from "../import/logits.ts";
 import { createModel } from "../nn/models.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
-import { imageInput } from "../tasks/image-input.ts";
+import { type ImageInput, type InputDescription, imageInput } from "../tasks/image-input.ts";
 import { statedInput, writtenMetadata } from "../tasks/model-metadata.ts";
-import type { InputDescription, OpenedTask } from "../tasks/task.ts";
-import { type Network, preparedNetwork } from "../tasks/task-network.ts";
+import type { OpenedTask, Task } from "../tasks/task.ts";
+import { type Network, preparedNetwork, requireOutput } from "../tasks/task-network.ts";
 import type { ImportedModelSettings, RunConfiguration } from "./configuration.ts";
 import { importedModelOf, type TrainedModel } from "./trained-model.ts";
 
+/** A task, and the data that a file is opened for. */
+export type TaskData = { task: Task; train: Pick<DataSource, "name" | "count"> };
+
 /**
  * The network that a configuration names, for a task: built by name, or read from an ONNX file.
- * @throws UserError for a file where the task is not one of images with classes, and for one that cannot be read
+ * @throws UserError for a file that cannot be read as a network for the task
  */
 export async function networkOf(
   { model, seed }: Pick<RunConfiguration, "model" | "seed">,
-  { task, train }: Pick<OpenedTask, "task" | "train">,
+  opened: Pick<OpenedTask, "task" | "train">,
 ): Promise<Network> {
-  if (typeof model === "string") {
-    const [channels, height, width] = task.input;
-    return preparedNetwork(createModel(model, { channels, height, width, classes: task.output[0] }), task);
-  }
-  if (!isImageClasses(train)) {
+  if (typeof model !== "string") return importedNetwork(model, opened, seed);
+  const { task } = opened;
+  if (task.input.length !== 3)
     throw new UserError(
-      `${model.file} is a classifier's file, but ${train.name} has no classes; name a network`,
+      `${model} is a network for images, and an example of ${opened.train.name} is [${task.input.join(", ")}]; give a layer of your own (model), or an ONNX file`,
     );
-  }
-  return importedNetwork(model, train, seed);
+  const [channels, height, width] = task.input;
+  return preparedNetwork(
+    createModel(model, { channels, height, width, classes: task.output.shape[0] }),
+    task,
+  );
 }
 
 /** What people call it. */
@@ -42,8 +47,8 @@ export function networkName(model: RunConfiguration["model"]): string {
 /** How a model that comes as a file is taken; a run's settings hold more. */
 export type FileSettings = Partial<Omit<ImportedModelSettings, "file" | "classes" | "head">>;
 
-/** A classifier's file, opened for the images of a data set. */
-export interface ClassifierFile {
+/** A file, opened for a task. */
+export interface ModelFile {
   model: TrainableModel;
   network: Network;
   /** How much of it trains, and what of the file makes the result other than it looks, once it was built to train. */
@@ -51,27 +56,29 @@ export interface ClassifierFile {
 }
 
 /**
- * Opens a classifier's file for the images of a data set: what its images become, which output holds its logits, for
- * which batch it is. Training, evaluation and measurements all take a file this way.
- * @throws UserError for a file that cannot be read as a classifier of these images
+ * Opens a file for a task on some data: what its input becomes, which output the task reads, for which batch it is.
+ * Training, evaluation and measurements all take a file this way.
+ * @throws UserError for a file that cannot be read as a network for the task
  */
-export function openClassifierFile(
+export function openModelFile(
   proto: ModelProto,
   { normalization, output, ...loading }: FileSettings,
-  dataset: ImageClasses,
-): ClassifierFile {
-  const { channels, height, width } = dataset;
-  const model = new TrainableModel(proto, { ...loading, openSizes: imageSizes(proto, dataset) });
-  const images = imageInput(dataset, normalization ?? statedInput(proto) ?? "dataset");
+  { task, train }: TaskData,
+): ModelFile {
+  const model = new TrainableModel(proto, { ...loading, openSizes: openSizes(proto, task) });
+  const images = imagesOf(proto, task, normalization);
   const notes: string[] = [];
   const trains: string[] = [];
   let taken: InputDescription | undefined;
+  const form = outputForm(task);
   const inner = modelLayer(model, {
     output,
+    form,
     onBuild: (network, training) => {
       if (training) for (const note of model.notes(network)) if (!trains.includes(note)) trains.push(note);
     },
     adapt: (x, shape) => {
+      if (!images) return x;
       const note = images.describe(shape);
       if (!notes.includes(note)) notes.push(note);
       taken = images.description(shape);
@@ -79,111 +86,142 @@ export function openClassifierFile(
     },
   });
   const network: Network = {
-    inputShape: [channels, height, width],
+    inputShape: task.input,
     layer: (x, scope) => {
-      const logits = inner(x, scope);
-      requireClasses(logits.shape[1], dataset);
-      return logits;
+      const given = inner(x, scope);
+      requireFileOutput(given.shape, task, train.name);
+      return given;
     },
-    ownBatch: ownBatch(model, Math.min(probedBatch, dataset.count), { output }),
-    write: (tensors, metadata) => model.write(tensors, { ...metadata, ...writtenMetadata({ input: taken }) }),
+    ownBatch: ownBatch(model, Math.min(probedBatch, train.count), { output, form }),
+    write: (tensors, metadata) =>
+      model.write(tensors, { ...metadata, ...(taken && writtenMetadata({ input: taken })) }),
     notes,
   };
   return { model, network, trains };
 }
 
+/** What a task reads of a file. */
+export function outputForm({ output: { holds, shape } }: Pick<Task, "output">): OutputForm {
+  return { holds, axes: shape.length };
+}
+
+/** How stored images become a file's input; nothing for a task that is not one of images. */
+export function imagesOf(
+  proto: ModelProto,
+  { images }: Pick<Task, "images">,
+  normalization: FileSettings["normalization"],
+): ImageInput | undefined {
+  return images && imageInput(images, normalization ?? statedInput(proto) ?? "dataset");
+}
+
 /** A batch that a file is tried with, to see whether it takes any. */
 const probedBatch = 250;
 
-/** Throws `UserError` for a model that has fewer classes than the data. */
-export function requireClasses(classes: number, { name, classNames }: ImageClasses): void {
-  if (classes >= classNames.length) return;
-  throw new UserError(
-    `the model has ${classes} classes and ${name} has ${classNames.length}; fine-tune it for ${classNames.length} classes first, naming its last linear layer (head, --head) where it is not found`,
-  );
+/** @throws UserError for a file whose output the task cannot read, such as one of fewer classes than the data have */
+export function requireFileOutput(given: Shape, task: Pick<Task, "output">, data: string): void {
+  const { shape, holds } = task.output;
+  if (holds === "logits" && given.length === shape.length + 1 && given[1] < shape[0])
+    throw new UserError(
+      `the model has ${given[1]} classes and ${data} has ${shape[0]}; fine-tune it for ${shape[0]} classes first, naming its last linear layer (head, --head) where it is not found`,
+    );
+  requireOutput(given, task, data);
 }
 
 /**
- * Opens a run's model or an ONNX file, to look at it with its weights as they are: images become what it takes as they
- * did in the run.
- * @throws UserError for a file that cannot be read as a classifier of these images
+ * Opens a run's model or an ONNX file, to look at it with its weights as they are: the task's input becomes what it
+ * takes as it did in the run.
+ * @throws UserError for a file that cannot be read as a network for the task
  */
-export async function openClassifier(
+export async function openTrainedModel(
   found: TrainedModel,
   settings: FileSettings,
-  dataset: ImageClasses,
-): Promise<ClassifierFile> {
+  opened: TaskData,
+): Promise<ModelFile> {
   const proto = await readModelFile(found.path);
-  const opened = (batchNormalization: "batch" | "frozen") =>
-    openClassifierFile(
+  const fileWith = (batchNormalization: "batch" | "frozen") =>
+    openModelFile(
       proto,
       { ...importedModelOf(found), ...settings, batchNormalization, dropout: false },
-      dataset,
+      opened,
     );
-  const file = opened("batch");
-  // One image has no statistics of its own.
-  return file.network.ownBatch === 1 ? opened("frozen") : file;
+  const file = fileWith("batch");
+  // One example has no statistics of its own.
+  return file.network.ownBatch === 1 ? fileWith("frozen") : file;
 }
 
 /** A file to train, with another head where the settings or the data want one. */
 async function importedNetwork(
   settings: ImportedModelSettings,
-  dataset: ImageClasses,
+  opened: TaskData,
   seed: number,
 ): Promise<Network> {
   const { file, classes: _, head: __, ...loading } = settings;
   const proto = await readModelFile(file);
-  const head = renewHead(proto, settings, dataset, seed);
+  const head = renewHead(proto, settings, opened, seed);
   const notes = head
-    ? [`${head.label}, ${head.inputs} → ${head.classes} classes, starts anew with ${head.now}`]
+    ? [
+        `${head.label}, ${head.inputs} → ${head.classes} ${outputsOf(opened.task)}, is re-initialized with ${head.now}`,
+      ]
     : [];
-  let { model, network, trains } = openClassifierFile(proto, loading, dataset);
+  let { model, network, trains } = openModelFile(proto, loading, opened);
   if (network.ownBatch !== undefined) {
-    const examples = network.ownBatch === 1 ? "one image" : `${network.ownBatch} images`;
+    const examples = network.ownBatch === 1 ? "one example" : `${network.ownBatch} examples`;
     notes.push(`the file takes ${examples} at a time: a batch is computed in micro-batches of ${examples}`);
   }
   const hasStatistics = model.parameters.some(({ role }) => role === "running-statistic");
   if (network.ownBatch === 1 && hasStatistics && loading.batchNormalization === "batch") {
-    notes.push("BatchNorm keeps its running statistics: one image has none of its own");
-    ({ network, trains } = openClassifierFile(proto, { ...loading, batchNormalization: "frozen" }, dataset));
+    notes.push("BatchNorm keeps its running statistics: one example has none of its own");
+    ({ network, trains } = openModelFile(proto, { ...loading, batchNormalization: "frozen" }, opened));
   }
   const { layer, notes: ofImages = [] } = network;
   return {
     ...network,
-    layer: (x, scope) => naming(head, () => layer(x, scope)),
+    layer: (x, scope) => naming(head, opened.task, () => layer(x, scope)),
     get notes() {
       return [...notes, ...ofImages, ...trains];
     },
   };
 }
 
-/** What cannot be built behind a head for other classes may be made for those it had. */
-function naming(head: (Head & { now: number }) | undefined, build: () => Value): Value {
+/** What cannot be built behind a head with other outputs may be made for those it had. */
+function naming(head: (Head & { now: number }) | undefined, task: Task, build: () => Value): Value {
   try {
     return build();
   } catch (error) {
     if (!head || head.now === head.classes || !(error instanceof UserError)) throw error;
     throw new UserError(
-      `${error.message}; ${head.label} was re-initialized for ${head.now} classes in place of ${head.classes}: if this node is made for those, export the model for ${head.now}`,
+      `${error.message}; ${head.label} was re-initialized for ${head.now} ${outputsOf(task)} in place of ${head.classes}: if this node is made for those, export the model for ${head.now}`,
     );
   }
 }
 
-/** A head for another number of classes, where the settings or the data want one. */
+/** What a head has several of. */
+function outputsOf({ output: { holds } }: Task): string {
+  return holds === "logits" ? "classes" : "outputs";
+}
+
+/** A head for another number of outputs, where the settings or the task want one. */
 function renewHead(
   proto: ModelProto,
   { classes, head: name, output }: ImportedModelSettings,
-  dataset: ImageClasses,
+  { task, train }: TaskData,
   seed: number,
 ): (Head & { now: number }) | undefined {
-  const wanted = dataset.classNames.length;
-  if (classes !== undefined && classes < wanted) {
+  const { shape, holds } = task.output;
+  if (shape.length !== 1) {
+    if (classes === undefined && name === undefined) return undefined;
     throw new UserError(
-      `classes is ${classes}; ${dataset.name} has ${wanted}, so it has to be at least that`,
+      `the network has to give [batch, ${shape.join(", ")}] for ${train.name}, which no linear layer does; leave the head's settings out (classes, head)`,
+    );
+  }
+  const [wanted] = shape;
+  if (classes !== undefined && (classes < wanted || (holds === "values" && classes > wanted))) {
+    throw new UserError(
+      `classes is ${classes}; ${train.name} has ${wanted}, so it has to be ${holds === "values" ? "that" : "at least that"}`,
     );
   }
   if (classes === undefined && name === undefined) {
-    // Where no linear layer ends the model it stays as it is, and the number of its classes is judged when it is built.
+    // Where no linear layer ends the model it stays as it is, and what it gives is judged when it is built.
     try {
       if (findHead(proto, { output }).classes === wanted) return undefined;
     } catch (error) {
@@ -195,11 +233,13 @@ function renewHead(
   return { ...replaceHead(proto, now, { output, name, seed }), now };
 }
 
-/** The sizes that the input of a model of images has where the file leaves them open: the data's own. */
-export function imageSizes(
+/** The sizes that a file's input has where the file leaves them open: the task's own. */
+export function openSizes(
   { graph }: ModelProto,
-  { channels, height, width }: ImageClasses,
+  { input: [...own], images }: Pick<Task, "input" | "images">,
 ): Shape | undefined {
+  if (!images) return [0, ...own];
+  const { channels, height, width } = images;
   const weights = new Set(graph?.initializer.map(({ name }) => name));
   const input = graph?.input.find(({ name }) => !weights.has(name));
   const dims = input?.type?.value.case === "tensorType" ? (input.type.value.value.shape?.dim ?? []) : [];

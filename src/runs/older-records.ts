@@ -1,11 +1,11 @@
 import { UserError } from "../common/errors.ts";
+import { firstTask, taskNamed, taskRecord } from "../tasks/index.ts";
 import { type EpochRecord, type RunRecord, type RunSummary, recordFormat } from "../train/records.ts";
+import type { TaskRecord } from "../train/task-record.ts";
 
 // Records as earlier versions wrote them, in the form of today. Format 1 knew classification alone: its records have
-// `testAccuracy` and `wrongLabelAccuracy` in place of `metrics`, and none names its task or format.
-
-/** The task of runs that do not name theirs. */
-export const firstTask = "classification";
+// `testAccuracy` and `wrongLabelAccuracy` in place of `metrics`, and none names its task or format. Format 2 named the
+// task without saying what it measures, and had `imagesPerSecond` in place of `examplesPerSecond`.
 
 interface Format1 {
   testAccuracy?: number;
@@ -13,8 +13,13 @@ interface Format1 {
 }
 
 /** An epoch of `metrics.jsonl` or of a checkpoint; one of today is returned as it is. */
-export function currentEpoch(record: EpochRecord | (EpochRecord & Format1)): EpochRecord {
-  return withMetrics(record);
+export function currentEpoch(
+  record: EpochRecord | (EpochRecord & Format1 & { imagesPerSecond?: number }),
+): EpochRecord {
+  const epoch = withMetrics(record);
+  if (!("imagesPerSecond" in epoch)) return epoch;
+  const { imagesPerSecond, ...rest } = epoch;
+  return { ...rest, examplesPerSecond: Number(imagesPerSecond) };
 }
 
 /** A `summary.json`; one of today is returned as it is. */
@@ -38,7 +43,15 @@ export function currentRun(record: RunRecord, path: string): RunRecord {
       `${path} is of format ${format}; this version of Lowland reads formats up to ${recordFormat}: use the version that wrote it`,
     );
   }
-  return { ...record, format, task: record.task ?? firstTask };
+  return { ...record, format, task: currentTask(record.task) };
+}
+
+/**
+ * What a record says of its task, by its name where it says no more.
+ * @throws UserError for a name that this version does not have
+ */
+export function currentTask(task: TaskRecord | string = firstTask): TaskRecord {
+  return typeof task === "string" ? taskRecord(taskNamed(task)) : task;
 }
 
 /** What was measured, by the names of metrics. */

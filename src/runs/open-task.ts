@@ -1,16 +1,28 @@
 import { randomStream } from "../common/random.ts";
 import { subset } from "../data/source.ts";
-import { tasks } from "../tasks/index.ts";
-import type { DataPair, OpenedTask } from "../tasks/task.ts";
+import { taskNamed } from "../tasks/index.ts";
+import type { DataPair, OpenedTask, TaskKind } from "../tasks/task.ts";
 import type { RunConfiguration } from "./configuration.ts";
 
 /**
  * The task of a configuration on its data: the training samples that it draws by the seed, and what the task makes of
  * them.
+ * @param kind the task's code. Default: Lowland's own
  * @throws UserError for data of another kind, and for settings that do not fit them
  */
-export function openTask(configuration: RunConfiguration, { train, test }: DataPair): OpenedTask {
-  const { task, limit, seed } = configuration;
+export function openTask(
+  configuration: RunConfiguration,
+  { train, test }: DataPair,
+  kind: TaskKind = taskNamed(configuration.task),
+): OpenedTask {
+  const { limit, seed } = configuration;
   const drawn = limit === undefined ? train : subset(train, limit, randomStream(seed, "subset"));
-  return tasks[task].open(configuration, { train: drawn, test }, seed);
+  const opened = kind.open(ownSettings(configuration, kind), { train: drawn, test }, seed);
+  const metadata = { task: kind.name, ...opened.task.metadata };
+  return { ...opened, task: { ...opened.task, metadata } };
+}
+
+/** The part of a document that is the task's. */
+function ownSettings(configuration: RunConfiguration, { settings }: TaskKind): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(configuration).filter(([name]) => name in settings));
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
+import { taskRecord, tasks } from "../tasks/index.ts";
 import { readJsonFile, temporaryFolder } from "../testing/cli.ts";
 import type { EpochRecord, RunRecord, StepRecord } from "../train/records.ts";
 import { type Checkpoint, makeFolder, RunFolder } from "./run-folder.ts";
@@ -12,9 +13,9 @@ let folders = 0;
 const newPath = () => join(root, String(folders++));
 
 const record: RunRecord = {
-  format: 2,
+  format: 3,
   name: "test",
-  task: "classification",
+  task: taskRecord(tasks.classification),
   createdAt: "now",
   configuration: { model: "mlp", epochs: 3, optimizer: { method: "sgd" } },
   versions: {},

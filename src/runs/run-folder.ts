@@ -5,15 +5,9 @@ import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../common/errors.ts";
 import { fileError, isWrongPlace, replaceFile, systemReason } from "../common/files.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import {
-  type EpochRecord,
-  type MetricsRecord,
-  type RunRecord,
-  type RunSummary,
-  recordFormat,
-} from "../train/records.ts";
+import type { EpochRecord, MetricsRecord, RunRecord, RunSummary } from "../train/records.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
-import { currentRun } from "./older-records.ts";
+import { currentEpoch, currentRun } from "./older-records.ts";
 
 const names = {
   run: "run.json",
@@ -237,10 +231,13 @@ export async function readJson<T extends object>(path: string): Promise<T> {
 }
 
 /** Throws `UserError` for a run whose training steps were others. */
+/** Runs of before take other pixels and draw other numbers. */
+const firstResumableFormat = 2;
+
 function requireResumable(path: string, { format }: RunRecord): void {
-  if (format === recordFormat) return;
+  if (format >= firstResumableFormat) return;
   throw new UserError(
-    `${path} holds a run of format ${format}, which cannot be resumed: since format ${recordFormat} networks take pixels as they are stored and augmentation draws other numbers; start again with --overwrite, or name another folder with --out`,
+    `${path} holds a run of format ${format}, which cannot be resumed: since format ${firstResumableFormat} networks take pixels as they are stored and augmentation draws other numbers; start again with --overwrite, or name another folder with --out`,
   );
 }
 
@@ -249,7 +246,7 @@ function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
   if (metadata.epoch === undefined || metadata.seconds === undefined) {
     throw new UserError(`${file} is no checkpoint: it does not say of which epoch it is`);
   }
-  return { epoch: JSON.parse(metadata.epoch), seconds: Number(metadata.seconds), tensors };
+  return { epoch: currentEpoch(JSON.parse(metadata.epoch)), seconds: Number(metadata.seconds), tensors };
 }
 
 /** Drops what was written after the checkpoint, so that it is not there twice. Returns the epochs that stay. */
@@ -259,7 +256,7 @@ async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRe
   const epochs: EpochRecord[] = [];
   for (const [index, line] of lines.entries()) {
     if (!line.startsWith('{"type":"epoch"')) continue;
-    const epoch: EpochRecord = JSON.parse(line);
+    const epoch = currentEpoch(JSON.parse(line));
     epochs.push(epoch);
     if (epoch.epoch < lastEpoch) continue;
     await replaceFile(path, `${lines.slice(0, index + 1).join("\n")}\n`);

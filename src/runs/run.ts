@@ -7,7 +7,8 @@ import { initialState } from "../optim/state.ts";
 import { type Objective, type TrainingStepOptions, trainingStep } from "../optim/training-step.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
-import type { DataPair, OpenedTask } from "../tasks/task.ts";
+import { taskNamed, taskRecord } from "../tasks/index.ts";
+import type { DataPair, OpenedTask, TaskKind } from "../tasks/task.ts";
 import { TaskEvaluation } from "../tasks/task-evaluation.ts";
 import {
   inferenceModel,
@@ -27,6 +28,7 @@ import {
   recordFormat,
   type StepRecord,
 } from "../train/records.ts";
+import type { TaskRecord } from "../train/task-record.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
 import { stateDict } from "../weights/state-dict.ts";
 import { averagedTensors, averagesAfter } from "./averaging.ts";
@@ -47,7 +49,7 @@ export interface RunHooks {
   /** What to do when `out` already holds a run. Default: refuse. */
   existing?: ExistingRun;
   onStart?: (run: {
-    task: string;
+    task: TaskRecord;
     totalSteps: number;
     stepsPerEpoch: number;
     batchSize: number;
@@ -69,6 +71,8 @@ export interface RunRequest extends RunHooks {
   configuration: RunConfiguration;
   /** The data before the configuration's limit, and before what its task makes of them. */
   data: DataPair;
+  /** The task's code, where it is none of Lowland's. */
+  task?: TaskKind;
   /** In place of the configuration's, for what a document cannot say. */
   layer?: Layer;
   optimizer?: Optimizer;
@@ -76,11 +80,12 @@ export interface RunRequest extends RunHooks {
 }
 
 export interface RunResult {
+  task: TaskRecord;
   /** Absent when not even one epoch was finished. */
   summary?: RunSummary;
   /** All epochs, those before a resumption too. */
   epochs: readonly EpochRecord[];
-  /** The network of the last finished epoch as an ONNX file: input `input`, output `logits`. */
+  /** The network of the last finished epoch as an ONNX file: input `input`, and the task's output. */
   model: Uint8Array;
   /** Its parameters and buffers, by PyTorch's names. */
   tensors: Tensors;
@@ -122,7 +127,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
     let skippedSteps = 0;
     const finishedEpochs = last?.epoch.epoch ?? 0;
     const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
-    onStart?.({ task: configuration.task, totalSteps, finishedSteps, stepsPerEpoch, batchSize });
+    onStart?.({ task: taskRecord(kindOf(request)), totalSteps, finishedSteps, stepsPerEpoch, batchSize });
 
     if (configuration.keepWeights && !last) await folder?.keepWeights(0, networkTensors(model, initial));
 
@@ -150,7 +155,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
           ...epoch,
           ...(isMeasured && (await measure())),
           seconds,
-          imagesPerSecond: (stepsPerEpoch * batchSize) / seconds,
+          examplesPerSecond: (stepsPerEpoch * batchSize) / seconds,
           gradientEvaluations: (last?.epoch.gradientEvaluations ?? 0) + gradientEvaluations,
         };
         epochs.push(record);
@@ -197,6 +202,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       await folder?.finish(summary, { model: onnx, weights: weightsFile, averagedModel: averaged?.model });
     }
     return {
+      task: taskRecord(kindOf(request)),
       summary,
       epochs,
       model: onnx,
@@ -236,9 +242,9 @@ interface Setup {
 }
 
 /** The data, network and optimizer that a request comes to. */
-async function prepare({ configuration, data, layer, optimizer }: RunRequest): Promise<Setup> {
+async function prepare({ configuration, data, task: kind, layer, optimizer }: RunRequest): Promise<Setup> {
   const { batchSize, parameters, clipNorm, perturbationPer, averaging } = configuration;
-  const opened = openTask(configuration, data);
+  const opened = openTask(configuration, data, kind);
   const { task, train } = opened;
   const network = layer ? preparedNetwork(layer, task) : await networkOf(configuration, opened);
   const microBatches = microBatchCount(configuration, network.ownBatch);
@@ -266,7 +272,7 @@ async function prepare({ configuration, data, layer, optimizer }: RunRequest): P
   };
 }
 
-/** The network of averaged weights, measured on the test images. */
+/** The network of averaged weights, measured on the test set. */
 async function finishAverage(
   engine: Engine,
   stored: Tensors,
@@ -291,7 +297,7 @@ async function openFolder({ out, existing = "refuse", ...request }: RunRequest, 
   const record: RunRecord = {
     format: recordFormat,
     name: request.name,
-    task: request.configuration.task,
+    task: taskRecord(kindOf(request)),
     createdAt: new Date().toISOString(),
     configuration,
     ...environment(),
@@ -344,6 +350,11 @@ async function givenWeights({ weights, configuration }: RunRequest): Promise<Giv
 function networkTensors(model: Model, tensors: Tensors): Tensors {
   const names = [...model.parameters, ...model.buffers].map(({ name }) => name);
   return Object.fromEntries(names.map((name) => [name, tensors[name]]));
+}
+
+/** The kind of problem that a request is of. */
+function kindOf({ task, configuration }: Pick<RunRequest, "task" | "configuration">): TaskKind {
+  return task ?? taskNamed(configuration.task);
 }
 
 /** The configuration as `run.json` holds it: what was really used, in plain data. */

@@ -38,7 +38,7 @@ export class SharpnessMeasurement {
     const available = Math.floor(most / batchSize);
     if (available === 0) {
       throw new UserError(
-        `the model takes ${batchSize} images at a time, and its sharpness is measured on ${most}; measure it on ${batchSize} or more`,
+        `the model takes ${batchSize} examples at a time, and its sharpness is measured on ${most}; measure it on ${batchSize} or more`,
       );
     }
     const parts = network.ownBatch === undefined ? available : Math.min(available, mostOwnBatches);

@@ -58,13 +58,13 @@ test("hooks are called once a run, once a step and once an epoch, with the run's
   await train({
     ...quick,
     epochs: 2,
-    onStart: (run) => calls.push(`start ${JSON.stringify(run)}`),
+    onStart: ({ task, ...run }) => calls.push(`start ${task.name} ${JSON.stringify(run)}`),
     onStep: ({ step, epoch }) => calls.push(`step ${epoch}.${step}`),
     onEpoch: ({ epoch, gradientEvaluations }) =>
       calls.push(`epoch ${epoch}, ${gradientEvaluations} gradients`),
   });
   assert.deepEqual(calls, [
-    'start {"task":"classification","totalSteps":10,"finishedSteps":0,"stepsPerEpoch":5,"batchSize":64}',
+    'start classification {"totalSteps":10,"finishedSteps":0,"stepsPerEpoch":5,"batchSize":64}',
     ...["step 1.1", "step 1.2", "step 1.3", "step 1.4", "step 1.5", "epoch 1, 15 gradients"],
     ...["step 2.6", "step 2.7", "step 2.8", "step 2.9", "step 2.10", "epoch 2, 30 gradients"],
   ]);

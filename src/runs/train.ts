@@ -1,4 +1,5 @@
 import { basename, resolve } from "node:path";
+import type { z } from "zod";
 import { type OptionKinds, readOptions, requireKnownOptions } from "../common/options.ts";
 import { loadDataset } from "../data/catalogue.ts";
 import { type ImageArrays, sourcesOf } from "../data/image-arrays.ts";
@@ -6,21 +7,32 @@ import type { DataSource } from "../data/source.ts";
 import type { Layer } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Tensors } from "../runtime/engine.ts";
+import type { TaskKind } from "../tasks/task.ts";
 import { parseRun, type RunSettings, runSchema } from "./configuration.ts";
 import type { GivenWeights } from "./initial-weights.ts";
 import { type RunHooks, type RunResult, runTask } from "./run.ts";
 
-/** A run's settings, with objects where a document would have names, and hooks to follow it. */
-export interface TrainOptions
-  extends Omit<RunSettings, "data" | "model" | "weights" | "optimizer">,
+/**
+ * A run's settings, with objects where a document would have names, and hooks to follow it. A task of your own brings
+ * settings of its own.
+ */
+export type TrainOptions<Own extends z.ZodRawShape = NoSettings> = CommonOptions<Own> &
+  (keyof Own extends never ? unknown : z.input<z.ZodObject<Own>>);
+
+type NoSettings = Record<never, never>;
+
+interface CommonOptions<Own extends z.ZodRawShape>
+  extends Omit<RunSettings, "task" | "data" | "model" | "weights" | "optimizer">,
     RunHooks {
+  /** What to train for: a name, or a task of your own. Default: `classification`. */
+  task?: RunSettings["task"] | TaskKind<Own>;
   /** A data set by name or path, or images of your own as arrays or sources. Default: Fashion-MNIST. */
   data?: RunSettings["data"] | Readonly<Record<"train" | "test", DataSource | ImageArrays>>;
   /** A folder that holds the named data set's files. */
   dataDirectory?: string;
   /**
    * A network by name, an ONNX file of anybody's as `{ file: "model.onnx", … }`, or a layer of your own from
-   * normalized images [N, C, H, W] to [N, classes]. Default: `mlp`.
+   * prepared input, such as normalized images [N, C, H, W], to the task's output, such as [N, classes]. Default: `mlp`.
    */
   model?: RunSettings["model"] | Layer;
   /**
@@ -37,7 +49,7 @@ export interface TrainOptions
 }
 
 /** The options that are no settings of a run. */
-const ownOptions: OptionKinds<Omit<TrainOptions, keyof RunSettings>> = {
+const ownOptions: OptionKinds<Omit<CommonOptions<NoSettings>, keyof RunSettings>> = {
   dataDirectory: "text",
   name: "text",
   log: "function",
@@ -51,7 +63,7 @@ const ownOptions: OptionKinds<Omit<TrainOptions, keyof RunSettings>> = {
 };
 
 /**
- * Trains an image classifier and returns its metrics and the ONNX model.
+ * Trains a network, an image classifier by default, and returns its metrics and the ONNX model.
  *
  * ```ts
  * const { summary, model } = await train({
@@ -65,9 +77,15 @@ const ownOptions: OptionKinds<Omit<TrainOptions, keyof RunSettings>> = {
  * Throws `UserError` for settings that are wrong or do not fit the data. A run whose loss becomes non-finite ends
  * early, with the reason in `failure`.
  */
-export async function train(options: TrainOptions): Promise<RunResult> {
-  requireKnownOptions("train", options, [...Object.keys(runSchema.shape), ...Object.keys(ownOptions)]);
+export async function train<Own extends z.ZodRawShape = NoSettings>(
+  options: TrainOptions<Own>,
+): Promise<RunResult> {
+  const given: CommonOptions<Own> = options;
+  const kind = typeof given.task === "object" ? (given.task as TaskKind) : undefined;
+  const settings = { ...runSchema.shape, ...kind?.settings };
+  requireKnownOptions("train", options, [...Object.keys(settings), ...Object.keys(ownOptions)]);
   const {
+    task,
     data,
     dataDirectory,
     model,
@@ -83,7 +101,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
     onEpoch,
     signal,
     ...rest
-  } = options;
+  } = given;
   readOptions(
     "train",
     { dataDirectory, name, log, out, existing, onNote, onStart, onStep, onEpoch, signal },
@@ -92,13 +110,17 @@ export async function train(options: TrainOptions): Promise<RunResult> {
   const ownOptimizer = typeof optimizer === "object" && "steps" in optimizer ? optimizer : undefined;
   const ownWeights =
     typeof weights === "object" && "tensors" in weights ? { except: [], ...weights } : undefined;
-  const configuration = parseRun({
-    ...rest,
-    ...(typeof data === "string" && { data }),
-    ...(typeof model !== "function" && model !== undefined && { model }),
-    ...(weights && !ownWeights && { weights }),
-    ...(optimizer && !ownOptimizer && { optimizer }),
-  });
+  const configuration = parseRun(
+    {
+      ...rest,
+      ...(typeof task === "string" && { task }),
+      ...(typeof data === "string" && { data }),
+      ...(typeof model !== "function" && model !== undefined && { model }),
+      ...(weights && !ownWeights && { weights }),
+      ...(optimizer && !ownOptimizer && { optimizer }),
+    },
+    kind,
+  );
   return runTask({
     name: name ?? (out === undefined ? "run" : basename(resolve(out))),
     configuration,
@@ -108,6 +130,7 @@ export async function train(options: TrainOptions): Promise<RunResult> {
         : await loadDataset(configuration.data, {
             ...{ dataDirectory, log, signal, images: configuration.images },
           }),
+    task: kind,
     layer: typeof model === "function" ? model : undefined,
     optimizer: ownOptimizer,
     weights: ownWeights,

@@ -4,6 +4,7 @@ import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/catalogue.ts";
 import type { RunRecord } from "../train/records.ts";
 import { type ImportedModelSettings, parseRun, type RunConfiguration } from "./configuration.ts";
+import { currentRun } from "./older-records.ts";
 import { exists, readJson } from "./run-folder.ts";
 
 /** What a person names to be looked at: a run folder, or an ONNX file. */
@@ -23,9 +24,10 @@ export async function findModel(place: string): Promise<TrainedModel> {
   if (!found.isDirectory()) return { name: basename(place), path: place };
   if (!(await exists(join(place, "run.json"))))
     throw new UserError(`${place} is not a run folder: it holds no run.json`);
-  const record = await readJson<RunRecord>(join(place, "run.json"));
+  const file = join(place, "run.json");
+  const record = currentRun(await readJson<RunRecord>(file), file);
   if (typeof record.configuration !== "object" || record.configuration === null) {
-    throw new UserError(`${join(place, "run.json")} is damaged: it holds no configuration`);
+    throw new UserError(`${file} is damaged: it holds no configuration`);
   }
   const path = join(place, "model.onnx");
   if (!(await stat(path).catch(() => undefined))) {

@@ -51,7 +51,7 @@ for (const images of [0, -1, 1.5, 361]) {
     assert.throws(
       () => classificationSurface({ layer }, tensors, digits, { images }),
       new UserError(
-        `a subset of ${images} images was requested, but ${digits.name} has 360; choose from 1 to 360`,
+        `a subset of ${images} examples was requested, but ${digits.name} has 360; choose from 1 to 360`,
       ),
     );
   });

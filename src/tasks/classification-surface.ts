@@ -12,7 +12,10 @@ import { type TaskSurfaceOptions, taskSurface } from "./task-surface.ts";
 
 export interface ClassificationSurfaceOptions
   extends Omit<CrossEntropyOptions, "reduction">,
-    TaskSurfaceOptions {}
+    Pick<TaskSurfaceOptions, "batchSize" | "batchNorm"> {
+  /** How many images, from the front of the data set; all when left out. */
+  images?: number;
+}
 
 const surfaceOptions: OptionKinds<ClassificationSurfaceOptions> = {
   ...smoothingOptions,
@@ -34,7 +37,7 @@ export function classificationSurface(
   options: ClassificationSurfaceOptions = {},
 ): LossSurface {
   readOptions("classificationSurface", options, surfaceOptions);
-  const { labelSmoothing, labelSmoothingKind, ...settings } = options;
+  const { labelSmoothing, labelSmoothingKind, images, ...settings } = options;
   const loss = { labelSmoothing, labelSmoothingKind };
   const source = sourceOf(dataset);
   validateDataset(source);
@@ -43,11 +46,7 @@ export function classificationSurface(
     { ...preparedNetwork(layer, task), ownBatch },
     tensors,
     { task, source },
-    settings,
+    { ...settings, examples: images },
   );
-  const stated = {
-    ...(labelSmoothing !== undefined && { labelSmoothing }),
-    ...(labelSmoothingKind !== undefined && { labelSmoothingKind }),
-  };
-  return { ...surface, description: { ...surface.description, ...stated } };
+  return { ...surface, description: { ...surface.description, ...task.lossSettings } };
 }

@@ -1,12 +1,12 @@
 import { UserError } from "../common/errors.ts";
 import type { ImageClasses } from "../data/source.ts";
 import { elementCount, type Shape, type Value } from "../graph/graph.ts";
+import type { TensorData } from "../onnx/tensor.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { concat, reshape, transpose } from "../ops/movement.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { resize } from "../ops/resize.ts";
-import type { InputDescription } from "./task.ts";
 
 // Images of a data set as a model of somebody else takes them: its size, its channels, its scale of numbers.
 
@@ -23,6 +23,16 @@ const imagenet = { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225]
 
 /** Luminance of red, green and blue (ITU-R BT.601). */
 const luminance = [0.299, 0.587, 0.114];
+
+/** What the pixels of an input are, for the metadata of a written model. */
+export interface InputDescription {
+  layout: "NCHW" | "NHWC" | "flat";
+  channels: "gray" | "RGB" | "other";
+  /** The values that stand for black and white. */
+  range: readonly [low: number, high: number];
+  /** Of an input that is normalized outside the model: what is done to values of that range, channel by channel. */
+  normalization?: { mean: readonly number[]; deviation: readonly number[] };
+}
 
 /** A set of images, as far as it matters for what becomes of them. */
 export type StoredImages = Pick<
@@ -59,12 +69,41 @@ export function imageInput(images: StoredImages, normalization: Normalization | 
   };
 }
 
-export function colorsOf(channels: number): InputDescription["channels"] {
+/**
+ * What a task on images has in common with every other: its input is pixels as they are stored, [channels, height,
+ * width], and the graph normalizes them by the set's mean and deviation.
+ */
+export function storedImages({ name, channels, height, width, maximum, mean, deviation }: StoredImages) {
+  const description: InputDescription = {
+    layout: "NCHW",
+    channels: colorsOf(channels),
+    range: [0, maximum],
+  };
+  return {
+    images: { name, channels, height, width, maximum, mean, deviation },
+    input: [channels, height, width],
+    metadata: { input: description },
+    // (x / maximum − mean) / deviation as one product and one sum.
+    prepare: (input: Value) =>
+      affine(
+        input,
+        deviation.map((value) => 1 / (value * maximum)),
+        mean.map((value, channel) => -value / deviation[channel]),
+      ),
+  };
+}
+
+/** An image as a row's input: numbers as they are stored. */
+export function pixelRow({ shape, data }: { shape: Shape; data: Uint8Array }): TensorData<"float32"> {
+  return { type: "float32", shape, data: new Float32Array(data) };
+}
+
+function colorsOf(channels: number): InputDescription["channels"] {
   return channels === 1 ? "gray" : channels === 3 ? "RGB" : "other";
 }
 
 /** x·factor + shift, channel by channel of [N, C, H, W]. */
-export function affine(x: Value, factors: readonly number[], shifts: readonly number[]): Value {
+function affine(x: Value, factors: readonly number[], shifts: readonly number[]): Value {
   return add(mul(x, perChannel(x, factors)), perChannel(x, shifts));
 }
 

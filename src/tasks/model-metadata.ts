@@ -1,5 +1,5 @@
 import type { ModelProto } from "../onnx/onnx_pb.ts";
-import type { InputDescription } from "./task.ts";
+import type { InputDescription } from "./image-input.ts";
 
 // What a written model says of itself: JSON under `lowland.<name>` in the metadata of the ONNX file.
 
@@ -15,6 +15,12 @@ export function writtenMetadata(values: Readonly<Record<string, unknown>>): Reco
 /** What a file that Lowland wrote takes; nothing of a file that does not say so. */
 export function statedInput(model: ModelProto): InputDescription | undefined {
   return stated(model, "input") as InputDescription | undefined;
+}
+
+/** The task that a file that Lowland wrote is for; nothing of a file that does not say so. */
+export function statedTask(model: ModelProto): string | undefined {
+  const task = stated(model, "task");
+  return typeof task === "string" ? task : undefined;
 }
 
 /** The names of the classes that a file that Lowland wrote tells apart; nothing of a file that does not say so. */

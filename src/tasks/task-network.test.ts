@@ -20,10 +20,12 @@ test("a large one on an equal part of 250, whose results fit in a gigabyte", () 
 });
 
 test("an output that a task cannot read is refused, one of more classes is not", () => {
-  const check = (shape: number[]) => () => requireOutput(shape, { output: [4] }, "mine");
+  const output = { name: "logits", shape: [4], holds: "logits" } as const;
+  const check = (shape: number[]) => () => requireOutput(shape, { output }, "mine");
   assert.throws(check([8, 3]), {
     name: "UserError",
-    message: "the network gives [8, 3] for a batch of 8, but mine has 4 classes; it has to give [batch, 4]",
+    message:
+      "the network gives [8, 3] for a batch of 8, but mine has 4 classes; for mine it has to give [batch, 4]",
   });
   assert.throws(check([8, 2, 4]), /^UserError: the network gives \[8, 2, 4\]/);
   check([8, 4])();

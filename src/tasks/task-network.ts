@@ -66,7 +66,7 @@ export function targetInputs(
 }
 
 /**
- * Checks that a network gives what a task reads: its shape, or more classes than the data name.
+ * Checks that a network gives what a task reads: its shape; of logits there may be more classes than the data name.
  * @throws UserError when it does not
  */
 export function requireOutput(
@@ -74,11 +74,14 @@ export function requireOutput(
   { output }: Pick<Task, "output">,
   data: string,
 ): void {
-  const [first, ...rest] = output;
-  if (given[0] >= first && given.slice(1).join() === rest.join()) return;
-  const expected = ["batch", ...output].join(", ");
+  const { shape, holds } = output;
+  const [first, ...rest] = shape;
+  const hasFirst = holds === "logits" ? given[0] >= first : given[0] === first;
+  if (hasFirst && given.slice(1).join() === rest.join()) return;
+  const expected = ["batch", ...shape].join(", ");
+  const reason = holds === "logits" ? `, but ${data} has ${first} classes` : "";
   throw new UserError(
-    `the network gives [${[batch, ...given].join(", ")}] for a batch of ${batch}, but ${data} has ${first} classes; it has to give [${expected}]`,
+    `the network gives [${[batch, ...given].join(", ")}] for a batch of ${batch}${reason}; for ${data} it has to give [${expected}]`,
   );
 }
 
@@ -142,25 +145,25 @@ export function evaluationBatchSize(
 }
 
 /**
- * The trained network as an ONNX file for inference: input `input` [batch, C, H, W] as its metadata say, output `logits`
- * [batch, classes], no softmax, BatchNorm with its running statistics, weights inside under their own names. A network
- * that came as a file is that file with its new weights.
+ * The trained network as an ONNX file for inference: input `input` [batch, …] as its metadata say, the task's output
+ * [batch, …] under its name, no softmax, BatchNorm with its running statistics, weights inside under their own names. A
+ * network that came as a file is that file with its new weights.
  */
 export function inferenceModel(
   { layer, inputShape, write }: Network,
   tensors: Tensors,
-  { metadata: own, inputDescription: input }: Pick<Task, "metadata" | "inputDescription">,
+  { metadata: own, output: { name } }: Pick<Task, "metadata" | "output">,
 ): Uint8Array {
-  const metadata = writtenMetadata({ ...own, input });
+  const metadata = writtenMetadata(own);
   if (write) return write(tensors, metadata);
   const build = (batchSize: number) => {
     const { graph, logits } = buildModel(layer, { inputShape, batchSize, training: false });
-    graph.output("logits", logits);
+    graph.output(name, logits);
     return graph;
   };
   const weights = new Map(Object.entries(tensors));
   const symbolicBatch = dependsOnBatchSize(build(1), build(2)) ? undefined : "batch";
-  return compile(build(1), { weights, symbolicBatch, name: "classifier", metadata });
+  return compile(build(1), { weights, symbolicBatch, name: "network", metadata });
 }
 
 /** Whether two graphs of one network for different batch sizes hold different constants or attributes. */

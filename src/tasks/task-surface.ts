@@ -4,48 +4,55 @@ import type { DataSource } from "../data/source.ts";
 import type { LossSurface } from "../flatness/surface.ts";
 import { buildModel } from "../nn/module.ts";
 import type { Tensors } from "../onnx/tensor.ts";
-import type { Task } from "./task.ts";
+import type { LossPurpose, Task } from "./task.ts";
 import { type Network, requireOutput, taskObjective } from "./task-network.ts";
 
 export interface TaskSurfaceOptions {
-  /** How many images, from the front of the data set; all when left out. */
-  images?: number;
-  /** Images in one batch; the last one may hold fewer. Default 250. */
+  /** How many examples, from the front of the data; all when left out. */
+  examples?: number;
+  /** Examples in one batch; the last one may hold fewer. Default 250. */
   batchSize?: number;
   /**
    * What BatchNorm normalizes by: its running statistics (`"evaluation"`, the default), or those of each batch, in
    * which case the loss and its curvature are of batches of `batchSize` and depend on it.
    */
   batchNorm?: "evaluation" | "batch";
+  /** Which loss. Default `"training"`. */
+  purpose?: LossPurpose;
 }
 
 /**
- * A network's mean training loss over samples, with the task's metrics, as something flatness is measured of. Samples
- * are read batch by batch, whenever a batch is needed.
- * @throws UserError when `images` is no whole number from 1 to what the data have, or fewer than a network's own batch
+ * A network's mean loss over samples, with the task's metrics, as something flatness is measured of. Samples are read
+ * batch by batch, whenever a batch is needed.
+ * @throws UserError when `examples` is no whole number from 1 to what the data have, or fewer than a network's own batch
  */
 export function taskSurface(
   network: Network,
   tensors: Tensors,
   { task, source }: { task: Task; source: DataSource },
-  { images: asked, batchSize: wanted = 250, batchNorm = "evaluation" }: TaskSurfaceOptions = {},
+  {
+    examples: asked,
+    batchSize: wanted = 250,
+    batchNorm = "evaluation",
+    purpose = "training",
+  }: TaskSurfaceOptions = {},
 ): LossSurface {
   const { layer, inputShape, ownBatch } = network;
-  const available = checkedImages(source, asked);
+  const available = checkedCount(source, asked);
   const batchSize = ownBatch ?? Math.min(wanted, available);
-  const images = ownBatch === undefined ? available : available - (available % ownBatch);
-  if (images === 0) {
+  const total = ownBatch === undefined ? available : available - (available % ownBatch);
+  if (total === 0) {
     throw new UserError(
-      `the model takes ${batchSize} images at a time, but the subset has ${available}; choose a subset of at least ${batchSize}`,
+      `the model takes ${batchSize} examples at a time, but the subset has ${available}; choose a subset of at least ${batchSize}`,
     );
   }
   const { logits: output } = buildModel(layer, { inputShape, batchSize, training: false });
   requireOutput(output.shape, task, source.name);
   return {
     tensors,
-    batches: Array.from({ length: Math.ceil(images / batchSize) }, (_, index) => {
+    batches: Array.from({ length: Math.ceil(total / batchSize) }, (_, index) => {
       const start = index * batchSize;
-      const size = Math.min(batchSize, images - start);
+      const size = Math.min(batchSize, total - start);
       return { size, feeds: async () => (await rangeOf(source, task.row, { start, count: size })).inputs };
     }),
     build: (size) => {
@@ -53,7 +60,7 @@ export function taskSurface(
       const { model, objective, targets } = taskObjective(network, task, {
         batchSize: size,
         training,
-        purpose: "training",
+        purpose,
       });
       return {
         loss: objective.loss,
@@ -66,9 +73,9 @@ export function taskSurface(
   };
 }
 
-function checkedImages({ name, count }: DataSource, images = count): number {
-  if (Number.isInteger(images) && images >= 1 && images <= count) return images;
+function checkedCount({ name, count }: DataSource, asked = count): number {
+  if (Number.isInteger(asked) && asked >= 1 && asked <= count) return asked;
   throw new UserError(
-    `a subset of ${images} images was requested, but ${name} has ${count}; choose from 1 to ${count}`,
+    `a subset of ${asked} examples was requested, but ${name} has ${count}; choose from 1 to ${count}`,
   );
 }

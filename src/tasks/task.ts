@@ -4,28 +4,11 @@ import type { EpochOrder } from "../data/rows.ts";
 import type { DataSource, Sample } from "../data/source.ts";
 import type { Shape, TensorType, Value } from "../graph/graph.ts";
 import type { Tensors } from "../onnx/tensor.ts";
+import type { TaskRecord } from "../train/task-record.ts";
+import type { StoredImages } from "./image-input.ts";
 
 // What differs between kinds of problem, and nothing else. Runs, measurements, reports and the command line know tasks
 // through these types alone.
-
-/** A number that says how good predictions are, and how people read it. */
-export interface MetricInfo {
-  /** Its key in records. */
-  name: string;
-  /** What people call it. */
-  label: string;
-  /** `%`: a share from 0 to 1, shown in percent. */
-  unit: "%" | "";
-  better: "higher" | "lower";
-  /** What it is, as a sentence fragment, where the label does not say it. */
-  meaning?: string;
-}
-
-/** What a task minimizes, as people read it. */
-export interface LossInfo {
-  name: string;
-  unit: string;
-}
 
 /** Gathers predictions batch by batch. */
 export interface Metric<S extends Sample = Sample> {
@@ -39,13 +22,15 @@ export interface Metric<S extends Sample = Sample> {
 export interface Task<S extends Sample = Sample> {
   /** The network's input for one example, as it is stored: `[channels, height, width]`. */
   readonly input: Shape;
-  /** What the network gives for one example: `[classes]`, `[joints, height, width]`, … */
-  readonly output: Shape;
+  readonly output: TaskOutput;
   /** What a row has beside `input`, each without the batch axis. */
   readonly targets: Readonly<Record<string, TensorType>>;
-  readonly inputDescription: InputDescription;
-  /** What a written model says of itself beside its input: `lowland.<name>` in its metadata, as JSON. */
+  /** Of a task on images: how they are stored, so that files of other sizes, channels and scales can take them. */
+  readonly images?: StoredImages;
+  /** What a written model says of its input and of itself: `lowland.<name>` in its metadata, as JSON. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** What of its settings the training loss depends on, as results state it. */
+  readonly lossSettings?: Readonly<Record<string, string | number>>;
   /** Makes the stored input what the network's first layer takes. Part of every graph and of the written model. */
   prepare(input: Value): Value;
   /** A sample in the inputs of a step: `input` and the targets. With a random stream it is augmented. */
@@ -64,14 +49,18 @@ export type Targets = Readonly<Record<string, Value>>;
 /** `test`: without what only regularizes training, such as label smoothing. */
 export type LossPurpose = "training" | "test";
 
-/** What the pixels of an input are, for the metadata of a written model. */
-export interface InputDescription {
-  layout: "NCHW" | "NHWC" | "flat";
-  channels: "gray" | "RGB" | "other";
-  /** The values that stand for black and white. */
-  range: readonly [low: number, high: number];
-  /** Of an input that is normalized outside the model: what is done to values of that range, channel by channel. */
-  normalization?: { mean: readonly number[]; deviation: readonly number[] };
+/** What a network gives for a task, built or from a file. */
+export interface TaskOutput {
+  /** What it is called in written models: `logits`. */
+  name: string;
+  /** For one example: `[classes]`, `[classes, height, width]`, … */
+  shape: Shape;
+  /**
+   * - `logits`: of classes along the first axis, whose softmax are probabilities. A file may end in that Softmax, which
+   *   is undone, and may have more classes than the data.
+   * - `values`: numbers that are taken as they are.
+   */
+  holds: "logits" | "values";
 }
 
 /** Something to measure at the end of an epoch: predictions on a source, and what metrics make of them. */
@@ -97,15 +86,14 @@ export interface DataPair<S extends Sample = Sample> {
 }
 
 /** A kind of problem: what its folder exports. */
-export interface TaskKind<Shape extends z.ZodRawShape = z.ZodRawShape, S extends Sample = Sample> {
-  readonly name: string;
+export interface TaskKind<Settings extends z.ZodRawShape = z.ZodRawShape, S extends Sample = Sample>
+  extends TaskRecord {
   /** Its part of a run's document. */
-  readonly settings: Shape;
-  readonly loss: LossInfo;
-  /** The first one leads in tables and charts. */
-  readonly metrics: readonly [MetricInfo, ...MetricInfo[]];
+  readonly settings: Settings;
+  /** Settings of a run that have other defaults for this task, such as `{ model: "unet" }`. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
   /**
    * @throws UserError for data of another kind, and for settings that do not fit them
    */
-  open(settings: z.infer<z.ZodObject<Shape>>, data: DataPair, seed: number): OpenedTask<S>;
+  open(settings: z.infer<z.ZodObject<Settings>>, data: DataPair, seed: number): OpenedTask<S>;
 }

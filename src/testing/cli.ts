@@ -47,7 +47,8 @@ export async function runExample(folder: string, name: string, ...args: string[]
   return stdout;
 }
 
-function startNode(args: readonly string[], { cwd, env, preload }: CommandOptions) {
+/** Starts a program in Node with neither of its outputs a terminal. */
+export function startNode(args: readonly string[], { cwd, env, preload }: CommandOptions = {}) {
   const node = preload === undefined ? [] : ["--import", preload];
   const child = spawn(process.execPath, [...node, ...args], {
     cwd,
@@ -81,7 +82,7 @@ export function temporaryFolder(): string {
 export function timelessMetrics(folder: string): string[] {
   return readFileSync(join(folder, "metrics.jsonl"), "utf8")
     .split("\n")
-    .map((line) => line.replaceAll(/,"(seconds|imagesPerSecond)":[^,}]+/g, ""));
+    .map((line) => line.replaceAll(/,"(seconds|examplesPerSecond)":[^,}]+/g, ""));
 }
 
 /** The records of a run's `metrics.jsonl`. */

@@ -7,7 +7,7 @@ import { openModel } from "../measure/measured-model.ts";
 import { evaluateModel } from "../model-files/evaluate.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
 import { parseRun } from "../runs/configuration.ts";
-import { networkOf, openClassifierFile } from "../runs/network.ts";
+import { networkOf, openModelFile } from "../runs/network.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 import { accuracy, classificationTask } from "../tasks/classification/classification.ts";
 import { TaskEvaluation } from "../tasks/task-evaluation.ts";
@@ -33,8 +33,8 @@ async function withEngine<T>(body: (engine: OnnxRuntimeEngine) => Promise<T>): P
 async function trainedNetwork(file: string, dataset: ImageClasses): Promise<Network> {
   const opened = { task: classificationTask(dataset), train: dataset };
   const classifier = await networkOf({ model: parseRun({ model: { file } }).model, seed: 1 }, opened);
-  if (!classifier.notes?.some((note) => note.includes("starts anew"))) return classifier;
-  return openClassifierFile(await readModelFile(file), {}, dataset).network;
+  if (!classifier.notes?.some((note) => note.includes("is re-initialized"))) return classifier;
+  return openModelFile(await readModelFile(file), {}, opened).network;
 }
 
 /** The test loss of a run before its first step. */

@@ -1,3 +1,5 @@
+import type { TaskRecord } from "./task-record.ts";
+
 /**
  * What a run writes down: the lines of `metrics.jsonl`, `summary.json` and `comparison.json`.
  * Writers and readers (reports, tables, other programs) share these types and nothing else; records of earlier versions
@@ -75,7 +77,7 @@ export interface EpochRecord extends Partial<Measurements> {
   trainLoss: number;
   /** Seconds of training in this epoch, evaluation left out. */
   seconds: number;
-  imagesPerSecond: number;
+  examplesPerSecond: number;
   /** Mini-batch gradients computed so far in the run. */
   gradientEvaluations: number;
 }
@@ -85,7 +87,7 @@ export type MetricsRecord = StepRecord | EpochRecord;
 /** `summary.json`: how a run ended. */
 export interface RunSummary extends Measurements {
   name: string;
-  /** The kind of problem, such as `classification`: it says which metrics there are. */
+  /** The kind of problem, such as `classification`; what it measures stands in `run.json`. */
   task: string;
   /** The optimizer as a reader would name it, e.g. `bilateral-sam (paper, ρmax 0.05, ρmin 0.05→0)`. */
   optimizer: string;
@@ -107,18 +109,17 @@ export interface RunSummary extends Measurements {
 }
 
 /**
- * The form of a run folder's records. 2: `metrics` by name, networks take pixels as they are stored; 1 had `testAccuracy`
+ * The form of a run folder's records. 3: `run.json` says what the task measures. 2: `metrics` by name, networks take pixels as they are stored; 1 had `testAccuracy`
  * and networks that take normalized images.
  */
-export const recordFormat = 2;
+export const recordFormat = 3;
 
 /** `run.json`: everything needed to repeat the run and to know where it ran. */
 export interface RunRecord {
   /** Earlier versions wrote none, or 1. */
   format: number;
   name: string;
-  /** As in `summary.json`. */
-  task: string;
+  task: TaskRecord;
   createdAt: string;
   /** The complete configuration: every default filled in. */
   configuration: Record<string, unknown>;

@@ -51,8 +51,8 @@ export function demoCommand(): Command {
     );
     const [{ configuration: shared }] = runs;
     const images = shared.limit ?? data.train.count;
-    const noise =
-      shared.labelNoise > 0 ? `, ${Number((100 * shared.labelNoise).toPrecision(3))} % noisy labels` : "";
+    const { labelNoise = 0 } = shared;
+    const noise = labelNoise > 0 ? `, ${Number((100 * labelNoise).toPrecision(3))} % noisy labels` : "";
     say(
       `${runs.length} runs of ${shared.epochs} epochs: ${networkName(shared.model)} on ${images.toLocaleString("en")} ${used} images${noise}`,
     );

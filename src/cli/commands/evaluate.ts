@@ -1,9 +1,9 @@
 import { Command } from "commander";
 import { datasetNames } from "../../data/catalogue.ts";
-import { evaluateModel } from "../../model-files/evaluate.ts";
+import { openTaskOf } from "../../measure/measured-model.ts";
+import { evaluateFile } from "../../model-files/evaluate.ts";
 import { metricList } from "../../report/numbers.ts";
 import { dataOf, findModel, importedModelOf } from "../../runs/trained-model.ts";
-import { metricsOf } from "../../tasks/metrics.ts";
 import { loadWithProgress } from "../data.ts";
 import { addFileFlags, type FileFlags, fileSettings } from "../import-options.ts";
 import { printJson } from "../output.ts";
@@ -25,10 +25,10 @@ interface EvaluateFlags extends FileFlags {
   json?: boolean;
 }
 
-/** `lowland evaluate`: a run's model, or any ONNX classifier, on test images. */
+/** `lowland evaluate`: a run's model, or any ONNX classifier, on test data. */
 export function evaluateCommand(): Command {
   const command = new Command("evaluate")
-    .description("measure a run's model, or any ONNX classifier, on the test images of a data set")
+    .description("measure a run's model, or any ONNX classifier, on the test set of some data")
     .argument("<run or model>", "a run folder, or an ONNX file")
     .option("--data <name>", `data: ${choices(datasetNames)}, or a path (default: the run's)`)
     .option("--data-dir <folder>", "folder with the data set's files");
@@ -40,20 +40,20 @@ export function evaluateCommand(): Command {
       const found = await findModel(place);
       const { path } = found;
       const { data: name, images } = dataOf(found, flags.data);
-      const { test } = await loadWithProgress(name, { ...flags, images });
+      const { opened, kind } = openTaskOf(found, await loadWithProgress(name, { ...flags, images }));
       const { normalization, output, dimensions } = { ...importedModelOf(found), ...fileSettings(flags) };
-      const result = await evaluateModel(path, test, {
+      const result = await evaluateFile(path, opened, {
         ...{ normalization, output, dimensions },
         threads: flags.threads,
         onNote: say,
       });
-      if (flags.json) printJson({ model: path, data: name, ...result });
+      if (flags.json) printJson({ model: path, data: name, task: kind.name, ...result });
       else {
-        const metrics = metricList(result.metrics, metricsOf(result.task), 1);
+        const metrics = metricList(result.metrics, kind.metrics, 1);
         process.stdout.write(
-          `${path} on ${result.images.toLocaleString("en")} test images of ${name}: ${metrics}, loss ${result.loss.toFixed(4)}\n`,
+          `${path} on ${result.examples.toLocaleString("en")} test ${kind.examples} of ${name}: ${metrics}, loss ${result.loss.toFixed(4)}\n`,
         );
-        say(`${Math.round(result.imagesPerSecond).toLocaleString("en")} images/s`);
+        say(`${Math.round(result.examplesPerSecond).toLocaleString("en")} ${kind.examples}/s`);
       }
     });
 }

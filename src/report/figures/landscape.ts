@@ -1,5 +1,5 @@
 import type { Landscape, LandscapeAxis, LandscapeRecord } from "../../flatness/index.ts";
-import { metricsOf } from "../../tasks/metrics.ts";
+import type { TaskRecord } from "../../train/task-record.ts";
 import type { Axis, Line, LineChart, PlaneChart, Point } from "../drawing/chart.ts";
 import type { Figure } from "../drawing/page-document.ts";
 import { capitalized, isNumber, lossAxis, plainLabel, significant } from "../numbers.ts";
@@ -30,7 +30,7 @@ interface Quantity {
 }
 
 /** The quantities of a grid: the loss, and whatever else was measured at its points. */
-function quantitiesOf({ loss, metrics }: Landscape, task: string): Quantity[] {
+function quantitiesOf({ loss, metrics }: Landscape, task: TaskRecord): Quantity[] {
   const finite = loss.filter(isNumber);
   const least = finite.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const largest = finite.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
@@ -43,7 +43,7 @@ function quantitiesOf({ loss, metrics }: Landscape, task: string): Quantity[] {
       values: loss,
       axis: { name: logarithmic ? `${lossName}, logarithmic` : lossName, logarithmic },
     },
-    ...metricsOf(task).flatMap((info): Quantity[] => {
+    ...task.metrics.flatMap((info): Quantity[] => {
       const { name, unit } = info;
       const label = plainLabel(info);
       if (!(name in metrics)) return [];

@@ -1,5 +1,4 @@
 import type { MeasuredModel } from "../../flatness/index.ts";
-import { lossOf } from "../../tasks/metrics.ts";
 import { fixed } from "../numbers.ts";
 
 /** What was measured, on which data: stands at every chart. */
@@ -12,5 +11,5 @@ export function measuredOn({ task, description }: Pick<MeasuredModel, "task" | "
   const { data, set, examples, batchSize, batchNorm, labelSmoothing } = description;
   const smoothed = labelSmoothing ? ` with label smoothing ${labelSmoothing}` : "";
   const norm = batchNorm === "batch" ? "each batch's statistics" : "running statistics";
-  return `the first ${fixed(Number(examples), 0)} ${set} images of ${data} in batches of ${batchSize}: ${lossOf(task).name}${smoothed}, BatchNorm (if any) by ${norm}`;
+  return `the first ${fixed(Number(examples), 0)} ${set} ${task.examples} of ${data} in batches of ${batchSize}: ${task.loss.name}${smoothed}, BatchNorm (if any) by ${norm}`;
 }

@@ -12,6 +12,7 @@ import type {
   Spectrum,
   WorstCaseSharpness,
 } from "../../flatness/index.ts";
+import { taskRecord, tasks } from "../../tasks/index.ts";
 import { flatnessFigures } from "./flatness.ts";
 import { landscapeFigures } from "./landscape.ts";
 import { writeMeasurementFigures } from "./write.ts";
@@ -28,7 +29,7 @@ const description = {
 };
 const model = {
   name: "sam (ρ 0.1)",
-  task: "classification",
+  task: taskRecord(tasks.classification),
   model: "runs/sam/model.onnx",
   parameters: 70330,
   description,

@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import type { FlatnessRecord, LandscapeRecord } from "../../flatness/index.ts";
-import { metricsOf } from "../../tasks/metrics.ts";
 import { writeFigurePage } from "../drawing/figure-page.ts";
 import type { Figure } from "../drawing/page-document.ts";
 import { writePictures } from "../drawing/pictures.ts";
@@ -29,7 +28,7 @@ export async function writeMeasurementFigures(
   const figures = record.type === "flatness" ? flatnessFigures(record) : landscapeFigures(record);
   const title =
     record.type === "flatness" ? `Flatness of ${record.name}` : `Loss landscape of ${record.name}`;
-  const metrics = metricList(record.metrics, metricsOf(record.task));
+  const metrics = metricList(record.metrics, record.task.metrics);
   const lead = `${measuredNote(record)} ${fixed(record.parameters, 0)} parameters; loss ${significant(record.loss, 4)}, ${metrics}.`;
   return writeFigures(folder, record.type, { title, lead, figures, data: record });
 }

@@ -10,7 +10,7 @@ import { equal } from "../../ops/comparison.ts";
 import { cast } from "../../ops/elementwise.ts";
 import { type CrossEntropyOptions, softmaxCrossEntropy } from "../../ops/losses.ts";
 import { argMax, reduceMean } from "../../ops/reduction.ts";
-import { affine, colorsOf } from "../image-input.ts";
+import { pixelRow, storedImages } from "../image-input.ts";
 import type { Evaluation, Metric, OpenedTask, Task, TaskKind } from "../task.ts";
 import { type NoisyClasses, withLabelNoise } from "./label-noise.ts";
 
@@ -62,6 +62,7 @@ export type ClassificationSettings = z.infer<z.ZodObject<typeof settings>>;
 export const classification: TaskKind<typeof settings, ClassSample> = {
   name: "classification",
   settings,
+  examples: "images",
   loss: { name: "cross entropy", unit: "nats" },
   metrics: [
     {
@@ -117,27 +118,20 @@ export function classificationTask(
 ): Task<ClassSample> {
   checkAugmentation(augmentation);
   const isAugmented = Object.keys(augmentation).length > 0;
-  const { channels, height, width, maximum, mean, deviation, classNames } = data;
+  const { channels, height, width, maximum, mean, classNames } = data;
+  const stored = storedImages(data);
   const form = { channels, height, width, fill: mean.map((value) => Math.round(value * maximum)) };
   return {
-    input: [channels, height, width],
-    output: [classNames.length],
+    ...stored,
+    output: { name: "logits", shape: [classNames.length], holds: "logits" },
     targets: classTarget,
-    inputDescription: { layout: "NCHW", channels: colorsOf(channels), range: [0, maximum] },
-    metadata: { task: "classification", classes: classNames },
-    // (x / maximum − mean) / deviation as one product and one sum.
-    prepare: (input) =>
-      affine(
-        input,
-        deviation.map((value) => 1 / (value * maximum)),
-        mean.map((value, channel) => -value / deviation[channel]),
-      ),
+    metadata: { ...stored.metadata, classes: classNames },
+    lossSettings: {
+      ...(labelSmoothing !== undefined && { labelSmoothing }),
+      ...(labelSmoothingKind !== undefined && { labelSmoothingKind }),
+    },
     row: ({ image, class: target }, random) => ({
-      input: {
-        type: "float32",
-        shape: image.shape,
-        data: new Float32Array(random && isAugmented ? augmented(image.data, random()) : image.data),
-      },
+      input: pixelRow(random && isAugmented ? { ...image, data: augmented(image.data, random()) } : image),
       target,
     }),
     loss: classLoss({ labelSmoothing, labelSmoothingKind }),
