@@ -17,6 +17,20 @@ export { type TrainOptions, train } from "./runs/train.ts";
 export { NonFiniteError } from "./train/loop.ts";
 export type { EpochRecord, RunSummary, SharpnessRecord, StepRecord } from "./train/records.ts";
 
+// A task of your own, for `train`: how samples become rows, what is minimized, what is measured.
+export { pixelRow, type StoredImages, storedImages } from "./tasks/image-input.ts";
+export type {
+  DataPair,
+  Evaluation as TaskEvaluation,
+  Metric,
+  OpenedTask,
+  Targets,
+  Task,
+  TaskKind,
+  TaskOutput,
+} from "./tasks/task.ts";
+export type { LossInfo, MetricInfo, TaskRecord } from "./train/task-record.ts";
+
 // What training is made of. The optimizers of the first example stand here too.
 export * as nn from "./nn/index.ts";
 export { bilateralSam } from "./optim/bilateral-sam.ts";
