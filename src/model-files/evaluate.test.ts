@@ -175,7 +175,7 @@ test("a model that is none, or for other data, is refused with what was got and 
   );
   assert.match(
     await refusal(compile(alwaysThree({ type: "float64" }))),
-    /^input "image" is float64; a classifier of images takes float32, or floats of fewer bits$/,
+    /^input "image" is float64; float32, or floats of fewer bits, were expected$/,
   );
   assert.match(
     await refusal(compile(alwaysThree({ classes: 7 }))),

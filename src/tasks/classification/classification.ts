@@ -125,7 +125,7 @@ export function classificationTask(
     ...stored,
     output: { name: "logits", shape: [classNames.length], holds: "logits" },
     targets: classTarget,
-    metadata: { ...stored.metadata, classes: classNames },
+    metadata: { classes: classNames, ...stored.metadata },
     lossSettings: {
       ...(labelSmoothing !== undefined && { labelSmoothing }),
       ...(labelSmoothingKind !== undefined && { labelSmoothingKind }),
