@@ -92,6 +92,7 @@ async function prepare(dist, method) {
     input: { type: "float32", shape: [batch, channels, height, width], data: pixels.slice() },
     target: { type: "int32", shape: [batch], data: Int32Array.from({ length: batch }, (_, i) => i % 10) },
     learning_rate: scalar(0.01),
+    rho: scalar(0.05),
     rho_max: scalar(0.05),
     rho_min: scalar(0.05),
   });

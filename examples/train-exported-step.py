@@ -22,7 +22,7 @@ count = len(data["target"]) // size * size
 for step in range(steps):
     start = step * size % count
     share = 0.5 * (1 + math.cos(math.pi * step / steps))  # the learning rate falls by cosine, and rho_min with it
-    scalars = {"learning_rate": peak * share, "rho_max": 0.05, "rho_min": 0.05 * share}
+    scalars = {"learning_rate": peak * share, "rho": 0.05, "rho_max": 0.05, "rho_min": 0.05 * share}
     feeds = {}
     for entry in kind["inputs"]:
         name = entry["name"]

@@ -32,7 +32,12 @@ test("other names stay, and new ones are distinct and free", () => {
   const name = fc.stringMatching(/^[a-z_]{1,3}([./][a-z]{1,2}){0,2}(\.next|\.uniform)?$/);
   fc.assert(
     fc.property(
-      fc.uniqueArray(fc.oneof(name, fc.constantFrom("input", "loss", "input_", "toString"))),
+      fc.uniqueArray(
+        fc.oneof(
+          name,
+          fc.constantFrom("input", "loss", "input_", "toString", "rho", "rho_", "rho_up", "optimizer.share"),
+        ),
+      ),
       (stored) => {
         const renamed = namesInGraphs(stored);
         const all = stored.map((one) => renamed.get(one) ?? one);

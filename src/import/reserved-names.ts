@@ -1,7 +1,7 @@
 /** What graphs of training and measuring call their own inputs and outputs. */
 const taken = new Set([
   ...["input", "images", "target", "logits", "loss", "predicted", "accuracy", "plain", "blocked"],
-  ...["learning_rate", "rho", "rho_max", "rho_min"],
+  "learning_rate",
   ...["loss_max", "loss_min", "max_sharpness", "min_sharpness", "bilateral_sharpness", "direction_norm"],
   ...["grad_norm", "grad_norm_max", "grad_norm_min", "cos_grad_max", "cos_grad_min"],
   ...["scale", "curvature", "theorem_one"],
@@ -16,7 +16,9 @@ export function namesInGraphs(stored: readonly string[]): ReadonlyMap<string, st
   const isTaken = (name: string) =>
     taken.has(name) ||
     name in {} ||
-    /^(optimizer|batch)\.|\.(next|uniform)$|\/(gradient|vector|product|stand-in)$/.test(name) ||
+    /^(optimizer|batch)\.|^rho((?![a-z]).*[^_])?$|\.(next|uniform)$|\/(gradient|vector|product|stand-in)$/.test(
+      name,
+    ) ||
     names.has(name.slice(0, Math.max(0, name.lastIndexOf("."))));
   const renamed = new Map<string, string>();
   for (const name of stored.filter(isTaken)) {

@@ -91,9 +91,7 @@ for (const name of ["mlp", "cnn", "resnet20"]) {
       await step.engine.write({ ...model.tensors, ...initialState(objective, optimizer, model.tensors) });
       const losses: number[] = [];
       for (let count = 0; count < 12; count++) {
-        const scalars = { learning_rate: 0.05, rho_max: 0, rho_min: 0 };
-        const feeds: Tensors = { input, target };
-        for (const [key, value] of Object.entries(scalars)) feeds[key] = tensorData([value], [], "float32");
+        const feeds: Tensors = { input, target, learning_rate: tensorData([0.05], [], "float32") };
         const { outputs } = await step.engine.run("test", feeds, { advance: true });
         losses.push(Number(outputs.loss.data[0]));
       }

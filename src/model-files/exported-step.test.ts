@@ -105,6 +105,7 @@ describe("the step as a file gives the vectors' numbers in a bare session", () =
         x: new Tensor("float32", Float32Array.from(fixture.data.x.data), fixture.data.x.shape),
         target: new Tensor("int64", BigInt64Array.from(fixture.data.y, BigInt), [batchSize]),
         learning_rate: new Tensor("float32", [expected.base.lr], []),
+        rho: new Tensor("float32", [expected.method.rho_max ?? 0], []),
         rho_max: new Tensor("float32", [expected.method.rho_max ?? 0], []),
         rho_min: new Tensor("float32", [expected.method.rho_min ?? 0], []),
       };

@@ -12,6 +12,8 @@ import { writeModel } from "../onnx/model.ts";
 import { type CrossEntropyOptions, smoothingOptions } from "../ops/losses.ts";
 import { requiredOpset } from "../ops/operator.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
+import { scalarInput, scalarWords } from "../optim/scalars.ts";
+import type { ScheduleConfig } from "../optim/schedules.ts";
 import { initialState } from "../optim/state.ts";
 import { type TrainingStepOptions, trainingStep, trainingStepOptions } from "../optim/training-step.ts";
 import { optimizerLabel } from "../runs/optimizers.ts";
@@ -84,8 +86,8 @@ export interface StepInput {
   next?: string;
   /** Of what is fed: what it is. */
   feed?: string;
-  /** Of a radius: how it changes. */
-  schedule?: unknown;
+  /** Of a scalar of the optimizer: how it changes. */
+  schedule?: ScheduleConfig;
 }
 
 export interface StepOutput {
@@ -225,10 +227,11 @@ function inputOf(
       ...(graph.outputs.has(kept.next) && { next: kept.next }),
     };
   }
-  const scalar = scalars[name];
-  if (scalar) {
-    const schedule = { rho_max: optimizer.rhoMax, rho_min: optimizer.rhoMin }[name]?.config;
-    return { name, role: "scalar", ...tensor, feed: scalar, ...(schedule && { schedule }) };
+  const scalar = { name, role: "scalar", ...tensor } as const;
+  if (name === "learning_rate") return { ...scalar, feed: "the learning rate of this step" };
+  for (const [own, { config }] of Object.entries(optimizer.scalars)) {
+    if (scalarInput(own) !== name) continue;
+    return { ...scalar, feed: `${scalarWords(own).title}${asScheduled}`, schedule: config };
   }
   if (name === "target")
     return { name, role: "target", ...tensor, feed: "the class of each example, from 0" };
@@ -243,13 +246,9 @@ function outputOf(name: string, { type, shape }: Value): StepOutput {
   return { name, role: "metric", type, shape, meaning: meanings[name] };
 }
 
-const scalars: Readonly<Record<string, string>> = {
-  learning_rate: "the learning rate of this step",
-  rho_max: "the radius of the ascent; as `schedule` says, or 0 for the base optimizer's own step",
-  rho_min: `the radius of the descent; as \`schedule\` says, where proportional-to-learning-rate is
-    low + (high - low) * (η - η_low) / (η_high - η_low), never below 0, η_high and η_low being the ends of the learning
-    rate's own schedule`.replaceAll(/\s+/g, " "),
-};
+const asScheduled = `; as \`schedule\` says, where proportional-to-learning-rate is
+  low + (high - low) * (η - η_low) / (η_high - η_low), never below 0, η_high and η_low being the ends of the learning
+  rate's own schedule`.replaceAll(/\s+/g, " ");
 
 const meanings: Readonly<Record<string, string>> = {
   loss: "L(w), before the update",

@@ -1,6 +1,6 @@
 import { readOptions } from "../common/options.ts";
 import { add, div, divideOrZero, mul, neg, sub } from "../ops/arithmetic.ts";
-import { always, type Direction, type DirectionContext, type Optimizer } from "./optimizer.ts";
+import { type Direction, type DirectionContext, type Optimizer, overBase } from "./optimizer.ts";
 import { ascentDiagnostics } from "./sam.ts";
 import { proportionalToLearningRate, type Schedule, toSchedule } from "./schedules.ts";
 import { addScaled, cosine, dot, norm } from "./vectors.ts";
@@ -49,34 +49,27 @@ export function bilateralSam(base: Optimizer, options: BilateralSamOptions = {})
     variant: bilateralSamVariants,
     adaptive: "boolean",
   });
-  const radii = {
+  const scalars = {
     rhoMax: toSchedule("bilateralSam: rhoMax", rhoMax),
     rhoMin: toSchedule("bilateralSam: rhoMin", rhoMin),
   };
-  return {
-    config: {
-      method: "bilateral-sam",
-      variant,
-      rhoMax: radii.rhoMax.config,
-      rhoMin: radii.rhoMin.config,
-      adaptive,
-      base: base.base.config,
-    },
-    base: base.base,
-    ...radii,
-    ...always(
-      variant === "two-pass"
-        ? { gradientEvaluations: 2, direction: (context) => twoPasses(context, adaptive) }
-        : {
-            gradientEvaluations: 3,
-            direction: (context) => threePasses(context, adaptive, variant === "released"),
-          },
-    ),
-  };
+  return overBase(
+    base.base,
+    { method: "bilateral-sam", variant, scalars, adaptive },
+    variant === "two-pass"
+      ? { gradientEvaluations: 2, direction: (context) => twoPasses(context, adaptive) }
+      : {
+          gradientEvaluations: 3,
+          direction: (context) => threePasses(context, adaptive, variant === "released"),
+        },
+  );
 }
 
-function threePasses(context: DirectionContext, adaptive: boolean, released: boolean): Direction {
-  const { parameters, first, evaluate, perturb, rhoMax, rhoMin } = context;
+type Context = DirectionContext<"rhoMax" | "rhoMin">;
+
+function threePasses(context: Context, adaptive: boolean, released: boolean): Direction {
+  const { parameters, first, evaluate, perturb, scalar } = context;
+  const [rhoMax, rhoMin] = [scalar("rhoMax"), scalar("rhoMin")];
   const { loss, gradients: g } = first;
   const along = perturb(g, { adaptive });
   const descended = along.at(neg(rhoMin));
@@ -90,7 +83,7 @@ function threePasses(context: DirectionContext, adaptive: boolean, released: boo
     direction: above.gradients.map((value, index) => add(value, correction[index])),
     start: released ? descended : parameters,
     diagnostics: {
-      ...ascentDiagnostics(context, above, gradNormMax),
+      ...ascentDiagnostics(first, above, gradNormMax),
       loss_min: below.loss,
       min_sharpness: sub(loss, below.loss),
       bilateral_sharpness: sub(above.loss, below.loss),
@@ -107,15 +100,14 @@ function threePasses(context: DirectionContext, adaptive: boolean, released: boo
   };
 }
 
-function twoPasses(context: DirectionContext, adaptive: boolean): Direction {
-  const { first, evaluate, perturb, rhoMax, rhoMin } = context;
+function twoPasses({ first, evaluate, perturb, scalar }: Context, adaptive: boolean): Direction {
   const { gradients: g } = first;
-  const above = evaluate(perturb(g, { adaptive }).at(add(rhoMax, rhoMin)));
+  const above = evaluate(perturb(g, { adaptive }).at(add(scalar("rhoMax"), scalar("rhoMin"))));
   const gradNormMax = norm(above.gradients);
   const share = divideOrZero(gradNormMax, norm(g));
   const sum = g.map((value, index) => add(value, above.gradients[index]));
   return {
     direction: addScaled(sum, neg(share), g),
-    diagnostics: ascentDiagnostics(context, above, gradNormMax),
+    diagnostics: ascentDiagnostics(first, above, gradNormMax),
   };
 }

@@ -12,8 +12,8 @@ export interface Evaluation {
   gradients: readonly Value[];
 }
 
-/** What a direction is built from. */
-export interface DirectionContext {
+/** What a direction is built from. `Scalar` are the names of the scalars it asks for. */
+export interface DirectionContext<Scalar extends string = string> {
   /** w, the unperturbed weights. */
   parameters: readonly Value[];
   /** Pass 1: at w, unless the step takes it elsewhere (`firstAt`). */
@@ -24,9 +24,8 @@ export interface DirectionContext {
   perturb: (along: readonly Value[], options?: PerturbationOptions) => Perturbation;
   /** A tensor of the optimizer's state for every parameter, by its name. */
   state: (name: string) => readonly Value[];
-  /** Scalars fed at every step. */
-  rhoMax: Value;
-  rhoMin: Value;
+  /** One of the optimizer's scalars as its schedule has it at this step: an input. */
+  scalar: (name: Scalar) => Value;
 }
 
 export interface Direction {
@@ -41,14 +40,14 @@ export interface Direction {
 }
 
 /** One kind of step. */
-export interface StepRule {
+export interface StepRule<Scalar extends string = string> {
   /** Mini-batch gradients it computes. */
   readonly gradientEvaluations: number;
   /** Which steps are of this kind, as a condition on `step`, from 0, and `total_steps`. Left out: every step. */
   readonly when?: string;
   /** Where pass 1 is taken; w unless stated. */
-  firstAt?(context: Omit<DirectionContext, "first" | "evaluate">): readonly Value[];
-  direction(context: DirectionContext): Direction;
+  firstAt?(context: Omit<DirectionContext<Scalar>, "first" | "evaluate">): readonly Value[];
+  direction(context: DirectionContext<Scalar>): Direction;
 }
 
 /** How a direction moves the weights. */
@@ -85,9 +84,12 @@ export interface Optimizer {
   stepAt(progress: Progress): string;
   /** Names of the tensors kept per parameter beside the base update's; they start as zeros. */
   readonly state: readonly string[];
-  /** The radii of the perturbations over training; absent where the method has none. */
-  readonly rhoMax?: Schedule;
-  readonly rhoMin?: Schedule;
+  /**
+   * What changes over training beside the learning rate: numbers of 0 or more by names of the optimizer's own. The name
+   * of a radius begins with `rho`. Each is an input of the steps (`rho_max` of `rhoMax`, `optimizer.share` of `share`), and
+   * stands under its name in step records and reports.
+   */
+  readonly scalars: Readonly<Record<string, Schedule>>;
 }
 
 export interface OptimizerConfig {
@@ -98,17 +100,33 @@ export interface OptimizerConfig {
 
 /** The base update alone: d = g. */
 export function plain(base: BaseUpdate): Optimizer {
-  return {
-    config: { method: base.config.name, base: base.config },
+  return overBase(
     base,
-    ...always({
+    { method: base.config.name, scalars: {} },
+    {
       gradientEvaluations: 1,
       direction: ({ first }) => ({ direction: first.gradients, diagnostics: {} }),
-    }),
-  };
+    },
+  );
 }
 
-/** The parts of an optimizer that makes one kind of step and keeps nothing of its own. */
-export function always(rule: StepRule): Pick<Optimizer, "steps" | "stepAt" | "state"> {
-  return { steps: { step: rule }, stepAt: () => "step", state: [] };
+/** A method that makes one kind of step and keeps nothing of its own. Its `config` tells the schedules by their names. */
+export function overBase<Scalar extends string>(
+  base: BaseUpdate,
+  {
+    method,
+    scalars,
+    ...settings
+  }: { method: string; scalars: Record<Scalar, Schedule>; [setting: string]: unknown },
+  step: StepRule<Scalar>,
+): Optimizer {
+  const schedules = Object.entries<Schedule>(scalars).map(([name, { config }]) => [name, config]);
+  return {
+    config: { method, ...Object.fromEntries(schedules), ...settings, base: base.config },
+    base,
+    steps: { step },
+    stepAt: () => "step",
+    state: [],
+    scalars,
+  };
 }

@@ -3,18 +3,21 @@ import { describe, test } from "node:test";
 import { randomStream } from "../common/random.ts";
 import { Graph } from "../graph/graph.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
-import { square, sub } from "../ops/arithmetic.ts";
+import { mul, square, sub } from "../ops/arithmetic.ts";
 import { relu } from "../ops/elementwise.ts";
 import { linear } from "../ops/linear.ts";
 import { reduceMean } from "../ops/reduction.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { assertSameTensors, numbers } from "../testing/networks.ts";
 import { assertClose, compileForTest } from "../testing/numeric.ts";
+import { blendedSam } from "../testing/third-scalar.ts";
 import { bilateralSam } from "./bilateral-sam.ts";
 import { every, reuse, startingAt } from "./cheaper.ts";
-import type { Optimizer } from "./optimizer.ts";
+import { type Optimizer, overBase } from "./optimizer.ts";
 import { defaultSettings, resolveGroups } from "./parameter-groups.ts";
 import { asam, momentumSam, sam } from "./sam.ts";
+import { scalarInputs } from "./scalars.ts";
+import { constant } from "./schedules.ts";
 import { sgd } from "./sgd.ts";
 import { initialState } from "./state.ts";
 import { type Objective, type TrainingStepOptions, trainingStep } from "./training-step.ts";
@@ -79,12 +82,7 @@ async function runSteps(
   } & Omit<TrainingStepOptions, "step"> = {},
 ) {
   const objective = objectiveFor(batchSize / (options.microBatches ?? 1));
-  const scalar = (value: number) => tensorData([value], [], "float64");
-  const scalars = {
-    learning_rate: scalar(learningRate),
-    rho_max: scalar(rhoMax),
-    rho_min: scalar(rhoMin),
-  };
+  const scalars = scalarInputs({ learningRate, scalars: { rho: rhoMax, rhoMax, rhoMin } }, "float64");
   let stored: Tensors = { ...from, ...initialState(objective, optimizer, from, options) };
   let last: Record<string, number> = {};
   for (const step of kinds) {
@@ -311,4 +309,40 @@ test("momentum-SAM takes its one gradient at w + ρ·m/‖m‖", async () => {
   const there = await runSteps(sgd(), { from: uphill });
   assertClose([second.last.loss], [there.last.loss], 1e-10, "loss");
   assert.throws(() => momentumSam(sgd()), /needs a base optimizer with a momentum; sgd keeps none/);
+});
+
+test("a scalar with the name of another input is refused, and so is one that the optimizer does not have", () => {
+  const blended = blendedSam(sgd());
+  const asking = (name: string) =>
+    overBase(
+      sgd().base,
+      { method: "blended-sam", scalars: { [name]: constant(1) } },
+      {
+        gradientEvaluations: 1,
+        direction: ({ first, scalar }) => ({
+          direction: first.gradients.map((gradient) => mul(gradient, scalar(name))),
+          diagnostics: {},
+        }),
+      },
+    );
+  const graph = new Graph();
+  const rhos = graph.input("rho", "float64", [3]);
+  const named = { loss: reduceMean(square(rhos)), parameters: new Map([["rho", rhos]]), buffers: new Map() };
+  const refused = (objective: Objective, optimizer: Optimizer, message: string) =>
+    assert.throws(() => trainingStep(objective, optimizer), { name: "UserError", message });
+  refused(
+    named,
+    asking("rho"),
+    'blended-sam: the scalar rho is the input "rho", a name that the step has already; choose another',
+  );
+  refused(
+    objectiveFor(12),
+    asking("averageShare"),
+    'blended-sam: the scalar averageShare is the input "optimizer.average_share", a name that the step has already; choose another',
+  );
+  refused(
+    objectiveFor(12),
+    { ...blended, scalars: {} },
+    "blended-sam: the direction asks for the scalar rhoMax, which `scalars` does not have",
+  );
 });

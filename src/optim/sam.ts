@@ -2,7 +2,7 @@ import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import type { Value } from "../graph/graph.ts";
 import { divideOrZero, mul, neg, sub } from "../ops/arithmetic.ts";
-import { always, type DirectionContext, type Evaluation, type Optimizer } from "./optimizer.ts";
+import { type Evaluation, type Optimizer, overBase } from "./optimizer.ts";
 import { type Schedule, toSchedule } from "./schedules.ts";
 import { addScaled, cosine, dot, norm } from "./vectors.ts";
 
@@ -68,17 +68,15 @@ export function momentumSam(base: Optimizer, options: SamOptions = {}): Optimize
       `momentum-sam needs a base optimizer with a momentum; ${base.config.method} keeps none`,
     );
   }
-  const rhoMax = toSchedule("momentumSam: rho", rho);
-  return {
-    config: { method: "momentum-sam", rho: rhoMax.config, base: base.base.config },
-    base: base.base,
-    rhoMax,
-    ...always({
+  return overBase(
+    base.base,
+    { method: "momentum-sam", scalars: { rho: toSchedule("momentumSam: rho", rho) } },
+    {
       gradientEvaluations: 1,
-      firstAt: ({ perturb, state, rhoMax: radius }) => perturb(state(momentum)).at(radius),
+      firstAt: ({ perturb, state, scalar }) => perturb(state(momentum)).at(scalar("rho")),
       direction: ({ first }) => ({ direction: first.gradients, diagnostics: {} }),
-    }),
-  };
+    },
+  );
 }
 
 interface Ascent {
@@ -95,28 +93,25 @@ function ascending(
   adaptive: boolean,
   direction: (ascent: Ascent) => readonly Value[],
 ): Optimizer {
-  const rhoMax = toSchedule(`${method}: rho`, rho);
-  return {
-    config: { method, rho: rhoMax.config, ...settings, base: base.base.config },
-    base: base.base,
-    rhoMax,
-    ...always({
+  return overBase(
+    base.base,
+    { method, scalars: { rho: toSchedule(`${method}: rho`, rho) }, ...settings },
+    {
       gradientEvaluations: 2,
-      direction: (context) => {
-        const { first, evaluate, perturb, rhoMax: radius } = context;
-        const above = evaluate(perturb(first.gradients, { adaptive }).at(radius));
+      direction: ({ first, evaluate, perturb, scalar }) => {
+        const above = evaluate(perturb(first.gradients, { adaptive }).at(scalar("rho")));
         const normMax = norm(above.gradients);
         return {
           direction: direction({ first, above }),
-          diagnostics: ascentDiagnostics(context, above, normMax),
+          diagnostics: ascentDiagnostics(first, above, normMax),
         };
       },
-    }),
-  };
+    },
+  );
 }
 
 /** What the pass uphill tells: L⁺, MaxS, ‖g⁺‖ and cos(g, g⁺). */
-export function ascentDiagnostics({ first }: DirectionContext, above: Evaluation, normMax: Value) {
+export function ascentDiagnostics(first: Evaluation, above: Evaluation, normMax: Value) {
   return {
     loss_max: above.loss,
     max_sharpness: sub(above.loss, first.loss),

@@ -92,7 +92,7 @@ describe("radii", () => {
   });
 
   test("the authors' defaults: ρ_min is the learning rate", () => {
-    const schedule = bilateralSam(sgd()).rhoMin!;
+    const schedule = bilateralSam(sgd()).scalars.rhoMin;
     const rates = factors(cosine(), 40, 10).map((factor) => 0.05 * factor);
     for (const [t, radius] of radii(schedule, cosine(), 40).entries()) close(radius, rates[t]);
   });

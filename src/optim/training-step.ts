@@ -7,6 +7,7 @@ import type { Direction, DirectionContext, Optimizer } from "./optimizer.ts";
 import { defaultSettings, type ParameterSettings } from "./parameter-groups.ts";
 import { average, MicroBatches, type Objective, Passes } from "./passes.ts";
 import { perturbation } from "./perturbation.ts";
+import { scalarInput } from "./scalars.ts";
 import { norm } from "./vectors.ts";
 
 export type { Objective } from "./passes.ts";
@@ -52,8 +53,9 @@ export const trainingStepOptions: OptionKinds<TrainingStepOptions> = {
  * diagnostics.
  *
  * Inputs: each parameter and buffer under its name, `<parameter>.<state>` and `optimizer.<state>` for the optimizer's
- * state, the objective's data, and the scalars `learning_rate`, `rho_max`, `rho_min` as far as the optimizer needs
- * them. Outputs: `<name>.next` for each parameter, buffer and state tensor that the step changes, and the scalars
+ * state, the objective's data, `learning_rate`, and the optimizer's scalars (`rho_max` of `rhoMax`,
+ * `optimizer.share` of `share`) as far as this kind
+ * of step needs them. Outputs: `<name>.next` for each parameter, buffer and state tensor that the step changes, and the scalars
  * `loss`, `grad_norm`, `direction_norm` and the optimizer's diagnostics.
  *
  * Every pass sees the same batch; buffers take their next values from pass 1 alone.
@@ -85,8 +87,7 @@ export function trainingStep(
     parameters,
     perturb: (along, perturbationOptions) => perturbation(parameters, along, own, perturbationOptions),
     state: (name) => names.map((parameter, index) => inputLike(`${parameter}.${name}`, parameters[index])),
-    rhoMax: scalar("rho_max"),
-    rhoMin: scalar("rho_min"),
+    scalar: (name) => scalar(inputOfScalar(name, optimizer, objective)),
   };
   const parts = perturbationPer === "micro-batch" ? passes.perPart() : [passes.whole()];
   const made = parts.map(({ first: firstPass, evaluate }) => {
@@ -126,6 +127,20 @@ export function trainingStep(
   const scalars = { loss: first.loss, grad_norm: norm(first.gradients), direction_norm: length };
   for (const [name, value] of Object.entries({ ...scalars, ...diagnostics })) graph.output(name, value);
   return graph;
+}
+
+/** The input that a scalar of the optimizer is. */
+function inputOfScalar(name: string, { scalars, base, config }: Optimizer, { loss }: Objective): string {
+  if (!Object.hasOwn(scalars, name))
+    throw new UserError(
+      `${config.method}: the direction asks for the scalar ${name}, which \`scalars\` does not have`,
+    );
+  const input = scalarInput(name);
+  const state = [...base.sharedState.map((slot) => `optimizer.${slot}`), averageShareName];
+  if (!state.includes(input) && !loss.graph.inputs.has(input)) return input;
+  throw new UserError(
+    `${config.method}: the scalar ${name} is the input "${input}", a name that the step has already; choose another`,
+  );
 }
 
 /** What several parts of a mini-batch made, as one. */

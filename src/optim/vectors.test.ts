@@ -1,5 +1,4 @@
 import { describe, test } from "node:test";
-import { tensorData } from "../onnx/tensor-data.ts";
 import { assertClose, compileForTest } from "../testing/numeric.ts";
 import {
   buildProblem,
@@ -12,6 +11,7 @@ import { adam, adamw } from "./adam.ts";
 import { bilateralSam } from "./bilateral-sam.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { asam, gsam, sam } from "./sam.ts";
+import { scalarInputs } from "./scalars.ts";
 import { sgd } from "./sgd.ts";
 import { initialState } from "./state.ts";
 import { trainingStep } from "./training-step.ts";
@@ -57,12 +57,9 @@ async function runCase(
   const { objective, start } = buildProblem(problem, type);
   const program = await compileForTest(trainingStep(objective, optimizer));
   await program.engine.write({ ...start, ...initialState(objective, optimizer, start) });
-  const scalar = (value: number) => tensorData([value], [], type);
-  const feeds = () => ({
-    learning_rate: scalar(expected.base.lr),
-    rho_max: scalar(expected.method.rho_max ?? 0),
-    rho_min: scalar(expected.method.rho_min ?? 0),
-  });
+  const { rho_max: rhoMax = 0, rho_min: rhoMin = 0 } = expected.method;
+  const feeds = () =>
+    scalarInputs({ learningRate: expected.base.lr, scalars: { rho: rhoMax, rhoMax, rhoMin } }, type);
   const tolerance = tolerances[type];
   for (const [index, step] of expected.steps.entries()) {
     const { outputs } = await program.engine.run("test", feeds(), { advance: true });

@@ -43,7 +43,8 @@ function writeRuns(): PlacedRun[] {
           loss: 1,
           gradNorm: 1,
           directionNorm: 1,
-          ...(takesBoth && { rhoMin: 0.05 - 0.01 * index, cosGradMin: index >= 6 - conflicts ? -0.5 : 0.9 }),
+          scalars: takesBoth ? { rhoMax: 0.1, rhoMin: 0.05 - 0.01 * index } : {},
+          ...(takesBoth && { cosGradMin: index >= 6 - conflicts ? -0.5 : 0.9 }),
         }),
       );
       const epochs = [1, 2].map(

@@ -137,9 +137,9 @@ function conflictOf(steps: StepRecord[]): { conflict?: GradientConflict } {
         step: Number(step),
         cosine: Number(columns.cosGradMin[index]),
       })),
-      radius: sampleSteps(known, 40).map(({ learningRate, rhoMin }) => ({
+      radius: sampleSteps(known, 40).map(({ learningRate, scalars }) => ({
         learningRate: Number(rounded(learningRate)),
-        rhoMin: Number(rounded(rhoMin)),
+        rhoMin: Number(rounded(scalars.rhoMin)),
       })),
     },
   };

@@ -1,7 +1,8 @@
 /** Which charts a report holds: what each shows, what it says to a reader, and what it says to one who cannot see it. */
 
+import { scalarWords } from "../optim/scalars.ts";
 import type { MetricInfo } from "../train/task-record.ts";
-import { type Columns, metricColumn, type ReportData, type RunData } from "./data.ts";
+import { type Columns, metricColumn, type ReportData, type RunData, scalarPrefix } from "./data.ts";
 import type { Axis, Line, LineChart, Point } from "./drawing/chart.ts";
 import type { Figure } from "./drawing/page-document.ts";
 import { capitalized, fixed, isNumber, lossAxis, percent, plainLabel, significant } from "./numbers.ts";
@@ -121,12 +122,12 @@ export function chartFigures(
     },
     {
       id: "schedule",
-      title: "Learning rate and radius",
+      title: "Schedules",
       text: ["Where lines lie on top of each other the runs share a schedule."],
       axes: ["step"],
       panels: [
         panel("learning-rate", "Learning rate", "schedule", "learningRate", "η"),
-        panel("rho-min", "Descent radius", "schedule", "rhoMin", "ρmin"),
+        ...scalarPanels(runs),
       ],
     },
   ];
@@ -155,6 +156,19 @@ function metricPanel(info: MetricInfo): Panel {
   const id = label.replaceAll(/[^\p{L}\p{N}]+/gu, "-").toLowerCase();
   return panel(id, capitalized(label), "epochs", metricColumn(name), unit === "" ? plainLabel(info) : unit, {
     percent: unit === "%",
+  });
+}
+
+/** A panel for each scalar that an optimizer of the runs has. */
+function scalarPanels(runs: RunData[]): Panel[] {
+  const columns = new Set(runs.flatMap(({ schedule }) => Object.keys(schedule)));
+  const names = [...columns]
+    .filter((name) => name.startsWith(scalarPrefix))
+    .map((name) => name.slice(scalarPrefix.length));
+  return names.map((name) => {
+    const { title, symbol } = scalarWords(name);
+    const id = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    return panel(id, title, "schedule", `${scalarPrefix}${name}`, symbol);
   });
 }
 

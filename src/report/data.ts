@@ -20,7 +20,7 @@ export interface RunData {
   epochs: Columns;
   /** Medians over bins of consecutive steps, with their 10th and 90th percentiles. */
   steps: StepBins;
-  /** Learning rate and radii at some of the steps, as they were. */
+  /** The learning rate and the optimizer's scalars at some of the steps, as they were. */
   schedule: Columns;
 }
 
@@ -79,13 +79,18 @@ export function metricColumn(name: string): string {
   return `metrics.${name}`;
 }
 
+/** What the columns of an optimizer's scalars begin with. */
+export const scalarPrefix = "scalars.";
+
 function scheduleColumns(steps: StepRecord[]): Columns {
   const sample = sampleSteps(steps);
+  const names = new Set(sample.flatMap(({ scalars }) => Object.keys(scalars)));
   return withoutEmpty({
     step: sample.map((step) => step.step),
     learningRate: column(sample, (step) => step.learningRate),
-    rhoMax: column(sample, (step) => step.rhoMax),
-    rhoMin: column(sample, (step) => step.rhoMin),
+    ...Object.fromEntries(
+      [...names].map((name) => [`${scalarPrefix}${name}`, column(sample, ({ scalars }) => scalars[name])]),
+    ),
   });
 }
 

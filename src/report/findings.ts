@@ -3,10 +3,11 @@
  * Metrics are compared at the digits that are printed, so that text and table never disagree.
  */
 
+import { scalarWords } from "../optim/scalars.ts";
 import type { Measurements } from "../train/records.ts";
 import type { MetricInfo } from "../train/task-record.ts";
 import { sharpnessBasis } from "./columns.ts";
-import { familyOf, radiusMatchedSam, totalRadius } from "./method.ts";
+import { methodInProse, methodOf, radiiOf, radiusMatchedSam, totalRadius } from "./method.ts";
 import {
   capitalized,
   fixed,
@@ -40,13 +41,17 @@ export function findingsOf(all: Run[], metrics = metricsOfRuns(all)): Finding[] 
   // Runs under way are compared only while there is nothing else to look at.
   const finished = measured.filter((run) => run.status === "finished");
   const compared = finished.length > 0 ? finished : measured;
+  const controlled = compared.filter((run) => radiiOf(run).length > 1);
   const findings: [topic: string, text: string | undefined][] = [
     ["Not finished", unfinished(measured, compared)],
     [
       capitalized(metric.label),
       compared.length > 1 ? leaders(compared, metric) : single(compared[0]!, metric),
     ],
-    ["Bilateral SAM", compared.length > 1 ? bilateral(compared, metric) : undefined],
+    [
+      capitalized(methodsOf(controlled)),
+      compared.length > 1 ? besideControls(controlled, compared, metric) : undefined,
+    ],
     ["During training", peaks(compared, metric)],
     ...others.map((other): [string, string | undefined] => [
       capitalized(other.label),
@@ -64,14 +69,14 @@ function leaders(runs: Measured[], metric: MetricInfo): string {
   const { label } = metric;
   const best = bestOf(runs, metric);
   const winners = runs.filter((run) => behind(run, best, metric) === 0);
-  const sgd = runs.find((run) => familyOf(run) === "sgd");
+  const sgd = runs.find((run) => methodOf(run) === "sgd");
   const lead = `${list(winners.map((run) => run.label))} ${winners.length === 1 ? "has" : "share"} the best ${label}, ${valueText(best, metric)}.`;
   if (!sgd) return lead;
   if (!winners.includes(sgd)) {
     const gap = gapText(behind(sgd, best, metric), metric);
     return `${lead} ${sgd.label} has ${valueText(sgd, metric)}, ${gap} ${metric.better === "higher" ? "less" : "more"}.`;
   }
-  const others = runs.filter((run) => familyOf(run) !== "sgd");
+  const others = runs.filter((run) => methodOf(run) !== "sgd");
   if (others.length === 0) return lead;
   const next = bestOf(others, metric);
   const gap = behind(next, best, metric);
@@ -84,11 +89,10 @@ function single(run: Measured, metric: MetricInfo): string {
   return `The ${metric.label} of ${run.label} is ${valueText(run, metric)} after ${count(run.outcome.epochs, "epoch")}. One run by itself says nothing about its optimizer: compare it with SGD on the same data and seed.`;
 }
 
-/** Each bilateral run against SGD and against SAM at the same total radius, the control it has to beat. */
-function bilateral(runs: Measured[], metric: MetricInfo): string | undefined {
-  const sgd = runs.find((run) => familyOf(run) === "sgd");
-  const sentences = runs
-    .filter((run) => familyOf(run) === "bilateral")
+/** Each run of several radii against SGD and against SAM at the same total radius, the control it has to beat. */
+function besideControls(controlled: Measured[], runs: Measured[], metric: MetricInfo): string | undefined {
+  const sgd = runs.find((run) => methodOf(run) === "sgd");
+  const sentences = controlled
     .map((run) => {
       const against: string[] = [];
       if (sgd) against.push(`${difference(run, sgd, metric)} ${sgd.label}`);
@@ -98,21 +102,28 @@ function bilateral(runs: Measured[], metric: MetricInfo): string | undefined {
     })
     .filter(Boolean);
   if (sentences.length === 0) return undefined;
-  return [...sentences, controlNote(runs)].join(" ");
+  return [...sentences, controlNote(controlled, runs)].join(" ");
 }
 
-function controlNote(runs: Measured[]): string {
-  const bilaterals = runs.filter((run) => familyOf(run) === "bilateral");
-  const controls = new Set(bilaterals.map((run) => radiusMatchedSam(run, runs)));
+function controlNote(controlled: Measured[], runs: Measured[]): string {
+  const sumOf = (run: Measured) =>
+    radiiOf(run)
+      .map((name) => scalarWords(name).symbol)
+      .join(" + ");
+  const controls = new Set(controlled.map((run) => radiusMatchedSam(run, runs)));
   const [control] = controls;
   if (controls.size === 1 && control) {
-    return `${control.label} is the control: its radius equals ρmax + ρmin of bilateral SAM, so what is gained over it does not come from a larger radius alone.`;
+    return `${control.label} is the control: its radius equals ${sumOf(controlled[0])} of ${methodsOf(controlled)}, so what is gained over it does not come from a larger radius alone.`;
   }
-  const missing = bilaterals.find((run) => radiusMatchedSam(run, runs) === undefined);
+  const missing = controlled.find((run) => radiusMatchedSam(run, runs) === undefined);
   if (!missing) return "Each is set beside SAM at its own total radius.";
   const radius = totalRadius(missing);
-  const which = radius === undefined ? "ρmax + ρmin" : `ρ = ${significant(radius)}`;
+  const which = radius === undefined ? sumOf(missing) : `ρ = ${significant(radius)}`;
   return `No SAM run with the total radius of ${missing.label} (${which}) stands beside it, so a gain over a smaller SAM may come from the larger radius alone.`;
+}
+
+function methodsOf(runs: Measured[]): string {
+  return list([...new Set(runs.map((run) => methodInProse(methodOf(run))))]);
 }
 
 /** Runs whose metric was once clearly better than where it ended: by more than a point, or by 5 %. */
@@ -175,7 +186,7 @@ function flatness(runs: Measured[], metric: MetricInfo): string | undefined {
 
 /** Runs that took the same number of gradients are told together. */
 function cost(runs: Measured[]): string {
-  const base = runs.find((run) => familyOf(run) === "sgd") ?? runs[0]!;
+  const base = runs.find((run) => methodOf(run) === "sgd") ?? runs[0]!;
   const groups = new Map<number, Measured[]>();
   for (const run of runs) {
     const gradients = run.outcome.gradientEvaluations;

@@ -1,31 +1,36 @@
-/** What a run's optimizer is, as far as comparing needs it: its family and its radii. */
+/** What a run's optimizer is, as far as comparing needs it: its method and its radii. */
+import { isRadius } from "../optim/scalars.ts";
 import { isNumber } from "./numbers.ts";
 import type { Run } from "./read.ts";
 
-export type Family = "sgd" | "sam" | "bilateral" | "other";
-
-/** The family by the configuration's `optimizer.method`. */
-export function familyOf(run: Run): Family {
-  const method = optimizerOf(run).method;
-  if (method === "sgd" || method === "sam") return method;
-  return method === "bilateral-sam" ? "bilateral" : "other";
+export function methodOf(run: Run): string {
+  return String(optimizerOf(run).method);
 }
 
-/** The largest distance between the points where gradients are taken: ρ for SAM, ρmax + ρmin for bilateral SAM. */
+/** A method in prose: "bilateral SAM" of `bilateral-sam`. */
+export function methodInProse(method: string): string {
+  return method.replaceAll("-", " ").replace(/\b\w?sam\b/, (name) => name.toUpperCase());
+}
+
+/** The names of the radii of a run's method. */
+export function radiiOf(run: Run): string[] {
+  return Object.keys(optimizerOf(run)).filter(isRadius);
+}
+
+/** The largest distance between the points where gradients are taken: the sum of the radii, each at its largest. */
 export function totalRadius(run: Run): number | undefined {
-  const optimizer = optimizerOf(run);
-  const rhoMax = largest(run.steps.map((step) => step.rhoMax)) ?? numberIn(optimizer.rhoMax ?? optimizer.rho);
-  if (rhoMax === undefined || familyOf(run) === "sam") return rhoMax;
-  const rhoMin = largest(run.steps.map((step) => step.rhoMin)) ?? numberIn(optimizer.rhoMin);
-  return rhoMin === undefined ? undefined : rhoMax + rhoMin;
+  const values = radiiOf(run).map(
+    (name) => largest(run.steps.map(({ scalars }) => scalars[name])) ?? numberIn(optimizerOf(run)[name]),
+  );
+  return values.length > 0 && values.every(isNumber) ? values.reduce((sum, value) => sum + value) : undefined;
 }
 
-/** The SAM run whose radius equals this bilateral run's ρmax + ρmin: the control it has to beat. */
+/** The SAM run whose radius equals a run's total radius: the control that a method of several radii has to beat. */
 export function radiusMatchedSam(run: Run, runs: Run[]): Run | undefined {
   const radius = totalRadius(run);
   if (radius === undefined) return undefined;
   return runs.find((other) => {
-    const rho = familyOf(other) === "sam" ? totalRadius(other) : undefined;
+    const rho = methodOf(other) === "sam" ? totalRadius(other) : undefined;
     return rho !== undefined && Math.abs(rho - radius) <= 0.01 * radius;
   });
 }

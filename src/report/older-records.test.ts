@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { currentResults, type FiguresResults } from "../paper/results.ts";
+import { currentStep } from "../runs/older-records.ts";
 import { RunFolder } from "../runs/run-folder.ts";
 import { readJsonFile, temporaryFolder } from "../testing/cli.ts";
 import type { RunRecord } from "../train/records.ts";
 import { findingsOf } from "./findings.ts";
+import { totalRadius } from "./method.ts";
 import { readComparison, readRun } from "./read.ts";
 import { comparisonTable } from "./table.ts";
 
@@ -40,12 +42,46 @@ test("an old comparison is read as one of today", async () => {
     [{ accuracy: 0.625, wrongLabelAccuracy: 0.125 }, undefined],
   );
   assert.deepEqual(sam.outcome?.metrics, { accuracy: 0.625, wrongLabelAccuracy: 0.125 });
+  // Steps had the radius of SAM beside the learning rate, under the name that bilateral SAM has.
+  assert.deepEqual(
+    [sgd, sam].map(({ steps }) => steps.at(-1)!.scalars),
+    [{}, { rho: 0.1 }],
+  );
+  assert.equal(totalRadius(sam), 0.1);
   assert.ok(!("testAccuracy" in sgd.epochs[0]) && !("testAccuracy" in sgd.outcome!));
   const text = comparisonTable(comparison);
   assert.match(text, /\nsgd +75\.0\*? +80\.0/);
   assert.match(text, /62\.5/);
   const found = findingsOf(comparison.runs).find(({ topic }) => topic === "Test accuracy");
   assert.match(found!.text, /^The test accuracy of SGD is 75\.0 % after 2 epochs/);
+});
+
+test("a step of format 2 has its radii by the names of its method", () => {
+  const step = {
+    type: "step",
+    step: 1,
+    epoch: 1,
+    learningRate: 0.1,
+    loss: 1,
+    gradNorm: 1,
+    directionNorm: 1,
+  } as const;
+  assert.deepEqual(currentStep({ ...step, rhoMax: 0.05, rhoMin: 0 }), {
+    ...step,
+    scalars: { rhoMax: 0.05, rhoMin: 0 },
+  });
+  assert.deepEqual(currentStep({ ...step, rhoMax: 0.5 }), { ...step, scalars: { rho: 0.5 } });
+  const today = { ...step, scalars: { rhoMax: 0.05, share: 1 } };
+  assert.equal(currentStep(today), today);
+});
+
+test("a run of format 2 counts as one of today that ended, and is resumed", async () => {
+  const path = join(root, "format-2");
+  cpSync(join(old, "sgd"), path, { recursive: true });
+  const record: RunRecord = { ...readJsonFile(path, "run.json"), format: 2 };
+  writeFileSync(join(path, "run.json"), JSON.stringify(record));
+  assert.equal((await RunFolder.ended(path, record.configuration))?.status, "finished");
+  await assert.doesNotReject(RunFolder.open(path, { ...record, format: 3 }, "resume"));
 });
 
 test("a run of before is not resumed, and not taken for one of today that ended", async () => {

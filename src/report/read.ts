@@ -2,7 +2,7 @@
 import { open, readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
-import { currentEpoch, currentRun, currentSummary, currentTask } from "../runs/older-records.ts";
+import { currentEpoch, currentRun, currentStep, currentSummary, currentTask } from "../runs/older-records.ts";
 import type {
   ComparisonRecord,
   EpochRecord,
@@ -162,7 +162,7 @@ async function readMetrics(path: string): Promise<{ steps: StepRecord[]; epochs:
     }
     const record = parseMetrics(line);
     if (record === undefined) broken = number;
-    else if (record.type === "step") append(steps, record, (step) => step.step);
+    else if (record.type === "step") append(steps, currentStep(record), (step) => step.step);
     else append(epochs, currentEpoch(record), (epoch) => epoch.epoch);
   }
   return { steps, epochs };

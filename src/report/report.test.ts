@@ -402,14 +402,14 @@ function writeRun(folder: string, example: Example): void {
     versions: { node: "20.19.0" },
     machine: { platform: "linux", arch: "x64", cpu: "cpu", cores: 2, memoryGiB: 8 },
   };
-  const inside =
-    optimizer.method === "bilateral-sam" ? { rhoMax: 0.05, scale: 1.2, cosGradMin: 0.5, curvature: 3 } : {};
+  const inside = optimizer.method === "bilateral-sam" ? { scale: 1.2, cosGradMin: 0.5, curvature: 3 } : {};
   const lines: (StepRecord | EpochRecord)[] = [];
   const accuracies = [accuracy - 0.2, example.peak ?? accuracy - 0.1, accuracy];
   accuracies.forEach((value, index) => {
     for (const number of [2 * index + 1, 2 * index + 2]) {
-      const rhoMin = "scale" in inside ? { rhoMin: 0.05 * (1 - (number - 1) / 6) } : {};
-      lines.push(step(number, index + 1, { ...inside, ...rhoMin }));
+      const scalars: StepRecord["scalars"] =
+        "scale" in inside ? { rhoMax: 0.05, rhoMin: 0.05 * (1 - (number - 1) / 6) } : {};
+      lines.push(step(number, index + 1, { ...inside, scalars }));
     }
     lines.push(epoch(index + 1, 2 * index + 2, value, example));
   });
@@ -443,6 +443,7 @@ function step(number: number, epochNumber: number, more: Partial<StepRecord> = {
     step: number,
     epoch: epochNumber,
     learningRate: 0.05,
+    scalars: {},
     loss: 1,
     gradNorm: 1,
     directionNorm: 1,

@@ -9,6 +9,7 @@ function steps(epochs: number, perEpoch: number): StepRecord[] {
     type: "step",
     step: index + 1,
     epoch: Math.floor(index / perEpoch) + 1,
+    scalars: {},
     learningRate: 0.1,
     loss: 1,
     gradNorm: 1,

@@ -1,15 +1,36 @@
 import { UserError } from "../common/errors.ts";
 import { firstTask, taskNamed, taskRecord } from "../tasks/index.ts";
-import { type EpochRecord, type RunRecord, type RunSummary, recordFormat } from "../train/records.ts";
+import {
+  type EpochRecord,
+  type RunRecord,
+  type RunSummary,
+  recordFormat,
+  type StepRecord,
+} from "../train/records.ts";
 import type { TaskRecord } from "../train/task-record.ts";
 
 // Records as earlier versions wrote them, in the form of today. Format 1 knew classification alone: its records have
 // `testAccuracy` and `wrongLabelAccuracy` in place of `metrics`, and none names its task or format. Format 2 named the
 // task without saying what it measures, and had `imagesPerSecond` in place of `examplesPerSecond`.
+// Steps of both have two fixed fields in place of `scalars`.
 
 interface Format1 {
   testAccuracy?: number;
   wrongLabelAccuracy?: number;
+}
+
+interface Format2Step extends Omit<StepRecord, "scalars"> {
+  /** Of a method of one radius that radius, ρ. */
+  rhoMax?: number;
+  rhoMin?: number;
+}
+
+/** A step of `metrics.jsonl`; one of today is returned as it is. */
+export function currentStep(record: StepRecord | Format2Step): StepRecord {
+  if ("scalars" in record) return record;
+  const { rhoMax, rhoMin, ...rest } = record;
+  if (rhoMax === undefined) return { ...rest, scalars: {} };
+  return { ...rest, scalars: rhoMin === undefined ? { rho: rhoMax } : { rhoMax, rhoMin } };
 }
 
 /** An epoch of `metrics.jsonl` or of a checkpoint; one of today is returned as it is. */

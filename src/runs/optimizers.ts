@@ -1,6 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import { every, reuse, startingAt } from "../optim/cheaper.ts";
 import type { Optimizer, OptimizerConfig } from "../optim/optimizer.ts";
+import { scalarWords } from "../optim/scalars.ts";
 import {
   constantRate,
   cosine,
@@ -82,19 +83,18 @@ export function optimizerLabel({ method, base, ...settings }: OptimizerConfig): 
     ...entries.filter(([, value]) => value === true).map(([name]) => name),
     ...entries.flatMap(([name, value]) => {
       const amount = amountLabel(value);
-      return amount === undefined ? [] : [`${symbols[name] ?? name} ${amount}`];
+      return amount === undefined ? [] : [`${scalarWords(name).symbol} ${amount}`];
     }),
     ...(base.name === "sgd" || base.name === method ? [] : [`over ${base.name}`]),
   ];
   return details.length > 0 ? `${method} (${details.join(", ")})` : method;
 }
 
-const symbols: Readonly<Record<string, string>> = { rho: "ρ", rhoMax: "ρmax", rhoMin: "ρmin", alpha: "α" };
-
 /** A number, or a schedule by its numbers. */
 function amountLabel(value: unknown): string | undefined {
   if (typeof value === "number") return String(value);
   if (typeof value !== "object" || value === null || !("name" in value)) return undefined;
-  const schedule = value as ScheduleConfig;
-  return "value" in schedule ? String(schedule.value) : `${schedule.high}→${schedule.low}`;
+  const { name, value: constant, high, low } = value as ScheduleConfig;
+  if (constant !== undefined) return String(constant);
+  return high === undefined ? name : `${high}→${low}`;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseRun } from "./configuration.ts";
+import { createOptimizer } from "./optimizers.ts";
 import { measureStepCosts } from "./step-cost.ts";
 
 test("the cost of a step: gradients, and the memory of what each optimizer keeps", async () => {
@@ -17,7 +18,10 @@ test("the cost of a step: gradients, and the memory of what each optimizer keeps
     shape: { channels: 1, height: 4, width: 4, classes: 3 },
     batchSize: 2,
     optimizers: Object.fromEntries(
-      Object.entries(settings).map(([id, optimizer]) => [id, parseRun({ optimizer }).optimizer]),
+      Object.entries(settings).map(([id, optimizer]) => [
+        id,
+        createOptimizer(parseRun({ optimizer }).optimizer),
+      ]),
     ),
     rounds: 1,
     threads: 1,

@@ -2,15 +2,15 @@ import { randomStream } from "../common/random.ts";
 import { compile } from "../lower/compile.ts";
 import { createModel, type ModelShape } from "../nn/models.ts";
 import { initialTensors } from "../nn/module.ts";
-import { scalarData } from "../onnx/tensor-data.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import { scalarInputs, scalarsAt } from "../optim/scalars.ts";
 import { initialState } from "../optim/state.ts";
 import { trainingStep } from "../optim/training-step.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { classLoss, classTarget } from "../tasks/classification/classification.ts";
 import { taskObjective } from "../tasks/task-network.ts";
-import type { OptimizerSettings } from "./optimizer-settings.ts";
-import { createOptimizer, type OptimizerIdentity, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
+import { type OptimizerIdentity, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
 
 /** What one optimizer costs on one network. */
 export interface StepCost extends OptimizerIdentity {
@@ -30,7 +30,7 @@ export interface StepCostOptions {
   shape: ModelShape;
   batchSize: number;
   /** By ids that name their costs. */
-  optimizers: Readonly<Record<string, OptimizerSettings>>;
+  optimizers: Readonly<Record<string, Optimizer>>;
   /** Timed steps of each optimizer. Default 15. */
   rounds?: number;
   threads?: number;
@@ -61,8 +61,7 @@ export async function measureStepCosts(options: StepCostOptions): Promise<StepCo
     await engine.write(weights);
     const target = await engine.target();
     const runs = [];
-    for (const [id, settings] of Object.entries(optimizers)) {
-      const optimizer = createOptimizer(settings);
+    for (const [id, optimizer] of Object.entries(optimizers)) {
       const state = initialState(objective, optimizer, weights);
       await engine.write(state);
       for (const step of Object.keys(optimizer.steps)) {
@@ -80,10 +79,14 @@ export async function measureStepCosts(options: StepCostOptions): Promise<StepCo
         if (signal?.aborted) return [];
         let total = 0;
         for (let step = 0; step < cycle; step++) {
-          const feeds = feedsOf(pixels, classes, [batchSize, ...inputShape]);
+          const place = placeAt(step);
+          const feeds = {
+            ...batchOf(pixels, classes, [batchSize, ...inputShape]),
+            ...scalarInputs(scalarsAt(optimizer, place)),
+          };
           const started = performance.now();
           // Nothing is advanced, so every step is timed on the same weights.
-          await engine.run(`${id} ${optimizer.stepAt(placeAt(step))}`, feeds);
+          await engine.run(`${id} ${optimizer.stepAt(place)}`, feeds);
           total += performance.now() - started;
         }
         if (round >= 0) times.push(total / cycle);
@@ -106,7 +109,7 @@ export async function measureStepCosts(options: StepCostOptions): Promise<StepCo
 }
 
 function placeAt(step: number) {
-  return { step, totalSteps: cycle, stepsPerEpoch: cycle, learningRate: { now: 1, high: 1, low: 0 } };
+  return { step, totalSteps: cycle, stepsPerEpoch: cycle, learningRate: { now: 0.01, high: 0.01, low: 0 } };
 }
 
 function meanOverCycle(value: (step: number) => number): number {
@@ -117,12 +120,9 @@ function bytesOf(tensors: Tensors): number {
   return Object.values(tensors).reduce((sum, { data }) => sum + (data as Float32Array).byteLength, 0);
 }
 
-function feedsOf(pixels: Float32Array, classes: Int32Array, shape: readonly number[]): Tensors {
+function batchOf(pixels: Float32Array, classes: Int32Array, shape: readonly number[]): Tensors {
   return {
     input: { type: "float32", shape, data: pixels.slice() },
     target: { type: "int32", shape: [classes.length], data: classes.slice() },
-    learning_rate: scalarData(0.01, "float32"),
-    rho_max: scalarData(0.05, "float32"),
-    rho_min: scalarData(0.05, "float32"),
   };
 }

@@ -17,6 +17,7 @@ import type { TensorData } from "../onnx/tensor.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
+import { scalarInputs } from "../optim/scalars.ts";
 import { initialState } from "../optim/state.ts";
 import { type Objective, type TrainingStepOptions, trainingStep } from "../optim/training-step.ts";
 import type { Tensors } from "../runtime/engine.ts";
@@ -115,6 +116,7 @@ export function vectorSample(loss: (w: Value) => Value, w: readonly number[], ty
   };
 }
 
+/** A descent's radius is `rhoMin`; every other scalar is `rhoMax`. */
 export interface StepSettings {
   learningRate: number;
   rhoMax?: number;
@@ -131,21 +133,17 @@ export async function openStep(
   await engine.write({ ...start, ...initialState(objective, optimizer, start, options) });
   return {
     run: async (batch: Tensors, { learningRate, rhoMax = 0, rhoMin = 0 }: StepSettings) => {
-      const scalar = (value: number) => tensorData([value], [], type);
+      const names = Object.keys(optimizer.scalars);
+      const scalars = Object.fromEntries(names.map((name) => [name, name === "rhoMin" ? rhoMin : rhoMax]));
       const { outputs, advanced } = await engine.run(
         "test",
-        {
-          ...batch,
-          learning_rate: scalar(learningRate),
-          rho_max: scalar(rhoMax),
-          rho_min: scalar(rhoMin),
-        },
+        { ...batch, ...scalarInputs({ learningRate, scalars }, type) },
         { advance: true },
       );
-      const scalars: Record<string, number> = Object.fromEntries(
+      const results: Record<string, number> = Object.fromEntries(
         Object.entries(outputs).map(([name, { data }]) => [name, Number(data[0])]),
       );
-      return { scalars, advanced };
+      return { scalars: results, advanced };
     },
     read: (names?: readonly string[]) => engine.read(names),
     close,

@@ -139,7 +139,7 @@ test("every step is fed its batch, and the learning rate and radii of its place 
     rates,
   );
   close(
-    steps.map((step) => step.rhoMin!),
+    steps.map((step) => step.scalars.rhoMin),
     rates.map((rate) => rate / 2),
   );
   assert.deepEqual(
@@ -165,6 +165,7 @@ test("records carry the engine's scalars by their names, as short as tells every
     step: 5,
     epoch: 2,
     learningRate: 0.1,
+    scalars: {},
     loss: 0.333333343,
     gradNorm: 2,
     gradNormMax: 0.100000001,

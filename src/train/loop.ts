@@ -1,6 +1,5 @@
-import { UserError } from "../common/errors.ts";
-import { scalarData } from "../onnx/tensor-data.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
+import { type StepScalars, scalarInputs, scalarsAt } from "../optim/scalars.ts";
 import type { LearningRateSchedule, Progress } from "../optim/schedules.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import type { StepRecord } from "./records.ts";
@@ -71,7 +70,7 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
         const kind = optimizer.stepAt(progress);
         gradientEvaluations += optimizer.steps[kind].gradientEvaluations;
         const scalars = scalarsAt(optimizer, progress);
-        const feed = { ...next.value, ...asTensors(scalars) };
+        const feed = { ...next.value, ...scalarInputs(scalars) };
         const running = engine.run(kind, feed, { advance: true });
         // Where preparing the next batch throws, that is what the caller gets to hear, whatever becomes of this step.
         running.catch(() => {});
@@ -102,12 +101,6 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
   return true;
 }
 
-interface Scalars {
-  learningRate: number;
-  rhoMax?: number;
-  rhoMin?: number;
-}
-
 /** Where training is at a step (counted from 0). */
 export function progressAt(
   {
@@ -123,31 +116,7 @@ export function progressAt(
   return { ...place, learningRate: { now, high: learningRate, low: learningRate * schedule.low } };
 }
 
-/** Throws `UserError` where a schedule, which may be anybody's, gives what is no rate or radius. */
-function scalarsAt({ rhoMax, rhoMin }: Optimizer, progress: Progress): Scalars {
-  const scalars = {
-    learningRate: progress.learningRate.now,
-    ...(rhoMax && { rhoMax: rhoMax.at(progress) }),
-    ...(rhoMin && { rhoMin: rhoMin.at(progress) }),
-  };
-  for (const [name, value] of Object.entries(scalars)) {
-    if (value >= 0 && Number.isFinite(value)) continue;
-    throw new UserError(
-      `the schedule of ${name} gives ${value} at step ${progress.step} (counted from 0); it has to be 0 or more`,
-    );
-  }
-  return scalars;
-}
-
-function asTensors({ learningRate, rhoMax, rhoMin }: Scalars): Tensors {
-  return {
-    learning_rate: scalarData(learningRate, "float32"),
-    rho_max: scalarData(rhoMax ?? 0, "float32"),
-    rho_min: scalarData(rhoMin ?? 0, "float32"),
-  };
-}
-
-function stepRecord(outputs: Tensors, scalars: Scalars, step: number, epoch: number): StepRecord {
+function stepRecord(outputs: Tensors, scalars: StepScalars, step: number, epoch: number): StepRecord {
   const record = { type: "step", step, epoch, ...scalars } as StepRecord;
   for (const [name, { data }] of Object.entries(outputs)) {
     Object.assign(record, { [camelCase(name)]: shorten(Number(data[0])) });

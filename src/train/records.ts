@@ -17,8 +17,8 @@ export interface StepRecord {
   /** 1-based. */
   epoch: number;
   learningRate: number;
-  rhoMax?: number;
-  rhoMin?: number;
+  /** The optimizer's scalars, such as radii, by its own names. */
+  scalars: Record<string, number>;
   /** L(w), L(w + ε_max), L(w − ε_min). */
   loss: number;
   lossMax?: number;
@@ -109,14 +109,15 @@ export interface RunSummary extends Measurements {
 }
 
 /**
- * The form of a run folder's records. 3: `run.json` says what the task measures. 2: `metrics` by name, networks take pixels as they are stored; 1 had `testAccuracy`
- * and networks that take normalized images.
+ * The form of a run folder's records. 3: `run.json` says what the task measures, and steps have `scalars` by name. 2 had
+ * `rhoMax` and `rhoMin` beside the learning rate, `metrics` by name, and networks that take pixels as they are stored. 1 had
+ * `testAccuracy` and networks that take normalized images.
  */
 export const recordFormat = 3;
 
 /** `run.json`: everything needed to repeat the run and to know where it ran. */
 export interface RunRecord {
-  /** Earlier versions wrote none, or 1. */
+  /** The first versions wrote none. */
   format: number;
   name: string;
   task: TaskRecord;

@@ -4,6 +4,7 @@ import { UserError } from "../../common/errors.ts";
 import { bilateralSamVariants } from "../../optim/bilateral-sam.ts";
 import { parseRun } from "../../runs/configuration.ts";
 import { optimizerNames } from "../../runs/optimizer-settings.ts";
+import { createOptimizer } from "../../runs/optimizers.ts";
 import { measureStepCosts, type StepCost } from "../../runs/step-cost.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { printJson } from "../output.ts";
@@ -56,7 +57,10 @@ export function optimizersCommand(): Command {
       const { model = defaultModel } = flags;
       const { batchSize } = parseRun({ model, batchSize: flags.batchSize });
       const optimizers = Object.fromEntries(
-        Object.entries(shown).map(([id, optimizer]) => [id, parseRun({ optimizer }).optimizer]),
+        Object.entries(shown).map(([id, optimizer]) => [
+          id,
+          createOptimizer(parseRun({ optimizer }).optimizer),
+        ]),
       );
       const signal = interruptSignal();
       const [channels, height, width] = imageShape(flags.image);
