@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { UserError } from "../common/errors.ts";
 import type { Random } from "../common/random.ts";
 import { type Batch, balanced, evaluationBatches, type RowOf, trainingBatches } from "./rows.ts";
-import { type ClassSample, imageClasses, selected } from "./source.ts";
+import { type ClassSample, imageClasses } from "./source.ts";
 
 /** Image i is 1×2 pixels of value i + 1; its label is i mod 3. */
 function numbered(count: number) {
@@ -130,15 +130,24 @@ test("training: a batch size that cannot be is refused before the first batch is
   for (const batchSize of [0, -1, 2.5, Number.NaN]) assert.throws(start(batchSize), UserError);
 });
 
-test("training: balanced, classes come up alike however many samples they have", async () => {
-  const places = Array.from({ length: 110 }, (_, index) => (index < 100 ? 0 : index));
-  const source = selected(numbered(120), places);
-  const order = balanced(source.labels);
-  const counts = [0, 0, 0];
-  for (let epoch = 1; epoch <= 20; epoch++)
-    for (const place of order(3, epoch)) counts[source.labels[place]]++;
-  // 2,200 draws, a third each: 733 ± 22.
-  for (const count of counts) assert.ok(Math.abs(count - 733) < 5 * 22, String(counts));
+test("training: balanced, every class comes up equally often, and every sample of a class", async () => {
+  // 100 samples of class 0, 3 of class 1 and 4 of class 2; class 3 has none.
+  const labels = Int32Array.from({ length: 107 }, (_, index) => (index < 100 ? 0 : index < 103 ? 1 : 2));
+  const order = balanced(labels);
+  const oneMore = new Set<number>();
+  for (let epoch = 1; epoch <= 20; epoch++) {
+    const places = [...order(3, epoch)];
+    const times = Array.from(labels, (_, place) => places.filter((drawn) => drawn === place).length);
+    const ofClass = [0, 1, 2].map((label) => times.filter((_, place) => labels[place] === label));
+    // 107 = 3 · 35 + 2: two classes come up 36 times, one 35 times.
+    const counts = ofClass.map((each) => each.reduce((sum, count) => sum + count));
+    assert.deepEqual(counts.toSorted(), [35, 36, 36]);
+    oneMore.add(counts.indexOf(35));
+    for (const each of ofClass) assert.ok(Math.max(...each) - Math.min(...each) <= 1, String(each));
+  }
+  assert.equal(oneMore.size, 3, "not always the same class");
+  // Classes are mixed: in order of classes the first third would all be of one.
+  assert.ok(new Set([...order(3, 1)].slice(0, 12).map((place) => labels[place])).size > 1);
   assert.deepEqual(order(3, 1), order(3, 1));
   assert.notDeepEqual(order(3, 2), order(3, 1));
 });

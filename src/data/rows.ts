@@ -99,7 +99,8 @@ function shuffled(count: number): EpochOrder {
 }
 
 /**
- * As many samples as there are, drawn with replacement so that all classes come up alike.
+ * As many samples as there are, every class equally often: of a large class some, those of a small one several times,
+ * each as often as the others of its class. Where the classes do not divide the samples, some come up once more.
  * @param labels the class of each sample
  */
 export function balanced(labels: Int32Array): EpochOrder {
@@ -112,11 +113,21 @@ export function balanced(labels: Int32Array): EpochOrder {
   const classes = [...places.values()];
   return (seed, epoch) => {
     const random = randomStream(seed, "balanced", epoch);
-    return Int32Array.from(labels, () => {
-      const own = classes[random.integer(classes.length)];
-      return own[random.integer(own.length)];
-    });
+    const [least, more] = [Math.floor(labels.length / classes.length), labels.length % classes.length];
+    const drawn = [...random.permutation(classes.length)].flatMap((index, rank) =>
+      repeatedly(classes[index], least + (rank < more ? 1 : 0), random),
+    );
+    return random.permutation(drawn.length).map((index) => drawn[index]);
   };
+}
+
+/** So many of the places: all of them, shuffled, again and again. */
+function repeatedly(places: readonly number[], count: number, random: Random): number[] {
+  const drawn: number[] = [];
+  while (drawn.length < count)
+    for (const index of random.permutation(places.length).subarray(0, count - drawn.length))
+      drawn.push(places[index]);
+  return drawn;
 }
 
 async function batchOf<S extends Sample>(

@@ -10,6 +10,8 @@ export interface Evaluation {
   loss: Value;
   /** One per parameter, of its shape. */
   gradients: readonly Value[];
+  /** What they count for beside those of other micro-batches. Absent: all count alike. */
+  weight?: Value;
 }
 
 /** What a direction is built from. `Scalar` are the names of the scalars it asks for. */

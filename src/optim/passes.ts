@@ -2,13 +2,18 @@ import { gradients } from "../autodiff/gradients.ts";
 import { UserError } from "../common/errors.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { copyInto, leavesOf, nodesOf } from "../graph/walk.ts";
-import { add, mul } from "../ops/arithmetic.ts";
+import { addAll, divideOrZero, mul } from "../ops/arithmetic.ts";
 import { slice } from "../ops/slicing.ts";
 import type { Evaluation } from "./optimizer.ts";
 
 /** What is minimised: a graph from parameters, buffers and a batch to a loss. */
 export interface Objective {
   loss: Value;
+  /**
+   * What the loss of one batch counts for in a mean over several, where the loss is a weighted mean: the sum of the
+   * weights of its examples, which no parameter changes. Absent: equal batches count alike.
+   */
+  weight?: Value;
   /** The graph's inputs that are trained, by their names. */
   parameters: ReadonlyMap<string, Value>;
   /** What the buffers (running statistics) become after a pass in training mode, by the names of their inputs. */
@@ -72,15 +77,17 @@ export class Passes {
     this.trained = names.map((name) => objective.parameters.get(name)!);
   }
 
-  /** Passes over the whole mini-batch: the mean over its parts. */
+  /** Passes over the whole mini-batch: the mean over its parts, weighted where its examples are. */
   whole(): PassPair {
     const all = this.perPart();
-    const mean = (evaluations: readonly Evaluation[]): Evaluation => ({
-      loss: average(evaluations.map(({ loss }) => loss)),
-      gradients: evaluations[0].gradients.map((_, index) =>
-        average(evaluations.map((one) => one.gradients[index])),
-      ),
-    });
+    const mean = (evaluations: readonly Evaluation[]): Evaluation => {
+      const weights = evaluations.map(({ weight }) => weight);
+      const over = (of: (one: Evaluation) => Value) => average(evaluations.map(of), weights);
+      return {
+        loss: over(({ loss }) => loss),
+        gradients: evaluations[0].gradients.map((_, index) => over(({ gradients }) => gradients[index])),
+      };
+    };
     return {
       first: (weights) => mean(all.map((part) => part.first(weights))),
       evaluate: (weights) => mean(all.map((part) => part.evaluate(weights))),
@@ -95,18 +102,19 @@ export class Passes {
     }));
   }
 
-  private pass(weights: readonly Value[], part: number, updatesBuffers: boolean): Evaluation {
-    const { loss, buffers } = this.objective;
+  private pass(at: readonly Value[], part: number, updatesBuffers: boolean): Evaluation {
+    const { loss, weight: objectiveWeight, buffers } = this.objective;
     return this.graph.scoped(`pass${++this.made}`, () => {
       const bindings = new Map<Value, Value>([
-        ...this.trained.map((input, index): [Value, Value] => [input, weights[index]]),
+        ...this.trained.map((input, index): [Value, Value] => [input, at[index]]),
         ...this.parts.bindings(this.graph, part),
         ...this.currentBuffers(),
       ]);
       const wanted = updatesBuffers ? [loss, ...buffers.values()] : [loss];
       const [built, ...next] = copyInto(this.graph, wanted, bindings);
+      const weight = objectiveWeight && copyInto(this.graph, [objectiveWeight], bindings)[0];
       for (const [index, value] of next.entries()) this.buffers.set([...buffers.keys()][index], value);
-      return { loss: built, gradients: gradients(built, weights) };
+      return { loss: built, gradients: gradients(built, at), weight };
     });
   }
 
@@ -117,11 +125,10 @@ export class Passes {
   }
 }
 
-/** The mean of tensors of one shape. */
-export function average(values: readonly Value[]): Value {
+/** The mean of tensors of one shape, by scalar weights where there are any; 0 where these are all 0. */
+export function average(values: readonly Value[], weights: readonly (Value | undefined)[]): Value {
   if (values.length === 1) return values[0];
-  return mul(
-    values.reduce((sum, value) => add(sum, value)),
-    1 / values.length,
-  );
+  const given = weights.filter((weight) => weight !== undefined);
+  if (given.length === 0) return mul(addAll(values), 1 / values.length);
+  return divideOrZero(addAll(values.map((value, index) => mul(value, given[index]))), addAll(given));
 }

@@ -3,7 +3,7 @@ import { type OptionKinds, readOptions } from "../common/options.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { add, div, divideOrZero, mul, sub } from "../ops/arithmetic.ts";
 import { minimum } from "../ops/variadic.ts";
-import type { Direction, DirectionContext, Optimizer } from "./optimizer.ts";
+import type { Direction, DirectionContext, Evaluation, Optimizer } from "./optimizer.ts";
 import { defaultSettings, type ParameterSettings } from "./parameter-groups.ts";
 import { average, MicroBatches, type Objective, Passes } from "./passes.ts";
 import { perturbation } from "./perturbation.ts";
@@ -144,24 +144,25 @@ function inputOfScalar(name: string, { scalars, base, config }: Optimizer, { los
 }
 
 /** What several parts of a mini-batch made, as one. */
-function averageOf(parts: readonly (Direction & { first: { loss: Value; gradients: readonly Value[] } })[]) {
-  const lists = (of: (part: (typeof parts)[number]) => readonly Value[] | undefined) => {
-    const all = parts.map(of);
-    return all[0]?.map((_, index) => average(all.map((list) => list![index])));
-  };
+function averageOf(parts: readonly (Direction & { first: Evaluation })[]) {
+  type Part = (typeof parts)[number];
+  const weights = parts.map(({ first }) => first.weight);
+  const mean = (of: (part: Part) => Value) => average(parts.map(of), weights);
+  const means = (of: (part: Part) => readonly Value[] | undefined) =>
+    of(parts[0])?.map((_, index) => mean((part) => of(part)![index]));
   const [{ diagnostics, state = {} }] = parts;
   return {
     first: {
-      loss: average(parts.map(({ first }) => first.loss)),
-      gradients: lists(({ first }) => first.gradients)!,
+      loss: mean(({ first }) => first.loss),
+      gradients: means(({ first }) => first.gradients)!,
     },
-    direction: lists((part) => part.direction)!,
-    start: lists((part) => part.start),
+    direction: means((part) => part.direction)!,
+    start: means((part) => part.start),
     state: Object.fromEntries(
-      Object.keys(state).map((name) => [name, lists((part) => part.state?.[name])!]),
+      Object.keys(state).map((name) => [name, means((part) => part.state?.[name])!]),
     ) as Record<string, Value[]>,
     diagnostics: Object.fromEntries(
-      Object.keys(diagnostics).map((name) => [name, average(parts.map((part) => part.diagnostics[name]))]),
+      Object.keys(diagnostics).map((name) => [name, mean((part) => part.diagnostics[name])]),
     ),
   };
 }

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { randomStream } from "../common/random.ts";
+import { Graph } from "../graph/graph.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
-import { mul } from "../ops/arithmetic.ts";
+import { div, mul, square, sub } from "../ops/arithmetic.ts";
+import { matMul } from "../ops/linear.ts";
+import { reduceSum } from "../ops/reduction.ts";
 import {
   assertSameTensors,
   networkKinds,
@@ -133,6 +136,51 @@ describe("rule 8: micro-batches", () => {
   }
 
   for (const [method, withBase] of Object.entries(methods)) {
+    test(`${method}: parts of a weighted mean count as their examples do`, async () => {
+      const optimizer = withBase(sgd({ momentum: 0.9 }));
+      const batch = weightedSample(batchSize).batch();
+      const whole = await openStep(weightedSample(batchSize), optimizer);
+      const parts = await openStep(weightedSample(3), optimizer, { microBatches: 4 });
+      const [expected, actual] = [await whole.run(batch, rates), await parts.run(batch, rates)];
+      assertClose(Object.values(actual.scalars), Object.values(expected.scalars), 1e-9, "scalars");
+      const [ends, others] = [await whole.read(), await parts.read()];
+      for (const name of Object.keys(ends))
+        assertClose(numbers(others[name]), numbers(ends[name]), 1e-9, name);
+      await whole.close();
+      await parts.close();
+    });
+  }
+
+  test("a perturbation for each part: their steps count as their examples do", async () => {
+    const optimizer = methods.sam(sgd({ weightDecay: 0.01 }));
+    const batch = weightedSample(batchSize).batch();
+    const half = weightedSample(batchSize / 2);
+    const together = await openStep(half, optimizer, { microBatches: 2, perturbationPer: "micro-batch" });
+    await together.run(batch, rates);
+    const actual = await together.read();
+    await together.close();
+    const ends = [];
+    for (const part of [0, 1]) {
+      const alone = await openStep(half, optimizer);
+      const feeds = Object.entries(batch).map(([name, tensor]) => [name, halfOf(tensor, part)]);
+      await alone.run(Object.fromEntries(feeds), rates);
+      ends.push(await alone.read());
+      await alone.close();
+    }
+    const weights = [0, 1].map((part) =>
+      numbers(halfOf(batch.weights, part)).reduce((sum, weight) => sum + weight, 0),
+    );
+    assert.ok(Math.abs(weights[0] - weights[1]) > 0.1, "the parts weigh differently");
+    for (const name of half.objective.parameters.keys()) {
+      const [left, right] = ends.map((end) => numbers(end[name]));
+      const mean = left.map(
+        (value, index) => (weights[0] * value + weights[1] * right[index]) / (weights[0] + weights[1]),
+      );
+      assertClose(numbers(actual[name]), mean, 1e-10, name);
+    }
+  });
+
+  for (const [method, withBase] of Object.entries(methods)) {
     if (method === "momentum-sam") continue;
     test(`${method}: a perturbation for each part is the mean of the parts' own steps`, async () => {
       // Without momentum the update is linear in d, so the mean of the parts' results is the result of the mean.
@@ -162,6 +210,29 @@ describe("rule 8: micro-batches", () => {
     });
   }
 });
+
+/** Least squares with a weight for each example: Σ w·(x·v − y)² / Σ w. */
+function weightedSample(size: number): Sample {
+  const random = randomStream(29, "weighted");
+  const graph = new Graph();
+  const vector = graph.input("v", "float64", [3, 1]);
+  const input = graph.input("input", "float64", [size, 3]);
+  const [target, weights] = ["target", "weights"].map((name) => graph.input(name, "float64", [size, 1]));
+  const weight = reduceSum(weights);
+  const loss = div(reduceSum(mul(weights, square(sub(matMul(input, vector), target)))), weight);
+  const drawn = (shape: readonly number[], draw: () => number) =>
+    tensorData(Array.from({ length: shape[0] * shape[1] }, draw), shape, "float64");
+  return {
+    type: "float64",
+    objective: { loss, weight, parameters: new Map([["v", vector]]), buffers: new Map() },
+    start: { v: drawn([3, 1], () => random.normal()) },
+    batch: () => ({
+      input: drawn([size, 3], () => random.normal()),
+      target: drawn([size, 1], () => random.normal()),
+      weights: drawn([size, 1], () => 0.1 + 3 * random.uniform()),
+    }),
+  };
+}
 
 /** The first or second half of a tensor along its first axis. */
 function halfOf({ type, shape, data }: TensorData, part: number): TensorData {

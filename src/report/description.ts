@@ -28,6 +28,8 @@ export function describe(runs: Run[]): string {
     isNumber(shared.labelSmoothing) &&
       shared.labelSmoothing > 0 &&
       `label smoothing ${significant(shared.labelSmoothing)}`,
+    classWeightsOf(shared.classWeights),
+    shared.sampler === "balanced" && "every class sampled equally often",
     augmentationOf(shared.augmentation),
     isNumber(shared.seed) && `seed ${shared.seed}`,
   ].filter((part) => typeof part === "string");
@@ -69,6 +71,14 @@ function absent(runs: Run[]): string {
 function scheduleOf({ schedule }: Record<string, unknown>): string {
   const name = nameOf(schedule);
   return name ? ` (${name} schedule)` : "";
+}
+
+/** How classes are weighted in the loss, where they are. */
+function classWeightsOf(weights: unknown): string | undefined {
+  if (weights === "balanced") return "classes weighted equally";
+  if (typeof weights !== "object" || weights === null) return undefined;
+  const named = Object.entries(weights).map(([name, weight]) => `${name} ${weight}`);
+  return `class weights ${named.slice(0, 5).join(", ")}${named.length > 5 ? ", …" : ""}`;
 }
 
 /** What is done to training images at random, e.g. "augmented by flips, crops padded by 2 and cutout of 8×8". */

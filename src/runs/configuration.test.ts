@@ -32,6 +32,7 @@ describe("a run's document", () => {
       data: "fashion-mnist",
       images: { size: 64, channels: 3, fit: "crop", testShare: 0.2, onBadImage: "refuse" },
       labelNoise: 0,
+      classWeights: "none",
       sampler: "shuffle",
       augmentation: {},
       model: "mlp",

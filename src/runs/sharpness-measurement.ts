@@ -6,7 +6,7 @@ import type { Tensors } from "../onnx/tensor.ts";
 import { scalarData } from "../onnx/tensor-data.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { OpenedTask } from "../tasks/task.ts";
-import { evaluationBatchSize, type Network, taskObjective } from "../tasks/task-network.ts";
+import { additiveLoss, evaluationBatchSize, type Network, taskObjective } from "../tasks/task-network.ts";
 import type { SharpnessRecord } from "../train/records.ts";
 
 /** Batches of its own that the sharpness of a network is measured on, at most: each is a part of the graph. */
@@ -43,7 +43,8 @@ export class SharpnessMeasurement {
     }
     const parts = network.ownBatch === undefined ? available : Math.min(available, mostOwnBatches);
     const { objective } = taskObjective(network, task, { batchSize, training: false, purpose: "training" });
-    const graph = sharpnessGraph(objective, { parts });
+    const loss = additiveLoss(objective, batchSize);
+    const graph = sharpnessGraph({ ...objective, loss, weight: undefined }, { parts });
     await engine.load("sharpness", compile(graph, { target: await engine.target() }));
     const measured = parts * batchSize;
     const { inputs } = await rangeOf(train, task.row, { start: 0, count: measured });

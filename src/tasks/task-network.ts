@@ -6,6 +6,7 @@ import { copyInto, nodesOf } from "../graph/walk.ts";
 import { compile } from "../lower/compile.ts";
 import { buildModel, drawRandomInputs, type Layer, type Model } from "../nn/module.ts";
 import type { Tensors } from "../onnx/tensor.ts";
+import { mul } from "../ops/arithmetic.ts";
 import type { Objective } from "../optim/training-step.ts";
 import { writtenMetadata } from "./model-metadata.ts";
 import type { LossPurpose, OpenedTask, Targets, Task } from "./task.ts";
@@ -33,7 +34,7 @@ export function preparedNetwork(layer: Layer, { input, prepare }: Pick<Task, "in
 /** The loss of one batch: in training mode or, to look at its flatness, inference. */
 export function taskObjective(
   { layer, inputShape }: Pick<Network, "layer" | "inputShape">,
-  task: Pick<Task, "targets" | "loss">,
+  task: Pick<Task, "targets" | "loss" | "weight">,
   { batchSize, training, purpose }: { batchSize: number; training: boolean; purpose: LossPurpose },
 ): { objective: Objective; model: Model; targets: Targets } {
   const model = buildModel(layer, { inputShape, batchSize, training });
@@ -44,11 +45,20 @@ export function taskObjective(
     targets,
     objective: {
       loss: task.loss(model.logits, targets, purpose),
+      weight: purpose === "training" ? task.weight?.(targets) : undefined,
       parameters: new Map(model.parameters.map(({ name }) => [name, input(name)])),
       // In inference mode they stay what they are.
       buffers: new Map(model.buffers.map(({ name }) => [name, model.bufferUpdates.get(name) ?? input(name)])),
     },
   };
+}
+
+/**
+ * A loss whose mean over batches, by their sizes, is the same however samples are put into batches: of a weighted mean
+ * its weighted sum over the size of the batch.
+ */
+export function additiveLoss({ loss, weight }: Pick<Objective, "loss" | "weight">, batchSize: number): Value {
+  return weight ? mul(loss, mul(weight, 1 / batchSize)) : loss;
 }
 
 /** The targets of a batch as inputs of a graph. */

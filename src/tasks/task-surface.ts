@@ -5,7 +5,7 @@ import type { LossSurface } from "../flatness/surface.ts";
 import { buildModel } from "../nn/module.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import type { LossPurpose, Task } from "./task.ts";
-import { type Network, requireOutput, taskObjective } from "./task-network.ts";
+import { additiveLoss, type Network, requireOutput, taskObjective } from "./task-network.ts";
 
 export interface TaskSurfaceOptions {
   /** How many examples, from the front of the data; all when left out. */
@@ -63,7 +63,7 @@ export function taskSurface(
         purpose,
       });
       return {
-        loss: objective.loss,
+        loss: additiveLoss(objective, size),
         parameters: objective.parameters,
         output: model.logits,
         metrics: new Map(Object.entries(task.batchMetrics(model.logits, targets))),

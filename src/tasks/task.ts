@@ -37,6 +37,11 @@ export interface Task<S extends Sample = Sample> {
   row(sample: S, random?: () => Random): Tensors;
   /** Mean loss of a batch: a scalar. */
   loss(output: Value, targets: Targets, purpose: LossPurpose): Value;
+  /**
+   * Where the training loss is a weighted mean, the sum of the weights of a batch: a scalar, on average over the training
+   * samples the size of the batch. Absent: all samples weigh 1.
+   */
+  weight?(targets: Targets): Value;
   /** What metrics read of the network's output. */
   predict(output: Value): Readonly<Record<string, Value>>;
   /** Means over the batch that flatness and landscapes show beside the loss, by names of the task's metrics. */
@@ -46,7 +51,7 @@ export interface Task<S extends Sample = Sample> {
 /** Inputs of a graph by the names in {@link Task.targets}, with the batch axis. */
 export type Targets = Readonly<Record<string, Value>>;
 
-/** `test`: without what only regularizes training, such as label smoothing. */
+/** `test`: without what is for training only, such as label smoothing and class weights. */
 export type LossPurpose = "training" | "test";
 
 /** What a network gives for a task, built or from a file. */

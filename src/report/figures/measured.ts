@@ -8,8 +8,9 @@ export function measuredNote(model: Pick<MeasuredModel, "name" | "task" | "descr
 
 /** On which data and by which loss, to go on a sentence with. */
 export function measuredOn({ task, description }: Pick<MeasuredModel, "task" | "description">): string {
-  const { data, set, examples, batchSize, batchNorm, labelSmoothing } = description;
+  const { data, set, examples, batchSize, batchNorm, labelSmoothing, classWeights } = description;
   const smoothed = labelSmoothing ? ` with label smoothing ${labelSmoothing}` : "";
+  const weighted = classWeights ? ` with class weights ${classWeights}` : "";
   const norm = batchNorm === "batch" ? "each batch's statistics" : "running statistics";
-  return `the first ${fixed(Number(examples), 0)} ${set} ${task.examples} of ${data} in batches of ${batchSize}: ${task.loss.name}${smoothed}, BatchNorm (if any) by ${norm}`;
+  return `the first ${fixed(Number(examples), 0)} ${set} ${task.examples} of ${data} in batches of ${batchSize}: ${task.loss.name}${smoothed}${weighted}, BatchNorm (if any) by ${norm}`;
 }

@@ -5,13 +5,17 @@ import { type Augmentation, checkAugmentation, drawMove, moved } from "../../dat
 import { balanced } from "../../data/rows.ts";
 import { type ClassSample, type DataSource, type ImageClasses, isImageClasses } from "../../data/source.ts";
 import { validateDatasets } from "../../data/validate.ts";
+import type { Value } from "../../graph/graph.ts";
 import type { Tensors } from "../../onnx/tensor.ts";
+import { tensorData } from "../../onnx/tensor-data.ts";
 import { equal } from "../../ops/comparison.ts";
 import { cast } from "../../ops/elementwise.ts";
-import { type CrossEntropyOptions, softmaxCrossEntropy } from "../../ops/losses.ts";
-import { argMax, reduceMean } from "../../ops/reduction.ts";
+import { gather } from "../../ops/indexing.ts";
+import { softmaxCrossEntropy, type WeightedCrossEntropyOptions } from "../../ops/losses.ts";
+import { argMax, reduceMean, reduceSum } from "../../ops/reduction.ts";
 import { pixelRow, storedImages } from "../image-input.ts";
 import type { Evaluation, Metric, OpenedTask, Task, TaskKind } from "../task.ts";
+import { statedWeights, weightOfClasses } from "./class-weights.ts";
 import { type NoisyClasses, withLabelNoise } from "./label-noise.ts";
 
 // Which of several classes an image is of: logits, softmax cross entropy, accuracy.
@@ -34,10 +38,18 @@ const settings = {
     .describe(
       "`uniform`: over all classes, cross entropy (PyTorch); `kl`: over the other classes, Kullback–Leibler divergence (the paper).",
     ),
+  classWeights: z
+    .union([z.enum(["none", "balanced"]), z.record(z.string(), z.number().min(0))])
+    .default("none")
+    .describe(
+      "How much each class counts in the training loss: `balanced` all alike, n/(k·n_c) (scikit-learn); or weights by class name, 1 for classes that are not named. A batch's loss is the weighted mean (PyTorch). The test loss is without weights.",
+    ),
   sampler: z
     .enum(["shuffle", "balanced"])
     .default("shuffle")
-    .describe("`shuffle`: every image once an epoch; `balanced`: drawn so that all classes come up alike."),
+    .describe(
+      "`shuffle`: every image once an epoch; `balanced`: every class equally often, images of rare classes several times.",
+    ),
   augmentation: z
     .strictObject({
       crop: z
@@ -89,8 +101,12 @@ export const classification: TaskKind<typeof settings, ClassSample> = {
         : undefined;
     const source = noisy ?? given;
     const testing: Evaluation<ClassSample> = { source: held, metric: accuracy };
+    const task = classificationTask(source, {
+      ...own,
+      classWeights: weightOfClasses(own.classWeights, source),
+    });
     return {
-      task: classificationTask(source, own),
+      task: { ...task, lossSettings: { ...task.lossSettings, ...statedWeights(own.classWeights) } },
       train: source,
       ...(own.sampler === "balanced" && { order: balanced(source.labels) }),
       evaluations: noisy && noisy.wrongCount > 0 ? [testing, memorized(noisy)] : [testing],
@@ -101,10 +117,28 @@ export const classification: TaskKind<typeof settings, ClassSample> = {
 /** The class of each example, as an input of a graph. */
 export const classTarget = { target: { type: "int32", shape: [] } } as const satisfies Task["targets"];
 
+/** How the loss in training differs from the plain cross entropy. */
+export type ClassLossOptions = Omit<WeightedCrossEntropyOptions, "reduction">;
+
 /** Softmax cross entropy of logits [batch, classes]. */
-export function classLoss(smoothing: Omit<CrossEntropyOptions, "reduction"> = {}): Task["loss"] {
-  return (output, { target }, purpose) =>
-    softmaxCrossEntropy(output, target, purpose === "training" ? smoothing : {});
+export function classLoss(options: ClassLossOptions = {}): Task["loss"] {
+  return (output, { target }, purpose) => {
+    if (purpose === "test") return softmaxCrossEntropy(output, target);
+    return softmaxCrossEntropy(output, target, withOwnClasses(options, output.shape[1]));
+  };
+}
+
+/** The sum of the weights of the classes of a batch. */
+function totalWeight(classWeights: readonly number[], target: Value): Value {
+  const weights = target.graph.constant(tensorData(classWeights, [classWeights.length], "float32"));
+  return reduceSum(gather(weights, target));
+}
+
+/** A network may have more classes than the data: none of its samples is of those. */
+function withOwnClasses({ classWeights, ...smoothing }: ClassLossOptions, classes: number): ClassLossOptions {
+  if (!classWeights) return smoothing;
+  const others = new Array<number>(classes - classWeights.length).fill(1);
+  return { ...smoothing, classWeights: [...classWeights, ...others] };
 }
 
 /** Classification of images like these. */
@@ -114,7 +148,8 @@ export function classificationTask(
     augmentation = {},
     labelSmoothing,
     labelSmoothingKind,
-  }: Omit<CrossEntropyOptions, "reduction"> & { augmentation?: Augmentation } = {},
+    classWeights,
+  }: ClassLossOptions & { augmentation?: Augmentation } = {},
 ): Task<ClassSample> {
   checkAugmentation(augmentation);
   const isAugmented = Object.keys(augmentation).length > 0;
@@ -134,7 +169,8 @@ export function classificationTask(
       input: pixelRow(random && isAugmented ? { ...image, data: augmented(image.data, random()) } : image),
       target,
     }),
-    loss: classLoss({ labelSmoothing, labelSmoothingKind }),
+    loss: classLoss({ labelSmoothing, labelSmoothingKind, classWeights }),
+    ...(classWeights && { weight: ({ target }) => totalWeight(classWeights, target) }),
     predict: (output) => ({ class: argMax(output, 1) }),
     batchMetrics: (output, { target }) => ({
       accuracy: reduceMean(cast(equal(cast(argMax(output, 1), "int32"), target), output.type)),
