@@ -43,9 +43,11 @@ function isPlain({ stdout, stderr }: Ended) {
 
 const runFiles = [
   "checkpoint.safetensors",
+  "evaluation.json",
   "metrics.jsonl",
   "model.onnx",
   "model.safetensors",
+  "pictures",
   "report.html",
   "run.json",
   "summary.json",
@@ -109,7 +111,23 @@ describe("lowland train", { concurrency: 2 }, () => {
     assert.deepEqual([result.metrics, result.examples, result.data], [metrics, 360, "digits"]);
     assert.ok(Math.abs(result.loss - testLoss) < 1e-5);
     assert.ok(line.stdout.includes(`accuracy ${(100 * metrics.accuracy).toFixed(2)} %`), line.stdout);
-    assert.equal(lines(line.stdout).length, 1);
+    const [title, headings, ...rows] = lines(line.stdout)
+      .slice(1)
+      .filter((each) => each !== "");
+    assert.equal(title, "By class");
+    assert.match(headings, /^class +images +precision % +recall % +F1 % +most often mistaken for$/);
+    assert.equal(rows.length, 10);
+    const { tables, matrices, samples } = result.details;
+    const [{ counts }] = matrices;
+    const rights = counts.map((row: number[], index: number) => row[index]);
+    for (const [index, row] of rows.entries()) {
+      const total = counts[index].reduce((sum: number, count: number) => sum + count, 0);
+      const recall = ((100 * rights[index]) / total).toFixed(1);
+      assert.match(row, new RegExp(`^${index} +${total} +[\\d.–]+ +${recall.replace(".", "\\.")} `));
+      assert.equal(tables[0].rows[index].values[0], total);
+    }
+    assert.equal(samples[0].items.length, 20);
+    assert.deepEqual(Object.keys(samples[0].items[0]), ["index", "values"], "no pixels");
   });
 
   test("a second network of averaged weights is a file of its own, and its accuracy is shown", async () => {

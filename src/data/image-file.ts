@@ -97,6 +97,27 @@ export async function decodeImage(
   };
 }
 
+/**
+ * A picture as a PNG file, scaled down where its longer side has more than `longest` pixels.
+ * @throws UserError when the package sharp does not load
+ */
+export async function encodePng(
+  { channels, height, width, data }: DecodedImage,
+  longest: number,
+): Promise<Uint8Array> {
+  const { default: sharp } = await loadSharp();
+  const pixels = height * width;
+  const interleaved = Uint8Array.from(
+    { length: data.length },
+    (_, at) => data[(at % channels) * pixels + Math.floor(at / channels)],
+  );
+  return sharp(interleaved, { raw: { width, height, channels } })
+    .resize({ width: longest, height: longest, fit: "inside", withoutEnlargement: true })
+    .toColourspace(channels === 1 ? "b-w" : "srgb")
+    .png()
+    .toBuffer();
+}
+
 /** Colors of cyan, magenta, yellow and black inks, pixel by pixel: (1 − ink)(1 − black). */
 function mixed(inks: Uint8Array): Uint8Array {
   const pixels = inks.length / 4;

@@ -12,7 +12,9 @@ import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import { type DataType, isFloat } from "../onnx/types.ts";
 import { type FileSettings, outputForm, requireFileOutput } from "../runs/network.ts";
 import { openEngine } from "../runtime/remote.ts";
-import { accuracy, classificationTask } from "../tasks/classification/classification.ts";
+import { classEvaluation } from "../tasks/classification/class-evaluation.ts";
+import { classificationTask } from "../tasks/classification/classification.ts";
+import type { Details } from "../tasks/details.ts";
 import { normalizations } from "../tasks/image-input.ts";
 import type { OpenedTask, Task } from "../tasks/task.ts";
 import { evaluate, outputEvaluation } from "../tasks/task-evaluation.ts";
@@ -24,6 +26,8 @@ export interface Evaluation {
   loss: number;
   /** By the names of the task's metrics. */
   metrics: Record<string, number>;
+  /** More than the metrics say: each class, what is taken for what, the worst samples with their pixels. */
+  details?: Details;
   seconds: number;
   examplesPerSecond: number;
 }
@@ -63,7 +67,7 @@ export async function evaluateModel(
   const source = sourceOf(given);
   validateDataset(source);
   const task = classificationTask(source);
-  return evaluateFile(model, { task, evaluations: [{ source, metric: accuracy }] }, options);
+  return evaluateFile(model, { task, evaluations: [classEvaluation(source)] }, options);
 }
 
 /**
@@ -103,9 +107,12 @@ export async function evaluateFile(
       return (await engine.run(program, { values, ...targets })).outputs;
     };
     const started = performance.now();
-    const { loss, metrics } = await evaluate(evaluation, task, { batchSize: size, run, onProgress });
+    const { loss, metrics, details } = await evaluate(evaluation, task, {
+      ...{ batchSize: size, run, onProgress },
+    });
     const seconds = (performance.now() - started) / 1000;
-    return { examples, loss, metrics, seconds, examplesPerSecond: examples / seconds };
+    const examplesPerSecond = examples / seconds;
+    return { examples, loss, metrics, details: await details?.(), seconds, examplesPerSecond };
   } finally {
     await engine.close();
   }

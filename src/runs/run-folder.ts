@@ -17,8 +17,12 @@ const names = {
   model: "model.onnx",
   weights: "model.safetensors",
   averagedModel: "model-average.onnx",
+  evaluation: "evaluation.json",
   report: "report.html",
 } as const;
+
+/** The folder in it with the pictures of its evaluation. */
+const evaluationPictures = join("pictures", "evaluation");
 
 /** The folder in it with the weights of each epoch, where they are kept. */
 const epochWeights = "weights";
@@ -78,7 +82,8 @@ export class RunFolder {
       }
     }
     for (const name of Object.keys(names) as (keyof typeof names)[]) await rm(file(name), { force: true });
-    await rm(join(path, epochWeights), { recursive: true, force: true });
+    for (const name of [epochWeights, evaluationPictures])
+      await rm(join(path, name), { recursive: true, force: true });
     await writeJson(file("run"), record);
     return new RunFolder(path);
   }

@@ -1,3 +1,4 @@
+import { UserError } from "../common/errors.ts";
 import { trainingBatches } from "../data/rows.ts";
 import { compile } from "../lower/compile.ts";
 import { type Layer, type Model, parameterCount } from "../nn/module.ts";
@@ -7,9 +8,10 @@ import { initialState } from "../optim/state.ts";
 import { type Objective, type TrainingStepOptions, trainingStep } from "../optim/training-step.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
+import type { Details } from "../tasks/details.ts";
 import { taskNamed, taskRecord } from "../tasks/index.ts";
 import type { DataPair, OpenedTask, TaskKind } from "../tasks/task.ts";
-import { TaskEvaluation } from "../tasks/task-evaluation.ts";
+import { TaskEvaluation, type Evaluated as TestEvaluation } from "../tasks/task-evaluation.ts";
 import {
   inferenceModel,
   microBatchCount,
@@ -34,6 +36,7 @@ import { stateDict } from "../weights/state-dict.ts";
 import { averagedTensors, averagesAfter } from "./averaging.ts";
 import type { RunConfiguration } from "./configuration.ts";
 import { environment } from "./environment.ts";
+import { writeEvaluation } from "./evaluation-record.ts";
 import { misfits } from "./fit.ts";
 import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
 import { networkOf } from "./network.ts";
@@ -91,6 +94,8 @@ export interface RunResult {
   tensors: Tensors;
   /** The network of averaged weights, likewise, where the configuration keeps one and the run was finished. */
   averagedModel?: Uint8Array;
+  /** What the evaluation of the test set found beside the metrics, with pixels. */
+  details?: Details;
   /** Steps that were dropped because something was not finite (`onNonFinite: "skip"`), since the run was last begun or resumed. */
   skippedSteps: number;
   /** Why the run ended early, if a loss or gradient was not finite. */
@@ -131,6 +136,8 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
 
     if (configuration.keepWeights && !last) await folder?.keepWeights(0, networkTensors(model, initial));
 
+    /** Of the weights of the last epoch that was measured. */
+    let evaluated: Evaluated | undefined;
     let failure: NonFiniteError | undefined;
     const finished = await trainingLoop({
       engine,
@@ -150,10 +157,11 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       },
       onEpoch: async ({ seconds, gradientEvaluations, ...epoch }) => {
         const isMeasured = epoch.epoch % evaluateEvery === 0 || epoch.epoch === totalEpochs;
+        evaluated = isMeasured ? await measure() : undefined;
         const record: EpochRecord = {
           type: "epoch",
           ...epoch,
-          ...(isMeasured && (await measure())),
+          ...evaluated?.measurements,
           seconds,
           examplesPerSecond: (stepsPerEpoch * batchSize) / seconds,
           gradientEvaluations: (last?.epoch.gradientEvaluations ?? 0) + gradientEvaluations,
@@ -191,12 +199,20 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       finished && last && configuration.averaging
         ? await finishAverage(engine, last.tensors, setup, network.ownBatch ?? batchSize)
         : undefined;
-    const summary = last && {
-      ...summarize(request, setup, last, status),
-      ...(await measurementsAt(last, engine, measure)),
-      ...averaged?.summary,
-    };
+    // A run that ended between two looks, or that is only read again, gets one more.
+    if (last && !evaluated) {
+      await engine.write(last.tensors);
+      evaluated = await measure();
+    }
+    const summary = last &&
+      evaluated && {
+        ...summarize(request, setup, last, status),
+        ...(measurementsOf(last.epoch) ?? evaluated.measurements),
+        ...averaged?.summary,
+      };
+    const details = await evaluated?.details?.();
     folder?.flush();
+    if (folder && details) await keepEvaluation(folder.path, setup.opened, details, request);
     if (summary) {
       const weightsFile = writeSafetensors(stateDict(trained, summary.steps), { format: "pt" });
       await folder?.finish(summary, { model: onnx, weights: weightsFile, averagedModel: averaged?.model });
@@ -208,6 +224,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       model: onnx,
       tensors: trained,
       averagedModel: averaged?.model,
+      details,
       skippedSteps,
       failure,
     };
@@ -305,12 +322,16 @@ async function openFolder({ out, existing = "refuse", ...request }: RunRequest, 
   return RunFolder.open(out, record, existing);
 }
 
+interface Evaluated extends Pick<TestEvaluation, "details"> {
+  measurements: Measurements;
+}
+
 /** What is measured at the end of an epoch, on the weights stored in the engine. */
 async function prepareMeasurements(
   engine: Engine,
   { network, opened }: Setup,
   { sharpness }: RunConfiguration,
-): Promise<() => Promise<Measurements>> {
+): Promise<() => Promise<Evaluated>> {
   const { task, evaluations } = opened;
   const prepared: TaskEvaluation[] = [];
   for (const [index, evaluation] of evaluations.entries()) {
@@ -320,22 +341,30 @@ async function prepareMeasurements(
   const flatness = await SharpnessMeasurement.prepare(engine, network, opened, sharpness);
   return async () => {
     const [test, ...others] = prepared;
-    const { loss: testLoss, metrics } = await test.measure();
+    const { loss: testLoss, metrics, details } = await test.measure();
     for (const evaluation of others) Object.assign(metrics, (await evaluation.measure()).metrics);
-    return { testLoss, metrics, sharpness: await flatness.measure() };
+    return { measurements: { testLoss, metrics, sharpness: await flatness.measure() }, details };
   };
 }
 
-/** Those of the last epoch; a run that ended between two looks gets one more. */
-async function measurementsAt(
-  { epoch, tensors }: Checkpoint,
-  engine: Engine,
-  measure: () => Promise<Measurements>,
-): Promise<Measurements> {
-  const { testLoss, metrics, sharpness } = epoch;
-  if (testLoss !== undefined && metrics !== undefined) return { testLoss, metrics, sharpness };
-  await engine.write(tensors);
-  return measure();
+/** Nothing of an epoch that was not measured. */
+function measurementsOf({ testLoss, metrics, sharpness }: EpochRecord): Measurements | undefined {
+  return testLoss !== undefined && metrics !== undefined ? { testLoss, metrics, sharpness } : undefined;
+}
+
+/** The run is worth as much without its pictures, so where they cannot be made it says so and goes on. */
+async function keepEvaluation(
+  folder: string,
+  { evaluations: [{ source }] }: OpenedTask,
+  details: Details,
+  { configuration: { task }, onNote }: RunRequest,
+): Promise<void> {
+  try {
+    await writeEvaluation(folder, { task, data: source.name, samples: source.count, details });
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    onNote?.(`the evaluation of the test set is not kept: ${error.message}`);
+  }
 }
 
 /** The weights a request names, if any. */

@@ -7,7 +7,8 @@ import { buildModel, initialTensors } from "../nn/module.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { usingSurface } from "../testing/surfaces.ts";
-import { accuracy, classificationTask } from "./classification/classification.ts";
+import { classEvaluation } from "./classification/class-evaluation.ts";
+import { classificationTask } from "./classification/classification.ts";
 import { classificationSurface } from "./classification-surface.ts";
 import { TaskEvaluation } from "./task-evaluation.ts";
 import { preparedNetwork } from "./task-network.ts";
@@ -22,7 +23,7 @@ test("the surface of a classifier has the loss and accuracy it is evaluated with
   const task = classificationTask(digits);
   const evaluation = await TaskEvaluation.prepare(engine, preparedNetwork(layer, task), {
     task,
-    evaluation: { source: digits, metric: accuracy },
+    evaluation: classEvaluation(digits),
     program: "evaluate",
   });
   await engine.write(tensors);

@@ -6,6 +6,7 @@ import { buildModel } from "../nn/module.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import { slice } from "../ops/slicing.ts";
 import type { Engine } from "../runtime/engine.ts";
+import type { Details } from "./details.ts";
 import type { Evaluation, Task } from "./task.ts";
 import { evaluationBatchSize, type Network, targetInputs } from "./task-network.ts";
 
@@ -13,6 +14,8 @@ import { evaluationBatchSize, type Network, targetInputs } from "./task-network.
 export interface Evaluated {
   loss: number;
   metrics: Record<string, number>;
+  /** What else the metric has found, where it looks for more. */
+  details?: () => Promise<Details>;
 }
 
 const predicted = "predicted.";
@@ -24,8 +27,10 @@ const predicted = "predicted.";
 export function outputEvaluation(task: Task, output: Value, count = output.shape[0]): void {
   const { graph } = output;
   const rows = count === output.shape[0] ? output : slice(output, { starts: [0], ends: [count], axes: [0] });
-  graph.output("loss", task.loss(rows, targetInputs(graph, task, count), "test"));
-  for (const [name, value] of Object.entries(task.predict(rows))) graph.output(`${predicted}${name}`, value);
+  const targets = targetInputs(graph, task, count);
+  graph.output("loss", task.loss(rows, targets, "test"));
+  for (const [name, value] of Object.entries(task.predict(rows, targets)))
+    graph.output(`${predicted}${name}`, value);
 }
 
 /**
@@ -58,7 +63,7 @@ export async function evaluate<S extends Sample>(
     seen += count;
     onProgress?.(seen, source.count);
   }
-  return { loss: loss / seen, metrics: gathered.result() };
+  return { loss: loss / seen, metrics: gathered.result(), details: gathered.details?.bind(gathered) };
 }
 
 /** Measures a network whose parameters are stored in an engine. */

@@ -5,6 +5,7 @@ import type { DataSource, Sample } from "../data/source.ts";
 import type { Shape, TensorType, Value } from "../graph/graph.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import type { TaskRecord } from "../train/task-record.ts";
+import type { Details } from "./details.ts";
 import type { StoredImages } from "./image-input.ts";
 
 // What differs between kinds of problem, and nothing else. Runs, measurements, reports and the command line know tasks
@@ -16,6 +17,8 @@ export interface Metric<S extends Sample = Sample> {
   add(predicted: Tensors, samples: readonly S[]): void;
   /** By names of the task's metrics. Those that do not apply are left out. */
   result(): Record<string, number>;
+  /** What else was found, for a person who wants to know more than the metrics. May read samples again. */
+  details?(): Promise<Details>;
 }
 
 /** A problem on certain data: how samples become inputs, what is minimized, and what is looked at. */
@@ -42,8 +45,8 @@ export interface Task<S extends Sample = Sample> {
    * samples the size of the batch. Absent: all samples weigh 1.
    */
   weight?(targets: Targets): Value;
-  /** What metrics read of the network's output. */
-  predict(output: Value): Readonly<Record<string, Value>>;
+  /** What metrics read of the network's output, a row for each sample. */
+  predict(output: Value, targets: Targets): Readonly<Record<string, Value>>;
   /** Means over the batch that flatness and landscapes show beside the loss, by names of the task's metrics. */
   batchMetrics(output: Value, targets: Targets): Readonly<Record<string, Value>>;
 }

@@ -9,7 +9,8 @@ import { buildModel, initialTensors } from "../nn/module.ts";
 import { parseRun } from "../runs/configuration.ts";
 import { networkOf, openModelFile } from "../runs/network.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
-import { accuracy, classificationTask } from "../tasks/classification/classification.ts";
+import { classEvaluation } from "../tasks/classification/class-evaluation.ts";
+import { classificationTask } from "../tasks/classification/classification.ts";
 import { TaskEvaluation } from "../tasks/task-evaluation.ts";
 import type { Network } from "../tasks/task-network.ts";
 
@@ -45,7 +46,7 @@ async function inTraining(file: string, dataset: ImageClasses): Promise<Measured
   return withEngine(async (engine) => {
     const evaluation = await TaskEvaluation.prepare(engine, classifier, {
       task: classificationTask(dataset),
-      evaluation: { source: dataset, metric: accuracy },
+      evaluation: classEvaluation(dataset),
       program: "test",
     });
     await engine.write(tensors);

@@ -2,11 +2,13 @@ import { Command } from "commander";
 import { datasetNames } from "../../data/catalogue.ts";
 import { openTaskOf } from "../../measure/measured-model.ts";
 import { evaluateFile } from "../../model-files/evaluate.ts";
+import { detailTables } from "../../report/details-table.ts";
 import { metricList } from "../../report/numbers.ts";
 import { dataOf, findModel, importedModelOf } from "../../runs/trained-model.ts";
+import { withPictures } from "../../tasks/details.ts";
 import { loadWithProgress } from "../data.ts";
 import { addFileFlags, type FileFlags, fileSettings } from "../import-options.ts";
-import { printJson } from "../output.ts";
+import { outputStyle, printJson } from "../output.ts";
 import { say } from "../progress.ts";
 import { choices, numberOption } from "../settings.ts";
 
@@ -42,17 +44,24 @@ export function evaluateCommand(): Command {
       const { data: name, images } = dataOf(found, flags.data);
       const { opened, kind } = openTaskOf(found, await loadWithProgress(name, { ...flags, images }));
       const { normalization, output, dimensions } = { ...importedModelOf(found), ...fileSettings(flags) };
-      const result = await evaluateFile(path, opened, {
+      const { details, ...result } = await evaluateFile(path, opened, {
         ...{ normalization, output, dimensions },
         threads: flags.threads,
         onNote: say,
       });
-      if (flags.json) printJson({ model: path, data: name, task: kind.name, ...result });
-      else {
+      if (flags.json) {
+        // Pictures are left out.
+        const told = details && withPictures(details, () => undefined);
+        printJson({
+          ...{ model: path, data: name, task: kind.name, ...result },
+          ...(told && { details: told }),
+        });
+      } else {
         const metrics = metricList(result.metrics, kind.metrics, 1);
         process.stdout.write(
           `${path} on ${result.examples.toLocaleString("en")} test ${kind.examples} of ${name}: ${metrics}, loss ${result.loss.toFixed(4)}\n`,
         );
+        if (details) process.stdout.write(`\n${detailTables(details, outputStyle())}\n`);
         say(`${Math.round(result.examplesPerSecond).toLocaleString("en")} ${kind.examples}/s`);
       }
     });

@@ -6,17 +6,18 @@ import { balanced } from "../../data/rows.ts";
 import { type ClassSample, type DataSource, type ImageClasses, isImageClasses } from "../../data/source.ts";
 import { validateDatasets } from "../../data/validate.ts";
 import type { Value } from "../../graph/graph.ts";
-import type { Tensors } from "../../onnx/tensor.ts";
 import { tensorData } from "../../onnx/tensor-data.ts";
 import { equal } from "../../ops/comparison.ts";
 import { cast } from "../../ops/elementwise.ts";
 import { gather } from "../../ops/indexing.ts";
 import { softmaxCrossEntropy, type WeightedCrossEntropyOptions } from "../../ops/losses.ts";
-import { argMax, reduceMean, reduceSum } from "../../ops/reduction.ts";
+import { argMax, reduceMax, reduceMean, reduceSum } from "../../ops/reduction.ts";
+import { softmax } from "../../ops/softmax.ts";
 import { pixelRow, storedImages } from "../image-input.ts";
-import type { Evaluation, Metric, OpenedTask, Task, TaskKind } from "../task.ts";
+import type { OpenedTask, Task, TaskKind } from "../task.ts";
+import { classEvaluation, memorized } from "./class-evaluation.ts";
 import { statedWeights, weightOfClasses } from "./class-weights.ts";
-import { type NoisyClasses, withLabelNoise } from "./label-noise.ts";
+import { withLabelNoise } from "./label-noise.ts";
 
 // Which of several classes an image is of: logits, softmax cross entropy, accuracy.
 
@@ -85,6 +86,13 @@ export const classification: TaskKind<typeof settings, ClassSample> = {
       meaning: "share of right answers on the whole test set",
     },
     {
+      name: "balancedAccuracy",
+      label: "test balanced accuracy",
+      unit: "%",
+      better: "higher",
+      meaning: "mean over the classes of the share of right answers, where test classes are of uneven sizes",
+    },
+    {
       name: "wrongLabelAccuracy",
       label: "wrong labels learned",
       unit: "%",
@@ -100,7 +108,7 @@ export const classification: TaskKind<typeof settings, ClassSample> = {
         ? withLabelNoise(given, own.labelNoise, randomStream(seed, "label noise"))
         : undefined;
     const source = noisy ?? given;
-    const testing: Evaluation<ClassSample> = { source: held, metric: accuracy };
+    const testing = classEvaluation(held);
     const task = classificationTask(source, {
       ...own,
       classWeights: weightOfClasses(own.classWeights, source),
@@ -171,7 +179,11 @@ export function classificationTask(
     }),
     loss: classLoss({ labelSmoothing, labelSmoothingKind, classWeights }),
     ...(classWeights && { weight: ({ target }) => totalWeight(classWeights, target) }),
-    predict: (output) => ({ class: argMax(output, 1) }),
+    predict: (output, { target }) => ({
+      class: argMax(output, 1),
+      probability: reduceMax(softmax(output), [1]),
+      loss: softmaxCrossEntropy(output, target, { reduction: "none" }),
+    }),
     batchMetrics: (output, { target }) => ({
       accuracy: reduceMean(cast(equal(cast(argMax(output, 1), "int32"), target), output.type)),
     }),
@@ -180,45 +192,6 @@ export function classificationTask(
   function augmented(pixels: Uint8Array, random: Random): Uint8Array {
     return moved(pixels, form, drawMove(augmentation, form, random));
   }
-}
-
-/** Share of right answers. */
-export function accuracy(): Metric<ClassSample> {
-  let [right, counted] = [0, 0];
-  return {
-    add: (predicted, samples) => {
-      for (const [index, { class: target }] of samples.entries()) {
-        counted++;
-        if (classAt(predicted, index) === target.data[0]) right++;
-      }
-    },
-    result: () => ({ accuracy: right / counted }),
-  };
-}
-
-/** Share of the wrongly labeled training images that get their wrong label: memorized noise. */
-function memorized(source: NoisyClasses): Evaluation<ClassSample> {
-  return {
-    source,
-    metric: () => {
-      let [learned, wrong] = [0, 0];
-      return {
-        add: (predicted, samples) => {
-          for (const [index, sample] of samples.entries()) {
-            const { class: target, trueClass } = sample as ReturnType<NoisyClasses["read"]>;
-            if (target.data[0] === trueClass.data[0]) continue;
-            wrong++;
-            if (classAt(predicted, index) === target.data[0]) learned++;
-          }
-        },
-        result: () => ({ wrongLabelAccuracy: learned / wrong }),
-      };
-    },
-  };
-}
-
-function classAt(predicted: Tensors, index: number): number {
-  return Number(predicted.class.data[index]);
 }
 
 function imagesOf(source: DataSource): ImageClasses {
