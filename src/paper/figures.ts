@@ -308,5 +308,9 @@ function hasData(chart: Chart): boolean {
       return chart.series.some(({ bars }) => bars.some((bar) => bar !== undefined));
     case "plane":
       return chart.values.length > 0;
+    case "matrix":
+      return chart.counts.length > 0;
+    default:
+      return chart satisfies never;
   }
 }

@@ -1,4 +1,5 @@
 /** A comparison as the page holds it: numbers in columns, step data thinned. The page draws and downloads this. */
+import type { EvaluationRecord } from "../runs/evaluation-record.ts";
 import type { StepRecord } from "../train/records.ts";
 import type { TaskRecord } from "../train/task-record.ts";
 import { isNumber } from "./numbers.ts";
@@ -14,6 +15,7 @@ export interface RunData {
   task: TaskRecord;
   status: RunStatus;
   outcome?: Outcome;
+  evaluation?: EvaluationRecord;
   configuration?: Record<string, unknown>;
   versions?: Record<string, string>;
   machine?: object;
@@ -43,6 +45,7 @@ function runData(run: Run): RunData {
     task: run.task,
     status: run.status,
     outcome: run.outcome,
+    evaluation: run.evaluation,
     configuration: record?.configuration,
     versions: record?.versions,
     machine: record?.machine,

@@ -1,9 +1,11 @@
 /** The report: one HTML file that holds everything it needs and loads nothing. */
 import { join } from "node:path";
 import { replaceFile } from "../common/files.ts";
+import { readEvaluationPicture } from "../runs/evaluation-record.ts";
+import { pictureKey, shownPictures } from "./details-section.ts";
 import { pageScripts } from "./drawing/page-document.ts";
 import { renderPage } from "./page.ts";
-import { readComparison } from "./read.ts";
+import { type Comparison, readComparison } from "./read.ts";
 
 /**
  * Writes `report.html` into a run folder or a comparison folder, replacing an older one only when the new one is
@@ -13,8 +15,19 @@ import { readComparison } from "./read.ts";
  */
 export async function writeReport(folder: string): Promise<string> {
   const comparison = await readComparison(folder);
-  const page = renderPage(comparison, await pageScripts());
+  const page = renderPage(comparison, await pageScripts(), await readPictures(comparison));
   const path = join(folder, "report.html");
   await replaceFile(path, page);
   return path;
+}
+
+/** The pictures of samples as data URIs. */
+async function readPictures({ runs }: Comparison): Promise<Map<string, string>> {
+  const pictures = new Map<string, string>();
+  for (const { run, picture } of shownPictures(runs)) {
+    const file = await readEvaluationPicture(run.folder, picture);
+    if (file)
+      pictures.set(pictureKey(run, picture), `data:image/png;base64,${Buffer.from(file).toString("base64")}`);
+  }
+  return pictures;
 }

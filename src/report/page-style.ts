@@ -69,6 +69,17 @@ figcaption{font-weight:600;font-size:.95rem}
 .surface:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .surface .value{position:absolute;pointer-events:none;background:var(--page);border:1px solid var(--line);border-radius:.3rem;padding:.3rem .5rem;font-size:.85rem;line-height:1.4}
 .small button{font-size:.82rem;padding:.2rem .6rem}
+.tall{max-height:36rem;overflow-y:auto}
+.tall thead th{position:sticky;top:0;background:var(--page);box-shadow:0 2px 0 var(--line)}
+.details td,.details th{padding:.25rem .65rem}
+.details tbody th{font-weight:400}
+.details th:first-child{padding-left:0}
+.details .text{text-align:left}
+.samples{list-style:none;margin:.6rem 0;padding:0;display:grid;gap:1rem .9rem;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr))}
+.samples li{display:flex;flex-direction:column;font-size:.85rem;line-height:1.35}
+.samples img,.samples .missing{width:6rem;height:6rem;margin-bottom:.35rem}
+.samples img{object-fit:contain;object-position:left;image-rendering:pixelated}
+.samples .missing{display:flex;align-items:center;border:1px dashed var(--line);color:var(--muted);padding:.3rem}
 details{margin:.5rem 0}
 summary{cursor:pointer;color:var(--accent);width:fit-content}
 .settings{font-size:.88rem}

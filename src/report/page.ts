@@ -3,6 +3,8 @@ import { chartFigures } from "./charts.ts";
 import { columnsOf, sharpnessBasis, sharpnessNote, statusNote } from "./columns.ts";
 import { reportData } from "./data.ts";
 import { describe } from "./description.ts";
+import { detailFigures } from "./details-figures.ts";
+import { detailSections, type Pictures } from "./details-section.ts";
 import { epochsCsv, resultsCsv } from "./downloads.ts";
 import { pageDocument } from "./drawing/page-document.ts";
 import { swatch } from "./drawing/swatch.ts";
@@ -14,10 +16,12 @@ import { environmentOf, type Setting, settingsOf } from "./settings.ts";
 /**
  * The whole document.
  * @param code the page's scripts
+ * @param pictures those of the samples that are shown
  */
 export function renderPage(
   { name, createdAt, runs, ...comparison }: Comparison,
   code: readonly string[],
+  pictures: Pictures = new Map(),
 ): string {
   const data = reportData({ ...comparison, name, createdAt, runs });
   return pageDocument(
@@ -26,8 +30,9 @@ export function renderPage(
       title: name,
       lead: describe(runs),
       before: `${results(runs)}\n${findings(runs)}`,
-      figures: chartFigures(data, metricsOfRuns(runs)),
-      after: `${howItWasRun(runs)}\n${downloads}`,
+      figures: [...chartFigures(data, metricsOfRuns(runs)), ...detailFigures(runs)],
+      after: `${detailSections(runs, pictures)}
+${howItWasRun(runs)}\n${downloads}`,
       files: {
         results: { ending: "results.csv", text: resultsCsv(data) },
         epochs: { ending: "epochs.csv", text: epochsCsv(data) },

@@ -2,6 +2,7 @@
 import { open, readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
+import { type EvaluationRecord, readEvaluation } from "../runs/evaluation-record.ts";
 import { currentEpoch, currentRun, currentStep, currentSummary, currentTask } from "../runs/older-records.ts";
 import type {
   ComparisonRecord,
@@ -39,6 +40,10 @@ export interface Run {
   epochs: EpochRecord[];
   /** Absent until the first epoch has ended. */
   outcome?: Outcome;
+  /** Of the test set after the last epoch; absent where the run has not ended, and in runs of earlier versions. */
+  evaluation?: EvaluationRecord;
+  /** Where it is. */
+  folder: string;
 }
 
 export interface Comparison {
@@ -115,6 +120,7 @@ async function readRunOrNothing(folder: string, name: string): Promise<Run> {
   const outcome: Outcome | undefined = current
     ? { ...fromMetrics, ...summary, sharpness: summary.sharpness ?? fromMetrics?.sharpness }
     : fromMetrics;
+  const evaluation = current ? await readEvaluation(folder) : undefined;
   const started = outcome !== undefined || steps.length > 0;
   return {
     name,
@@ -125,6 +131,8 @@ async function readRunOrNothing(folder: string, name: string): Promise<Run> {
     steps,
     epochs,
     outcome,
+    evaluation,
+    folder,
   };
 }
 

@@ -72,7 +72,7 @@ test("what is written is read; pixels are in files beside it, no larger than nee
   assert.ok(readFileSync(join(folder, "evaluation.json")).length < 4000, "no pixels");
   const decoded = [];
   for (const { picture } of items)
-    decoded.push(await decodeImage(await readEvaluationPicture(folder, picture)));
+    decoded.push(await decodeImage((await readEvaluationPicture(folder, picture))!));
   assert.deepEqual([...decoded[0].data.subarray(0, 6)], [...gray.data]);
   assert.deepEqual([decoded[0].height, decoded[0].width], [2, 3]);
   assert.deepEqual([...decoded[1].data], [...red.data]);

@@ -28,13 +28,14 @@ const column = z.object({
   label: z.string(),
   unit: z.enum(["%", ""]),
   meaning: z.string().optional(),
+  better: z.enum(["higher", "lower"]).optional(),
 });
 const value = z.union([z.number(), z.string(), z.null()]);
 const id = z.string().regex(/^[\w-]+$/);
 const titled = { id, title: z.string(), note: z.string().optional() };
 
 const schema = z.object({
-  format: z.literal(format),
+  format: z.number(),
   /** The kind of problem, such as `classification`. */
   task: z.string(),
   /** What was evaluated on. */
@@ -129,9 +130,13 @@ export async function readEvaluation(folder: string): Promise<EvaluationRecord |
   }
 }
 
-/** A picture of an evaluation, as a PNG file. */
-export async function readEvaluationPicture(folder: string, picture: string): Promise<Uint8Array> {
+/** A picture of an evaluation, as a PNG file; nothing where somebody has removed it. */
+export async function readEvaluationPicture(
+  folder: string,
+  picture: string,
+): Promise<Uint8Array | undefined> {
   const path = join(folder, picture);
+  if (!(await exists(path))) return undefined;
   return readFile(path).catch((error) => {
     throw fileError(error, `${path} could not be read`);
   });

@@ -31,6 +31,7 @@ export interface DetailColumn {
   unit: "%" | "";
   /** What it is, where the label does not say it. */
   meaning?: string;
+  better?: "higher" | "lower";
 }
 
 /** `null`: not defined, or not finite. */

@@ -78,4 +78,16 @@ export interface PlaneChart extends Common {
   paths?: readonly { name: string; style: number; points: readonly Point[] }[];
 }
 
-export type Chart = LineChart | BarChart | PlaneChart;
+/** Counts of pairs as a grid of cells; a cell's color is its share of the row. */
+export interface MatrixChart extends Common {
+  kind: "matrix";
+  /** What rows and columns are. */
+  rowsAre: string;
+  columnsAre: string;
+  rows: readonly string[];
+  columns: readonly string[];
+  /** [rows][columns] */
+  counts: readonly (readonly number[])[];
+}
+
+export type Chart = LineChart | BarChart | PlaneChart | MatrixChart;

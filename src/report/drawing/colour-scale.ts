@@ -69,7 +69,7 @@ export function scaleTicks(low: number, high: number, logarithmic: boolean): num
 }
 
 /** Between neighbouring colours, evenly in red, green and blue. */
-function mixedColour(colours: readonly string[], share: number): string {
+export function mixedColour(colours: readonly string[], share: number): string {
   const at = share * (colours.length - 1);
   const index = Math.min(Math.floor(at), colours.length - 2);
   const channel = (colour: string, from: number) => Number.parseInt(colour.slice(from, from + 2), 16);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { Script } from "node:vm";
 import fc from "fast-check";
-import type { BarChart, Chart, LineChart, PlaneChart } from "./chart.ts";
+import type { BarChart, Chart, LineChart, MatrixChart, PlaneChart } from "./chart.ts";
 import { colourScale } from "./colour-scale.ts";
 import { drawingTheme, schemes } from "./colours.ts";
 import { contourLines } from "./contours.ts";
@@ -72,6 +72,22 @@ const bars: BarChart = {
   ],
 };
 
+const matrix: MatrixChart = {
+  kind: "matrix",
+  id: "confusion",
+  title: "What is taken for what",
+  alternative: "A matrix.",
+  rowsAre: "given",
+  columnsAre: "predicted",
+  rows: ["cat", "dog, or wolf", "emu"],
+  columns: ["cat", "dog, or wolf", "emu"],
+  counts: [
+    [40, 0, 0],
+    [1, 3, 0],
+    [0, 0, 0],
+  ],
+};
+
 const axis = Array.from({ length: 21 }, (_, index) => -1 + index / 10);
 const bowl = (value: (x: number, y: number) => number | null): PlaneChart => ({
   kind: "plane",
@@ -98,6 +114,62 @@ const bowl = (value: (x: number, y: number) => number | null): PlaneChart => ({
   ],
 });
 const plane = bowl((x, y) => 1 + x * x + 2 * y * y);
+
+describe("a matrix", () => {
+  const cellColors = (svg: string) =>
+    new Set([...svg.matchAll(/fill="(rgb\([\d,]+\))" ecmeta_series/g)].map(([, color]) => color));
+  /** The numbers in cells, with their size and the height they stand at. */
+  const numbersIn = (svg: string) =>
+    [...svg.matchAll(/font-size:(\d+)px[^>]* x="[\d.]+" y="([\d.]+)"[^>]*>(\d+)</g)].map(
+      ([, size, y, text]) => ({ size: Number(size), y: Number(y), text }),
+    );
+
+  test("colors cells by their share of the row, from the page's color to the first line's", () => {
+    for (const [scheme, page, full] of [
+      ["light", [255, 255, 255], [0x00, 0x72, 0xb2]],
+      ["dark", [0x15, 0x18, 0x1b], [0x4d, 0xb2, 0xec]],
+    ] as const) {
+      // The square roots of 0, 1/4, 3/4 and 1, between the two colors.
+      const expected = [0, 0.5, Math.sqrt(0.75), 1].map((depth) => {
+        const channels = page.map((from, index) => Math.round(from + (full[index] - from) * depth));
+        return `rgb(${channels.join(",")})`;
+      });
+      assert.deepEqual([...cellColors(chartSvg(matrix, scheme))].sort(), expected.sort());
+    }
+  });
+
+  test("writes every count but 0 where all have room, smaller where they need to be, or none", () => {
+    const numbers = (height: number) =>
+      numbersIn(chartSvg(matrix, "light", { width: 720, height })).map(({ text, size }) => `${text} ${size}`);
+    assert.deepEqual(numbers(440), ["40 11", "1 11", "3 11"]);
+    assert.deepEqual(numbers(130), ["40 10", "1 10", "3 10"]);
+    assert.deepEqual(numbers(120), []);
+  });
+
+  test("has its first row at the top, and names rows and columns", () => {
+    const svg = chartSvg(matrix, "light");
+    const [forty, one, three] = numbersIn(svg).map(({ y }) => y);
+    assert.ok(forty < one && one === three, String([forty, one, three]));
+    for (const text of ["given", "predicted", "emu", "dog, or wolf"])
+      assert.ok(svg.includes(`>${text}</text>`), text);
+  });
+
+  test("a cell that is pointed at tells its pair, its count and its share", () => {
+    const settings = {
+      theme: drawingTheme("light"),
+      width: 500,
+      height: 300,
+      fontFamily: "x",
+      titled: false,
+    };
+    const { tooltip } = chartOption({ ...matrix, rows: ["cat", "<dog>", "emu"] }, settings);
+    const { formatter } = tooltip as unknown as { formatter: (item: object) => string };
+    assert.equal(
+      formatter({ dataIndex: 4 }),
+      '<div class="hover">given: &lt;dog&gt;<br>predicted: dog, or wolf<br><strong>3</strong> (75.0 % of the row)</div>',
+    );
+  });
+});
 
 describe("pictures", () => {
   test("name their axes, lines and title, in light and dark", () => {
@@ -240,6 +312,8 @@ test("data comes as CSV, with what needs quotes in quotes", () => {
   ]);
   assert.equal(chartCsv(bars).split("\r\n")[2], "MaxS,many steps,0.04,,");
   assert.equal(chartCsv(plane).split("\r\n").length, 1 + 441 + 3 + 1 + 1);
+  const [head, , , , row] = chartCsv(matrix).split("\r\n");
+  assert.deepEqual([head, row], ["given,predicted,count", '"dog, or wolf",cat,1']);
 });
 
 test("text is as wide as DejaVu Sans sets it, and lines hold what fits", () => {

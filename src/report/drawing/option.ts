@@ -11,6 +11,7 @@ import {
   titleOption,
 } from "./frame.ts";
 import { lineParts } from "./line-option.ts";
+import { matrixParts } from "./matrix-option.ts";
 import { planeParts } from "./plane-option.ts";
 
 // A chart as ECharts draws it. The page's script holds this very code, with the files it imports.
@@ -50,6 +51,10 @@ function parts(
       return barParts(chart, settings.theme, text, settings.width);
     case "plane":
       return planeParts(chart, contours, settings, { top, text });
+    case "matrix":
+      return matrixParts(chart, settings, { top: top - 20, text });
+    default:
+      return chart satisfies never;
   }
 }
 
@@ -61,5 +66,9 @@ function legendNames(chart: Chart): string[] {
       return chart.series.map(({ name }) => name);
     case "plane":
       return [...(chart.paths ?? []), ...(chart.marks ?? [])].map(({ name }) => name);
+    case "matrix":
+      return [];
+    default:
+      return chart satisfies never;
   }
 }

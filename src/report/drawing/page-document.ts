@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { contentPolicy } from "../content-policy.ts";
 import { escapeHtml, inlineJson, inlineScript, prose } from "../escape.ts";
 import { pageStyle } from "../page-style.ts";
-import type { Chart, LineChart, PlaneChart } from "./chart.ts";
+import type { Chart, LineChart, MatrixChart, PlaneChart } from "./chart.ts";
 import { drawingTheme } from "./colours.ts";
 import { contourLines } from "./contours.ts";
 import { pageScript } from "./page-script.ts";
@@ -50,6 +50,7 @@ const drawingFiles = [
   "line-option",
   "bar-option",
   "plane-option",
+  "matrix-option",
   "option",
   "surface-svg",
   "table",
@@ -158,9 +159,15 @@ function isLines(chart: Chart): chart is LineChart {
   return chart.kind === "lines";
 }
 
+/** In rem: a line for each row, and room for names. */
+function matrixHeight({ rows }: MatrixChart): number {
+  return 8 + 1.6 * Math.max(6, rows.length);
+}
+
 function panel(chart: Chart, compact: boolean): string {
   const { id, title, note, alternative } = chart;
-  const drawn = `<div class="drawing" id="chart-${escapeHtml(id)}" role="img" aria-label="${escapeHtml(alternative)}"></div>`;
+  const height = chart.kind === "matrix" ? ` style="height:${matrixHeight(chart)}rem"` : "";
+  const drawn = `<div class="drawing" id="chart-${escapeHtml(id)}"${height} role="img" aria-label="${escapeHtml(alternative)}"></div>`;
   if (compact) {
     const small = note ? ` <small>${escapeHtml(note)}</small>` : "";
     return `<figure>\n<figcaption>${escapeHtml(title)}${small}</figcaption>\n${drawn}\n</figure>`;

@@ -22,6 +22,10 @@ function headings(chart: Chart): string[] {
       return ["group", "series", chart.y.name, "low", "high"];
     case "plane":
       return ["what", chart.x.name, chart.y.name, chart.value.name];
+    case "matrix":
+      return [chart.rowsAre, chart.columnsAre, "count"];
+    default:
+      return chart satisfies never;
   }
 }
 
@@ -47,6 +51,12 @@ function cells(chart: Chart): Cell[][] {
         ...(chart.paths ?? []).flatMap(({ name, points }) => points.map(([x, y]) => [name, x, y, null])),
         ...(chart.marks ?? []).map(({ name, at: [x, y] }) => [name, x, y, null]),
       ];
+    case "matrix":
+      return chart.counts.flatMap((own, row) =>
+        own.map((count, column) => [chart.rows[row], chart.columns[column], count]),
+      );
+    default:
+      return chart satisfies never;
   }
 }
 
