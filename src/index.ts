@@ -14,6 +14,7 @@ export {
 } from "./data/source.ts";
 export type { RunHooks, RunResult } from "./runs/run.ts";
 export { type TrainOptions, train } from "./runs/train.ts";
+export type { DetailMatrix, DetailSamples, Details, DetailTable, Picture } from "./tasks/details.ts";
 export { NonFiniteError } from "./train/loop.ts";
 export type { EpochRecord, RunSummary, SharpnessRecord, StepRecord } from "./train/records.ts";
 
