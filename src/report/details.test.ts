@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { EvaluationRecord } from "../runs/evaluation-record.ts";
 import { train } from "../runs/train.ts";
+import { taskRecord, tasks } from "../tasks/index.ts";
 import { readJsonFile, temporaryFolder } from "../testing/cli.ts";
 import { detailFigures } from "./details-figures.ts";
 import { detailSections, pictureKey, shownPictures } from "./details-section.ts";
@@ -60,7 +61,8 @@ function evaluation(recalls: readonly (number | null)[], samples = 2): Evaluatio
 
 function run(label: string, own?: EvaluationRecord): Run {
   return {
-    ...{ name: label, label, task: "classification", status: "finished", steps: [], epochs: [], folder: "" },
+    ...{ name: label, label, task: taskRecord(tasks.classification), status: "finished" },
+    ...{ steps: [], epochs: [], folder: "" },
     evaluation: own,
   };
 }
