@@ -45,7 +45,7 @@ export const pureFolders = [
 ];
 
 /** What reads files in folders that are otherwise pure. */
-const readsFiles = new Set(["import/load.ts", "import/external-data.ts"]);
+const readsFiles = new Set(["import/index.ts", "import/load.ts", "import/external-data.ts"]);
 
 /** Packages that run wherever JavaScript does; pure folders use no other. */
 const purePackages = [
