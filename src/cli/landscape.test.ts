@@ -69,7 +69,7 @@ describe("what does not fit is told in one sentence", { concurrency: 2 }, () => 
     ],
     "statistics of a network without BatchNorm": [
       ["mlp", "--reestimate"],
-      /^mlp\/model\.onnx has no BatchNorm to measure anew; leave --reestimate out$/,
+      /^mlp\/model\.onnx has no BatchNorm to re-estimate; leave --reestimate out$/,
     ],
     "one point": [["mlp", "--points", "1"], /^--points is 1; choose a whole number of at least 2$/],
     "a range of nothing": [["mlp", "--range", "0"], /^--range is 0; choose a number above 0$/],

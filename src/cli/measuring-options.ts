@@ -6,13 +6,15 @@ import { openSurface, type Surface } from "../flatness/surface.ts";
 import { type ModelToMeasure, openModel } from "../measure/measured-model.ts";
 import { dataOf, findModel } from "../runs/trained-model.ts";
 import { openEngine } from "../runtime/remote.ts";
+import { addFlags } from "./add-flags.ts";
 import { loadWithProgress } from "./data.ts";
-import { addFileFlags, type FileFlags, fileSettings } from "./import-options.ts";
-import { choices, defined, numberOption } from "./settings.ts";
+import { settingsOf } from "./put-flags.ts";
+import { fileSettings, flagsFor, importFlags, type SettingFlags } from "./setting-flags.ts";
+import { defined, numberOption } from "./settings.ts";
 
 // What `flatness` and `landscape` have in common: which model, on which data, and where the results go.
 
-export interface MeasuringFlags extends FileFlags {
+export interface MeasuringFlags extends SettingFlags {
   data?: string;
   dataDir?: string;
   train?: boolean;
@@ -29,10 +31,18 @@ export interface MeasuringFlags extends FileFlags {
   json?: boolean;
 }
 
+export const dataFlagHelp = `data set: one of ${datasetNames.join(", ")}, or a path (default: the run's)`;
+
+/** The flags about how a file takes images, for commands that look at it as it is. */
+export function addFileFlags(command: Command): Command {
+  const normalization = "the run's, or as the file's metadata say, or dataset";
+  return addFlags(command, flagsFor(importFlags, ...Object.keys(fileSettings.shape)), { normalization });
+}
+
 export function addMeasuringFlags(command: Command, { subset }: { subset: number }): Command {
   return addFileFlags(
     command
-      .option("--data <name>", `data: ${choices(datasetNames)}, or a path (default: the run's)`)
+      .option("--data <name>", dataFlagHelp)
       .option("--data-dir <folder>", "folder with the data set's files"),
   )
     .addOption(new Option("--test", "measure on test images (default)").conflicts("train"))
@@ -60,7 +70,7 @@ export function addMeasuringFlags(command: Command, { subset }: { subset: number
       "--out <folder>",
       "folder for the results (default: the run's, or model.flatness beside the file)",
     )
-    .option("--overwrite", "measure everything anew instead of using what the folder holds")
+    .option("--overwrite", "repeat all measurements instead of using those in the folder")
     .option("--json", "print the results as JSON and nothing else on standard output");
 }
 
@@ -80,7 +90,7 @@ export async function openNamedModel(
     batchSize,
     batchNorm,
     settings: defined({ labelSmoothing }),
-    file: fileSettings(flags),
+    file: settingsOf(fileSettings, flags),
   });
 }
 

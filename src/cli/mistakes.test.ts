@@ -126,7 +126,7 @@ cases("a flag's value that makes no sense", {
   },
   "no threads": {
     args: ["optimizers", "--threads", "0"],
-    expected: /^threads is 0; it has to be a whole number of 1 or more$/,
+    expected: /^threads is 0; it has to be more than 0$/,
   },
   "a radius the optimizer has not": {
     args: [...digits, "--optimizer", "sgd", "--rho-min", "0.1"],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
 import { UserError } from "./errors.ts";
-import { parse } from "./schema.ts";
+import { parse, renamed } from "./schema.ts";
 
 const shape = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("circle"), radius: z.number().positive() }),
@@ -105,4 +105,21 @@ test("an unknown key is told with the known ones of its place and the nearest of
 
 test("a misspelt key is told before the key that is missing because of it", () => {
   assert.match(message({ main: { kind: "circle", radius: 1, size: 1 }, copies: 0 }), /"size"/);
+});
+
+test("a setting is taken by its earlier name too, and refused by both at once", () => {
+  const frame = renamed(z.strictObject({ width: z.number().max(9), color: z.string().default("red") }), {
+    breadth: "width",
+  });
+  const schema = z.strictObject({ frame });
+  assert.deepEqual(parse(schema, { frame: { breadth: 3 } }), { frame: { width: 3, color: "red" } });
+  assert.deepEqual(parse(schema, { frame: { width: 3 } }), { frame: { width: 3, color: "red" } });
+  const refuses = (given: unknown, message: string) =>
+    assert.throws(() => parse(schema, { frame: given }), { name: "UserError", message });
+  refuses({ breadth: 10 }, "frame.width is 10; it has to be at most 9");
+  refuses("wide", 'frame is "wide"; it has to be an object of settings');
+  refuses(
+    { breadth: 3, width: 4 },
+    'configuration key "breadth" of frame is not known; the nearest of the known ones (width, color) is "width"',
+  );
 });

@@ -1,5 +1,5 @@
 import { distance } from "fastest-levenshtein";
-import type { z } from "zod";
+import { z } from "zod";
 import { UserError } from "./errors.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -9,7 +9,7 @@ type Issue = z.core.$ZodIssue;
  * Throws `UserError` with one sentence about the first thing that is wrong: where, what was got, what was wanted.
  */
 export function parse<T>(schema: z.ZodType<T>, document: unknown): T {
-  const result = schema.safeParse(document);
+  const result = schema.safeParse(document, { reportInput: true });
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   // A misspelt key explains others that are missing, so it is told first.
@@ -17,9 +17,27 @@ export function parse<T>(schema: z.ZodType<T>, document: unknown): T {
   throw new UserError(explain(unknown ?? issue, schema, document));
 }
 
+/** A schema that takes settings by earlier names too, unless a document has both. */
+export function renamed<Schema extends z.ZodType>(
+  schema: Schema,
+  names: Readonly<Record<string, string>>,
+): z.ZodType<z.output<Schema>, z.input<Schema>> {
+  const current = (value: unknown) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+    const taken = new Set(Object.keys(value));
+    const nameOf = (key: string) => {
+      const now = Object.hasOwn(names, key) ? names[key] : key;
+      return taken.has(now) ? key : now;
+    };
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [nameOf(key), one]));
+  };
+  return z.preprocess(current, schema) as z.ZodType<z.output<Schema>, z.input<Schema>>;
+}
+
 function explain(issue: Issue, schema: z.core.$ZodType, document: unknown): string {
   const what = issue.path.join(".") || "the configuration";
-  const given = valueAt(document, issue.path);
+  // Of a setting by an earlier name the document has nothing at the path.
+  const given = valueAt(document, issue.path) ?? (issue.code === "invalid_union" ? undefined : issue.input);
   const got = shown(given);
   switch (issue.code) {
     case "unrecognized_keys":

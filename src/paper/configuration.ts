@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flags } from "../common/flags.ts";
 import {
   type NamedRun,
   parseForTask,
@@ -6,6 +7,7 @@ import {
   type RunSettings,
   type SharedConfiguration,
   seedSetting,
+  settingsOfAllTasks,
   sharedSettings,
 } from "../runs/configuration.ts";
 import { baseSettings } from "../runs/optimizer-settings.ts";
@@ -17,27 +19,46 @@ const positive = z.number().positive();
 const count = z.number().int().positive();
 
 const ownSettings = {
-  seeds: z.array(seedSetting).min(1).default([1, 2, 3]),
-  /** The base update: by itself, and what SAM and bilateral SAM are over. */
-  base: baseSettings,
-  /** Ascent radius of SAM and of bilateral SAM. */
-  rhoMax: positive.default(0.05),
-  /** Descent radius of bilateral SAM at the peak of the learning rate, which it follows to 0. */
-  rhoMin: positive.default(0.05),
-  /** Descent radii that bilateral SAM keeps constant, to see when gradients conflict. */
-  constantRhoMin: z.array(positive).min(1).default([0.1, 0.2, 0.4]),
-  /** The Hessian's largest eigenvalues on the first test images, of the four methods' networks. */
+  seeds: z
+    .array(seedSetting)
+    .min(1)
+    .default([1, 2, 3])
+    .describe("Seeds; every method is trained with each.")
+    .register(flags, { group: "Training" }),
+  base: baseSettings
+    .describe("The base update: by itself, and below SAM and bilateral SAM.")
+    .register(flags, { group: "Optimizer", prefix: "" }),
+  rhoMax: positive
+    .default(0.05)
+    .describe("Radius of the ascent of SAM and of bilateral SAM.")
+    .register(flags, { group: "Optimizer" }),
+  rhoMin: positive
+    .default(0.05)
+    .describe("Radius of bilateral SAM's descent at the peak learning rate, which it follows to 0.")
+    .register(flags, { group: "Optimizer" }),
+  constantRhoMin: z
+    .array(positive)
+    .min(1)
+    .default([0.1, 0.2, 0.4])
+    .describe("Constant radii of bilateral SAM's descent, to see when gradients conflict.")
+    .register(flags, { group: "Optimizer" }),
   spectrum: z
     .strictObject({
-      eigenvalues: count.default(50),
-      images: count.default(1000),
-      /** Residual, relative to the largest |λ|, at which an eigenvalue counts as converged. */
-      tolerance: positive.default(1e-4),
+      eigenvalues: count.default(50).describe("Number of the Hessian's largest eigenvalues to measure."),
+      images: count.default(1000).describe("Number of test images that eigenvalues are measured on."),
+      tolerance: positive
+        .default(1e-4)
+        .describe("Residual, relative to the largest |λ|, at which an eigenvalue counts as converged."),
     })
-    .prefault({}),
+    .prefault({})
+    .register(flags, { group: "Spectrum" }),
 };
 
 const ownSchema = z.strictObject(ownSettings);
+
+/** The settings of figures of all tasks, for flags. */
+export const figuresSchema = ownSchema.extend(settingsOfAllTasks);
+
 export type FiguresConfiguration = SharedConfiguration & z.infer<typeof ownSchema>;
 export type FiguresSettings = Omit<RunSettings, "optimizer" | "seed"> & z.input<typeof ownSchema>;
 

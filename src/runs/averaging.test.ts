@@ -61,8 +61,12 @@ test("SWA leaves out the epochs up to its share of training, and never the last"
     // In binary, 0.07 · 100 is a little over 7.
     [0.07, 100, 7],
   ];
-  for (const [from, epochs, leftOut] of cases) {
-    assert.equal(lastLeftOut({ name: "stochastic", from }, epochs), leftOut, `${from} of ${epochs}`);
+  for (const [startingAt, epochs, leftOut] of cases) {
+    assert.equal(
+      lastLeftOut({ name: "stochastic", startingAt }, epochs),
+      leftOut,
+      `${startingAt} of ${epochs}`,
+    );
   }
 });
 
@@ -98,7 +102,7 @@ describe("the averaged network of SWA", () => {
       optimizer: sam(sgd(), { rho }),
       onNonFinite: "skip",
       epochs: 3,
-      averaging: { name: "stochastic", from: 0.3 },
+      averaging: { name: "stochastic", startingAt: 0.3 },
       keepWeights: true,
       out,
     });
@@ -124,7 +128,7 @@ test("after one step the exponential average is that step's weights, whatever it
   }
 });
 
-for (const averaging of [{ name: "stochastic", from: 0.3 }, { name: "exponential" }] as const) {
+for (const averaging of [{ name: "stochastic", startingAt: 0.3 }, { name: "exponential" }] as const) {
   test(`a resumed run ends with the same average as one that never stopped: ${averaging.name}`, async () => {
     // BatchNorm's statistics of the averaged network too.
     const options: TrainOptions = { ...settings, model: "cnn", epochs: 4, averaging };

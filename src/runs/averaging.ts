@@ -13,12 +13,12 @@ import type { RunConfiguration } from "./configuration.ts";
 type StochasticAveraging = Extract<RunConfiguration["averaging"], { name: "stochastic" }>;
 
 /**
- * The last epoch whose weights SWA leaves out (Izmailov et al. 2018, arXiv 1803.05407): those after `from` of training
+ * The last epoch whose weights SWA leaves out (Izmailov et al. 2018, arXiv 1803.05407): those after `startingAt` of training
  * are averaged in equal shares, and the last one always is.
  */
-export function lastLeftOut({ from }: StochasticAveraging, epochs: number): number {
+export function lastLeftOut({ startingAt }: StochasticAveraging, epochs: number): number {
   // A share such as 0.07 of 100 epochs is 7.000000000000001.
-  return Math.min(epochs - 1, Math.ceil(Number((from * epochs).toPrecision(12))));
+  return Math.min(epochs - 1, Math.ceil(Number((startingAt * epochs).toPrecision(12))));
 }
 
 /**

@@ -87,6 +87,16 @@ describe("a run's document", () => {
   });
 });
 
+test("SWA starts at a share of training, which earlier documents call `from`", () => {
+  const averaging = { name: "stochastic", startingAt: 0.5 };
+  assert.deepEqual(parseRun({ averaging }).averaging, averaging);
+  assert.deepEqual(parseRun({ averaging: { name: "stochastic", from: 0.5 } }).averaging, averaging);
+  refuses(
+    { averaging: { name: "stochastic", from: 2 } },
+    /^averaging\.startingAt is 2; it has to be at most 1$/,
+  );
+});
+
 describe("a comparison's document", () => {
   const runs = [
     { name: "a", optimizer: { method: "sgd" } },
@@ -116,6 +126,11 @@ describe("a comparison's document", () => {
     }
     refuses({ runs: [] }, /^runs is \[\]; it has to hold at least 1$/, parseComparison);
     refuses({}, /^runs is missing; it has to be a list$/, parseComparison);
+    refuses(
+      { optimizer: { method: "sam" }, runs },
+      /^optimizer: every run of a comparison has its own; move it into the runs$/,
+      parseComparison,
+    );
   });
 
   for (const [name, expected] of Object.entries({

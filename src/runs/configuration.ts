@@ -1,16 +1,19 @@
 import { z } from "zod";
 import { UserError } from "../common/errors.ts";
-import { parse } from "../common/schema.ts";
+import { flags } from "../common/flags.ts";
+import { parse, renamed } from "../common/schema.ts";
 import { datasetNames } from "../data/catalogue.ts";
-import { modelText } from "../nn/models.ts";
+import { modelNames, modelText } from "../nn/models.ts";
 import { parameterKinds, perturbChoices } from "../optim/parameter-groups.ts";
 import { normalizations } from "../tasks/image-input.ts";
 import { firstTask, type TaskName, taskNamed, taskNames, tasks } from "../tasks/index.ts";
 import type { TaskKind } from "../tasks/task.ts";
-import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
+import { averagingFlags, groupFlags, scheduleFlags } from "./declared-flags.ts";
+import { optimizerSettings, scheduleNames, scheduleSettings } from "./optimizer-settings.ts";
 
 // A run as one document. The schema is complete: parsing fills every default in, so that the document written to
-// `run.json` says all there is to know. The descriptions make docs/configuration.md.
+// `run.json` says all there is to know. Flags, their help and docs/configuration.md follow from it: a setting's flag has the
+// name of its path unless `.register(flags, …)` says otherwise.
 
 const fraction = z.number().min(0).max(1);
 const nonNegative = z.number().min(0);
@@ -35,32 +38,45 @@ export const parameterGroup = z.strictObject({
 
 /** A network that comes as an ONNX file. */
 export const importedModel = z.strictObject({
-  file: z.string().describe("The ONNX file."),
+  file: z.string().describe("The ONNX file.").register(flags, { flags: "none" }),
   classes: count
     .min(2)
     .optional()
     .describe(
-      "Start the last linear layer anew with so many classes. Left out: as many as the data have, where they differ.",
+      "Re-initialize the last linear layer for N classes. Left out: for those of the data, if it has another number.",
     ),
-  head: z.string().optional().describe("That layer's node, where it is not found."),
-  output: z.string().optional().describe("The output with the logits, where there are several."),
+  head: z
+    .string()
+    .optional()
+    .describe("The node of that layer, where it is not found; it is re-initialized."),
+  output: z
+    .string()
+    .optional()
+    .describe("The output with the logits, if there are several.")
+    .register(flags, { value: "<name>" }),
   trainable: names
     .optional()
-    .describe("Patterns of the parameters that train. Left out: all weights and biases."),
-  frozen: names.optional().describe("Patterns of the parameters that do not train."),
+    .describe("Patterns of the tensors that train. Left out: all that `lowland inspect` lists as trained.")
+    .register(flags, { value: "<pattern>" }),
+  frozen: names
+    .optional()
+    .describe("Patterns of the parameters that keep their values, e.g. `backbone.*`.")
+    .register(flags, { value: "<pattern>" }),
   batchNormalization: z
     .enum(["batch", "frozen"])
     .default("batch")
     .describe(
-      "`batch`: normalise by each batch and update the running statistics; `frozen`: as in inference.",
-    ),
-  dropout: z.boolean().default(true).describe("Whether Dropout drops anything."),
+      "`batch`: normalize by each batch and update the running statistics; `frozen`: as in inference.",
+    )
+    .register(flags, { name: "batch-norm" }),
+  dropout: z.boolean().default(true).describe("Whether Dropout is active in training."),
   dimensions: z
     .record(z.string(), count)
     .default({})
     .describe(
-      "Sizes of axes that the file leaves open, by name; of the image's, the data's own when left out.",
-    ),
+      "Sizes of axes that the file leaves open, by name, e.g. `height=64`; of the image's, the data's own when left out.",
+    )
+    .register(flags, { name: "dimension", value: "<name=size>" }),
   normalization: z
     .enum(normalizations)
     .optional()
@@ -84,7 +100,7 @@ export const averagingSettings = z.discriminatedUnion("name", [
   }),
   z.strictObject({
     name: z.literal("stochastic"),
-    from: fraction
+    startingAt: fraction
       .default(0.75)
       .describe(
         "Share of training after which every epoch's weights are averaged (SWA); the last epoch always is.",
@@ -93,39 +109,51 @@ export const averagingSettings = z.discriminatedUnion("name", [
 ]);
 
 const beforeTask = {
-  task: z.enum(taskNames).default(firstTask).describe("The kind of problem."),
+  task: z
+    .enum(taskNames)
+    .default(firstTask)
+    .describe("The kind of problem.")
+    .register(flags, { group: "Data" }),
   data: z
     .string()
     .default("fashion-mnist")
     .describe(
       `A data set's name (${datasetNames.map((name) => `\`${name}\``).join(", ")}), or the path of a folder of pictures with a folder per class, a list of pictures (.csv, .json), an .npz file, or a folder of .npy or IDX files.`,
-    ),
+    )
+    .register(flags, { group: "Data", value: "<name>" }),
   images: z
     .strictObject({
-      size: count.default(64).describe("Height and width that pictures are brought to."),
+      size: count
+        .default(64)
+        .describe("Height and width that pictures are scaled to.")
+        .register(flags, { name: "image-size", value: "<pixels>" }),
       channels: z
         .union([z.literal(1), z.literal(3)])
         .default(3)
-        .describe("1: gray, 3: RGB."),
+        .describe("Channels of pictures; 1: gray, 3: RGB."),
       fit: z
         .enum(["crop", "stretch", "pad"])
         .default("crop")
         .describe(
-          "`crop`: scaled to cover the size, the rest cut off; `stretch`: along each axis; `pad`: scaled to fit inside, the rest black.",
+          "How pictures become images of that size. `crop`: scaled to cover it, the rest cut off; `stretch`: along each axis; `pad`: scaled to fit inside, the rest black.",
         ),
       testShare: z
         .number()
         .gt(0)
         .lt(1)
         .default(0.2)
-        .describe("Share of each class that is for testing, where no folder or list says so."),
+        .describe("Share of each class of pictures that is for testing, unless a folder or list says so."),
       onBadImage: z
         .enum(["refuse", "skip"])
         .default("refuse")
         .describe("What to do about files that are no pictures."),
     })
-    .prefault({}),
-  limit: count.optional().describe("Number of training images, drawn by the seed. Left out: all."),
+    .prefault({})
+    .register(flags, { group: "Data", prefix: "" }),
+  limit: count
+    .optional()
+    .describe("Number of training images, drawn by the seed. Left out: all.")
+    .register(flags, { group: "Data" }),
 };
 const afterTask = {
   model: z
@@ -143,64 +171,118 @@ const afterTask = {
       importedModel,
     ])
     .prefault("mlp")
-    .describe("A network's name, options after a colon, or an ONNX file."),
+    .describe("A network's name, options after a colon, or an ONNX file.")
+    .register(flags, {
+      group: "Network",
+      value: "<name>",
+      help: `network: one of ${modelNames.join(", ")}; options may follow a colon`,
+    }),
   weights: z
     .union([
       z.string().transform((file) => ({ file, except: [] })),
-      z.strictObject({ file: z.string(), except: names.default([]) }),
+      z.strictObject({
+        file: z
+          .string()
+          .describe(
+            "Safetensors file to start from, by PyTorch's names. Left out: weights initialized by the seed.",
+          )
+          .register(flags, { name: "weights", value: "<file>" }),
+        except: names
+          .default([])
+          .describe("Names that are initialized instead, `*` for any characters, e.g. `fc.*`.")
+          .register(flags, { value: "<names>", list: "commas" }),
+      }),
     ])
     .optional()
-    .describe("A safetensors file to start from; `except`: patterns of names that are drawn all the same."),
-  learningRate: positive.default(0.05).describe("Peak of the learning rate."),
-  schedule: scheduleSettings.default({ name: "cosine" }).describe("How the learning rate goes."),
-  epochs: count.default(20).describe("Passes over the training images."),
-  batchSize: count.default(128).describe("Images in one step."),
+    .describe("A safetensors file to start from; `except`: patterns of names that are initialized instead.")
+    .register(flags, { group: "Network", text: "file" }),
+  learningRate: positive
+    .default(0.05)
+    .describe("Peak of the learning rate.")
+    .register(flags, { group: "Training" }),
+  schedule: scheduleSettings
+    .default({ name: "cosine" })
+    .describe("How the learning rate changes.")
+    .register(flags, { group: "Training", flags: scheduleFlags(scheduleNames) }),
+  epochs: count
+    .default(20)
+    .describe("Passes over the training images.")
+    .register(flags, { group: "Training" }),
+  batchSize: count.default(128).describe("Images in one step.").register(flags, { group: "Training step" }),
   parameters: z
     .strictObject({
       perturb: z
         .enum(perturbChoices)
         .default("all")
-        .describe("Who is perturbed; `norm-only`: scales and shifts of normalisation layers (SAM-ON)."),
-      groups: z.array(parameterGroup).default([]).describe("Later groups override earlier ones."),
+        .describe("Parameters to perturb; `norm-only`: scales and shifts of normalization layers (SAM-ON)."),
+      groups: z
+        .array(parameterGroup)
+        .default([])
+        .describe("Later groups override earlier ones.")
+        .register(flags, { flags: groupFlags }),
     })
-    .prefault({}),
-  clipNorm: positive.optional().describe("Longest direction that reaches the base update. Left out: any."),
-  microBatches: count.default(1).describe("Equal parts that a mini-batch is computed in, to save memory."),
+    .prefault({})
+    .register(flags, { group: "Training step", prefix: "" }),
+  clipNorm: positive
+    .optional()
+    .describe("Largest norm of the update direction; longer ones are scaled down. Left out: no limit.")
+    .register(flags, { group: "Training step" }),
+  microBatches: count
+    .default(1)
+    .describe("Number of micro-batches that a mini-batch is computed in, to save memory.")
+    .register(flags, { group: "Training step" }),
   perturbationPer: z
     .enum(["batch", "micro-batch"])
     .default("batch")
-    .describe("What a perturbation is computed from; `micro-batch`: m-sharpness."),
-  averaging: averagingSettings.optional().describe("A second network, of averaged weights. Left out: none."),
+    .describe("What a perturbation is computed from; `micro-batch`: m-sharpness.")
+    .register(flags, { group: "Training step" }),
+  averaging: renamed(averagingSettings, { from: "startingAt" })
+    .optional()
+    .describe("A second network, of averaged weights. Left out: none.")
+    .register(flags, { group: "Training", flags: averagingFlags }),
   keepWeights: z
     .boolean()
     .optional()
-    .describe("Keep the weights of every epoch, for the trajectory in `lowland landscape`."),
+    .describe("Keep the weights of every epoch, for `lowland landscape --along trajectory`.")
+    .register(flags, { group: "Training" }),
   onNonFinite: z
     .enum(["stop", "skip"])
     .default("stop")
-    .describe("What to do about a step that is not finite: end the run, or leave the step out."),
+    .describe("What to do about a step that is not finite: end the run, or leave the step out.")
+    .register(flags, { group: "Training" }),
   threads: count
     .optional()
-    .describe("Threads of one operator. Left out: one per core of the machine it runs on."),
+    .describe("Threads of one operator. Left out: one per core.")
+    .register(flags, { group: "Training" }),
   evaluateEvery: count
     .default(1)
-    .describe("Epochs from one look at test images and sharpness to the next; there is one after the last."),
+    .describe(
+      "Epochs from one evaluation (test images, sharpness) to the next; the last epoch is always evaluated.",
+    )
+    .register(flags, { group: "Training" }),
   sharpness: z
     .strictObject({
-      rho: positive.default(0.05).describe("Radius of the one-step sharpness measured then."),
-      images: count.default(1000).describe("The first so many training images, which it is measured on."),
+      rho: positive
+        .default(0.05)
+        .describe("Radius of the one-step sharpness that is measured in every evaluation."),
+      images: count.default(1000).describe("Number of training images that this sharpness is measured on."),
     })
-    .prefault({}),
+    .prefault({})
+    .register(flags, { group: "Training" }),
 };
 
 /** A seed decides initial weights, subset, label noise, order and augmentation. */
 export const seedSetting = z.number().int();
 
 const optimizerAndSeed = {
-  optimizer: optimizerSettings.prefault({ method: "bilateral-sam" }).describe("How to train."),
+  optimizer: optimizerSettings
+    .prefault({ method: "bilateral-sam" })
+    .describe("How to train.")
+    .register(flags, { group: "Optimizer", prefix: "" }),
   seed: seedSetting
     .default(1)
-    .describe("Decides initial weights, subset, label noise, order and augmentation."),
+    .describe("Decides initial weights, subset, label noise, order and augmentation.")
+    .register(flags, { group: "Training" }),
 };
 
 /** Names of runs, which become folders. */
@@ -209,11 +291,17 @@ export const runName = /^\w[\w.-]*$/;
 const comparedRuns = z
   .array(
     z.strictObject({
-      name: z.string().regex(runName, "it has to be letters, digits, dots and dashes"),
-      optimizer: optimizerSettings,
+      name: z
+        .string()
+        .regex(runName, "it has to be letters, digits, dots and dashes")
+        .register(flags, { flags: "none" }),
+      optimizer: optimizerSettings
+        .describe("How to train.")
+        .register(flags, { group: "Optimizer", prefix: "", only: ["base"] }),
     }),
   )
-  .min(1);
+  .min(1)
+  .register(flags, { flags: "each", prefix: "" });
 
 /** A run's settings without what makes runs of one study differ: the optimizer and the seed. */
 export function sharedSettings({ name, settings }: TaskKind) {
@@ -231,12 +319,21 @@ function runSchemaOf(kind: TaskKind) {
   return z.strictObject({ ...sharedSettings(kind), ...optimizerAndSeed });
 }
 
-/** The settings of runs of all tasks, for pages and flags; of settings that several tasks have, the first task's. */
-export const runSchema = z.strictObject({
+/** What runs of all tasks share, for pages and flags; of settings that several tasks have, the first task's. */
+export const settingsOfAllTasks = {
   ...beforeTask,
   ...Object.assign({}, ...taskNames.map((name) => tasks[name].settings).reverse()),
   ...afterTask,
-  ...optimizerAndSeed,
+};
+
+/** The settings of runs of all tasks, for pages and flags. */
+export const runSchema = z.strictObject({ ...settingsOfAllTasks, ...optimizerAndSeed });
+
+/** The settings of comparisons of all tasks, for flags. */
+export const comparisonSchema = z.strictObject({
+  ...settingsOfAllTasks,
+  seed: optimizerAndSeed.seed,
+  runs: comparedRuns,
 });
 
 type Kind = (typeof tasks)[TaskName];
@@ -259,7 +356,7 @@ export type SharedConfiguration = Omit<RunConfiguration, "optimizer" | "seed">;
 export type ImportedModelSettings = z.infer<typeof importedModel>;
 /** What a person writes: every setting may be left out. */
 export type RunSettings = z.input<typeof common> & Intersection<GivenOfKinds<Kind>>;
-export type ComparisonSettings = RunSettings & { runs: z.input<typeof comparedRuns> };
+export type ComparisonSettings = Omit<RunSettings, "optimizer"> & { runs: z.input<typeof comparedRuns> };
 
 /** One run of a comparison: its folder's name and its complete configuration. */
 export interface NamedRun {
@@ -278,7 +375,11 @@ export function parseRun(value: unknown, own?: TaskKind): RunConfiguration {
 
 /** Checks a comparison's settings: shared ones, and `runs` with a name and an optimizer each. */
 export function parseComparison(value: unknown): NamedRun[] {
-  const schemaOf = (kind: TaskKind) => runSchemaOf(kind).extend({ runs: comparedRuns });
+  if (typeof value === "object" && value !== null && "optimizer" in value) {
+    throw new UserError("optimizer: every run of a comparison has its own; move it into the runs");
+  }
+  const schemaOf = (kind: TaskKind) =>
+    z.strictObject({ ...sharedSettings(kind), seed: optimizerAndSeed.seed, runs: comparedRuns });
   const { runs, ...shared } = parseForTask(value, schemaOf);
   const names = runs.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);

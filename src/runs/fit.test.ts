@@ -69,7 +69,7 @@ test("nothing is said of settings that fit", () => {
     { epochs: 2, schedule: { name: "warm-up", epochs: 1 } },
     { epochs: 31, schedule: { name: "step", epochs: 30 } },
     { epochs: 3, evaluateEvery: 3 },
-    { epochs: 3, averaging: { name: "stochastic", from: 0.3 } },
+    { epochs: 3, averaging: { name: "stochastic", startingAt: 0.3 } },
     { epochs: 1, averaging: { name: "exponential" } },
     { epochs: 2, optimizer: { ...sam, every: 19 } },
     { epochs: 2, optimizer: { ...sam, from: 0.9 } },

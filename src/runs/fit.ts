@@ -22,7 +22,7 @@ export function misfits(
   }
   if (averaging?.name === "stochastic" && lastLeftOut(averaging, epochs) === epochs - 1) {
     found.push(
-      `averaging starts after ${averaging.from} of ${counted(epochs, "epoch")}: the average holds the weights of the last epoch only; start earlier (--swa) or train for more epochs`,
+      `averaging starts after ${averaging.startingAt} of ${counted(epochs, "epoch")}: the average holds the weights of the last epoch only; start earlier (--swa) or train for more epochs`,
     );
   }
   return found.filter((sentence) => sentence !== undefined);

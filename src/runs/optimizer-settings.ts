@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flags } from "../common/flags.ts";
 import { adam, adamw, lion, rmsprop } from "../optim/adam.ts";
 import { bilateralSam, bilateralSamVariants } from "../optim/bilateral-sam.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -17,7 +18,7 @@ const belowOne = z.number().min(0).lt(1);
 const share = z.number().min(0).max(1);
 
 const momentum = (value: number) => belowOne.default(value).describe("Momentum; 0 for none.");
-const decay = (value: number) => nonNegative.default(value).describe("Weight decay λ.");
+const decay = (value: number) => nonNegative.default(value).describe("Weight decay.");
 const beta = (value: number, of: string) => belowOne.default(value).describe(`Decay of ${of}.`);
 const epsilon = positive.default(1e-8).describe("Added to the denominator.");
 
@@ -31,7 +32,7 @@ const adamSettings = {
 const bases = [
   baseUpdate("sgd", sgd, {
     momentum: momentum(0.9),
-    nesterov: z.boolean().default(false).describe("Look ahead along the momentum."),
+    nesterov: z.boolean().default(false).describe("Look ahead along the momentum (Nesterov)."),
     weightDecay: decay(1e-3),
   }),
   baseUpdate("adam", adam, { ...adamSettings, weightDecay: decay(0) }),
@@ -42,7 +43,7 @@ const bases = [
     weightDecay: decay(0),
   }),
   baseUpdate("rmsprop", rmsprop, {
-    alpha: beta(0.99, "the running mean of squares"),
+    alpha: beta(0.99, "the running mean of squares").register(flags, { name: "rmsprop-alpha" }),
     momentum: momentum(0),
     epsilon,
     weightDecay: decay(0),
@@ -79,7 +80,9 @@ export const baseSettings = z
   )
   .prefault({ name: "sgd" });
 
-const base = baseSettings.describe("What the direction goes to. Left out: SGD.");
+const base = baseSettings
+  .describe("The base update, which gets the direction. Left out: SGD.")
+  .register(flags, { kept: true, prefix: "" });
 
 const radius = z.union([
   nonNegative,
@@ -90,16 +93,16 @@ const radius = z.union([
     low: nonNegative.default(0),
   }),
 ]);
-const rho = (value: number) => radius.default(value).describe("Radius of the ascent.");
+const family = ["radius", "radii"] as const;
+const rho = (value: number) =>
+  radius.default(value).describe("Radius of the ascent.").register(flags, { family });
 
 /** Doing the whole method at some steps only; at most one of `every` and `reuse`. */
 const cheaper = {
   every: whole.optional().describe("The whole method at every k-th step, the base update alone between."),
   reuse: whole
     .optional()
-    .describe(
-      "The whole method at every k-th step; between, the part of it orthogonal to the gradient again.",
-    ),
+    .describe("The whole method at every k-th step; between, its part orthogonal to the gradient is reused."),
   from: share.optional().describe("The base update alone for this share of training."),
 };
 
@@ -115,7 +118,7 @@ const methods = [
     "gsam",
     {
       rho: rho(0.05),
-      alpha: nonNegative.default(0.4).describe("Share of the part of g orthogonal to g⁺ that is taken off."),
+      alpha: nonNegative.default(0.4).describe("Share of the part of g orthogonal to g⁺ that is subtracted."),
       ...cheaper,
     },
     (over, settings) => gsam(over, { rho: createRadius(settings.rho), alpha: settings.alpha }),
@@ -135,7 +138,13 @@ const methods = [
       rhoMax: rho(0.05),
       rhoMin: radius
         .default({ name: "proportional-to-learning-rate", high: 0.05, low: 0 })
-        .describe("Radius of the descent."),
+        .describe("Radius of the descent.")
+        .register(flags, {
+          family,
+          help: "radius of the descent at the peak learning rate, which it follows",
+          setting: (high) => ({ name: "proportional-to-learning-rate", high }),
+          shown: (setting) => (setting as { high?: number }).high,
+        }),
       adaptive: z
         .boolean()
         .default(false)
@@ -169,7 +178,7 @@ const plainMethods = bases.map(({ name, settings }) => ({
   name,
   settings: z.strictObject({
     method: z.literal(name),
-    base: (settings as PlainBase).prefault({}).describe("Its settings."),
+    base: (settings as PlainBase).prefault({}).describe("Its settings.").register(flags, { prefix: "" }),
   }),
 }));
 
@@ -190,25 +199,10 @@ export type OptimizerSettings = z.infer<typeof optimizerSettings>;
 export type RadiusSettings = z.infer<typeof radius>;
 export type BaseSettings = z.infer<typeof baseUpdates>;
 
-/** The names of the methods over a base update, of the base updates, and of all. */
+/** The names of the methods over a base update, and of all. */
 export const methodNames = methods.map(({ name }) => name);
-export const baseNames = bases.map(({ name }) => name);
+const baseNames = bases.map(({ name }) => name);
 export const optimizerNames = [...baseNames, ...methodNames];
-
-/** The methods that have a setting. */
-export function methodsWith(setting: string): string[] {
-  return [...plainMethods, ...methods]
-    .filter(({ settings }) => Object.hasOwn(settings.shape, setting))
-    .map(({ name }) => name);
-}
-
-/** What a setting is when it is left out, by the methods that have it. */
-export function defaultsOf(setting: string): [method: string, value: unknown][] {
-  return methodsWith(setting).map((method) => {
-    const settings: Record<string, unknown> = optimizerSettings.parse({ method });
-    return [method, settings[setting]];
-  });
-}
 
 /** The optimizer of checked settings, those aside that make it cheaper. */
 export function createMethod(settings: OptimizerSettings): Optimizer {

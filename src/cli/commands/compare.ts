@@ -6,15 +6,16 @@ import { compare } from "../../runs/compare.ts";
 import { type NamedRun, parseComparison, type RunConfiguration } from "../../runs/configuration.ts";
 import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../runs/optimizers.ts";
 import type { RunSummary } from "../../train/records.ts";
+import { addFlags } from "../add-flags.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { applyFlags, existingRun, readConfiguration } from "../options.ts";
 import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "../output.ts";
 import { ProgressDisplay, say } from "../progress.ts";
 import {
-  addModelFlags,
   addPlaceFlags,
-  addSettingFlags,
+  comparisonFlags,
+  networkHelp,
   type PlaceFlags,
   type SettingFlags,
 } from "../setting-flags.ts";
@@ -33,7 +34,7 @@ export function compareCommand(): Command {
     "train one network with several optimizers and compare them",
   );
   addPlaceFlags(command).option("--only <names>", "only these runs, separated by commas");
-  addSettingFlags(addModelFlags(command)).addHelpText("after", examples);
+  addFlags(command, comparisonFlags, "unknown").addHelpText("after", `${networkHelp()}\n${examples}`);
   return command.action(async (flags: SettingFlags & PlaceFlags & { only?: string }) => {
     if (!flags.config)
       throw new UserError("compare needs --config FILE; `lowland compare --help` shows what is in it");

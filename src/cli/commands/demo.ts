@@ -4,15 +4,16 @@ import type { DatasetPair } from "../../data/source.ts";
 import { DatasetUnavailable } from "../../data/sources.ts";
 import { parseComparison, type RunConfiguration } from "../../runs/configuration.ts";
 import { networkName } from "../../runs/network.ts";
+import { addFlags } from "../add-flags.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptSignal } from "../interrupt.ts";
 import { applyFlags, readConfiguration } from "../options.ts";
 import { freshFolder } from "../output.ts";
 import { say } from "../progress.ts";
 import {
-  addModelFlags,
   addPlaceFlags,
-  addSettingFlags,
+  comparisonFlags,
+  networkHelp,
   type PlaceFlags,
   type SettingFlags,
 } from "../setting-flags.ts";
@@ -29,14 +30,20 @@ Examples:
   $ npm start -- --label-noise 0.6 --epochs 20 --seed 2
   $ npm start -- --data digits`;
 
+interface DemoFlags {
+  clean?: boolean;
+  only?: string;
+  data?: string;
+}
+
 /** `lowland demo` (npm start): one network trained five ways, from nothing to a report. */
 export function demoCommand(): Command {
   const command = new Command("demo").description("train one network five ways on Fashion-MNIST and compare");
   addPlaceFlags(command)
     .option("--clean", "clean labels and a small convolutional network")
     .option("--only <names>", "only these runs, separated by commas");
-  addSettingFlags(addModelFlags(command)).addHelpText("after", examples);
-  return command.action(async (flags: SettingFlags & PlaceFlags & { clean?: boolean; only?: string }) => {
+  addFlags(command, comparisonFlags, "unknown").addHelpText("after", `${networkHelp()}\n${examples}`);
+  return command.action(async (flags: SettingFlags & PlaceFlags & DemoFlags) => {
     const name = flags.clean ? "clean" : "noisy-labels";
     const path =
       flags.config ?? fileURLToPath(new URL(`../../../assets/configurations/${name}.json`, import.meta.url));
@@ -70,7 +77,7 @@ async function loadOrDigits(
     return { data: await loadWithProgress(name, { ...flags, images, signal }), used: name };
   } catch (error) {
     if (!(error instanceof DatasetUnavailable)) throw error;
-    say(`${name} is not to be had here; going on with digits, which come with Lowland.`);
+    say(`${name} is not available here; using digits instead, which come with Lowland.`);
     return { data: await loadWithProgress("digits"), used: "digits" };
   }
 }

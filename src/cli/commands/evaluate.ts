@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { datasetNames } from "../../data/catalogue.ts";
 import { openTaskOf } from "../../measure/measured-model.ts";
 import { evaluateFile } from "../../model-files/evaluate.ts";
 import { detailTables } from "../../report/details-table.ts";
@@ -7,10 +6,12 @@ import { metricList } from "../../report/numbers.ts";
 import { dataOf, findModel, importedModelOf } from "../../runs/trained-model.ts";
 import { withPictures } from "../../tasks/details.ts";
 import { loadWithProgress } from "../data.ts";
-import { addFileFlags, type FileFlags, fileSettings } from "../import-options.ts";
+import { addFileFlags, dataFlagHelp } from "../measuring-options.ts";
 import { outputStyle, printJson } from "../output.ts";
 import { say } from "../progress.ts";
-import { choices, numberOption } from "../settings.ts";
+import { settingsOf } from "../put-flags.ts";
+import { fileSettings, type SettingFlags } from "../setting-flags.ts";
+import { numberOption } from "../settings.ts";
 
 const examples = `
 Examples:
@@ -18,9 +19,9 @@ Examples:
   $ lowland evaluate classifier.onnx --data fashion-mnist --json
   $ lowland evaluate resnet18.onnx --data fashion-mnist --normalization imagenet
 
-Images are made to fit the model: resized, repeated over its channels or made grey, and scaled.`;
+Images are made to fit the model: resized, repeated over its channels or made gray, and scaled.`;
 
-interface EvaluateFlags extends FileFlags {
+interface EvaluateFlags extends SettingFlags {
   data?: string;
   dataDir?: string;
   threads?: number;
@@ -32,7 +33,7 @@ export function evaluateCommand(): Command {
   const command = new Command("evaluate")
     .description("measure a run's model, or any ONNX classifier, on the test set of some data")
     .argument("<run or model>", "a run folder, or an ONNX file")
-    .option("--data <name>", `data: ${choices(datasetNames)}, or a path (default: the run's)`)
+    .option("--data <name>", dataFlagHelp)
     .option("--data-dir <folder>", "folder with the data set's files");
   return addFileFlags(command)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
@@ -43,8 +44,11 @@ export function evaluateCommand(): Command {
       const { path } = found;
       const { data: name, images } = dataOf(found, flags.data);
       const { opened, kind } = openTaskOf(found, await loadWithProgress(name, { ...flags, images }));
-      const { normalization, output, dimensions } = { ...importedModelOf(found), ...fileSettings(flags) };
-      const { details, ...result } = await evaluateFile(path, opened, {
+      const { normalization, output, dimensions } = {
+        ...importedModelOf(found),
+        ...settingsOf(fileSettings, flags),
+      };
+      const result = await evaluateFile(path, opened, {
         ...{ normalization, output, dimensions },
         threads: flags.threads,
         onNote: say,

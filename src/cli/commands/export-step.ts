@@ -9,13 +9,13 @@ import { resolveGroups } from "../../optim/parameter-groups.ts";
 import { parseRun } from "../../runs/configuration.ts";
 import { createOptimizer, optimizerLabel } from "../../runs/optimizers.ts";
 import { makeFolder } from "../../runs/run-folder.ts";
-import { addImportFlags, type ImportFlags, importOptions } from "../import-options.ts";
+import { addFlags } from "../add-flags.ts";
 import { size } from "../model-text.ts";
-import { addOptimizerFlags } from "../optimizer-options.ts";
 import { applyFlags } from "../options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
-import { addStepFlags, type SettingFlags } from "../setting-flags.ts";
+import { settingsOf } from "../put-flags.ts";
+import { flagsFor, importFlags, loadSettings, runFlags, type SettingFlags } from "../setting-flags.ts";
 
 const examples = `
 Examples:
@@ -30,8 +30,16 @@ which says of every input and output what it is. examples/train-exported-step.py
 
 const defaults = { batchSize: 32, labelSmoothing: 0 };
 
-interface Flags extends SettingFlags, ImportFlags {
+/** What of a run is a matter of its training step. */
+const stepFlags = flagsFor(
+  runFlags,
+  ...["optimizer", "batchSize", "labelSmoothing", "labelSmoothingKind"],
+  ...["parameters", "clipNorm", "microBatches", "perturbationPer"],
+);
+
+interface Flags extends SettingFlags {
   out: string;
+  output?: string;
   json?: boolean;
 }
 
@@ -42,11 +50,11 @@ export function exportStepCommand(): Command {
     .argument("<model>", "an ONNX file")
     .requiredOption("-o, --out <file>", "the file to write, x.onnx; x.json and x.safetensors go beside it")
     .addOption(
-      new Option("--loss <name>", "what is minimised").choices(["cross-entropy"]).default("cross-entropy"),
+      new Option("--loss <name>", "what is minimized").choices(["cross-entropy"]).default("cross-entropy"),
     );
   command.option("--json", "print step.json and nothing else on standard output");
-  addOptimizerFlags(addImportFlags(command.optionsGroup("Network:")));
-  addStepFlags(command, defaults).addHelpText("after", examples);
+  addFlags(command, flagsFor(importFlags, "output", ...Object.keys(loadSettings.shape)));
+  addFlags(command, stepFlags, defaults).addHelpText("after", examples);
   return command.action(async (path: string, flags: Flags) => {
     if (!flags.out.endsWith(".onnx")) {
       throw new UserError(`the file to write is ${flags.out}; its name has to end in .onnx`);
@@ -54,7 +62,7 @@ export function exportStepCommand(): Command {
     const configuration = parseRun(applyFlags(defaults, flags));
     const { batchSize, labelSmoothing, labelSmoothingKind, parameters, ...step } = configuration;
     const { clipNorm, microBatches, perturbationPer } = step;
-    const model = await loadModel(path, importOptions(flags));
+    const model = await loadModel(path, settingsOf(loadSettings, flags));
     const exported = exportStep(model, createOptimizer(configuration.optimizer), {
       batchSize,
       output: flags.output,

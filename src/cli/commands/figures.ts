@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import type { DatasetPair } from "../../data/source.ts";
-import { type FiguresConfiguration, parseFigures } from "../../paper/configuration.ts";
+import { type FiguresConfiguration, figuresSchema, parseFigures } from "../../paper/configuration.ts";
 import { figuresLead, paperFigures } from "../../paper/figures.ts";
 import { collectResults, currentResults, type FiguresResults } from "../../paper/results.ts";
 import { openFigures, type PlacedRun, trainFigures } from "../../paper/runs.ts";
@@ -12,12 +12,14 @@ import { figuresTable } from "../../paper/table.ts";
 import { type WrittenFigures, writeFigures } from "../../report/figures/write.ts";
 import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../runs/optimizers.ts";
 import { readJson, writeJson } from "../../runs/run-folder.ts";
+import { addFlags } from "../add-flags.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { readConfiguration } from "../options.ts";
 import { outcomeLine, printJson } from "../output.ts";
 import { followParts, ProgressDisplay, say } from "../progress.ts";
-import { defined, numberOption, type Settings } from "../settings.ts";
+import { putFlags } from "../put-flags.ts";
+import { figuresFlags, networkHelp, type SettingFlags } from "../setting-flags.ts";
 
 const examples = `
 For each seed: the base update, SAM at ρmax, SAM at ρmax + ρmin, bilateral SAM, and bilateral SAM with each constant
@@ -27,34 +29,28 @@ Without --config: cnn on 10,000 images of Fashion-MNIST, three seeds, which take
 Examples:
   $ lowland figures
   $ lowland figures --config figures.json --out runs/figures --seeds 1
+  $ lowland figures --data digits --model mlp --epochs 10 --out runs/digits
   $ lowland figures --results docs/results/flatness/results.json --out pictures`;
 
-interface FiguresFlags {
+interface FiguresFlags extends SettingFlags {
   config?: string;
   dataDir?: string;
   out?: string;
-  seeds?: string;
-  threads?: number;
   results?: string;
   json?: boolean;
 }
 
 /** `lowland figures`: the paper's figures 2 to 5 for a network and data. */
 export function figuresCommand(): Command {
-  return new Command("figures")
+  const command = new Command("figures")
     .description("train what is missing and draw the paper's figures 2 to 5 for a network and data")
     .option("--config <file>", "JSON file with the settings (default: cnn on Fashion-MNIST)")
     .option("--data-dir <folder>", "folder with the data set's files")
     .option("--out <folder>", "folder of runs and pictures (default: runs/ and the configuration's name)")
-    .option("--seeds <list>", "these seeds, separated by commas, in place of the configuration's")
-    .option(
-      "--threads <n>",
-      "threads of one operator (default: the configuration's, else one per core)",
-      numberOption,
-    )
     .option("--results <file>", "train nothing: draw what an earlier results.json holds")
-    .option("--json", "print the results as JSON and nothing else on standard output")
-    .addHelpText("after", examples)
+    .option("--json", "print the results as JSON and nothing else on standard output");
+  return addFlags(command, figuresFlags, "unknown")
+    .addHelpText("after", `${networkHelp()}\n${examples}`)
     .action(async (flags: FiguresFlags) => {
       if (flags.results !== undefined) {
         const results = await readResults(flags.results);
@@ -66,7 +62,7 @@ export function figuresCommand(): Command {
 async function makeFigures(flags: FiguresFlags): Promise<number> {
   const path =
     flags.config ?? fileURLToPath(new URL("../../../assets/configurations/figures.json", import.meta.url));
-  const configuration = parseFigures(withFlags(await readConfiguration(path), flags));
+  const configuration = parseFigures(putFlags(figuresSchema, await readConfiguration(path), flags));
   const out = flags.out ?? join("runs", basename(path, ".json"));
   const signal = interruptSignal();
   const data = await loadWithProgress(configuration.data, {
@@ -92,10 +88,6 @@ function unlessAborted(signal: AbortSignal) {
   return (error: unknown): undefined => {
     if (!signal.aborted) throw error;
   };
-}
-
-function withFlags(document: Settings, { threads, seeds }: FiguresFlags): Settings {
-  return { ...document, ...defined({ threads, seeds: seeds?.split(",").map(Number) }) };
 }
 
 /** Trains what is missing and shows how it goes. Returns whether all runs were reached. */

@@ -120,7 +120,8 @@ export function flatnessCommand(): Command {
       await makeFolder(folder);
       const file = join(folder, "flatness.json");
       await writeJson(file, record);
-      if (parts.found() > 0) say(`${parts.found()} parts were measured before (--overwrite: anew).`);
+      if (parts.found() > 0)
+        say(`${parts.found()} parts were measured before (--overwrite: measure them again).`);
       if (!record.determinism.deterministic) {
         say(
           `Warning: the same data gave another loss or gradient the second time (by up to ${record.determinism.largestDifference}).`,

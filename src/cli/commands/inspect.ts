@@ -1,9 +1,11 @@
 import { statSync } from "node:fs";
 import { Command } from "commander";
 import { inspectModel } from "../../model-files/inspect.ts";
-import { addImportFlags, type ImportFlags, importOptions } from "../import-options.ts";
+import { addFlags } from "../add-flags.ts";
 import { modelText } from "../model-text.ts";
 import { printJson } from "../output.ts";
+import { settingsOf } from "../put-flags.ts";
+import { flagsFor, importFlags, loadSettings, type SettingFlags } from "../setting-flags.ts";
 import { numberOption } from "../settings.ts";
 
 const examples = `
@@ -13,7 +15,7 @@ Examples:
   $ lowland inspect model.onnx --frozen 'backbone.*'
   $ lowland inspect model.onnx --json | jq .totals`;
 
-interface Flags extends ImportFlags {
+interface Flags extends SettingFlags {
   batchSize?: number;
   all?: boolean;
   json?: boolean;
@@ -26,11 +28,11 @@ export function inspectCommand(): Command {
     .argument("<model>", "an ONNX file")
     .option("--all", "show long lists whole")
     .option("--batch-size <n>", "examples in the batch that cost is counted for (default: 1)", numberOption);
-  return addImportFlags(command)
+  return addFlags(command, flagsFor(importFlags, ...Object.keys(loadSettings.shape)))
     .option("--json", "print everything as JSON and nothing else on standard output")
     .addHelpText("after", examples)
     .action(async (path: string, { batchSize, all = false, json, ...flags }: Flags) => {
-      const model = await inspectModel(path, { ...importOptions(flags), batchSize });
+      const model = await inspectModel(path, { ...settingsOf(loadSettings, flags), batchSize });
       if (json) {
         printJson({ file: path, ...model });
         return;

@@ -26,7 +26,7 @@ const defaultPoints = { line: 61, plane: 25 };
 const defaultRange = { random: 1, eigenvectors: 0.5, trajectory: 0 };
 
 const examples = `
-Directions: random and filter-normalised (at 1 each filter is moved by its own norm), the eigenvectors of the largest
+Directions: random and filter-normalized (at 1 each filter is moved by its own norm), the eigenvectors of the largest
 eigenvalues of the Hessian (in ‖ε‖), or the principal components of a run's trajectory. With --to there is one line, from
 this model (0) to another (1).
 
@@ -81,7 +81,7 @@ export function landscapeCommand(): Command {
     )
     .option(
       "--reestimate",
-      "measure BatchNorm's statistics anew at every point (with --to: as a second line); about twice the time",
+      "re-estimate BatchNorm's statistics at every point (with --to: as a second line); about twice the time",
     );
   addMeasuringFlags(command, { subset: defaultSubset }).addHelpText("after", examples);
   return command.action(async (place: string, flags: LandscapeFlags) => {
@@ -103,7 +103,7 @@ export function landscapeCommand(): Command {
         request.statistics = await BatchStatistics.prepare(statisticsEngine, model);
         if (!request.statistics) {
           throw new UserError(
-            `${model.identity.model} has no BatchNorm to measure anew; leave --reestimate out`,
+            `${model.identity.model} has no BatchNorm to re-estimate; leave --reestimate out`,
           );
         }
       }
@@ -111,7 +111,8 @@ export function landscapeCommand(): Command {
         measureLandscape(model, surface, cache, request, { ...parts, signal }),
       );
       const files = await writeLandscape(folder, record);
-      if (parts.found() > 0) say(`${parts.found()} parts were measured before (--overwrite: anew).`);
+      if (parts.found() > 0)
+        say(`${parts.found()} parts were measured before (--overwrite: measure them again).`);
       const { page } = await writeMeasurementFigures(folder, record);
       if (flags.json) printJson(record);
       else {

@@ -3,13 +3,16 @@ import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { bilateralSamVariants } from "../../optim/bilateral-sam.ts";
 import { parseRun } from "../../runs/configuration.ts";
+import { networkName } from "../../runs/network.ts";
 import { optimizerNames } from "../../runs/optimizer-settings.ts";
 import { createOptimizer } from "../../runs/optimizers.ts";
 import { measureStepCosts, type StepCost } from "../../runs/step-cost.ts";
+import { addFlags } from "../add-flags.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
+import { applyFlags } from "../options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
-import { addModelFlag, numberOption } from "../settings.ts";
+import { flagsFor, networkHelp, runFlags, type SettingFlags } from "../setting-flags.ts";
 
 const examples = `
 Examples:
@@ -31,13 +34,8 @@ const shown: Readonly<Record<string, object>> = {
   "bilateral-sam-adamw": { method: "bilateral-sam", base: { name: "adamw" } },
 };
 
-const defaultModel = "mlp";
-
-interface Flags {
-  model?: string;
+interface Flags extends SettingFlags {
   image: string;
-  batchSize: number;
-  threads?: number;
   json?: boolean;
 }
 
@@ -46,16 +44,14 @@ export function optimizersCommand(): Command {
   const command = new Command("optimizers").description(
     "list the optimizers with what a step of each costs on this machine",
   );
-  return addModelFlag(command, defaultModel)
+  return addFlags(command, flagsFor(runFlags, "model", "batchSize", "threads"))
     .option("--image <shape>", "channels, height and width of the images", "1x28x28")
-    .option("--batch-size <n>", "images in one step", numberOption, 128)
-    .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
     .option("--json", "print the table as JSON and nothing else on standard output")
-    .addHelpText("after", examples)
+    .addHelpText("after", `${networkHelp()}\n${examples}`)
     .action(async (flags: Flags) => {
-      // The schema checks the numbers and fills in every optimizer's defaults.
-      const { model = defaultModel } = flags;
-      const { batchSize } = parseRun({ model, batchSize: flags.batchSize });
+      const configuration = parseRun(applyFlags({}, flags));
+      const { batchSize, threads } = configuration;
+      const model = networkName(configuration.model);
       const optimizers = Object.fromEntries(
         Object.entries(shown).map(([id, optimizer]) => [
           id,
@@ -71,7 +67,7 @@ export function optimizersCommand(): Command {
         shape,
         batchSize,
         optimizers,
-        threads: flags.threads,
+        threads,
         signal,
         onProgress: (done, total) => {
           if (performance.now() - told < 2000) return;

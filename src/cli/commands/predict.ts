@@ -2,9 +2,11 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { type PicturePrediction, type PredictOptions, predictPictures } from "../../model-files/predict.ts";
 import { findModel, importedModelOf } from "../../runs/trained-model.ts";
-import { addFileFlags, type FileFlags, fileSettings } from "../import-options.ts";
+import { addFileFlags } from "../measuring-options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
+import { settingsOf } from "../put-flags.ts";
+import { fileSettings, type SettingFlags } from "../setting-flags.ts";
 import { numberOption } from "../settings.ts";
 
 const examples = `
@@ -16,7 +18,7 @@ Examples:
 Pictures (JPEG, PNG, WebP, GIF, TIFF, AVIF) are scaled and cropped to the size that the model takes. A model that Lowland
 wrote says how its pixels are scaled and what its classes are called.`;
 
-interface PredictFlags extends FileFlags {
+interface PredictFlags extends SettingFlags {
   top?: number;
   imageSize?: [number, number];
   fit?: PredictOptions["fit"];
@@ -53,8 +55,9 @@ export function predictCommand(): Command {
     .addHelpText("after", examples)
     .action(async (place: string, files: string[], flags: PredictFlags) => {
       const found = await findModel(place);
-      const { output, dimensions } = { ...importedModelOf(found), ...fileSettings(flags) };
-      const { normalization } = flags;
+      const given = settingsOf(fileSettings, flags);
+      const { output, dimensions } = { ...importedModelOf(found), ...given };
+      const { normalization } = given;
       if (found.run && (found.run.format ?? 1) < 2 && normalization === undefined) {
         throw new UserError(
           `the run in ${place} is from a version whose models do not say how their pixels are scaled; say it with --normalization, or train again`,

@@ -1,13 +1,13 @@
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { parseRun } from "../../runs/configuration.ts";
-import { addOptimizerFlags } from "../optimizer-options.ts";
+import { addFlags } from "../add-flags.ts";
 import { applyFlags, readConfiguration } from "../options.ts";
 import {
-  addModelFlags,
   addPlaceFlags,
-  addSettingFlags,
+  networkHelp,
   type PlaceFlags,
+  runFlags,
   type SettingFlags,
 } from "../setting-flags.ts";
 import { trainAndPresent } from "../train-run.ts";
@@ -24,9 +24,7 @@ Examples:
 /** `lowland train`: one run. */
 export function trainCommand(): Command {
   const command = new Command("train").description("train one network and write its run folder");
-  const defaults = parseRun({});
-  addOptimizerFlags(addModelFlags(addPlaceFlags(command), defaults));
-  addSettingFlags(command, defaults).addHelpText("after", examples);
+  addFlags(addPlaceFlags(command), runFlags).addHelpText("after", `${networkHelp()}\n${examples}`);
   return command.action(async (flags: SettingFlags & PlaceFlags) => {
     const document = flags.config ? await readConfiguration(flags.config) : {};
     if ("runs" in document) {

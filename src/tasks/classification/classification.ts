@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { UserError } from "../../common/errors.ts";
+import { flags } from "../../common/flags.ts";
 import { type Random, randomStream } from "../../common/random.ts";
 import { type Augmentation, checkAugmentation, drawMove, moved } from "../../data/augmentation.ts";
 import { balanced } from "../../data/rows.ts";
@@ -26,31 +27,36 @@ const fraction = z.number().min(0).max(1);
 const settings = {
   labelNoise: fraction
     .default(0)
-    .describe("Probability that a training label is replaced by a class drawn at random."),
+    .describe("Probability that a training label is replaced by a class drawn at random.")
+    .register(flags, { group: "Data" }),
   labelSmoothing: z
     .number()
     .min(0)
     .lt(1)
     .default(0.1)
-    .describe("Share of a label's mass that is spread over the classes."),
+    .describe("Share of a label's mass that is spread over the classes.")
+    .register(flags, { group: "Training step" }),
   labelSmoothingKind: z
     .enum(["uniform", "kl"])
     .default("uniform")
     .describe(
       "`uniform`: over all classes, cross entropy (PyTorch); `kl`: over the other classes, Kullback–Leibler divergence (the paper).",
-    ),
+    )
+    .register(flags, { group: "Training step" }),
   classWeights: z
     .union([z.enum(["none", "balanced"]), z.record(z.string(), z.number().min(0))])
     .default("none")
     .describe(
-      "How much each class counts in the training loss: `balanced` all alike, n/(k·n_c) (scikit-learn); or weights by class name, 1 for classes that are not named. A batch's loss is the weighted mean (PyTorch). The test loss is without weights.",
-    ),
+      "How much each class counts in the training loss: `balanced`: n/(k·n_c) (scikit-learn); or weights by class name, 1 for classes that are not named. A batch's loss is the weighted mean (PyTorch). The test loss has no weights.",
+    )
+    .register(flags, { group: "Training step" }),
   sampler: z
     .enum(["shuffle", "balanced"])
     .default("shuffle")
     .describe(
       "`shuffle`: every image once an epoch; `balanced`: every class equally often, images of rare classes several times.",
-    ),
+    )
+    .register(flags, { group: "Data" }),
   augmentation: z
     .strictObject({
       crop: z
@@ -58,16 +64,23 @@ const settings = {
         .int()
         .min(0)
         .optional()
-        .describe("Zeros around the image before a random crop of its size."),
-      flip: z.boolean().optional().describe("Mirror images at random."),
+        .describe("Pixels of padding around a training image before a random crop of its size.")
+        .register(flags, { value: "<pixels>" }),
+      flip: z.boolean().optional().describe("Mirror training images at random."),
       cutout: z
         .strictObject({
-          size: z.number().int().positive().describe("Side of a square that is blanked at a random place."),
+          size: z
+            .number()
+            .int()
+            .positive()
+            .describe("Side of a square that is blanked at a random place.")
+            .register(flags, { name: "cutout" }),
           probability: fraction.default(0.5).describe("Share of the images it is blanked in."),
         })
         .optional(),
     })
-    .default({}),
+    .default({})
+    .register(flags, { group: "Data", prefix: "" }),
 };
 
 export type ClassificationSettings = z.infer<z.ZodObject<typeof settings>>;

@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Command } from "commander";
+import { z } from "zod";
+import { parse } from "../common/schema.ts";
+import { figuresSchema } from "../paper/configuration.ts";
+import { comparisonSchema, importedModel, runSchema } from "../runs/configuration.ts";
+import { compareCommand } from "./commands/compare.ts";
+import { figuresCommand } from "./commands/figures.ts";
+import { finetuneCommand } from "./commands/finetune.ts";
+import { trainCommand } from "./commands/train.ts";
+import type { Flag } from "./flags.ts";
+import { putFlags } from "./put-flags.ts";
+import { comparisonFlags, figuresFlags, importFlags, runFlags, type SettingFlags } from "./setting-flags.ts";
+import { isObject, type Settings } from "./settings.ts";
+
+// Every setting of a document has a flag, and the flag reaches that setting and no other.
+
+interface Case {
+  command: () => Command;
+  flags: readonly Flag[];
+  schema: z.ZodType;
+  document: (flag: Flag) => Settings;
+}
+
+const cases: Readonly<Record<string, Case>> = {
+  train: { command: trainCommand, flags: runFlags, schema: runSchema, document: () => ({}) },
+  compare: {
+    command: compareCommand,
+    flags: comparisonFlags,
+    schema: comparisonSchema,
+    document: ({ of: [[name] = ["sgd"]] }) => ({
+      runs: [{ name: "a", optimizer: { method: "sam", base: { name } } }],
+    }),
+  },
+  figures: { command: figuresCommand, flags: figuresFlags, schema: figuresSchema, document: () => ({}) },
+  finetune: {
+    command: finetuneCommand,
+    flags: importFlags,
+    schema: importedModel,
+    document: () => ({ file: "a.onnx" }),
+  },
+};
+
+/** Values of flags that are texts. */
+const texts: Readonly<Record<string, string>> = {
+  data: "digits",
+  model: "cnn",
+  weights: "a.safetensors",
+  "weights-except": "fc.*,bn1.*",
+  dimension: "height=64",
+};
+/** What a flag needs beside it. */
+const beside: Readonly<Record<string, string[]>> = {
+  weights: ["--weights", "b.safetensors"],
+  "weights-except": ["--weights", "a.safetensors"],
+  cutout: ["--cutout", "3"],
+  "cutout-probability": ["--cutout", "3"],
+};
+/** Settings that have one possible value so far. */
+const onlyOne = new Set(["task"]);
+
+for (const [name, { command, flags, schema, document }] of Object.entries(cases)) {
+  describe(name, () => {
+    for (const flag of flags) {
+      test(`--${flag.name}`, { skip: onlyOne.has(flag.name) }, () => {
+        const given = (args: string[]) => {
+          const made = command();
+          let values: SettingFlags = {};
+          made.action((...parameters: unknown[]) => {
+            values = parameters[made.registeredArguments.length] as SettingFlags;
+          });
+          made.exitOverride().configureOutput({ writeErr: () => {} });
+          made.parse([...made.registeredArguments.map(() => "a.onnx"), ...args], { from: "user" });
+          return parse(schema, putFlags(schema, document(flag), values));
+        };
+        const around = [...choosing(flag, flags), ...(beside[flag.name] ?? [])];
+        const before = given(around);
+        const changes = (args: string[]) => {
+          try {
+            return differences(before, given([...around, ...args]));
+          } catch {
+            return [];
+          }
+        };
+        const accepted = argumentsFor(flag).find((args) => changes(args).length > 0);
+        assert.ok(accepted, "no value changes the document");
+        for (const path of changes(accepted)) {
+          assert.ok(
+            `${path}.`.startsWith(`${flag.path.join(".")}.`),
+            `${path} is not ${flag.path.join(".")}`,
+          );
+        }
+      });
+    }
+
+    test("has a flag for every setting in its JSON schema", () => {
+      // `weights` is also a text, which is the file.
+      const isCovered = (path: string) =>
+        path === "weights" || without.some((one) => `${path}.`.startsWith(`${one}.`));
+      const without = name === "compare" ? ["optimizer", "runs.name", "runs.optimizer"] : ["file"];
+      const paths = flags.map(({ path, chooses }) => `${path.join(".")}.${chooses ? "name." : ""}`);
+      for (const path of settingsIn(z.toJSONSchema(schema, { io: "input" }))) {
+        if (isCovered(path)) continue;
+        assert.ok(
+          paths.some((one) => `${path}.`.startsWith(one)),
+          `${path} has no flag`,
+        );
+      }
+    });
+  });
+}
+
+/** The flags that choose an alternative which has the flag's setting. */
+function choosing({ path, of }: Flag, flags: readonly Flag[]): string[] {
+  const [alternative] = of.keys();
+  if (alternative === undefined) return [];
+  const choice = flags
+    .filter((one) => one.chooses && one.choices?.includes(alternative))
+    .filter((one) => one.path.every((key, index) => path[index] === key) && one.path.length < path.length)
+    .at(-1);
+  return choice ? [`--${choice.name}`, alternative] : [];
+}
+
+/** Values to try. */
+function argumentsFor({ name, value, choices, example }: Flag): string[][] {
+  if (value === undefined) return [[`--${name}`], [`--no-${name}`]];
+  const known = example ?? texts[name];
+  if (known !== undefined) return [[`--${name}`, known]];
+  return [...(choices ?? []).map(String), "7", "0.3", "3", "frozen", "kl", "balanced", "pad", "imagenet"].map(
+    (text) => [`--${name}`, text],
+  );
+}
+
+/** Paths of what differs, those of elements of lists being that of the list. */
+function differences(a: unknown, b: unknown, path: readonly string[] = []): string[] {
+  if (Array.isArray(a) && Array.isArray(b) && a.length === b.length) {
+    return a.flatMap((value, index) => differences(value, b[index], path));
+  }
+  if (isObject(a) && isObject(b)) {
+    const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+    return [...keys].flatMap((key) => differences(a[key], b[key], [...path, key]));
+  }
+  return JSON.stringify(a) === JSON.stringify(b) ? [] : [path.join(".")];
+}
+
+/** Paths of all values that a JSON schema allows, the constants aside. */
+function settingsIn(schema: z.core.JSONSchema.BaseSchema, path: readonly string[] = []): string[] {
+  const alternatives = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])];
+  const parts = [...alternatives.map((one) => [one, path] as const)];
+  if (isObject(schema.items)) parts.push([schema.items as z.core.JSONSchema.BaseSchema, path]);
+  for (const [key, property] of Object.entries(schema.properties ?? {})) {
+    parts.push([property as z.core.JSONSchema.BaseSchema, [...path, key]]);
+  }
+  if (parts.length === 0) return schema.const === undefined ? [path.join(".")] : [];
+  return parts.flatMap(([one, place]) => settingsIn(one as z.core.JSONSchema.BaseSchema, place));
+}
