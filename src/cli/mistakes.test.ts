@@ -136,6 +136,14 @@ cases("a flag's value that makes no sense", {
     args: [...digits, "--overwrite", "--resume"],
     expected: /'--overwrite' cannot be used with option '--resume'$/,
   },
+  "a setting where nothing is trained": {
+    args: ["figures", "--results", "results.json", "--epochs", "3"],
+    expected: /'--results <file>' cannot be used with option '--epochs <n>'$/,
+  },
+  "an output to inspect": {
+    args: ["inspect", "model.onnx", "--output", "logits"],
+    expected: /^unknown option '--output'$/,
+  },
 });
 
 const comparison = { runs: [{ name: "a", optimizer: { method: "sgd" } }] };

@@ -1,6 +1,6 @@
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import type { DatasetPair } from "../../data/source.ts";
 import { type FiguresConfiguration, figuresSchema, parseFigures } from "../../paper/configuration.ts";
@@ -14,6 +14,7 @@ import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../runs/
 import { readJson, writeJson } from "../../runs/run-folder.ts";
 import { addFlags } from "../add-flags.ts";
 import { loadWithProgress } from "../data.ts";
+import { camelCase } from "../flags.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { readConfiguration } from "../options.ts";
 import { outcomeLine, printJson } from "../output.ts";
@@ -47,7 +48,12 @@ export function figuresCommand(): Command {
     .option("--config <file>", "JSON file with the settings (default: cnn on Fashion-MNIST)")
     .option("--data-dir <folder>", "folder with the data set's files")
     .option("--out <folder>", "folder of runs and pictures (default: runs/ and the configuration's name)")
-    .option("--results <file>", "train nothing: draw what an earlier results.json holds")
+    .addOption(
+      new Option("--results <file>", "train nothing: draw what an earlier results.json holds").conflicts([
+        ...["config", "dataDir"],
+        ...figuresFlags.map(({ name }) => camelCase(name)),
+      ]),
+    )
     .option("--json", "print the results as JSON and nothing else on standard output");
   return addFlags(command, figuresFlags, "unknown")
     .addHelpText("after", `${networkHelp()}\n${examples}`)
