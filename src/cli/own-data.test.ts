@@ -58,7 +58,7 @@ test("files that are no pictures are refused before anything is written, or skip
   const args = ["train", "--data", "photos", "--epochs", "1", ...flags];
   const refused = await lowland([...args, "--out", "refused"], environment);
   assert.equal(refused.code, 2);
-  assert.match(refused.stderr, /^lowland: photos: .*broken\.png.*--on-bad-image skip\n$/);
+  assert.match(refused.stderr, /^lowland: photos: .*broken\.png.*--on-bad-image skip$/m);
   assert.ok(!existsSync(join(root, "refused")));
   const skipped = await lowland([...args, "--on-bad-image", "skip", "--out", "skipped"], environment);
   assert.equal(skipped.code, 0, skipped.stderr);
