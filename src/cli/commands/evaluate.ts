@@ -48,7 +48,7 @@ export function evaluateCommand(): Command {
         ...importedModelOf(found),
         ...settingsOf(fileSettings, flags),
       };
-      const result = await evaluateFile(path, opened, {
+      const { details, ...result } = await evaluateFile(path, opened, {
         ...{ normalization, output, dimensions },
         threads: flags.threads,
         onNote: say,
