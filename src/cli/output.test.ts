@@ -170,10 +170,10 @@ test("help fits 80 columns, in groups, with every setting's flag in one of them"
   assert.deepEqual(groups.slice(0, 6), [
     "Options",
     "Network",
-    "Optimizer",
     "Data",
     "Training",
     "Training step",
+    "Optimizer",
   ]);
 });
 
