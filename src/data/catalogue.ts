@@ -3,7 +3,6 @@ import { extname, join } from "node:path";
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import { loadDigits } from "./digits.ts";
-import { loadFashionMnist } from "./fashion-mnist.ts";
 import { cacheDirectory } from "./files.ts";
 import type { ImageForm } from "./image-file.ts";
 import { packImages } from "./packed-images.ts";
@@ -11,12 +10,13 @@ import { loadArrays } from "./sets/arrays.ts";
 import { loadCifar } from "./sets/cifar-set.ts";
 import { type ImageList, listClassFolder } from "./sets/class-folder.ts";
 import { listFromFile } from "./sets/file-list.ts";
+import { loadMnist } from "./sets/mnist-set.ts";
 import type { DatasetPair } from "./source.ts";
 import type { LoadOptions } from "./sources.ts";
 
 // Data sets by name, and anybody's own by path.
 
-export const datasetNames = ["fashion-mnist", "digits", "cifar10", "cifar100"] as const;
+export const datasetNames = ["fashion-mnist", "mnist", "digits", "cifar10", "cifar100"] as const;
 
 /** How picture files become images of one size, and which of them are for testing. */
 export interface PictureOptions {
@@ -54,7 +54,7 @@ const dataOptions: OptionKinds<DataOptions> = {
 /**
  * Loads the training and the test part of some data.
  *
- * By name: `"fashion-mnist"` (60,000 + 10,000 images of 28×28), `"digits"` (1,437 + 360 images of 8×8, part of this
+ * By name: `"fashion-mnist"` and `"mnist"` (60,000 + 10,000 images of 28×28), `"digits"` (1,437 + 360 images of 8×8, part of this
  * package), `"cifar10"` and `"cifar100"` (50,000 + 10,000 images of 3×32×32); but for the digits from the cache, a folder
  * or the network. By path: a folder of pictures with a folder per class, a list of pictures (`.csv`, `.json`), or arrays
  * (`.npz`, a folder of `.npy` or IDX files).
@@ -69,7 +69,8 @@ export async function loadDataset(nameOrPath: string, options: DataOptions = {})
   const name = datasetNames.find((each) => each === nameOrPath);
   switch (name) {
     case "fashion-mnist":
-      return loadFashionMnist(options);
+    case "mnist":
+      return loadMnist(name, options);
     case "digits":
       return loadDigits();
     case "cifar10":

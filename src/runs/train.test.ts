@@ -286,7 +286,7 @@ test("what does not fit is refused before anything is written", async () => {
       { lerningRate: 1 } as TrainOptions,
       /train: there is no option "lerningRate"; did you mean "learningRate"\?/,
     ],
-    [{ data: "mnist" as "digits" }, /choose one of fashion-mnist, digits/],
+    [{ data: "imagenet" as "digits" }, /choose one of fashion-mnist, mnist, digits/],
     [{ optimizer: "sam" as never }, /optimizer is "sam"; it has to be an object/],
   ];
   for (const [options, expected] of refusals) {

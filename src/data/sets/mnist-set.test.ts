@@ -7,10 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { UserError } from "../common/errors.ts";
-import type { loadDataset } from "./catalogue.ts";
-import { loadFashionMnist, type Places } from "./fashion-mnist.ts";
-import { DatasetUnavailable, type LoadOptions } from "./sources.ts";
+import { UserError } from "../../common/errors.ts";
+import type { loadDataset } from "../catalogue.ts";
+import { DatasetUnavailable, type LoadOptions } from "../sources.ts";
+import { loadMnist, type MnistPlaces } from "./mnist-set.ts";
 
 // A data set of three and two images of 2×3 pixels stands for the real one.
 const idx = (shape: number[], data: number[]) =>
@@ -49,25 +49,27 @@ function folderOfFiles(changed: Record<string, Uint8Array | undefined> = {}): st
 }
 
 /** Loads with places that have nothing unless told otherwise. Returns what came and the lines of the log. */
-async function load(places: Partial<Places>, options: LoadOptions = {}) {
+async function load(
+  { systemFolder = join(root, "nowhere"), ...places }: Partial<MnistPlaces> & { systemFolder?: string },
+  options: LoadOptions = {},
+) {
   const lines: string[] = [];
   const debian = {
     package: "p",
-    folder: "/files",
+    folder: systemFolder,
     aptGet: "no-such-apt-get",
     dpkgDeb: "no-such-dpkg",
     timeout: 5000,
   };
   const all = {
     cacheFolder: join(newFolder(), "cache"),
-    systemFolder: join(root, "nowhere"),
     addresses: [],
     timeouts: { answer: 5000, idle: 5000 },
     debian,
     checksums,
     ...places,
   };
-  const result = await loadFashionMnist({ log: (line) => lines.push(line), ...options }, all).catch(
+  const result = await loadMnist("fashion-mnist", { log: (line) => lines.push(line), ...options }, all).catch(
     (error) => error,
   );
   return { result, lines, cacheFolder: all.cacheFolder };
@@ -282,6 +284,36 @@ test("LOWLAND_HOME names the cache", async (t) => {
     else process.env.LOWLAND_HOME = before;
   });
   process.env.LOWLAND_HOME = newFolder();
-  assertLoaded(await loadFashionMnist({ dataDirectory: folderOfFiles() }, { checksums }));
+  assertLoaded(await loadMnist("fashion-mnist", { dataDirectory: folderOfFiles() }, { checksums }));
   assert.deepEqual(readdirSync(join(process.env.LOWLAND_HOME, "fashion-mnist")).length, 4);
+});
+
+test("MNIST: from a folder, from the first address that has it, and in no package", async (t) => {
+  const assertMnist = ({ train, test: held }: Awaited<ReturnType<typeof loadDataset>>) => {
+    assert.deepEqual([train.name, train.count, held.count], ["mnist", 3, 2]);
+    assert.deepEqual(train.classNames, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    assert.deepEqual([...train.labels, ...held.labels], [9, 0, 4, 1, 2]);
+    assert.deepEqual([...train.read(0).image.data], [0, 1, 2, 3, 4, 5]);
+  };
+  const places = () => ({ checksums, cacheFolder: join(newFolder(), "cache"), addresses: [] });
+  assertMnist(await loadMnist("mnist", { dataDirectory: folderOfFiles() }, places()));
+
+  const lacks = await serve(t, (_, response) => response.writeHead(403).end());
+  const { cacheFolder, ...web } = { ...places(), addresses: [lacks, await serve(t, served)] };
+  assertMnist(await loadMnist("mnist", {}, { ...web, cacheFolder }));
+  assertMnist(await loadMnist("mnist", {}, { ...web, cacheFolder, addresses: [] }));
+
+  await assert.rejects(loadMnist("mnist", {}, places()), (error) => {
+    assert.ok(error instanceof DatasetUnavailable);
+    assert.equal(error.reasons.length, 1);
+    assert.match(error.message, /^MNIST is not available from any place: the cache /);
+    return true;
+  });
+  // With the checksums of the real set these files are others.
+  const { checksums: _, ...real } = places();
+  await assert.rejects(loadMnist("mnist", { dataDirectory: folderOfFiles() }, real), (error) => {
+    assert.ok(error instanceof UserError);
+    assert.match(error.message, /train-images.* wanted ba891046e6505d7aadcbbe25680a0738ad16aec9/);
+    return true;
+  });
 });
