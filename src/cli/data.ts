@@ -1,6 +1,6 @@
 import { loadDataset, type PictureOptions } from "../data/catalogue.ts";
 import type { DatasetPair } from "../data/source.ts";
-import { say } from "./progress.ts";
+import { duration, say } from "./progress.ts";
 
 /** Loads a data set and says on the terminal what takes time or was looked for in vain. */
 export async function loadWithProgress(
@@ -8,6 +8,7 @@ export async function loadWithProgress(
   { dataDir, images, signal }: { dataDir?: string; images?: PictureOptions; signal?: AbortSignal } = {},
 ): Promise<DatasetPair> {
   let told = performance.now();
+  let decodingSince: number | undefined;
   // That the cache is empty, which is told first, is no news where the user's own folder then turns out damaged.
   let held: string | undefined;
   const release = () => {
@@ -32,8 +33,12 @@ export async function loadWithProgress(
     },
     images,
     onDecoded: (pictures, total) => {
+      decodingSince ??= performance.now();
       if (!isDue()) return;
-      say(`  ${pictures.toLocaleString("en")} of ${total.toLocaleString("en")} pictures decoded`);
+      const left = ((total - pictures) * (performance.now() - decodingSince)) / pictures / 1000;
+      say(
+        `  ${pictures.toLocaleString("en")} of ${total.toLocaleString("en")} pictures decoded, ${duration(left)} left`,
+      );
     },
     onProgress: (bytes, total) => {
       release();

@@ -54,6 +54,11 @@ export function isWrongPlace({ code = "" }: { code?: string }): boolean {
   return !(code in reasons) || wrongPaths.has(code) || ["EACCES", "EPERM", "EROFS", "ENOENT"].includes(code);
 }
 
+/** Why the system could not read a file, as half a sentence. */
+export function whyUnreadable(error: NodeJS.ErrnoException): string {
+  return reasons[error.code ?? ""]?.[0] ?? systemReason(error);
+}
+
 /** Node's message without the code before it, and the system call and its path behind it. */
 export function systemReason({ message }: Error): string {
   const [reason] = message.replace(/^[A-Z0-9]+: /, "").split(", ");
@@ -73,7 +78,7 @@ function isSystemError(error: unknown): error is SystemError {
 const makeSpace = "make space there and give the command again; a run goes on with --resume";
 
 /** What the system calls a reason, in words, and what to do about it. */
-const reasons: Record<string, [reason: string, advice: string]> = {
+const reasons: Readonly<Partial<Record<string, readonly [reason: string, advice: string]>>> = {
   ENOSPC: ["no space is left on its disk", makeSpace],
   EDQUOT: ["the quota of its disk is used up", makeSpace],
   EFBIG: ["it would be larger than files may be", "raise the limit (ulimit -f) and give the command again"],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -60,9 +60,13 @@ test("a list, an archive of arrays and a folder of IDX files are told apart by w
   const pictures: string[] = [];
   for (const entry of readdirSync(join(datasets, "numbered-classes"), { recursive: true, encoding: "utf8" }))
     if (/\.(png|jpe?g)$/.test(entry)) pictures.push(entry);
-  const rows = ["train", "test"].flatMap((split) =>
-    pictures.map((path) => `${join(datasets, "numbered-classes", path)},${path.split(/[/\\]/)[0]},${split}`),
-  );
+  // No picture is in two parts: the test part has copies.
+  const rows = pictures.flatMap((path, index) => {
+    const label = path.split(/[/\\]/)[0];
+    const copy = join(folder, `copy ${index}.png`);
+    copyFileSync(join(datasets, "numbered-classes", path), copy);
+    return [`${join(datasets, "numbered-classes", path)},${label},train`, `${copy},${label},test`];
+  });
   writeFileSync(list, ["file,label,split", ...rows].join("\n"));
   const listed = await loadDataset(list, { images: { size: 8 }, cacheFolder: temporaryFolder() });
   assert.deepEqual([listed.train.count, listed.test.count], [pictures.length, pictures.length]);

@@ -1,16 +1,17 @@
 import { stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { UserError } from "../common/errors.ts";
+import { whyUnreadable } from "../common/files.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import { loadDigits } from "./digits.ts";
 import { cacheDirectory } from "./files.ts";
 import type { ImageForm } from "./image-file.ts";
-import { packImages } from "./packed-images.ts";
 import { loadArrays } from "./sets/arrays.ts";
 import { loadCifar } from "./sets/cifar-set.ts";
 import { type ImageList, listClassFolder } from "./sets/class-folder.ts";
 import { listFromFile } from "./sets/file-list.ts";
 import { loadMnist } from "./sets/mnist-set.ts";
+import { loadPictures } from "./sets/pictures.ts";
 import type { DatasetPair } from "./source.ts";
 import type { LoadOptions } from "./sources.ts";
 
@@ -52,11 +53,12 @@ const dataOptions: OptionKinds<DataOptions> = {
 };
 
 /**
- * Loads the training and the test part of some data.
+ * Loads the parts of some data: training, test and, where a folder or a list has one beside the test part, validation.
+ * Pictures are read from a file while they are used: `close()` closes it.
  *
- * By name: `"fashion-mnist"` and `"mnist"` (60,000 + 10,000 images of 28×28), `"digits"` (1,437 + 360 images of 8×8, part of this
- * package), `"cifar10"` and `"cifar100"` (50,000 + 10,000 images of 3×32×32); but for the digits from the cache, a folder
- * or the network. By path: a folder of pictures with a folder per class, a list of pictures (`.csv`, `.json`), or arrays
+ * By name: `"fashion-mnist"` and `"mnist"` (60,000 + 10,000 images of 28×28), `"digits"` (1,437 + 360 images of 8×8, part
+ * of this package), `"cifar10"` and `"cifar100"` (50,000 + 10,000 images of 3×32×32); but for the digits from the cache, a
+ * folder or the network. By path: a folder of pictures with a folder per class, a list of pictures (`.csv`, `.json`), or arrays
  * (`.npz`, a folder of `.npy` or IDX files).
  *
  * @throws UserError when there is no such data set or path, and naming the file that cannot be used
@@ -84,7 +86,10 @@ export async function loadDataset(nameOrPath: string, options: DataOptions = {})
 }
 
 async function loadPath(path: string, options: DataOptions): Promise<DatasetPair> {
-  const found = await stat(path).catch(() => undefined);
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+    throw new UserError(`${path} cannot be read: ${whyUnreadable(error)}`);
+  });
   if (!found) {
     throw new UserError(
       `there is no data set and no file or folder "${path}"; choose one of ${datasetNames.join(", ")}, or name a folder of pictures`,
@@ -95,7 +100,7 @@ async function loadPath(path: string, options: DataOptions): Promise<DatasetPair
     const arrays = await loadArrays(path);
     return arrays
       ? named(arrays, path)
-      : loadPictures(path, await listClassFolder(path, { testShare }), options);
+      : loadListed(path, await listClassFolder(path, { testShare }), options);
   }
   const extension = extname(path).toLowerCase();
   switch (extension) {
@@ -106,7 +111,7 @@ async function loadPath(path: string, options: DataOptions): Promise<DatasetPair
     }
     case ".csv":
     case ".json":
-      return loadPictures(path, await listFromFile(path, { testShare }), options);
+      return loadListed(path, await listFromFile(path, { testShare }), options);
   }
   throw new UserError(
     `${path} holds no data that are read; name a folder with a folder of pictures per class, a list (.csv, .json), an .npz file, or a folder of .npy or IDX files`,
@@ -118,18 +123,12 @@ function named({ train, test }: DatasetPair, path: string): DatasetPair {
   return { train: { ...train, name: path }, test: { ...test, name: path } };
 }
 
-async function loadPictures(
+function loadListed(
   name: string,
-  { classNames, train: training, test: testing }: ImageList,
+  list: ImageList,
   { images = {}, log, signal, onDecoded, cacheFolder = join(cacheDirectory(), "pictures") }: DataOptions,
 ): Promise<DatasetPair> {
   const { size = 64, channels = 3, fit = "crop", onBadImage } = images;
-  const shared = {
-    ...{ name, classNames, cacheFolder, onBadImage, log, signal, onProgress: onDecoded },
-    form: { channels, height: size, width: size, fit },
-  };
-  const train = await packImages(training, shared);
-  const { mean, deviation } = train;
-  const test = await packImages(testing, { ...shared, normalization: { mean, deviation } });
-  return { train, test };
+  const form = { channels, height: size, width: size, fit };
+  return loadPictures(list, { name, form, cacheFolder, onBadImage, log, signal, onProgress: onDecoded });
 }

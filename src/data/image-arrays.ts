@@ -46,25 +46,31 @@ export function sourceOf<Source extends DataSource>(given: ImageArrays | Source)
   );
 }
 
+/** The parts of some data: what is trained on, what is tested on, and what is looked at beside it if anything is. */
+export type Parts<Source> = Readonly<{ train: Source; validation?: Source; test: Source }>;
+
 /**
- * Both parts of some data as sources.
+ * The parts of some data as sources.
  *
  * @throws UserError for a part that is missing, and as {@link sourceOf}
  */
-export function sourcesOf(
-  given: Readonly<Record<"train" | "test", ImageArrays | ImageClasses>>,
-): Record<"train" | "test", ImageClasses>;
+export function sourcesOf(given: Parts<ImageArrays | ImageClasses>): Parts<ImageClasses>;
 export function sourcesOf<Source extends DataSource>(
-  given: Readonly<Record<"train" | "test", ImageArrays | Source>>,
-): Record<"train" | "test", ImageClasses | Source>;
+  given: Parts<ImageArrays | Source>,
+): Parts<ImageClasses | Source>;
 export function sourcesOf<Source extends DataSource>(
-  given: Readonly<Record<"train" | "test", ImageArrays | Source>>,
-): Record<"train" | "test", ImageClasses | Source> {
+  given: Parts<ImageArrays | Source>,
+): Parts<ImageClasses | Source> {
   for (const part of ["train", "test"] as const) {
     if (given[part]) continue;
     throw new UserError(`the data have no ${part} images; give { train, test }, a data set of images each`);
   }
-  return { train: sourceOf(given.train), test: sourceOf(given.test) };
+  const { train, validation, test } = given;
+  return {
+    train: sourceOf(train),
+    ...(validation && { validation: sourceOf(validation) }),
+    test: sourceOf(test),
+  };
 }
 
 function checkPixels({ images, count, channels, height, width, maximum }: ImageArrays, refuse: Refuse): void {

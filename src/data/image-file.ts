@@ -44,7 +44,10 @@ export const imageExtensions: ReadonlySet<string> = new Set([
   ".bmp",
 ]);
 
-const decoderOptions: SharpOptions = { failOn: "warning", limitInputPixels: 2 ** 28, pages: 1 };
+/** A file of a few bytes can say that it has billions of pixels. */
+const mostPixels = 2 ** 28;
+
+const decoderOptions: SharpOptions = { failOn: "warning", limitInputPixels: mostPixels, pages: 1 };
 
 /**
  * Decodes a picture: JPEG, PNG, WebP, GIF and TIFF (first frame), AVIF. The EXIF orientation is applied, 16 bits become
@@ -88,12 +91,13 @@ export async function decodeImage(
     .raw({ depth: "uchar" })
     .toBuffer({ resolveWithObject: true })
     .catch(failed);
-  const planes = deinterleave(isPlainInk ? mixed(data) : data, isPlainInk ? 3 : info.channels);
+  const pixels = info.width * info.height;
+  const planes = isPlainInk ? mixed(data, pixels) : planar(data, pixels, info.channels);
   return {
     channels,
     height: info.height,
     width: info.width,
-    data: channels === 1 ? luminance(planes) : concatenated(planes),
+    data: channels === 1 ? luminance(planes, pixels) : planes,
   };
 }
 
@@ -118,42 +122,49 @@ export async function encodePng(
     .toBuffer();
 }
 
-/** Colors of cyan, magenta, yellow and black inks, pixel by pixel: (1 − ink)(1 − black). */
-function mixed(inks: Uint8Array): Uint8Array {
-  const pixels = inks.length / 4;
-  return Uint8Array.from({ length: 3 * pixels }, (_, at) => {
-    const pixel = Math.floor(at / 3) * 4;
-    return Math.round(((255 - inks[pixel + (at % 3)]) * (255 - inks[pixel + 3])) / 255);
-  });
+// Loops over indices: a callback for each pixel costs more than decoding.
+
+/** [3, pixels] from cyan, magenta, yellow and black inks, pixel by pixel: (1 − ink)(1 − black). */
+function mixed(inks: Uint8Array, pixels: number): Uint8Array {
+  const planes = new Uint8Array(3 * pixels);
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    const light = 255 - inks[4 * pixel + 3];
+    for (let channel = 0; channel < 3; channel++)
+      planes[channel * pixels + pixel] = Math.round(((255 - inks[4 * pixel + channel]) * light) / 255);
+  }
+  return planes;
 }
 
-/** Three planes from pixels of one, two (gray with alpha) or three channels. */
-function deinterleave(data: Uint8Array, channels: number): readonly Uint8Array[] {
-  const pixels = data.length / channels;
-  const plane = (channel: number) =>
-    Uint8Array.from({ length: pixels }, (_, at) => data[at * channels + channel]);
-  if (channels < 3) {
-    const gray = plane(0);
-    return [gray, gray, gray];
+/** [3, pixels] from pixels of one, two (gray with alpha) or more channels. */
+function planar(data: Uint8Array, pixels: number, channels: number): Uint8Array {
+  const planes = new Uint8Array(3 * pixels);
+  const [second, third] = channels < 3 ? [0, 0] : [1, 2];
+  for (let pixel = 0, at = 0; pixel < pixels; pixel++, at += channels) {
+    planes[pixel] = data[at];
+    planes[pixels + pixel] = data[at + second];
+    planes[2 * pixels + pixel] = data[at + third];
   }
-  return [plane(0), plane(1), plane(2)];
+  return planes;
 }
 
 /** Pillow's fixed-point weights of 0.299, 0.587 and 0.114: equal channels stay what they are. */
-function luminance([red, green, blue]: readonly Uint8Array[]): Uint8Array {
-  return red.map((value, at) => (value * 19595 + green[at] * 38470 + blue[at] * 7471 + 0x8000) >> 16);
-}
-
-function concatenated(planes: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(planes.length * planes[0].length);
-  for (const [index, plane] of planes.entries()) all.set(plane, index * plane.length);
-  return all;
+function luminance(planes: Uint8Array, pixels: number): Uint8Array {
+  const gray = new Uint8Array(pixels);
+  for (let at = 0; at < pixels; at++)
+    gray[at] =
+      (planes[at] * 19595 + planes[pixels + at] * 38470 + planes[2 * pixels + at] * 7471 + 0x8000) >> 16;
+  return gray;
 }
 
 function explain(bytes: Uint8Array, { message }: Error): string {
   const start = new TextDecoder("latin1").decode(bytes.subarray(0, 64)).trimStart().toLowerCase();
   if (start.startsWith("<!doctype") || start.startsWith("<html")) return "it is a web page, not a picture";
   if (start.startsWith("bm")) return "BMP is not read; convert it to PNG";
+  if (/exceeds pixel limit/.test(message))
+    return `it says that it has more than ${Math.floor(mostPixels / 1e6)} million pixels`;
+  if (/unsupported image format/.test(message)) return "it is no picture in a format that is read";
+  // The decoder's warning itself is not told.
+  if (/Warning treated as error/.test(message)) return "it is damaged or cut off";
   return message.trim().replaceAll(/\s+/g, " ");
 }
 

@@ -1,162 +1,202 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, utimes } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
-import { replaceFile } from "../common/files.ts";
+import { replaceFile, whyUnreadable } from "../common/files.ts";
 import { decodeImage, type ImageForm, UnreadableImage } from "./image-file.ts";
-import type { ListedImage } from "./sets/class-folder.ts";
-import { ChannelSums, type ImageClasses, imageClasses } from "./source.ts";
+import { ChannelSums, channelSums, type ImageClasses } from "./source.ts";
 
 // Decoding pictures costs more than a small network's step on them. So each is decoded once, to bytes of the size that
 // training wants, into one file that is then read by position: an epoch needs no memory for images, and a second run
 // starts at once.
 
 export interface PackOptions {
-  /** How messages name the set. */
-  name: string;
-  classNames: readonly string[];
   form: ImageForm;
-  /** Where the packed files are kept. */
+  /** Where the packed files are kept. Those that nobody used for 30 days are removed. */
   cacheFolder: string;
-  /** What to do about files that are no pictures. Default `"refuse"`. */
-  onBadImage?: "refuse" | "skip";
-  /** Mean and deviation to use instead of the set's own: those of its training part. */
-  normalization?: { mean: readonly number[]; deviation: readonly number[] };
   /** Called with the number of pictures decoded so far. */
   onProgress?: (decoded: number, total: number) => void;
-  /** Gets one sentence for files that were left out. */
-  log?: (line: string) => void;
   signal?: AbortSignal;
 }
 
-/** A change here makes every packed file of before another one. */
-const version = 1;
-
-interface Packed {
-  /** Places in the list of the files that could be decoded. */
+/** Pictures of one size in one file. */
+export interface PackedImages {
+  /** Tells one content from another: the form, and each file's path, size and time. */
+  key: string;
+  /** For each image its place in the list of files: all but the bad ones. */
   kept: readonly number[];
-  bad: readonly { path: string; reason: string }[];
-  mean: readonly number[];
-  deviation: readonly number[];
+  bad: readonly BadImage[];
+  /** The pixels of an image, [channels, height, width]. */
+  read(index: number): Uint8Array<ArrayBuffer>;
+  /** Mean and deviation over some of the images. */
+  normalization(indices: Iterable<number>): Pick<ImageClasses, "mean" | "deviation">;
+  /** Closes the file; it is opened again by the next read. */
+  close(): void;
 }
+
+/** A file that is no picture, or cannot be read. */
+export interface BadImage {
+  path: string;
+  reason: string;
+}
+
+/** What is kept beside the pixels. */
+interface Index extends Pick<PackedImages, "kept" | "bad"> {
+  /** {@link channelSums} of each image. */
+  sums: readonly number[];
+}
+
+/** A change here makes every packed file of before another one. */
+const version = 2;
 
 /**
  * Decodes picture files into one file of bytes, or finds it in the cache, where it is kept by the paths, sizes and times
- * of the files and the form. All files are looked at before anything is refused.
+ * of the files and the form. All files are looked at, whatever is wrong with some.
  *
- * @throws UserError naming up to ten files that cannot be decoded and the number of all, unless they are to be skipped;
- *   or a class that has no picture left
+ * @throws UserError when the cache's disk has no room for the pixels
  */
-export async function packImages(
-  list: readonly ListedImage[],
-  options: PackOptions,
-): Promise<ImageClasses & { close: () => void }> {
-  const { form, cacheFolder, name, classNames, onBadImage = "refuse", log } = options;
-  const key = await keyOf(list, form);
+export async function packImages(paths: readonly string[], options: PackOptions): Promise<PackedImages> {
+  const { form, cacheFolder } = options;
+  const { channels, height, width } = form;
+  const files = await examined(paths);
+  const key = keyOf(files, form);
   const pixelFile = join(cacheFolder, `${key}.pixels`);
   const indexFile = join(cacheFolder, `${key}.json`);
-  const packed =
-    (await readIndex(indexFile, pixelFile, form)) ?? (await pack(list, pixelFile, indexFile, options));
-  if (packed.bad.length > 0) {
-    if (onBadImage === "refuse")
-      throw new UserError(
-        `${name}: ${describeBad(packed.bad)}; remove them, or skip them with --on-bad-image skip`,
-      );
-    log?.(`${name}: ${describeBad(packed.bad)}; left out`);
-  }
-  const labels = Int32Array.from(packed.kept, (place) => list[place].class);
-  const present = new Set(labels);
-  const empty = classNames.findIndex(
-    (_, number) => list.some((image) => image.class === number) && !present.has(number),
-  );
-  if (empty >= 0)
-    throw new UserError(`${name}: class "${classNames[empty]}" has no picture that can be decoded`);
-  const { channels, height, width } = form;
-  const size = channels * height * width;
-  const file = openSync(pixelFile, "r");
-  const source = imageClasses(
-    {
-      name,
-      classNames,
-      labels,
-      channels,
-      height,
-      width,
-      maximum: 255,
-      mean: options.normalization?.mean ?? packed.mean,
-      deviation: options.normalization?.deviation ?? packed.deviation,
-      fingerprint: key,
+  const imageBytes = channels * height * width;
+  const index =
+    (await readIndex(indexFile, pixelFile, imageBytes)) ??
+    (await pack(files, { pixelFile, indexFile, imageBytes }, options));
+  const { read, close } = imagesOf(pixelFile, imageBytes);
+  return {
+    ...{ key, kept: index.kept, bad: index.bad, read, close },
+    normalization: (indices) => {
+      const sums = new ChannelSums(channels);
+      for (const image of indices)
+        sums.addSums(index.sums.slice(2 * channels * image, 2 * channels * (image + 1)), height * width);
+      return sums.normalization(255);
     },
-    (index) => {
-      const pixels = new Uint8Array(size);
-      if (readSync(file, pixels, 0, size, index * size) !== size)
-        throw new UserError(`${pixelFile} ended before image ${index}; delete it, and it is made again`);
-      return pixels;
-    },
-  );
-  return { ...source, close: () => closeSync(file) };
+  };
 }
 
-/** Of everything that decides the bytes: versions, form, and each file's path, size, time and class. */
-async function keyOf(list: readonly ListedImage[], form: ImageForm): Promise<string> {
+/** The size in bytes of all packed files. */
+export async function packedBytes(cacheFolder: string): Promise<number> {
+  let bytes = 0;
+  for (const file of await readdir(cacheFolder)) {
+    const found = await stat(join(cacheFolder, file)).catch(() => undefined);
+    bytes += found?.size ?? 0;
+  }
+  return bytes;
+}
+
+/** A file of the list: what tells whether it is still the same, or why it cannot be read. */
+type Examined = { path: string } & ({ size: number; time: number } | { problem: string });
+
+async function examined(paths: readonly string[]): Promise<Examined[]> {
+  const files: Examined[] = [];
+  const atOnce = 64;
+  for (let start = 0; start < paths.length; start += atOnce)
+    files.push(...(await Promise.all(paths.slice(start, start + atOnce).map(examine))));
+  return files;
+}
+
+async function examine(path: string): Promise<Examined> {
+  try {
+    const found = await stat(path);
+    // Reading a pipe or a device may never end.
+    if (!found.isFile()) return { path, problem: found.isDirectory() ? "it is a folder" : "it is no file" };
+    return { path, size: found.size, time: found.mtimeMs };
+  } catch (error) {
+    return { path, problem: whyUnreadable(error as NodeJS.ErrnoException) };
+  }
+}
+
+/** Of everything that decides the bytes: version, form, and each file's path, size and time. */
+function keyOf(files: readonly Examined[], form: ImageForm): string {
   const hash = createHash("sha256");
   hash.update(JSON.stringify({ version, form }));
-  for (const { path, class: number } of list) {
-    const { size, mtimeMs } = await stat(path).catch((error: NodeJS.ErrnoException) => {
-      throw new UserError(
-        error.code === "ENOENT" ? `there is no file ${path}` : `${path} cannot be read: ${error.message}`,
-      );
-    });
-    hash.update(JSON.stringify([path, size, mtimeMs, number]));
+  for (const file of files) {
+    const state = "problem" in file ? [file.problem] : [file.size, file.time];
+    hash.update(JSON.stringify([resolve(file.path), ...state]));
   }
   return hash.digest("hex").slice(0, 32);
 }
 
-async function readIndex(indexFile: string, pixelFile: string, form: ImageForm): Promise<Packed | undefined> {
+async function readIndex(
+  indexFile: string,
+  pixelFile: string,
+  imageBytes: number,
+): Promise<Index | undefined> {
   try {
-    const packed = JSON.parse(await readFile(indexFile, "utf8")) as Packed;
+    const index = JSON.parse(await readFile(indexFile, "utf8")) as Index;
     const { size } = await stat(pixelFile);
-    return size === packed.kept.length * form.channels * form.height * form.width ? packed : undefined;
+    if (size !== index.kept.length * imageBytes) return undefined;
+    // The time of its last use: what is not used is removed one day.
+    const now = new Date();
+    await utimes(pixelFile, now, now).catch(() => {});
+    return index;
   } catch {
     return undefined;
   }
 }
 
-/** Decodes with as many pictures under way as there are processors; what is written keeps the list's order. */
+/** Images that lie one after the other in a file. */
+function imagesOf(path: string, bytes: number): Pick<PackedImages, "read" | "close"> {
+  let file: number | undefined;
+  return {
+    read: (index) => {
+      file ??= openSync(path, "r");
+      const pixels = new Uint8Array(bytes);
+      if (readSync(file, pixels, 0, bytes, index * bytes) !== bytes)
+        throw new UserError(`${path} ended before image ${index}; delete it, and it is made again`);
+      return pixels;
+    },
+    close: () => {
+      if (file !== undefined) closeSync(file);
+      file = undefined;
+    },
+  };
+}
+
+/** Decodes with several pictures under way on every processor; what is written keeps the list's order. */
 async function pack(
-  list: readonly ListedImage[],
-  pixelFile: string,
-  indexFile: string,
+  files: readonly Examined[],
+  { pixelFile, indexFile, imageBytes }: { pixelFile: string; indexFile: string; imageBytes: number },
   { form, cacheFolder, onProgress, signal }: PackOptions,
-): Promise<Packed> {
+): Promise<Index> {
   await mkdir(cacheFolder, { recursive: true });
+  await removeOld(cacheFolder);
+  await requireRoom(cacheFolder, files.length * imageBytes);
   const beside = `${pixelFile}.${process.pid}.part`;
   const file = await open(beside, "w");
-  const sums = new ChannelSums(form.channels);
-  const kept: number[] = [];
-  const bad: { path: string; reason: string }[] = [];
+  const [kept, sums, bad]: [number[], number[], BadImage[]] = [[], [], []];
+  // Bad luck, such as a disk that is away for a moment, is not kept for the next time.
+  let isLasting = true;
   try {
-    const pending: Promise<Uint8Array | Error>[] = [];
-    const start = (place: number) => {
-      if (place < list.length)
-        pending.push(decodeImage(list[place].path, form).then(({ data }) => data, asUnreadable));
+    const pending: Promise<Uint8Array | BadImage | NodeJS.ErrnoException>[] = [];
+    const start = (examined: Examined | undefined) => {
+      if (!examined) return;
+      const decoding = decoded(examined, form);
+      // It is awaited in its turn, which may never come.
+      decoding.catch(() => {});
+      pending.push(decoding);
     };
     const ahead = 2 * availableParallelism();
-    for (let place = 0; place < ahead; place++) start(place);
-    for (const [place, { path }] of list.entries()) {
+    for (const first of files.slice(0, ahead)) start(first);
+    for (const [place, { path }] of files.entries()) {
       signal?.throwIfAborted();
-      start(place + ahead);
-      const result = await pending[place];
-      delete pending[place];
-      if (result instanceof Error) bad.push({ path, reason: result.message });
-      else {
+      start(files[place + ahead]);
+      const result = await pending.shift();
+      if (result instanceof Uint8Array) {
         await file.write(result, 0, result.length, kept.length * result.length);
-        sums.add(result);
+        sums.push(...channelSums(result, form.channels));
         kept.push(place);
-      }
-      onProgress?.(place + 1, list.length);
+      } else if (result instanceof Error) {
+        isLasting = false;
+        bad.push({ path, reason: whyUnreadable(result) });
+      } else if (result) bad.push(result);
+      onProgress?.(place + 1, files.length);
     }
     await file.close();
     await rename(beside, pixelFile);
@@ -164,20 +204,55 @@ async function pack(
     await file.close().catch(() => {});
     await rm(beside, { force: true });
   }
-  const packed = { kept, bad, ...sums.normalization(255) };
-  await replaceFile(indexFile, JSON.stringify(packed));
-  return packed;
+  const index: Index = { kept, bad, sums };
+  if (isLasting) await replaceFile(indexFile, JSON.stringify(index));
+  return index;
 }
 
-/** What is wrong with a file is a result; anything else, such as a decoder that does not load, ends the pass. */
-function asUnreadable(error: Error): Error {
-  const isOfFile = error instanceof UnreadableImage || "code" in error;
-  if (!isOfFile) throw error;
-  return error;
+/**
+ * What is wrong with a file is a result, of the file itself or of the system that reads it; anything else, such as a
+ * decoder that does not load, ends the pass.
+ */
+async function decoded(
+  file: Examined,
+  form: ImageForm,
+): Promise<Uint8Array | BadImage | NodeJS.ErrnoException> {
+  const { path } = file;
+  if ("problem" in file) return { path, reason: file.problem };
+  try {
+    return (await decodeImage(path, form)).data;
+  } catch (error) {
+    if (error instanceof UnreadableImage) return { path, reason: error.message };
+    if (isSystemError(error)) return error;
+    throw error;
+  }
 }
 
-function describeBad(bad: Packed["bad"]): string {
-  const shown = bad.slice(0, 10).map(({ path, reason }) => `${path} (${reason})`);
-  const rest = bad.length > shown.length ? `, and ${bad.length - shown.length} more` : "";
-  return `${bad.length} ${bad.length === 1 ? "file cannot" : "files cannot"} be decoded: ${shown.join(", ")}${rest}`;
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "code" in error;
+}
+
+/** @throws UserError when a folder's disk has less room */
+async function requireRoom(folder: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize >= bytes) return;
+  const gigabytes = (size: number) => `${(size / 1e9).toFixed(1)} GB`;
+  throw new UserError(
+    `decoded pictures need ${gigabytes(bytes)}, and ${folder} has ${gigabytes(bavail * bsize)} left; choose smaller pictures (--image-size), or another folder for caches in the variable LOWLAND_HOME`,
+  );
+}
+
+const hour = 3_600_000;
+
+/** Removes packed files that nobody used for 30 days, and what processes left that were killed. */
+async function removeOld(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    const found = await stat(path).catch(() => undefined);
+    const age = found ? Date.now() - found.mtimeMs : 0;
+    if (name.endsWith(".part") && age > hour) await rm(path, { force: true });
+    if (!name.endsWith(".pixels") || age < 30 * 24 * hour) continue;
+    await rm(path, { force: true });
+    await rm(path.replace(/\.pixels$/, ".json"), { force: true });
+  }
 }

@@ -136,33 +136,43 @@ async function batchOf<S extends Sample>(
   row: (sample: S, index: number) => Tensors,
 ): Promise<Batch<S>> {
   const samples: S[] = [];
-  const rows: Tensors[] = [];
+  const inputs = new StackedRows(places.length);
   for (const index of places) {
     const read = source.read(index);
     const sample = read instanceof Promise ? await read : read;
     samples.push(sample);
-    rows.push(row(sample, index));
+    inputs.add(row(sample, index));
   }
-  return { inputs: stacked(rows), indices: Int32Array.from(places), samples, count: places.length };
+  return { inputs: inputs.tensors, indices: Int32Array.from(places), samples, count: places.length };
 }
 
-/** Tensors of one name each as one tensor with a new first axis. */
-function stacked(rows: readonly Tensors[]): Tensors {
-  return Object.fromEntries(
-    Object.entries(rows[0]).map(([name, { type, shape, data: first }]) => {
-      const size = first.length;
-      const data = new (first.constructor as Uint8ArrayConstructor)(size * rows.length);
-      for (const [position, row] of rows.entries()) {
-        const part = row[name];
-        if (part?.shape.join() !== shape.join() || part.type !== type)
-          throw new UserError(
-            `sample ${position} of a batch has ${name} as ${part?.type} [${part?.shape.join(", ")}], the first ${type} [${shape.join(", ")}]; all have to be alike`,
-          );
-        data.set(part.data as Uint8Array, position * size);
+/** Tensors of one name each as one tensor with a new first axis, filled row by row: no row is kept. */
+class StackedRows {
+  readonly tensors: Tensors = {};
+  private readonly count: number;
+  private added = 0;
+
+  constructor(count: number) {
+    this.count = count;
+  }
+
+  /** @throws UserError for a row that is unlike the first one */
+  add(row: Tensors): void {
+    if (this.added === 0)
+      for (const [name, { type, shape, data }] of Object.entries(row)) {
+        const whole = new (data.constructor as Uint8ArrayConstructor)(data.length * this.count);
+        this.tensors[name] = { type, shape: [this.count, ...shape], data: whole } as TensorData;
       }
-      return [name, { type, shape: [rows.length, ...shape], data } as TensorData];
-    }),
-  );
+    for (const [name, { type, shape: all, data }] of Object.entries(this.tensors)) {
+      const [part, shape] = [row[name], all.slice(1)];
+      if (part?.shape.join() !== shape.join() || part.type !== type)
+        throw new UserError(
+          `sample ${this.added} of a batch has ${name} as ${part?.type} [${part?.shape.join(", ")}], the first ${type} [${shape.join(", ")}]; all have to be alike`,
+        );
+      (data as Uint8Array).set(part.data as Uint8Array, this.added * part.data.length);
+    }
+    this.added++;
+  }
 }
 
 function requirePositive(what: string, value: number): void {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
-import { imageClasses, measuredNormalization, subset } from "./source.ts";
+import { channelSums, imageClasses, measuredNormalization, subset } from "./source.ts";
 
 /** Image i of 2 channels, 1×2 pixels holds i, i + 1, i + 2, i + 3 (mod 256) and has label i mod 10. */
 function numbered(count: number) {
@@ -63,4 +63,12 @@ test("mean and deviation of each channel are those of all its pixels; one value 
   assert.deepEqual(mean, [0.6, 0.7]);
   assert.ok(Math.abs(deviation[0] - Math.sqrt(20) / 10) < 1e-12);
   assert.equal(deviation[1], 1);
+});
+
+test("sums of many white pixels do not overflow", () => {
+  const pixels = 100_001;
+  assert.deepEqual(channelSums(new Uint8Array(2 * pixels).fill(255), 2), [
+    ...[pixels * 255, pixels * 255 ** 2],
+    ...[pixels * 255, pixels * 255 ** 2],
+  ]);
 });

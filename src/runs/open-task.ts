@@ -1,5 +1,5 @@
 import { randomStream } from "../common/random.ts";
-import { subset } from "../data/source.ts";
+import { type DataSource, subset } from "../data/source.ts";
 import { taskNamed } from "../tasks/index.ts";
 import type { DataPair, OpenedTask, TaskKind } from "../tasks/task.ts";
 import type { RunConfiguration } from "./configuration.ts";
@@ -12,14 +12,20 @@ import type { RunConfiguration } from "./configuration.ts";
  */
 export function openTask(
   configuration: RunConfiguration,
-  { train, test }: DataPair,
+  { train, validation, test }: DataPair,
   kind: TaskKind = taskNamed(configuration.task),
 ): OpenedTask {
   const { limit, seed } = configuration;
   const drawn = limit === undefined ? train : subset(train, limit, randomStream(seed, "subset"));
-  const opened = kind.open(ownSettings(configuration, kind), { train: drawn, test }, seed);
+  const open = (held: DataSource): OpenedTask =>
+    kind.open(ownSettings(configuration, kind), { train: drawn, test: held }, seed);
+  const opened = open(test);
   const metadata = { task: kind.name, ...opened.task.metadata };
-  return { ...opened, task: { ...opened.task, metadata } };
+  return {
+    ...opened,
+    ...(validation && { validation: open(validation).evaluations[0] }),
+    task: { ...opened.task, metadata },
+  };
 }
 
 /** The part of a document that is the task's. */

@@ -10,7 +10,7 @@ import type { Engine, Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import type { Details } from "../tasks/details.ts";
 import { taskNamed, taskRecord } from "../tasks/index.ts";
-import type { DataPair, OpenedTask, TaskKind } from "../tasks/task.ts";
+import type { DataPair, Evaluation, OpenedTask, TaskKind } from "../tasks/task.ts";
 import { TaskEvaluation, type Evaluated as TestEvaluation } from "../tasks/task-evaluation.ts";
 import {
   inferenceModel,
@@ -21,6 +21,7 @@ import {
   taskObjective,
   trainingFeeds,
 } from "../tasks/task-network.ts";
+import { validationMetrics, withValidation } from "../tasks/validation.ts";
 import { NonFiniteError, trainingLoop } from "../train/loop.ts";
 import {
   type EpochRecord,
@@ -124,7 +125,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
   try {
     const target = await engine.target();
     for (const { step, graph } of steps) await engine.load(step, compile(graph, { target }));
-    const measure = await prepareMeasurements(engine, setup, configuration);
+    const measure = await prepareMeasurements(engine, setup, recordOf(request), configuration);
     const initial = { ...weights, ...initialState(setup.objective, optimizer, weights, setup.options) };
     let last: Checkpoint | undefined = folder?.checkpoint;
     await engine.write(last?.tensors ?? initial);
@@ -132,7 +133,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
     let skippedSteps = 0;
     const finishedEpochs = last?.epoch.epoch ?? 0;
     const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
-    onStart?.({ task: taskRecord(kindOf(request)), totalSteps, finishedSteps, stepsPerEpoch, batchSize });
+    onStart?.({ task: recordOf(request), totalSteps, finishedSteps, stepsPerEpoch, batchSize });
 
     if (configuration.keepWeights && !last) await folder?.keepWeights(0, networkTensors(model, initial));
 
@@ -218,7 +219,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       await folder?.finish(summary, { model: onnx, weights: weightsFile, averagedModel: averaged?.model });
     }
     return {
-      task: taskRecord(kindOf(request)),
+      task: recordOf(request),
       summary,
       epochs,
       model: onnx,
@@ -314,7 +315,7 @@ async function openFolder({ out, existing = "refuse", ...request }: RunRequest, 
   const record: RunRecord = {
     format: recordFormat,
     name: request.name,
-    task: taskRecord(kindOf(request)),
+    task: recordOf(request),
     createdAt: new Date().toISOString(),
     configuration,
     ...environment(),
@@ -330,19 +331,22 @@ interface Evaluated extends Pick<TestEvaluation, "details"> {
 async function prepareMeasurements(
   engine: Engine,
   { network, opened }: Setup,
+  { metrics: infos }: TaskRecord,
   { sharpness }: RunConfiguration,
 ): Promise<() => Promise<Evaluated>> {
   const { task, evaluations } = opened;
+  const prepare = (evaluation: Evaluation, program: string) =>
+    TaskEvaluation.prepare(engine, network, { task, evaluation, program });
   const prepared: TaskEvaluation[] = [];
-  for (const [index, evaluation] of evaluations.entries()) {
-    const program = index === 0 ? "test" : `evaluation ${index}`;
-    prepared.push(await TaskEvaluation.prepare(engine, network, { task, evaluation, program }));
-  }
+  for (const [index, evaluation] of evaluations.entries())
+    prepared.push(await prepare(evaluation, index === 0 ? "test" : `evaluation ${index}`));
+  const validation = opened.validation && (await prepare(opened.validation, "validation"));
   const flatness = await SharpnessMeasurement.prepare(engine, network, opened, sharpness);
   return async () => {
     const [test, ...others] = prepared;
     const { loss: testLoss, metrics, details } = await test.measure();
     for (const evaluation of others) Object.assign(metrics, (await evaluation.measure()).metrics);
+    if (validation) Object.assign(metrics, validationMetrics(infos[0], await validation.measure()));
     return { measurements: { testLoss, metrics, sharpness: await flatness.measure() }, details };
   };
 }
@@ -379,6 +383,12 @@ async function givenWeights({ weights, configuration }: RunRequest): Promise<Giv
 function networkTensors(model: Model, tensors: Tensors): Tensors {
   const names = [...model.parameters, ...model.buffers].map(({ name }) => name);
   return Object.fromEntries(names.map((name) => [name, tensors[name]]));
+}
+
+/** What records say of the task of a request. */
+function recordOf(request: Pick<RunRequest, "task" | "configuration" | "data">): TaskRecord {
+  const record = taskRecord(kindOf(request));
+  return request.data.validation ? withValidation(record) : record;
 }
 
 /** The kind of problem that a request is of. */

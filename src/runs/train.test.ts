@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
 import { loadDataset } from "../data/catalogue.ts";
-import type { DatasetPair, ImageClasses } from "../data/source.ts";
+import { type DatasetPair, type ImageClasses, selected } from "../data/source.ts";
 // As a user of the library has them.
 import { bilateralSam, nn, ops, type optim, sgd, type Tensors, train } from "../index.ts";
 import { readRun } from "../report/read.ts";
 import { readJsonFile, readMetrics, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
+import { assertSameTensors } from "../testing/networks.ts";
 import type { EpochRecord, RunSummary } from "../train/records.ts";
 import type { TrainOptions } from "./train.ts";
 
@@ -100,6 +101,40 @@ test("a network and images of one's own: odd digits from even ones, on a layer t
   assert.equal(summary!.parameters, 1_122);
   const { configuration } = readJsonFile(out, "run.json");
   assert.deepEqual([configuration.data, configuration.model], ["parity", "custom"]);
+});
+
+test("a validation part is measured every epoch as a test part would be, and changes nothing else", async () => {
+  const { train: training, test: held } = await loadDataset("digits");
+  const [validation, rest] = [0, 1].map((start) =>
+    selected(
+      held,
+      Array.from({ length: held.count }, (_, index) => index).filter((index) => index % 2 === start),
+    ),
+  );
+  const options = { ...quick, epochs: 2, evaluateEvery: 1 };
+  const both = await train({ ...options, data: { train: training, validation, test: rest } });
+  const [asTest, without] = [
+    await train({ ...options, data: { train: training, test: validation } }),
+    await train({ ...options, data: { train: training, test: rest } }),
+  ];
+  for (const [index, { metrics }] of both.epochs.entries()) {
+    const { testLoss, metrics: expected } = asTest.epochs[index];
+    assert.deepEqual(metrics, {
+      ...without.epochs[index].metrics,
+      validationAccuracy: expected?.accuracy,
+      validationLoss: testLoss,
+    });
+  }
+  assert.deepEqual(both.summary?.metrics, both.epochs.at(-1)?.metrics);
+  assertSameTensors(both.tensors, without.tensors);
+  assert.deepEqual(both.task.metrics.slice(0, -2), without.task.metrics);
+  assert.deepEqual(
+    both.task.metrics.slice(-2).map(({ name, label, better }) => [name, label, better]),
+    [
+      ["validationAccuracy", "validation accuracy", "higher"],
+      ["validationLoss", "validation loss", "lower"],
+    ],
+  );
 });
 
 test("an optimizer of one's own: doubled gradients at half the learning rate are plain SGD, to the last bit", async () => {

@@ -2,12 +2,12 @@ import { basename, resolve } from "node:path";
 import type { z } from "zod";
 import { type OptionKinds, readOptions, requireKnownOptions } from "../common/options.ts";
 import { loadDataset } from "../data/catalogue.ts";
-import { type ImageArrays, sourcesOf } from "../data/image-arrays.ts";
+import { type ImageArrays, type Parts, sourcesOf } from "../data/image-arrays.ts";
 import type { DataSource } from "../data/source.ts";
 import type { Layer } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import type { TaskKind } from "../tasks/task.ts";
+import type { DataPair, TaskKind } from "../tasks/task.ts";
 import { parseRun, type RunSettings, runSchema } from "./configuration.ts";
 import type { GivenWeights } from "./initial-weights.ts";
 import { type RunHooks, type RunResult, runTask } from "./run.ts";
@@ -27,7 +27,7 @@ interface CommonOptions<Own extends z.ZodRawShape>
   /** What to train for: a name, or a task of your own. Default: `classification`. */
   task?: RunSettings["task"] | TaskKind<Own>;
   /** A data set by name or path, or images of your own as arrays or sources. Default: Fashion-MNIST. */
-  data?: RunSettings["data"] | Readonly<Record<"train" | "test", DataSource | ImageArrays>>;
+  data?: RunSettings["data"] | Parts<DataSource | ImageArrays>;
   /** A folder that holds the named data set's files. */
   dataDirectory?: string;
   /**
@@ -121,25 +121,30 @@ export async function train<Own extends z.ZodRawShape = NoSettings>(
     },
     kind,
   );
-  return runTask({
-    name: name ?? (out === undefined ? "run" : basename(resolve(out))),
-    configuration,
-    data:
-      typeof data === "object"
-        ? sourcesOf(data)
-        : await loadDataset(configuration.data, {
-            ...{ dataDirectory, log, signal, images: configuration.images },
-          }),
-    task: kind,
-    layer: typeof model === "function" ? model : undefined,
-    optimizer: ownOptimizer,
-    weights: ownWeights,
-    out,
-    existing,
-    onNote,
-    onStart,
-    onStep,
-    onEpoch,
-    signal,
-  });
+  const sources: DataPair & { close?(): void } =
+    typeof data === "object"
+      ? sourcesOf(data)
+      : await loadDataset(configuration.data, {
+          ...{ dataDirectory, log, signal, images: configuration.images },
+        });
+  try {
+    return await runTask({
+      name: name ?? (out === undefined ? "run" : basename(resolve(out))),
+      configuration,
+      data: sources,
+      task: kind,
+      layer: typeof model === "function" ? model : undefined,
+      optimizer: ownOptimizer,
+      weights: ownWeights,
+      out,
+      existing,
+      onNote,
+      onStart,
+      onStep,
+      onEpoch,
+      signal,
+    });
+  } finally {
+    sources.close?.();
+  }
 }

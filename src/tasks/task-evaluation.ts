@@ -52,8 +52,14 @@ export async function evaluate<S extends Sample>(
 ): Promise<Evaluated> {
   const gathered = metric();
   let [loss, seen] = [0, 0];
-  for await (const { inputs, samples, count } of evaluationBatches(source, { row: task.row, batchSize })) {
-    const outputs = await run(inputs, count);
+  const batches = evaluationBatches(source, { row: task.row, batchSize })[Symbol.asyncIterator]();
+  for (let next = await batches.next(); !next.done; ) {
+    const { inputs, samples, count } = next.value;
+    const running = run(inputs, count);
+    // The next batch is prepared meanwhile; where that throws, that is what the caller gets to hear.
+    running.catch(() => {});
+    next = await batches.next();
+    const outputs = await running;
     loss += Number(outputs.loss.data[0]) * count;
     const predictions = Object.entries(outputs).filter(([name]) => name.startsWith(predicted));
     gathered.add(

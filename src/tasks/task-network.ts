@@ -135,8 +135,8 @@ export async function* trainingFeeds(
   }
 }
 
-/** Examples that are evaluated at a time, at most, and the bytes that all results of all layers may have then. */
-const evaluationBatch = { examples: 250, bytes: 2 ** 30 };
+/** Examples that are evaluated at a time, at most, and the bytes that they and all results of all layers may have then. */
+const evaluationBatch = { examples: 250, inputBytes: 2 ** 26, bytes: 2 ** 30 };
 
 /**
  * How many examples to evaluate at a time: the network's own batch; or as many as there are up to 250, or for a large
@@ -147,7 +147,9 @@ export function evaluationBatchSize(
   available: number,
 ): number {
   if (ownBatch !== undefined) return ownBatch;
-  const most = Math.min(evaluationBatch.examples, available);
+  // Several batches are in memory: one in the network, one on its way there, one that is prepared.
+  const fitting = Math.max(1, Math.floor(evaluationBatch.inputBytes / (4 * elementCount(inputShape))));
+  const most = Math.min(evaluationBatch.examples, fitting, available);
   const { logits } = buildModel(layer, { inputShape, batchSize: most, training: false });
   const results = nodesOf([logits]).flatMap((node) => node.outputs);
   const bytes = results.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);

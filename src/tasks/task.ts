@@ -85,11 +85,15 @@ export interface OpenedTask<S extends Sample = Sample> {
   order?: EpochOrder;
   /** The first is of the test set, and its loss is the test loss. */
   evaluations: readonly [Evaluation<S>, ...Evaluation<S>[]];
+  /** What is measured of the test set, of the validation part, where the data have one. */
+  validation?: Evaluation<S>;
 }
 
-/** The training and the test part of some data. */
+/** The parts of some data. */
 export interface DataPair<S extends Sample = Sample> {
   train: DataSource<S>;
+  /** Looked at while training goes on, so that decisions need not be made by the test set. */
+  validation?: DataSource<S>;
   test: DataSource<S>;
 }
 
@@ -101,7 +105,12 @@ export interface TaskKind<Settings extends z.ZodRawShape = z.ZodRawShape, S exte
   /** Settings of a run that have other defaults for this task, such as `{ model: "unet" }`. */
   readonly defaults?: Readonly<Record<string, unknown>>;
   /**
+   * Opens the training and the test part; the validation part is opened as a test part.
    * @throws UserError for data of another kind, and for settings that do not fit them
    */
-  open(settings: z.infer<z.ZodObject<Settings>>, data: DataPair, seed: number): OpenedTask<S>;
+  open(
+    settings: z.infer<z.ZodObject<Settings>>,
+    data: Omit<DataPair, "validation">,
+    seed: number,
+  ): OpenedTask<S>;
 }

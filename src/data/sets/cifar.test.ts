@@ -15,6 +15,13 @@ interface Expected {
   label?: number;
   fine?: number;
   mean: number[];
+  /** Means of each channel over the left top, right top, left bottom and right bottom. */
+  quarters: number[][];
+}
+
+function assertRounded(actual: number[], wanted: number[], error: number, what: string) {
+  for (const [channel, value] of actual.entries())
+    assert.ok(Math.abs(value - wanted[channel]) <= error, `${what}: ${actual}, expected ${wanted}`);
 }
 
 describe("CIFAR's binary files", () => {
@@ -23,17 +30,31 @@ describe("CIFAR's binary files", () => {
     ["cifar100", "cifar-100-binary", cifar.cifar100],
   ];
   for (const [kind, folder, records] of cases) {
-    test(kind, async () => {
-      for (const { file, record, label, fine, mean } of records) {
+    test(`${kind}: every record, its label, its colors and where they are`, async () => {
+      for (const { file, record, label, fine, mean, quarters } of records) {
         const { labels, images } = parseCifar(await readFile(join(datasets, folder, file)), kind, file);
         assert.equal(labels[record], fine ?? label);
-        const size = 32 * 32;
-        const means = [0, 1, 2].map((channel) => {
-          const plane = images.subarray((record * 3 + channel) * size, (record * 3 + channel + 1) * size);
-          return plane.reduce((sum, value) => sum + value, 0) / size;
-        });
-        for (const [channel, value] of means.entries())
-          assert.ok(Math.abs(value - mean[channel]) < 0.006, `${file} ${record}: ${means}, expected ${mean}`);
+        const meansOver = (rows: [number, number], columns: [number, number]) =>
+          [0, 1, 2].map((channel) => {
+            let sum = 0;
+            for (let row = rows[0]; row < rows[1]; row++)
+              for (let column = columns[0]; column < columns[1]; column++)
+                sum += images[((record * 3 + channel) * 32 + row) * 32 + column];
+            return sum / ((rows[1] - rows[0]) * (columns[1] - columns[0]));
+          });
+        const halves: [number, number][] = [
+          [0, 16],
+          [16, 32],
+        ];
+        const found = halves.flatMap((rows) => halves.map((columns) => meansOver(rows, columns)));
+        // The expected numbers are rounded to two digits and to one.
+        assertRounded(meansOver([0, 32], [0, 32]), mean, 0.0051, `${file} ${record}`);
+        for (const [index, quarter] of quarters.entries())
+          assertRounded(found[index], quarter, 0.051, `${file} ${record}, quarter ${index}`);
+      }
+      for (const file of new Set(records.map((each) => each.file))) {
+        const { count } = parseCifar(await readFile(join(datasets, folder, file)), kind, file);
+        assert.equal(count, records.filter((each) => each.file === file).length, file);
       }
     });
   }

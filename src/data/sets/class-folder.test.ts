@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { after, describe, test } from "node:test";
@@ -44,10 +44,13 @@ function means(
   });
 }
 
+/** Expected means are rounded to two digits, those of quarters to one. */
+const [rounding, quarterRounding] = [0.0051, 0.051];
+
 function assertNear(actual: number[], wanted: number[], tolerance: number, what: string) {
   for (const [index, value] of actual.entries())
     assert.ok(
-      Math.abs(value - wanted[index]) <= tolerance + 0.06,
+      Math.abs(value - wanted[index]) <= tolerance + rounding,
       `${what}: ${actual.map((each) => each.toFixed(2))}, expected ${wanted} ± ${tolerance}`,
     );
 }
@@ -81,7 +84,7 @@ describe("pictures as Pillow decodes them", () => {
           assertNear(
             means(image.data, width, height, corner),
             quarters[index],
-            tolerance,
+            tolerance + quarterRounding,
             `quarter ${index}`,
           );
     });
@@ -137,6 +140,19 @@ describe("a folder of pictures", () => {
       held.map((image) => image.class),
       [0, 1, 2],
     );
+  });
+
+  test("every file of the fixture is expected in one way or another", async () => {
+    const found = await readdir(join(datasets, "image-folder"), { recursive: true, withFileTypes: true });
+    const paths = found
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(datasets, join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
+    assert.deepEqual(paths.toSorted(), expected.files.map(({ file }) => file).toSorted());
+  });
+
+  test("a class without pictures is named", async () => {
+    const folder = join(datasets, "empty-class");
+    await assert.rejects(listClassFolder(folder), new UserError(`class "void" in ${folder} has no pictures`));
   });
 
   test("numbers are names: 1, 10, 2", async () => {

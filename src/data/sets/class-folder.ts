@@ -1,6 +1,8 @@
-import { readdir } from "node:fs/promises";
-import { extname, join, relative } from "node:path";
+import type { Dirent } from "node:fs";
+import { readdir, realpath, stat } from "node:fs/promises";
+import { extname, join } from "node:path";
 import { UserError } from "../../common/errors.ts";
+import { whyUnreadable } from "../../common/files.ts";
 import { randomStream } from "../../common/random.ts";
 import { imageExtensions } from "../image-file.ts";
 
@@ -39,11 +41,11 @@ const parts = ["train", "validation", "test"] as const satisfies readonly Part[]
 /**
  * Lists a folder of pictures: one folder per class, or `train`, `val` and `test` folders that hold one folder per class.
  * Without a test folder, `val` is the test set; without either, a share of each class is drawn by the seed. Classes are
- * sorted by code point and numbered from 0, as Python's tools do. Folders inside a class belong to it. Hidden files,
- * macOS's `._*` and files without a picture's extension are passed over.
+ * sorted by code point and numbered from 0, as Python's tools do. Folders inside a class belong to it, and links are
+ * followed. Hidden files, macOS's `._*` and files without a picture's extension are passed over.
  *
  * @throws UserError naming the folder: no classes, a class without pictures, a class that training does not have,
- *   classes that differ by case only, a folder that cannot be read
+ *   classes that differ by case only, a folder that cannot be read, links in a circle
  */
 export async function listClassFolder(folder: string, options: SplitOptions = {}): Promise<ImageList> {
   const entries = await foldersOf(folder);
@@ -81,9 +83,11 @@ export function stratifiedSplit(
 ): { train: ListedImage[]; test: ListedImage[] } {
   if (!(testShare > 0 && testShare < 1))
     throw new UserError(`the share of test pictures is ${testShare}; choose a number between 0 and 1`);
+  const classes: ListedImage[][] = classNames.map(() => []);
+  for (const image of images) classes[image.class].push(image);
   const chosen = new Set<ListedImage>();
   for (const [number, name] of classNames.entries()) {
-    const own = images.filter((image) => image.class === number);
+    const own = classes[number];
     if (own.length < 2)
       throw new UserError(
         `class "${name}" has ${own.length} picture; it needs two or more, one of them to test on`,
@@ -98,14 +102,20 @@ export function stratifiedSplit(
   };
 }
 
-/** Order of Python's `sorted`: by code points, not by language. */
+/** Order of Python's `sorted`: by code points, not by language, and not by JavaScript's halves of code points. */
 export function byCodePoint(a: string, b: string): number {
-  const [left, right] = [Array.from(a), Array.from(b)];
-  for (let at = 0; at < Math.min(left.length, right.length); at++) {
-    const difference = left[at].codePointAt(0)! - right[at].codePointAt(0)!;
-    if (difference !== 0) return difference;
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) {
+    const [left, right] = [a.charCodeAt(at), b.charCodeAt(at)];
+    if (left !== right) return inOrder(left) - inOrder(right);
   }
-  return left.length - right.length;
+  return a.length - b.length;
+}
+
+/** Surrogates, which stand for the code points above 0xffff, after all other units. */
+function inOrder(unit: number): number {
+  if (unit < 0xd800) return unit;
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
 /** @throws UserError for two names that differ by case only, which file systems and people confuse */
@@ -154,34 +164,56 @@ async function listKnownClasses(folder: string, classNames: readonly string[]): 
 }
 
 async function foldersOf(folder: string): Promise<string[]> {
-  const entries = await listing(folder);
-  return entries
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
-    .map(({ name }) => name);
+  const names: string[] = [];
+  for (const entry of await listing(folder))
+    if (!entry.name.startsWith(".") && (await isFolder(entry, folder))) names.push(entry.name);
+  return names;
 }
 
 async function picturesBelow(folder: string): Promise<string[]> {
   const files: string[] = [];
-  for (const entry of await listing(folder)) {
+  await collect(folder, [], files);
+  return files.sort(byCodePoint);
+}
+
+/** @param above the folders that this one is in, as they are without links */
+async function collect(folder: string, above: readonly string[], files: string[]): Promise<void> {
+  const entries = await listing(folder);
+  const real = await realpath(folder);
+  if (above.includes(real))
+    throw new UserError(`${folder} leads back to a folder that it is in, through a link; remove the link`);
+  for (const entry of entries) {
     if (entry.name.startsWith(".")) continue;
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) files.push(...(await picturesBelow(path)));
-    else if (imageExtensions.has(extname(entry.name).toLowerCase())) files.push(path);
+    if (await isFolder(entry, folder)) await collect(path, [...above, real], files);
+    else if (isPicture(entry.name)) files.push(path);
   }
-  return files.sort((a, b) => byCodePoint(relative(folder, a), relative(folder, b)));
+}
+
+function isPicture(name: string): boolean {
+  return imageExtensions.has(extname(name).toLowerCase());
+}
+
+/** Whether an entry is a folder or a link to one. A picture that is a broken link is a file: one that cannot be read. */
+async function isFolder(entry: Dirent, folder: string): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  const path = join(folder, entry.name);
+  const found = await stat(path).catch(() => undefined);
+  if (found || isPicture(entry.name)) return found?.isDirectory() ?? false;
+  throw new UserError(`${path} is a link that leads nowhere; remove it`);
 }
 
 async function listing(folder: string) {
   try {
     return await readdir(folder, { withFileTypes: true });
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code } = error as NodeJS.ErrnoException;
     throw new UserError(
       code === "ENOENT"
         ? `there is no folder ${folder}`
         : code === "ENOTDIR"
           ? `${folder} is a file; a folder of pictures was expected`
-          : `the folder ${folder} cannot be read: ${message}`,
+          : `the folder ${folder} cannot be read: ${whyUnreadable(error as NodeJS.ErrnoException)}`,
     );
   }
 }

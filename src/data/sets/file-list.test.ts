@@ -56,6 +56,10 @@ describe("a list of pictures", () => {
       "file,label,split\na,x,train\nb,y,test\n",
       /the label "y" has no row with the split "train"/,
     ],
+    "a picture listed twice": [
+      "file,label\na.png,x\n\nb.png,y\n./a.png,y\n",
+      /, line 5: \.\/a\.png is already listed in line 2; list each picture once/,
+    ],
     "some with a split": [
       "file,label,split\na,x,train\nb,y,\n",
       /some rows have a split and others have none/,

@@ -3,6 +3,7 @@ import { dirname, extname, isAbsolute, join } from "node:path";
 import { CsvError, parse } from "csv-parse/sync";
 import { z } from "zod";
 import { UserError } from "../../common/errors.ts";
+import { whyUnreadable } from "../../common/files.ts";
 import {
   byCodePoint,
   checkClassNames,
@@ -25,7 +26,7 @@ const row = z.strictObject({
  * (relative to the list) and `label`; `split` (train, val or test) where the list says what is for what. Labels are names;
  * classes are sorted by code point, and by number where all are whole numbers.
  *
- * @throws UserError naming the list and the row: a column that is missing, a picture that is not there, a label of one class
+ * @throws UserError naming the list and the row: a column that is missing, a picture that is listed twice, labels of one class
  */
 export async function listFromFile(path: string, options: SplitOptions = {}): Promise<ImageList> {
   const rows = await readRows(path);
@@ -39,10 +40,18 @@ export async function listFromFile(path: string, options: SplitOptions = {}): Pr
   checkClassNames(classNames, path);
   const numbers = new Map(classNames.map((name, number) => [name, number]));
   const parts = new Map<string, ListedImage[]>();
-  for (const { file, label, split = "" } of rows) {
+  const places = new Map<string, string>();
+  for (const { file, label, split = "", place } of rows) {
+    const picture = isAbsolute(file) ? file : join(dirname(path), file);
+    const before = places.get(picture);
+    if (before !== undefined)
+      throw new UserError(
+        `${path}, ${place}: ${file} is already listed in ${before}; list each picture once, or it is learned and tested`,
+      );
+    places.set(picture, place);
     const part = split === "val" ? "validation" : split;
     const images = parts.get(part) ?? [];
-    images.push({ path: isAbsolute(file) ? file : join(dirname(path), file), class: numbers.get(label)! });
+    images.push({ path: picture, class: numbers.get(label)! });
     parts.set(part, images);
   }
   if (parts.has("") && parts.size > 1)
@@ -59,39 +68,49 @@ export async function listFromFile(path: string, options: SplitOptions = {}): Pr
   return { classNames, validation, ...stratifiedSplit(train, classNames, options) };
 }
 
-async function readRows(path: string): Promise<z.infer<typeof row>[]> {
+/** @returns with each row what a message calls its place */
+async function readRows(path: string): Promise<(z.infer<typeof row> & { place: string })[]> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     throw new UserError(
-      error.code === "ENOENT" ? `there is no file ${path}` : `${path} cannot be read: ${error.message}`,
+      error.code === "ENOENT"
+        ? `there is no file ${path}`
+        : `${path} cannot be read: ${whyUnreadable(error)}`,
     );
   });
   const isJson = extname(path).toLowerCase() === ".json";
   const records = isJson ? parseJson(text, path) : parseCsv(text, path);
-  return records.map((record, index) => {
+  return records.map(({ record, place }) => {
     const { success, data, error } = row.safeParse(record);
-    if (success) return data;
+    if (success) return { ...data, place };
     const [issue] = error.issues;
-    const where = isJson ? `element ${index}` : `line ${index + 2}`;
     throw new UserError(
-      `${path}, ${where}: ${[...issue.path, issue.message].join(": ")}; the columns are file, label and, if wanted, split`,
+      `${path}, ${place}: ${[...issue.path, issue.message].join(": ")}; the columns are file, label and, if wanted, split`,
     );
   });
 }
 
-function parseJson(text: string, path: string): readonly unknown[] {
+/** A row as it was read, and where. */
+interface Placed {
+  record: unknown;
+  place: string;
+}
+
+function parseJson(text: string, path: string): readonly Placed[] {
   let document: unknown;
   try {
     document = JSON.parse(text);
   } catch (error) {
     throw new UserError(`${path} is not JSON: ${(error as Error).message}`);
   }
-  if (Array.isArray(document)) return document;
+  if (Array.isArray(document))
+    return document.map((record: unknown, index) => ({ record, place: `element ${index}` }));
   throw new UserError(`${path} has to hold an array of { "file": …, "label": … }`);
 }
 
-function parseCsv(text: string, path: string): readonly unknown[] {
+function parseCsv(text: string, path: string): readonly Placed[] {
   try {
-    return parse(text, {
+    const rows: { record: unknown; info: { lines: number } }[] = parse(text, {
+      info: true,
       bom: true,
       columns: (names: string[]) => names.map((name) => name.trim().toLowerCase()),
       skip_empty_lines: true,
@@ -99,6 +118,7 @@ function parseCsv(text: string, path: string): readonly unknown[] {
       delimiter: [",", ";", "\t"],
       cast: (value, { header, column }) => (header || value !== "" || column !== "split" ? value : undefined),
     });
+    return rows.map(({ record, info }) => ({ record, place: `line ${info.lines}` }));
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
     throw new UserError(`${path} is not CSV: ${error.message}`);
