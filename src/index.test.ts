@@ -97,6 +97,9 @@ const networks: Entries<typeof api.nn> = {
   buildModel: takes("batch_size", "batchSize", (options) => api.nn.buildModel(any, options)),
   cnn: none,
   conv2d: takes("group", "groups", (options) => api.nn.conv2d(3, 8, 3, options)),
+  convTranspose2d: takes("output_padding", "outputPadding", (options) =>
+    api.nn.convTranspose2d(8, 4, 4, options),
+  ),
   createModel: none,
   drawRandomInputs: none,
   dropout: none,
@@ -129,6 +132,8 @@ const networks: Entries<typeof api.nn> = {
   sequential: none,
   sigmoid: none,
   silu: none,
+  simpleBaseline: none,
+  smallSimpleBaseline: takes("widths", "width", (options) => api.nn.smallSimpleBaseline(any, options)),
   smallVgg16Bn: takes("widths", "width", (options) => api.nn.smallVgg16Bn(any, options)),
   squeezeExcitation: takes("activations", "activation", (options) => api.nn.squeezeExcitation(8, 2, options)),
   stochasticDepth: none,

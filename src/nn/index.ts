@@ -6,7 +6,9 @@ export {
   type BatchNormOptions,
   batchNorm,
   type Conv2dOptions,
+  type ConvTranspose2dOptions,
   conv2d,
+  convTranspose2d,
   dropout,
   flatten,
   gelu,
@@ -34,6 +36,11 @@ export {
 } from "./models/mobile.ts";
 export { type PyramidnetOptions, pyramidnet } from "./models/pyramidnet.ts";
 export { imagenetResnet, type ResnetDepth, resnet, resnet20 } from "./models/resnet.ts";
+export {
+  type SmallSimpleBaselineOptions,
+  simpleBaseline,
+  smallSimpleBaseline,
+} from "./models/simple-baseline.ts";
 export { cnn, lenet5, mlp } from "./models/small.ts";
 export { smallVgg16Bn, type VggOptions, vgg16Bn } from "./models/vgg.ts";
 export { type WideResnetOptions, wideResnet } from "./models/wide-resnet.ts";

@@ -11,6 +11,7 @@ import * as movement from "../ops/movement.ts";
 import { batchNormInference, batchNormTraining } from "../ops/normalization.ts";
 import { pad } from "../ops/padding.ts";
 import * as pooling from "../ops/pooling.ts";
+import { convTranspose } from "../ops/transposed-convolution.ts";
 import { filledWith, type Initializer, uniformByFanIn } from "./initializers.ts";
 import type { Layer } from "./module.ts";
 
@@ -52,22 +53,27 @@ export interface Conv2dOptions extends InitializerOptions {
   bias?: boolean;
 }
 
+const conv2dOptions = {
+  stride: "number",
+  padding: "number",
+  dilation: "number",
+  groups: "number",
+  bias: "boolean",
+  ...initializerOptions,
+} as const;
+
+function requireGroups(layer: string, inputs: number, outputs: number, groups: number): void {
+  if (inputs % groups === 0 && outputs % groups === 0) return;
+  throw new UserError(
+    `${layer}: ${inputs} input and ${outputs} output channels do not divide into ${groups} groups`,
+  );
+}
+
 /** Convolution with a square kernel: [N, inputs, H, W] to [N, outputs, H′, W′]. */
 export function conv2d(inputs: number, outputs: number, kernel: number, options: Conv2dOptions = {}): Layer {
-  readOptions("conv2d", options, {
-    stride: "number",
-    padding: "number",
-    dilation: "number",
-    groups: "number",
-    bias: "boolean",
-    ...initializerOptions,
-  });
+  readOptions("conv2d", options, conv2dOptions);
   const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, ...initializers } = options;
-  if (inputs % groups !== 0 || outputs % groups !== 0) {
-    throw new UserError(
-      `conv2d: ${inputs} input and ${outputs} output channels do not divide into ${groups} groups`,
-    );
-  }
+  requireGroups("conv2d", inputs, outputs, groups);
   const fanIn = (inputs / groups) * kernel * kernel;
   const { initializer = uniformByFanIn(fanIn), biasInitializer = uniformByFanIn(fanIn) } = initializers;
   const shape = [outputs, inputs / groups, kernel, kernel];
@@ -81,6 +87,43 @@ export function conv2d(inputs: number, outputs: number, kernel: number, options:
         pads: [padding, padding, padding, padding],
         dilations: [dilation, dilation],
         group: groups,
+      },
+    );
+}
+
+export interface ConvTranspose2dOptions extends Conv2dOptions {
+  /** Added to the height and the width of the output, at its end. */
+  outputPadding?: number;
+}
+
+/**
+ * Transposed convolution with a square kernel: [N, inputs, H, W] to [N, outputs, H′, W′], where
+ * H′ = (H − 1)·stride − 2·padding + dilation·(kernel − 1) + outputPadding + 1.
+ */
+export function convTranspose2d(
+  inputs: number,
+  outputs: number,
+  kernel: number,
+  options: ConvTranspose2dOptions = {},
+): Layer {
+  readOptions("convTranspose2d", options, { ...conv2dOptions, outputPadding: "number" });
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true, outputPadding = 0 } = options;
+  requireGroups("convTranspose2d", inputs, outputs, groups);
+  // PyTorch takes the second axis of a weight for its inputs, which in a transposed convolution are the outputs.
+  const fanIn = (outputs / groups) * kernel * kernel;
+  const { initializer = uniformByFanIn(fanIn), biasInitializer = uniformByFanIn(fanIn) } = options;
+  const shape = [inputs, outputs / groups, kernel, kernel];
+  return (x, scope) =>
+    convTranspose(
+      x,
+      scope.parameter("weight", shape, "weight", initializer),
+      bias ? scope.parameter("bias", [outputs], "bias", biasInitializer) : undefined,
+      {
+        strides: [stride, stride],
+        pads: [padding, padding, padding, padding],
+        dilations: [dilation, dilation],
+        group: groups,
+        outputPadding: [outputPadding, outputPadding],
       },
     );
 }

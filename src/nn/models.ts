@@ -4,6 +4,7 @@ import { efficientnetB0, mobilenetV2 } from "./models/mobile.ts";
 import { pyramidnet } from "./models/pyramidnet.ts";
 import { imagenetResnet, resnet, resnet20 } from "./models/resnet.ts";
 import type { ModelShape } from "./models/shape.ts";
+import { simpleBaseline, smallSimpleBaseline } from "./models/simple-baseline.ts";
 import { cnn, lenet5, mlp } from "./models/small.ts";
 import { smallVgg16Bn, vgg16Bn } from "./models/vgg.ts";
 import { wideResnet } from "./models/wide-resnet.ts";
@@ -20,7 +21,11 @@ interface ModelOption {
   whole?: boolean;
 }
 
+/** What a network gives: a number for each class, or a map for each, [N, classes, H′, W′]. */
+export type ModelOutput = "classes" | "maps";
+
 interface ModelEntry<Options extends string = string> {
+  output: ModelOutput;
   options: Record<Options, ModelOption>;
   build: (shape: ModelShape, options: Record<Options, number>) => Layer;
 }
@@ -30,10 +35,11 @@ function model<Options extends string>(
   options: Record<Options, ModelOption>,
   build: ModelEntry<Options>["build"],
 ): ModelEntry {
-  return { options, build };
+  return { output: "classes", options, build };
 }
 
 const plain = (build: (shape: ModelShape) => Layer) => model({}, build);
+const maps = (entry: ModelEntry): ModelEntry => ({ ...entry, output: "maps" });
 const dropout = (probability: number): ModelOption => ({ default: probability, min: 0, below: 1 });
 const whole = (number: number): ModelOption => ({ default: number, min: 1, whole: true });
 const factor: ModelOption = { default: 1, min: 0.05 };
@@ -60,6 +66,9 @@ const models = {
   "resnet18-imagenet": plain((shape) => imagenetResnet(shape, 18)),
   "resnet34-imagenet": plain((shape) => imagenetResnet(shape, 34)),
   "resnet50-imagenet": plain((shape) => imagenetResnet(shape, 50)),
+  "simple-baseline-18": maps(plain((shape) => simpleBaseline(shape, 18))),
+  "simple-baseline-50": maps(plain((shape) => simpleBaseline(shape, 50))),
+  "simple-baseline-small": maps(model({ width: factor, units: whole(1) }, smallSimpleBaseline)),
 } satisfies Record<string, ModelEntry>;
 
 export type ModelName = keyof typeof models;
@@ -74,6 +83,16 @@ export function createModel(text: string, shape: ModelShape): Layer {
   const { entry, given } = readText(text);
   const defaults = Object.entries(entry.options).map(([option, info]) => [option, info.default]);
   return entry.build(shape, { ...Object.fromEntries(defaults), ...given });
+}
+
+/** What a network gives. Throws `UserError` as `createModel` does. */
+export function modelOutput(text: string): ModelOutput {
+  return readText(text).entry.output;
+}
+
+/** The networks that give the same. */
+export function modelNamesWith(output: ModelOutput): ModelName[] {
+  return modelNames.filter((name) => models[name].output === output);
 }
 
 /**

@@ -297,3 +297,10 @@ describe("a file for a batch of its own", () => {
     assertClose([loss], [summary!.testLoss], 1e-4);
   });
 });
+
+test("a network whose output is of another kind than the task takes is refused, with those that fit", async () => {
+  await assert.rejects(
+    train({ ...quick, model: "simple-baseline-small" }),
+    /simple-baseline-small gives a map for each joint or class, the task takes a number for each class; choose one of mlp, /,
+  );
+});

@@ -6,7 +6,7 @@ import { findHead, type Head, replaceHead } from "../import/head.ts";
 import { modelLayer, ownBatch } from "../import/layer.ts";
 import { readModelFile, TrainableModel } from "../import/load.ts";
 import type { OutputForm } from "../import/logits.ts";
-import { createModel } from "../nn/models.ts";
+import { createModel, type ModelOutput, modelNamesWith, modelOutput } from "../nn/models.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import { type ImageInput, type InputDescription, imageInput } from "../tasks/image-input.ts";
 import { statedInput, writtenMetadata } from "../tasks/model-metadata.ts";
@@ -32,10 +32,21 @@ export async function networkOf(
     throw new UserError(
       `${model} is a network for images, and an example of ${opened.train.name} is [${task.input.join(", ")}]; give a layer of your own (model), or an ONNX file`,
     );
+  requireKind(model, task.output.shape.length > 1 ? "maps" : "classes");
   const [channels, height, width] = task.input;
   return preparedNetwork(
     createModel(model, { channels, height, width, classes: task.output.shape[0] }),
     task,
+  );
+}
+
+/** Throws `UserError` for a network by name that gives something else than a task takes. */
+function requireKind(name: string, wanted: ModelOutput): void {
+  const given = modelOutput(name);
+  if (given === wanted) return;
+  const described = { classes: "a number for each class", maps: "a map for each joint or class" };
+  throw new UserError(
+    `${name} gives ${described[given]}, the task takes ${described[wanted]}; choose one of ${modelNamesWith(wanted).join(", ")}`,
   );
 }
 

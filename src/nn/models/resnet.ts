@@ -43,16 +43,24 @@ export function resnet({ channels, classes }: ModelShape, depth: ResnetDepth = 1
  * and a max pool first. Weights of convolutions start normal by fan-out.
  */
 export function imagenetResnet({ channels, classes }: ModelShape, depth: ResnetDepth = 18): Layer {
+  const { layers, features } = imagenetBackbone(channels, depth);
+  return sequential({ ...layers, avgpool: globalAveragePool(), fc: linear(features, classes) });
+}
+
+/**
+ * The layers of {@link imagenetResnet} before its pool: [N, channels, H, W] to [N, features, H/32, W/32], sizes rounded
+ * up at each of the five halvings.
+ */
+export function imagenetBackbone(channels: number, depth: ResnetDepth) {
   const initializer = kaimingNormal("fan-out");
-  return sequential({
+  const layers: Record<string, Layer> = {
     conv1: conv2d(channels, 64, 7, { stride: 2, padding: 3, bias: false, initializer }),
     bn1: batchNorm(64),
     relu: relu(),
     maxpool: maxPool(3, { stride: 2, padding: 1 }),
     ...stages(depth, { projection: "downsample", initializer }),
-    avgpool: globalAveragePool(),
-    fc: linear(512 * expansion(depth), classes),
-  });
+  };
+  return { layers, features: 512 * expansion(depth) };
 }
 
 /**
@@ -98,8 +106,8 @@ function stages(depth: ResnetDepth, spelling: Spelling): Record<string, Layer> {
   return Object.fromEntries(layers);
 }
 
-/** Two 3×3 convolutions, the first with the stride. */
-function basicBlock(
+/** Two 3×3 convolutions, the first with the stride, beside a shortcut. */
+export function basicBlock(
   inputs: number,
   width: number,
   stride: number,

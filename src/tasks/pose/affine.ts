@@ -34,37 +34,48 @@ export interface Pixels {
  * @param target [width, height] of the result
  */
 export function warped(
-  { channels, height, width, data }: Pixels,
+  source: Pixels,
   matrix: Affine,
   [columns, rows]: readonly [number, number],
 ): Uint8Array<ArrayBuffer> {
+  const { channels, height, width, data } = source;
   const [a, b, c, d, e, f] = inverse(matrix);
-  const result = new Uint8Array(channels * rows * columns);
-  const plane = height * width;
-  for (let v = 0; v < rows; v++) {
-    for (let u = 0; u < columns; u++) {
+  const [size, plane] = [rows * columns, height * width];
+  const result = new Uint8Array(channels * size);
+  for (let v = 0, at = 0; v < rows; v++) {
+    for (let u = 0; u < columns; u++, at++) {
       const x = a * u + b * v + c;
       const y = d * u + e * v + f;
-      if (!(x > -1 && x < width && y > -1 && y < height)) continue;
-      const left = Math.floor(x);
-      const top = Math.floor(y);
-      const [right, lower] = [x - left, y - top];
-      // Pixels outside the picture have weight 0, and the index of one inside.
-      const w0 = left >= 0 ? 1 - right : 0;
-      const w1 = left + 1 < width ? right : 0;
-      const h0 = top >= 0 ? 1 - lower : 0;
-      const h1 = top + 1 < height ? lower : 0;
-      const x0 = Math.max(0, left);
-      const x1 = Math.min(left + 1, width - 1);
-      const y0 = Math.max(0, top) * width;
-      const y1 = Math.min(top + 1, height - 1) * width;
-      let target = v * columns + u;
-      for (let start = 0; start < channels * plane; start += plane, target += rows * columns) {
-        const above = w0 * data[start + y0 + x0] + w1 * data[start + y0 + x1];
-        const below = w0 * data[start + y1 + x0] + w1 * data[start + y1 + x1];
-        result[target] = h0 * above + h1 * below + 0.5;
+      if (x >= 0 && x < width - 1 && y >= 0 && y < height - 1) {
+        const left = Math.floor(x);
+        const top = Math.floor(y);
+        const across = x - left;
+        const down = y - top;
+        const both = across * down;
+        let from = top * width + left;
+        for (let to = at; to < result.length; to += size, from += plane) {
+          const upper = (1 - across - down + both) * data[from] + (across - both) * data[from + 1];
+          const lower = (down - both) * data[from + width] + both * data[from + width + 1];
+          result[to] = Math.floor(upper + lower + 0.5);
+        }
+      } else if (x > -1 && x < width && y > -1 && y < height) {
+        for (let channel = 0; channel < channels; channel++)
+          result[channel * size + at] = Math.floor(borderValue(source, channel, x, y) + 0.5);
       }
     }
   }
   return result;
+}
+
+/** A channel between pixels of which some lie outside the picture and are 0. */
+function borderValue({ height, width, data }: Pixels, channel: number, x: number, y: number): number {
+  const [left, top] = [Math.floor(x), Math.floor(y)];
+  let sum = 0;
+  for (let row = Math.max(0, top); row <= Math.min(top + 1, height - 1); row++)
+    for (let column = Math.max(0, left); column <= Math.min(left + 1, width - 1); column++)
+      sum +=
+        (1 - Math.abs(x - column)) *
+        (1 - Math.abs(y - row)) *
+        data[(channel * height + row) * width + column];
+  return sum;
 }

@@ -149,17 +149,27 @@ function newtonStep(peak: Peak, taps: number): Point {
 function smoothed(map: Numbers, [width, height]: readonly [number, number], taps: number): Float64Array {
   const radius = (taps - 1) / 2;
   const sigma = 0.3 * (radius - 1) + 0.8;
-  const raw = Array.from({ length: taps }, (_, tap) => Math.exp(-((tap - radius) ** 2) / (2 * sigma ** 2)));
+  const raw = Float64Array.from({ length: taps }, (_, tap) =>
+    Math.exp(-((tap - radius) ** 2) / (2 * sigma ** 2)),
+  );
   const total = raw.reduce((sum, value) => sum + value, 0);
-  const along = (source: ArrayLike<number>, step: number, length: number, place: (at: number) => number) =>
-    Float64Array.from(source, (_, at) => {
+  const kernel = raw.map((value) => value / total);
+  const turned = smoothedRows(map, width, height, kernel);
+  return smoothedRows(turned, height, width, kernel);
+}
+
+/** Smooths each row of a map [height, width], and returns it as [width, height]. */
+function smoothedRows(map: Numbers, width: number, height: number, kernel: Float64Array): Float64Array {
+  const radius = (kernel.length - 1) / 2;
+  const result = new Float64Array(map.length);
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      const first = Math.max(0, column - radius);
+      const last = Math.min(width - 1, column + radius);
       let sum = 0;
-      for (let tap = 0; tap < taps; tap++) {
-        const to = place(at) + tap - radius;
-        if (to >= 0 && to < length) sum += (raw[tap] / total) * source[at + (tap - radius) * step];
-      }
-      return sum;
-    });
-  const rows = along(map, 1, width, (at) => at % width);
-  return along(rows, width, height, (at) => Math.floor(at / width));
+      for (let at = first; at <= last; at++) sum += kernel[at - column + radius] * map[row * width + at];
+      result[column * height + row] = sum;
+    }
+  }
+  return result;
 }

@@ -70,9 +70,12 @@ export function drawGaussian(
   const from = first.map((value) => (isWhole ? 0 : Math.max(0, value)));
   const to = end.map((value, axis) => (isWhole ? size[axis] : Math.min(value, size[axis])));
   const [x0, y0] = kind === "rounded" ? rounded : center;
+  const factor = -1 / (2 * sigma ** 2);
   for (let y = from[1]; y < to[1]; y++) {
+    const dy = y - y0;
     for (let x = from[0]; x < to[0]; x++) {
-      map[y * size[0] + x] = Math.exp(-((x - x0) ** 2 + (y - y0) ** 2) / (2 * sigma ** 2));
+      const dx = x - x0;
+      map[y * size[0] + x] = Math.exp((dx * dx + dy * dy) * factor);
     }
   }
   return true;
