@@ -123,3 +123,8 @@ test("a setting is taken by its earlier name too, and refused by both at once", 
     'configuration key "breadth" of frame is not known; the nearest of the known ones (width, color) is "width"',
   );
 });
+
+test("a value of two possible types that is missing is said to be missing", () => {
+  const schema = z.object({ id: z.union([z.int(), z.string()]) });
+  assert.throws(() => parse(schema, {}), /UserError: id is missing; it has to be a finite number or a text/);
+});

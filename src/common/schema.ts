@@ -90,7 +90,8 @@ function invalidUnion(
   const nested = fitting?.find(({ code }) => code === "unrecognized_keys") ?? fitting?.[0];
   if (nested) return explain({ ...nested, path: [...issue.path, ...nested.path] } as Issue, schema, document);
   const wanted = issue.errors.flatMap(([first]) => ("expected" in first ? [typeNames[first.expected]] : []));
-  return `${what} is ${got}; it has to be ${[...new Set(wanted)].join(" or ")}`;
+  const is = valueAt(document, issue.path) === undefined ? "is missing" : `is ${got}`;
+  return `${what} ${is}; it has to be ${[...new Set(wanted)].join(" or ")}`;
 }
 
 function unknownKey(

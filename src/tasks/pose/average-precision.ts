@@ -1,16 +1,14 @@
 import { UserError } from "../../common/errors.ts";
-import { type Box, type Keypoints, keypointSimilarity, type SimilarityTruth } from "./oks.ts";
+import type { Box, CocoId, Keypoints } from "../../data/sets/coco-keypoints.ts";
+import { keypointSimilarity, type SimilarityTruth } from "./oks.ts";
 import { pairwiseMean } from "./pairwise-sum.ts";
 
 // COCO's keypoint evaluation by the rules of its published code (cocoapi, PythonAPI), to the last bit. One rule differs:
 // there, an annotation whose id is 0 counts as missed whatever was detected; here ids play no part.
 
-/** An image's id in a COCO file. */
-export type ImageId = number | string;
-
 /** An annotated person. */
 export interface TruePose extends SimilarityTruth {
-  image: ImageId;
+  image: CocoId;
   isCrowd: boolean;
   /** Labelled joints, as the annotation counts them; a person with none is ignored. */
   labelled: number;
@@ -18,7 +16,7 @@ export interface TruePose extends SimilarityTruth {
 
 /** A detected person. */
 export interface DetectedPose {
-  image: ImageId;
+  image: CocoId;
   keypoints: Keypoints;
   score: number;
   /** Where results have boxes, the box's area decides about area ranges; else that of the extent of all joints. */
@@ -41,7 +39,7 @@ export interface PoseEvaluation {
 
 /** Which detections of an image found whom. */
 export interface ImageMatches {
-  image: ImageId;
+  image: CocoId;
   /** Indices of the detections that count, best score first. */
   detections: readonly number[];
   /** By threshold, for each of these detections: the index of the person found, −1 for none. */
@@ -67,7 +65,7 @@ export function evaluatePoses({
   detections,
   sigmas,
 }: {
-  images: readonly ImageId[];
+  images: readonly CocoId[];
   truth: readonly TruePose[];
   detections: readonly DetectedPose[];
   sigmas: readonly number[];
@@ -113,7 +111,7 @@ export function evaluatePoses({
 
 /** The persons and the detections of one image that count, by index. */
 interface Scene {
-  image: ImageId;
+  image: CocoId;
   persons: readonly number[];
   /** Best score first. */
   detections: readonly number[];
@@ -140,11 +138,11 @@ function spaced(first: number, last: number, count: number): number[] {
 }
 
 function placesByImage(
-  poses: readonly { image: ImageId }[],
-  images: readonly ImageId[],
+  poses: readonly { image: CocoId }[],
+  images: readonly CocoId[],
   what: string,
-): Map<ImageId, number[]> {
-  const places = new Map(images.map((image): [ImageId, number[]] => [image, []]));
+): Map<CocoId, number[]> {
+  const places = new Map(images.map((image): [CocoId, number[]] => [image, []]));
   for (const [index, { image }] of poses.entries()) {
     const own = places.get(image);
     if (own === undefined)
@@ -157,7 +155,7 @@ function placesByImage(
 }
 
 /** Numbers in their order, then texts in theirs. */
-function byId(a: ImageId, b: ImageId): number {
+function byId(a: CocoId, b: CocoId): number {
   if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
   return a < b ? -1 : Number(a > b);
 }

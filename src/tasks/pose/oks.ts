@@ -1,12 +1,7 @@
+import type { Box, Keypoints } from "../../data/sets/coco-keypoints.ts";
 import { pairwiseSum } from "./pairwise-sum.ts";
 
 // Object keypoint similarity (COCO), and what is built on it: suppression of doubled persons, and a person's score.
-
-/** [x, y, width, height] in pixels of the picture. */
-export type Box = readonly [number, number, number, number];
-
-/** x, y and visibility (0: not labelled, 1: hidden, 2: visible) or score, joint after joint. */
-export type Keypoints = readonly number[];
 
 /** What similarity to an annotated person depends on. */
 export interface SimilarityTruth {

@@ -1,4 +1,4 @@
-import type { Box } from "./oks.ts";
+import type { Box } from "../../data/sets/coco-keypoints.ts";
 
 // The percentage of correct keypoints: how many labelled joints are found within a share of a reference length.
 

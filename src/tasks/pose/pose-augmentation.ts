@@ -1,6 +1,6 @@
 import { UserError } from "../../common/errors.ts";
 import type { Random } from "../../common/random.ts";
-import type { Keypoints } from "./oks.ts";
+import type { Keypoints } from "../../data/sets/coco-keypoints.ts";
 import type { Placement, Region, Size } from "./region.ts";
 import type { Skeleton } from "./skeleton.ts";
 

@@ -2,24 +2,18 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { randomStream } from "../../common/random.ts";
-import { type DetectedPose, evaluatePoses, type ImageId, type TruePose } from "./average-precision.ts";
-import { type Box, keypointSimilarity, personScore, suppressDuplicates } from "./oks.ts";
+import { type Box, readCocoKeypoints } from "../../data/sets/coco-keypoints.ts";
+import { writeCocoResults } from "../../data/sets/coco-results.ts";
+import { type DetectedPose, evaluatePoses } from "./average-precision.ts";
+import { keypointSimilarity, personScore, suppressDuplicates } from "./oks.ts";
 import { boxLength, CorrectKeypointsCounter, headLength } from "./pck.ts";
 import { cocoSkeleton } from "./skeleton.ts";
 
 // Against fixtures/tasks/pose-metrics.json: numbers of COCO's published evaluation.
 
-interface Annotation {
-  image_id: number;
-  iscrowd: 0 | 1;
-  num_keypoints: number;
-  bbox: Box;
-  area: number;
-  keypoints: number[];
-}
 interface Evaluation {
   name: string;
-  groundTruth: { images: { id: number }[]; annotations: (Annotation & { id: number })[] };
+  groundTruth: { images: { id: number }[]; annotations: { id: number; image_id: number }[] };
   detections: { image_id: number; keypoints: number[]; score: number; bbox?: Box }[];
   stats: Record<string, number>;
   perThreshold: Record<string, unknown>;
@@ -55,23 +49,15 @@ describe("similarity", () => {
   }
 });
 
-/** Everything but the statistics by their published names follows from the file. */
+/** A file and its results through Lowland's own reader. */
 function evaluated({ groundTruth, detections, sigmas = [...cocoSkeleton.sigmas] }: Evaluation) {
-  const truth: TruePose[] = groundTruth.annotations.map((annotation) => ({
-    image: annotation.image_id,
-    keypoints: annotation.keypoints,
-    area: annotation.area,
-    box: annotation.bbox,
-    isCrowd: annotation.iscrowd === 1,
-    labelled: annotation.num_keypoints,
-  }));
-  const results = detections.map(({ image_id, bbox, ...rest }): DetectedPose => {
-    return { image: image_id, ...(bbox && { box: bbox }), ...rest };
-  });
+  const { pictures, persons } = readCocoKeypoints(JSON.stringify(groundTruth), "truth.json");
   return evaluatePoses({
-    images: groundTruth.images.map(({ id }) => id),
-    truth,
-    detections: results,
+    images: pictures.map((picture) => picture.id),
+    truth: persons,
+    detections: detections.map(({ image_id, bbox, ...rest }) => {
+      return { image: image_id, ...(bbox && { box: bbox }), ...rest };
+    }),
     sigmas,
   });
 }
@@ -114,22 +100,26 @@ describe("a set in another form is the same set", () => {
     assert.deepEqual(evaluated(turned).statistics, statistics);
   });
 
-  test("ids that are texts", () => {
-    const named = (id: ImageId) => `image ${String(id).padStart(4, "0")}`;
-    const { images, annotations } = file.groundTruth;
-    const { statistics: found } = evaluatePoses({
-      images: images.map(({ id }) => named(id)),
-      truth: annotations.map((annotation) => ({
-        ...annotation,
-        image: named(annotation.image_id),
-        box: annotation.bbox,
-        isCrowd: annotation.iscrowd === 1,
-        labelled: annotation.num_keypoints,
-      })),
-      detections: file.detections.map((detection) => ({ ...detection, image: named(detection.image_id) })),
-      sigmas: cocoSkeleton.sigmas,
-    });
-    assert.deepEqual(found, statistics);
+  test("ids of images that are texts", () => {
+    const named = <T extends { image_id: number }>(row: T) => ({ ...row, image_id: text(row.image_id) });
+    const text = (id: number) => `image ${String(id).padStart(4, "0")}` as unknown as number;
+    const renamed = {
+      ...file,
+      groundTruth: {
+        ...file.groundTruth,
+        images: file.groundTruth.images.map((image) => ({ ...image, id: text(image.id) })),
+        annotations: file.groundTruth.annotations.map(named),
+      },
+      detections: file.detections.map(named),
+    };
+    assert.deepEqual(evaluated(renamed).statistics, statistics);
+  });
+
+  test("results as they are written", () => {
+    const { category } = readCocoKeypoints(JSON.stringify(file.groundTruth), "truth.json");
+    const found = file.detections.map(({ image_id, ...rest }) => ({ image: image_id, ...rest }));
+    const detections = JSON.parse(writeCocoResults(found, { category }));
+    assert.deepEqual(evaluated({ ...file, detections }).statistics, statistics);
   });
 });
 

@@ -10,14 +10,7 @@ import {
   type PoseAugmentation,
   referenceAugmentation,
 } from "./pose-augmentation.ts";
-import {
-  clippedBox,
-  placementMatrix,
-  type Region,
-  regionArea,
-  regionOf,
-  transformedKeypoints,
-} from "./region.ts";
+import { placementMatrix, type Region, regionArea, regionOf, transformedKeypoints } from "./region.ts";
 import { cocoSkeleton } from "./skeleton.ts";
 
 const random = randomStream(4, "regions");
@@ -139,13 +132,6 @@ describe("placements", () => {
     const found = regionOf([10, 20, 30, 100], [192, 256]);
     assertClose(found.size, [93.75, 125], 1e-12);
     assertClose([regionArea(found)], [93.75 * 125], 1e-12);
-  });
-
-  test("boxes are cut to their picture, to nothing where they lie outside", () => {
-    assert.deepEqual(clippedBox([-5, 10, 30, 200], [100, 80]), [0, 10, 29, 69]);
-    assert.deepEqual(clippedBox([10, 10, 20, 20], [100, 80]), [10, 10, 19, 19]);
-    assert.equal(clippedBox([120, 10, 20, 20], [100, 80]), undefined);
-    assert.equal(clippedBox([10, -50, 20, -20], [100, 0]), undefined);
   });
 });
 

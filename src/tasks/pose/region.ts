@@ -1,5 +1,5 @@
+import type { Box, Keypoints } from "../../data/sets/coco-keypoints.ts";
 import { type Affine, type Point, transformed } from "./affine.ts";
-import type { Box, Keypoints } from "./oks.ts";
 import { mirroredJoints, type Skeleton } from "./skeleton.ts";
 
 // The part of a picture that a network sees of a person, and where its pixels come from.
@@ -44,14 +44,6 @@ export function regionOf([left, top, width, height]: Box, input: Size, padding =
 /** What {@link personScore} and suppression take as a person's area in SimpleBaseline's runs. */
 export function regionArea({ size: [width, height] }: Region): number {
   return width * height;
-}
-
-/** A box cut to its picture as SimpleBaseline does it: to the centers of the outer pixels. Undefined where nothing is left. */
-export function clippedBox([left, top, width, height]: Box, picture: Size): Box | undefined {
-  const [x, y] = [Math.max(0, left), Math.max(0, top)];
-  const right = Math.min(picture[0] - 1, x + Math.max(0, width - 1));
-  const bottom = Math.min(picture[1] - 1, y + Math.max(0, height - 1));
-  return right >= x && bottom >= y ? [x, y, right - x, bottom - y] : undefined;
 }
 
 /** From pixels of the picture to pixels of the network's input. */

@@ -1,4 +1,4 @@
-import type { Keypoints } from "./oks.ts";
+import type { Keypoints } from "../../data/sets/coco-keypoints.ts";
 import type { Size } from "./region.ts";
 
 // What a network is to say: a heat map per joint, a Gaussian whose maximum is 1.
