@@ -76,7 +76,8 @@ npm run build && node studies/zoo.mjs
 
 Every network with the same weights, images and dropped numbers as the PyTorch network it is named after: batches of 4,
 3 × 32 × 32 (64 × 64 for networks that halve five times, 48 × 48 for the narrow VGG), 10 classes, cross entropy with
-label smoothing 0.1. Names and shapes of all parameters and buffers are equal, in PyTorch's order. The numbers are relative differences from
+label smoothing 0.1. Of a network that gives maps, the logits are the means of its maps, each pixel with a factor of its
+own. Names and shapes of all parameters and buffers are equal, in PyTorch's order. The numbers are relative differences from
 PyTorch's float64: of logits, in training and inference mode, from the largest logit; of gradients the worst parameter's, by
 its norm. The fixtures hold eight digits, so 5e-8 is no difference.
 

@@ -1,9 +1,12 @@
 import { gradients } from "../autodiff/gradients.ts";
-import type { Graph } from "../graph/graph.ts";
+import type { Graph, Value } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
 import { createModel } from "../nn/models.ts";
 import { buildModel, type Model, parameterCount } from "../nn/module.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
+import { mul } from "../ops/arithmetic.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
+import { reduceMean } from "../ops/reduction.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 import { integers, parameter, sketch, sketchedDifference, uniform } from "./fill.ts";
@@ -65,7 +68,8 @@ export async function compareWithPyTorch(
 ): Promise<ZooComparison> {
   const model = buildZooModel(name, expected, { type });
   requireSameTensors(model, expected);
-  const { graph, logits, bufferUpdates, parameters, randomInputs } = model;
+  const { graph, bufferUpdates, parameters, randomInputs } = model;
+  const logits = logitsOf(model);
   const target = graph.input("target", "int32", [batchSize]);
   const loss = softmaxCrossEntropy(logits, target, { labelSmoothing: 0.1 });
   const inputs = parameters.map((info) => graph.inputs.get(info.name)!);
@@ -96,7 +100,7 @@ export async function compareWithPyTorch(
   const trained = await runOnce(graph, weights, batch);
 
   const inference = buildZooModel(name, expected, { training: false, type });
-  inference.graph.output("logits", inference.logits);
+  inference.graph.output("logits", logitsOf(inference));
   for (const buffer of model.buffers) weights[buffer.name] = trained[`next ${buffer.name}`];
   const after = await runOnce(inference.graph, weights, { input: batch.input });
 
@@ -120,6 +124,14 @@ export async function compareWithPyTorch(
       ),
     ),
   };
+}
+
+/** [N, classes]: of maps the means, each pixel with a factor of its own. */
+function logitsOf({ graph, logits: output, input }: Model): Value {
+  if (output.shape.length === 2) return output;
+  const { data } = uniform("maps", output.shape);
+  const factors = graph.constant(tensorData(data as Float32Array, output.shape, input.type));
+  return reduceMean(mul(output, factors), [2, 3]);
 }
 
 /** The names that are there, their order and shapes, and the number of trainable numbers. */

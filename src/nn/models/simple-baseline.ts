@@ -8,9 +8,6 @@ import type { ModelShape } from "./shape.ts";
 
 // Networks from an image to a heat map for each joint, at a quarter of its resolution (Xiao et al. 2018, arXiv 1804.06208).
 
-/** The heat maps of these networks have one pixel for so many of the image, along each axis. */
-export const heatMapStride = 4;
-
 /**
  * A residual network for ImageNet without its head, three transposed convolutions and a 1×1 convolution:
  * [N, channels, H, W] to [N, classes, H/4, W/4]. Names and structure of microsoft/human-pose-estimation.pytorch

@@ -76,7 +76,7 @@ export const cocoSkeleton: Skeleton = {
 };
 
 /** The sigma of a joint that COCO does not have. */
-export const otherSigma = 0.05;
+const otherSigma = 0.05;
 
 const name = z.string().min(1);
 const namePair = z.tuple([name, name]);
