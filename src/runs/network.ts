@@ -20,7 +20,8 @@ export type TaskData = { task: Task; train: Pick<DataSource, "name" | "count"> }
 
 /**
  * The network that a configuration names, for a task: built by name, or read from an ONNX file.
- * @throws UserError for a file that cannot be read as a network for the task
+ * @throws UserError for a file that cannot be read as a network for the task, and for a name whose network gives another
+ *   kind of output
  */
 export async function networkOf(
   { model, seed }: Pick<RunConfiguration, "model" | "seed">,
@@ -69,7 +70,8 @@ export interface ModelFile {
 /**
  * Opens a file for a task on some data: what its input becomes, which output the task reads, for which batch it is.
  * Training, evaluation and measurements all take a file this way.
- * @throws UserError for a file that cannot be read as a network for the task
+ * @throws UserError for a file that cannot be read as a network for the task, and for a name whose network gives another
+ *   kind of output
  */
 export function openModelFile(
   proto: ModelProto,
@@ -141,7 +143,8 @@ export function requireFileOutput(given: Shape, task: Pick<Task, "output">, data
 /**
  * Opens a run's model or an ONNX file, to look at it with its weights as they are: the task's input becomes what it
  * takes as it did in the run.
- * @throws UserError for a file that cannot be read as a network for the task
+ * @throws UserError for a file that cannot be read as a network for the task, and for a name whose network gives another
+ *   kind of output
  */
 export async function openTrainedModel(
   found: TrainedModel,

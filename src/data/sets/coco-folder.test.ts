@@ -64,7 +64,7 @@ describe("what is refused", () => {
     );
     await assert.rejects(
       readCocoFolder(folder),
-      /the picture 000000099999\.jpg of image 9 is not in .*train2017, nor are 0 others of 2 with persons/,
+      /of 2 pictures with persons 1 are missing in .*train2017, the first is 000000099999\.jpg \(image 9\); put them into/,
     );
   });
 

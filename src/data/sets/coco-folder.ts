@@ -113,7 +113,7 @@ async function findPictures(
   if (best === undefined) throw new UserError(`${folder} cannot be read`);
   const [first] = best.missing;
   throw new UserError(
-    `${name}: the picture ${first.file} of image ${first.id} is not in ${best.place}, nor are ${best.missing.length - 1} others of ${wanted.length} with persons; put them into ${places[0]}`,
+    `${name}: of ${wanted.length} pictures with persons ${best.missing.length} are missing in ${best.place}, the first is ${first.file} (image ${first.id}); put them into ${places[0]}`,
   );
 }
 

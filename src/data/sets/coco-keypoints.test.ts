@@ -281,7 +281,7 @@ test("boxes are cut to their picture, to nothing where they lie outside", () => 
 describe("results", () => {
   const file = read(train);
 
-  test("what is written is COCO's format, and what a person without joints has been found for is left to the caller", () => {
+  test("persons are written in COCO's format, ids and digits as they are", () => {
     const keypoints = file.joints.flatMap((_, joint) => [joint + 0.1, 2 * joint, 0.5]);
     const written = JSON.parse(
       writeCocoResults(

@@ -201,7 +201,7 @@ export function parseJson(text: string, name: string): unknown {
   }
 }
 
-/** Checks a document; what is wrong is told with the place. */
+/** Checks a document; the error names the place. */
 export function checked<T>(schema: z.ZodType<T>, document: unknown, where: string): T {
   const { value, error } = attempt(() => ({ parsed: parse(schema, document) }));
   if (value === undefined) throw new UserError(`${where}: ${error?.replace(/^the configuration/, "it")}`);
@@ -214,7 +214,7 @@ function readPictures(images: readonly unknown[], name: string): CocoPicture[] {
   return images.map((given, index) => {
     const image = checked(pictureSchema, given, `${name}: image ${index} of the list`);
     if (seen.has(image.id))
-      throw new UserError(`${name} has two images with the id ${image.id}; number them anew`);
+      throw new UserError(`${name} has two images with the id ${image.id}; renumber them`);
     seen.add(image.id);
     return { id: image.id, file: image.file_name, width: image.width, height: image.height };
   });
