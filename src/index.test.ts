@@ -299,6 +299,7 @@ const operators: Entries<typeof ops> = {
   reduceSumSquare: none,
   relu: none,
   reshape: none,
+  enlarge: none,
   resize: takes("modes", "mode", (options) => ops.resize(any, any, options)),
   reverse: none,
   reverseSequence: takes("time_axis", "timeAxis", (options) => ops.reverseSequence(any, any, options)),

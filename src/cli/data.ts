@@ -1,12 +1,18 @@
-import { loadDataset, type PictureOptions } from "../data/catalogue.ts";
-import type { DatasetPair } from "../data/source.ts";
+import { loadSamples, type PictureOptions } from "../data/catalogue.ts";
+import { firstTask, taskNamed } from "../tasks/index.ts";
+import type { DataPair } from "../tasks/task.ts";
 import { duration, say } from "./progress.ts";
 
-/** Loads a data set and says on the terminal what takes time or was looked for in vain. */
+/** Loads data as a task reads them, and says on the terminal what takes time or was looked for in vain. */
 export async function loadWithProgress(
   name: string,
-  { dataDir, images, signal }: { dataDir?: string; images?: PictureOptions; signal?: AbortSignal } = {},
-): Promise<DatasetPair> {
+  {
+    task = firstTask,
+    dataDir,
+    images,
+    signal,
+  }: { task?: string; dataDir?: string; images?: PictureOptions; signal?: AbortSignal } = {},
+): Promise<DataPair & { close?(): void }> {
   let told = performance.now();
   let decodingSince: number | undefined;
   // That the cache is empty, which is told first, is no news where the user's own folder then turns out damaged.
@@ -21,7 +27,7 @@ export async function loadWithProgress(
     told = now;
     return true;
   };
-  const data = await loadDataset(name, {
+  const data = await loadSamples(taskNamed(task).samples ?? "classes", name, {
     dataDirectory: dataDir,
     signal,
     log: (line) => {

@@ -82,7 +82,12 @@ export async function openNamedModel(
 ): Promise<ModelToMeasure> {
   const found = await findModel(place);
   const { data: name, images } = dataOf(found, flags.data);
-  const data = await loadWithProgress(name, { dataDir: flags.dataDir, images, signal });
+  const data = await loadWithProgress(name, {
+    task: found.run?.task.name,
+    dataDir: flags.dataDir,
+    images,
+    signal,
+  });
   const { batchSize, batchNorm, labelSmoothing } = flags;
   return openModel(found, data, {
     set: flags.train ? "train" : "test",

@@ -13,7 +13,8 @@ import type { PlaceFlags } from "./setting-flags.ts";
 /** Trains one run with its progress shown, presents it, and returns the exit code. */
 export async function trainAndPresent(configuration: RunConfiguration, flags: PlaceFlags): Promise<number> {
   const signal = interruptSignal();
-  const data = await loadWithProgress(configuration.data, { ...flags, images: configuration.images, signal });
+  const { task, images } = configuration;
+  const data = await loadWithProgress(configuration.data, { ...flags, task, images, signal });
   const optimizer = createOptimizer(configuration.optimizer);
   const label = optimizerLabel(optimizer.config);
   const network = networkName(configuration.model).replace(/\.onnx$/, "");

@@ -21,6 +21,8 @@ export interface AugmentedForm {
   width: number;
   /** Of each channel, in pixel values. */
   fill: readonly number[];
+  /** The value of pixels outside the image. Default 0. */
+  padding?: number;
 }
 
 /** Where an augmented image's pixels come from: drawn first, so that an image and its mask can share it. */
@@ -68,10 +70,10 @@ export function drawMove(
  */
 export function moved(
   pixels: Uint8Array,
-  { channels, height, width, fill }: AugmentedForm,
+  { channels, height, width, fill, padding = 0 }: AugmentedForm,
   { top, left, mirrored, blank }: ImageMove,
 ): Uint8Array<ArrayBuffer> {
-  const result = new Uint8Array(pixels.length);
+  const result = new Uint8Array(pixels.length).fill(padding);
   // In every row the columns [from, to) of the result show the image, from source column `start` on by `step`.
   const step = mirrored ? -1 : 1;
   const start = mirrored ? left + width - 1 : left;

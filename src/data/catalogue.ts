@@ -5,14 +5,16 @@ import { whyUnreadable } from "../common/files.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import { loadDigits } from "./digits.ts";
 import { cacheDirectory } from "./files.ts";
+import type { Parts } from "./image-arrays.ts";
 import type { ImageForm } from "./image-file.ts";
 import { loadArrays } from "./sets/arrays.ts";
 import { loadCifar } from "./sets/cifar-set.ts";
 import { type ImageList, listClassFolder } from "./sets/class-folder.ts";
 import { listFromFile } from "./sets/file-list.ts";
+import { loadMaskFolder } from "./sets/mask-folder.ts";
 import { loadMnist } from "./sets/mnist-set.ts";
 import { loadPictures } from "./sets/pictures.ts";
-import type { DatasetPair } from "./source.ts";
+import type { DataSource, DatasetPair, SampleKind } from "./source.ts";
 import type { LoadOptions } from "./sources.ts";
 
 // Data sets by name, and anybody's own by path.
@@ -83,6 +85,24 @@ export async function loadDataset(nameOrPath: string, options: DataOptions = {})
     default:
       return name satisfies never;
   }
+}
+
+/**
+ * Loads some data as a task reads them: as {@link loadDataset} for `"classes"`; for `"masks"` a folder with `images/` and
+ * `masks/`.
+ * @throws UserError when there are no such data, and naming the file that cannot be used
+ */
+export async function loadSamples(
+  samples: SampleKind,
+  nameOrPath: string,
+  options: DataOptions = {},
+): Promise<Parts<DataSource> & { close?(): void }> {
+  if (samples === "classes") return loadDataset(nameOrPath, options);
+  if (datasetNames.some((name) => name === nameOrPath))
+    throw new UserError(`${nameOrPath} has no masks; name a folder with images/ and masks/`);
+  const { images: { size = 64, channels = 3, fit = "crop", testShare } = {}, signal, onDecoded } = options;
+  const form = { channels, height: size, width: size, fit };
+  return loadMaskFolder(nameOrPath, { form, testShare, signal, onProgress: onDecoded });
 }
 
 async function loadPath(path: string, options: DataOptions): Promise<DatasetPair> {

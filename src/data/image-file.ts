@@ -168,7 +168,7 @@ function explain(bytes: Uint8Array, { message }: Error): string {
   return message.trim().replaceAll(/\s+/g, " ");
 }
 
-async function loadSharp(): Promise<typeof import("sharp")> {
+export async function loadSharp(): Promise<typeof import("sharp")> {
   try {
     return await import("sharp");
   } catch (error) {

@@ -7,6 +7,9 @@ import type { TensorData } from "../onnx/tensor.ts";
 /** One example by parts: `{ image, class }`, `{ image, mask }`, … */
 export type Sample = Readonly<Record<string, TensorData>>;
 
+/** What data sets are read for: a class for each image, or for each pixel. */
+export type SampleKind = "classes" | "masks";
+
 /** Random access to samples, in memory, in files, in an archive or behind a network. */
 export interface DataSource<S extends Sample = Sample> {
   /** What people call it. */

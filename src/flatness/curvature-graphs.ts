@@ -2,18 +2,10 @@ import { gradients, hessianVectorProduct, innerProduct } from "../autodiff/gradi
 import { UserError } from "../common/errors.ts";
 import { describe, Graph, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
+import type { Objective } from "../optim/passes.ts";
 
-/** The mean loss of one batch as a graph, with what else is to be known of it. */
-export interface LossModel {
-  /** A scalar: the mean over the batch's examples. */
-  loss: Value;
-  /** The graph's inputs for which the loss is looked at, by their names. */
-  parameters: ReadonlyMap<string, Value>;
-  /** What the network puts out and the loss is a convex function of (logits): only Gauss–Newton needs it. */
-  output?: Value;
-  /** Other scalars that are means over the batch, such as `accuracy`. */
-  metrics?: ReadonlyMap<string, Value>;
-}
+/** What flatness is measured of: the mean loss of one batch, a scalar, without what training alone needs. */
+export type LossModel = Pick<Objective, "loss" | "parameters" | "output" | "metrics">;
 
 /** Endings of the names of a parameter's gradient, of its part of a vector, and of its part of a product. */
 export const suffixes = { gradient: "/gradient", vector: "/vector", product: "/product" } as const;

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { UserError } from "../common/errors.ts";
-import { elementCount } from "../graph/graph.ts";
+import { elementCount, Graph } from "../graph/graph.ts";
+import { enlarge } from "../ops/resize.ts";
 import { assertSameTensors, numbers } from "../testing/networks.ts";
+import { assertClose, evaluate, tensor } from "../testing/numeric.ts";
 import { linear, sequential } from "./layers.ts";
 import { createModel, type ModelShape, modelNamesWith, modelText } from "./models.ts";
 import { buildModel, initialTensors, type Layer, parameterCount } from "./module.ts";
@@ -81,13 +83,14 @@ describe("parameters", () => {
 describe("shapes", () => {
   for (const name of modelNamesWith("classes")) {
     test(`${name}: logits for every kind of image, in both modes the same tensors`, () => {
-      const sizes = name.startsWith("vgg") ? [33, 47] : [12, 17];
+      const sizes = name.startsWith("vgg") ? [33, 47] : name === "unet" ? [16, 24] : [12, 17];
       const odd = { channels: 2, height: sizes[0], width: sizes[1], classes: 7 };
-      for (const shape of name.startsWith("vgg") ? [colour, odd] : [images, colour, odd]) {
+      for (const shape of /vgg|unet/.test(name) ? [colour, odd] : [images, colour, odd]) {
         const layer = createModel(name, shape);
         const [training, inference] = [build(layer, shape, true), build(layer, shape, false)];
-        assert.deepEqual(training.logits.shape, [3, shape.classes]);
-        assert.deepEqual(inference.logits.shape, [3, shape.classes]);
+        const size = name === "unet" ? [shape.height, shape.width] : [];
+        assert.deepEqual(training.logits.shape, [3, shape.classes, ...size]);
+        assert.deepEqual(inference.logits.shape, [3, shape.classes, ...size]);
         const described = ({ parameters, buffers }: typeof training) =>
           [...parameters, ...buffers].map((info) => `${info.name} ${info.shape}`);
         assert.deepEqual(described(inference), described(training));
@@ -139,6 +142,21 @@ describe("shapes", () => {
     for (const name of ["vgg16-bn", "vgg16-bn-small"]) {
       assert.throws(() => createModel(name, images), /needs images of at least 32×32, got 28×28/);
     }
+  });
+
+  test("unet refuses images that it cannot halve so often, and enlarges by repeating pixels", async () => {
+    assert.throws(
+      () => createModel("unet", images),
+      /unet with depth 3 needs images whose height and width are multiples of 8, got 28×28; choose such a size/,
+    );
+    assert.deepEqual(build(createModel("unet:depth=2", images), images).logits.shape, [3, 10, 28, 28]);
+    const graph = new Graph();
+    const x = graph.input("x", "float32", [1, 1, 2, 2]);
+    const { y } = await evaluate(
+      { y: enlarge(x, [1, 1, 2, 2]) },
+      { x: tensor([1, 2, 3, 4], [1, 1, 2, 2], "float32") },
+    );
+    assertClose(y, [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4], 0);
   });
 
   test("lenet5 refuses images that its two poolings leave nothing of", () => {

@@ -6,6 +6,7 @@ import { imagenetResnet, resnet, resnet20 } from "./models/resnet.ts";
 import type { ModelShape } from "./models/shape.ts";
 import { simpleBaseline, smallSimpleBaseline } from "./models/simple-baseline.ts";
 import { cnn, lenet5, mlp } from "./models/small.ts";
+import { unet } from "./models/unet.ts";
 import { smallVgg16Bn, vgg16Bn } from "./models/vgg.ts";
 import { wideResnet } from "./models/wide-resnet.ts";
 import type { Layer } from "./module.ts";
@@ -63,6 +64,7 @@ const models = {
     { width: factor, depth: factor, dropout: dropout(0.2), stochasticDepth: dropout(0.2) },
     efficientnetB0,
   ),
+  unet: model({ width: whole(12), depth: whole(3) }, unet),
   "resnet18-imagenet": plain((shape) => imagenetResnet(shape, 18)),
   "resnet34-imagenet": plain((shape) => imagenetResnet(shape, 34)),
   "resnet50-imagenet": plain((shape) => imagenetResnet(shape, 50)),

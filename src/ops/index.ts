@@ -89,7 +89,7 @@ export { det } from "./determinant.ts";
 export { affineGrid, gridSample } from "./grid-sample.ts";
 export type { Interpolation } from "./interpolation.ts";
 export { type RecurrentOptions, type RecurrentWeights, recurrentLayer } from "./recurrent.ts";
-export { type ResizeOptions, resize } from "./resize.ts";
+export { enlarge, type ResizeOptions, resize } from "./resize.ts";
 export { type RoiAlignOptions, roiAlign } from "./roi-align.ts";
 export { insertZeros, reverse, type SliceRange, slice } from "./slicing.ts";
 export { logSoftmax, softmax } from "./softmax.ts";

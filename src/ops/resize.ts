@@ -86,6 +86,16 @@ export function resize(x: Value, sizes: readonly number[], options: ResizeOption
   })[0];
 }
 
+/** x with every axis made so many times as long by repeating elements: PyTorch's `interpolate` with `mode="nearest"`. */
+export function enlarge(x: Value, factors: readonly number[]): Value {
+  const scales = x.graph.constant(tensorData(factors, [factors.length], "float32"));
+  return apply("Resize", [x, undefined, scales], {
+    mode: { string: "nearest" },
+    coordinate_transformation_mode: { string: "asymmetric" },
+    nearest_mode: { string: "floor" },
+  })[0];
+}
+
 interface Stretch {
   /** Of the output. */
   size: number;

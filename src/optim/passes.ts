@@ -6,7 +6,7 @@ import { addAll, divideOrZero, mul } from "../ops/arithmetic.ts";
 import { slice } from "../ops/slicing.ts";
 import type { Evaluation } from "./optimizer.ts";
 
-/** What is minimised: a graph from parameters, buffers and a batch to a loss. */
+/** What is minimized, and what else is known of it: a graph from parameters, buffers and a batch to a loss. */
 export interface Objective {
   loss: Value;
   /**
@@ -18,6 +18,10 @@ export interface Objective {
   parameters: ReadonlyMap<string, Value>;
   /** What the buffers (running statistics) become after a pass in training mode, by the names of their inputs. */
   buffers: ReadonlyMap<string, Value>;
+  /** The network's output, of which the loss is a convex function of (logits): only Gauss–Newton products need it. */
+  output?: Value;
+  /** Other scalars that are means over the batch, such as `accuracy`. */
+  metrics?: ReadonlyMap<string, Value>;
 }
 
 /** The two ways to take a gradient in a step. */

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../common/errors.ts";
-import type { DatasetPair } from "../data/source.ts";
 import { endedRun, type RunHooks, type RunResult, runTask } from "../runs/run.ts";
 import { exists, makeFolder, readJson, writeJson } from "../runs/run-folder.ts";
+import type { DataPair } from "../tasks/task.ts";
 import type { ComparisonRecord } from "../train/records.ts";
 import { type FigureRun, type FiguresConfiguration, figureRuns } from "./configuration.ts";
 
@@ -23,7 +23,7 @@ export interface PlacedRun extends FigureRun {
  */
 export async function openFigures(
   configuration: FiguresConfiguration,
-  data: DatasetPair,
+  data: DataPair,
   out: string,
 ): Promise<PlacedRun[]> {
   await makeFolder(out);
@@ -55,7 +55,7 @@ async function listRuns(path: string, seed: number, runs: readonly FigureRun[]):
 
 export interface TrainFiguresOptions {
   runs: readonly PlacedRun[];
-  data: DatasetPair;
+  data: DataPair;
   /** Called before each run that has something left to train; what it returns follows that run. */
   onRun?: (run: PlacedRun, index: number) => Omit<RunHooks, "out" | "existing" | "signal">;
   onRunEnd?: (run: PlacedRun, result: RunResult) => void;

@@ -1,6 +1,5 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { DatasetPair } from "../data/source.ts";
 import { type Spectrum, spectrum } from "../flatness/spectrum.ts";
 import { openSurface } from "../flatness/surface.ts";
 import { cacheFolder, openModel } from "../measure/measured-model.ts";
@@ -8,6 +7,7 @@ import { MeasurementCache, type PartHooks } from "../measure/measurement-cache.t
 import { exists } from "../runs/run-folder.ts";
 import { findModel } from "../runs/trained-model.ts";
 import { openEngine } from "../runtime/remote.ts";
+import type { DataPair } from "../tasks/task.ts";
 import type { FiguresConfiguration } from "./configuration.ts";
 import type { PlacedRun } from "./runs.ts";
 
@@ -30,7 +30,7 @@ export async function runsWithSpectra(runs: readonly PlacedRun[]): Promise<Place
  */
 export async function measureTestSpectrum(
   { folder, name, seed }: PlacedRun,
-  data: DatasetPair,
+  data: DataPair,
   { spectrum: { eigenvalues, images, tolerance }, threads = availableParallelism() }: FiguresConfiguration,
   hooks: PartHooks,
 ): Promise<MeasuredSpectrum> {

@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../common/errors.ts";
-import type { DatasetPair } from "../data/source.ts";
+import type { DataPair } from "../tasks/task.ts";
 import type { ComparisonRecord } from "../train/records.ts";
 import { type NamedRun, runName } from "./configuration.ts";
 import { type RunHooks, type RunResult, runTask } from "./run.ts";
@@ -10,7 +10,7 @@ import { type ExistingRun, exists, makeFolder, readJson, writeJson } from "./run
 export interface CompareOptions {
   name: string;
   runs: readonly NamedRun[];
-  data: DatasetPair;
+  data: DataPair;
   /** The folder to write to: one sub-folder a run. */
   out: string;
   /** What to do when it already holds a comparison. Default: refuse. With "resume" finished runs are not repeated. */

@@ -118,7 +118,7 @@ const beforeTask = {
     .string()
     .default("fashion-mnist")
     .describe(
-      `A data set's name (${datasetNames.map((name) => `\`${name}\``).join(", ")}), or the path of a folder of pictures with a folder per class, a list of pictures (.csv, .json), an .npz file, or a folder of .npy or IDX files.`,
+      `A data set's name (${datasetNames.map((name) => `\`${name}\``).join(", ")}), or the path of a folder of pictures with a folder per class, a list of pictures (.csv, .json), an .npz file, or a folder of .npy or IDX files; for segmentation a folder with \`images/\` and \`masks/\`.`,
     )
     .register(flags, { group: "Data", value: "<name>" }),
   images: z

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { randomStream } from "../common/random.ts";
 import { loadDataset } from "../data/catalogue.ts";
 import type { DatasetPair } from "../data/source.ts";
-import { loadModel } from "../import/load.ts";
+import { loadModel, TrainableModel } from "../import/load.ts";
 import { compile } from "../lower/compile.ts";
 import { evaluateModel } from "../model-files/evaluate.ts";
 import { createModel } from "../nn/models.ts";
@@ -115,6 +115,18 @@ test("the file that is written has the names that came in, and the accuracy of t
     return row.indexOf(Math.max(...row)) === label;
   });
   assert.equal(right.length / count, summary!.metrics.accuracy);
+});
+
+test("a run builds its file once for each batch size and mode", async (context) => {
+  const build = context.mock.method(TrainableModel.prototype, "build");
+  await recorded({ model: { file: fileOf("cnn", 10, 5) }, averaging: { name: "exponential" } });
+  const built = build.mock.calls.map(({ arguments: [options] }) => JSON.stringify(options));
+  assert.deepEqual(built, [...new Set(built)]);
+  const modes = build.mock.calls.map(({ arguments: [{ training, batchSize, statisticsMomentum }] }) =>
+    [training ? "training" : "inference", batchSize, statisticsMomentum].join(" "),
+  );
+  // Evaluation takes 250 images and the 110 that are left of 360, training 64; the average's statistics are a batch's own.
+  assert.deepEqual(modes.sort(), ["inference 110 ", "inference 250 ", "training 64 ", "training 64 1"]);
 });
 
 test("a head of other classes is re-initialized, under its own names, and is said", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { randomBatch } from "../tasks/classification/random-batch.ts";
 import { parseRun } from "./configuration.ts";
 import { createOptimizer } from "./optimizers.ts";
 import { measureStepCosts } from "./step-cost.ts";
@@ -14,9 +15,7 @@ test("the cost of a step: gradients, and the memory of what each optimizer keeps
   };
   const rounds: number[] = [];
   const costs = await measureStepCosts({
-    model: "mlp",
-    shape: { channels: 1, height: 4, width: 4, classes: 3 },
-    batchSize: 2,
+    ...(await randomBatch("mlp", { channels: 1, height: 4, width: 4, classes: 3 }, 2)),
     optimizers: Object.fromEntries(
       Object.entries(settings).map(([id, optimizer]) => [
         id,

@@ -1,15 +1,14 @@
 import { randomStream } from "../common/random.ts";
 import { compile } from "../lower/compile.ts";
-import { createModel, type ModelShape } from "../nn/models.ts";
-import { initialTensors } from "../nn/module.ts";
+import { drawRandomInputs, initialTensors } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { scalarInputs, scalarsAt } from "../optim/scalars.ts";
 import { initialState } from "../optim/state.ts";
 import { trainingStep } from "../optim/training-step.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
-import { classLoss, classTarget } from "../tasks/classification/classification.ts";
-import { taskObjective } from "../tasks/task-network.ts";
+import type { Task } from "../tasks/task.ts";
+import { type Network, taskObjective } from "../tasks/task-network.ts";
 import { type OptimizerIdentity, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
 
 /** What one optimizer costs on one network. */
@@ -26,9 +25,10 @@ export interface StepCost extends OptimizerIdentity {
 }
 
 export interface StepCostOptions {
-  model: string;
-  shape: ModelShape;
-  batchSize: number;
+  network: Network;
+  task: Task;
+  /** One batch, as rows of the task. */
+  inputs: Tensors;
   /** By ids that name their costs. */
   optimizers: Readonly<Record<string, Optimizer>>;
   /** Timed steps of each optimizer. Default 15. */
@@ -42,16 +42,13 @@ export interface StepCostOptions {
 const cycle = 4;
 
 /**
- * Times training steps of several optimizers on random images of one shape. They take turns, round by round, so that
+ * Times training steps of several optimizers on one batch. They take turns, round by round, so that
  * whatever else the machine does strikes them alike; two rounds to warm up are not counted.
  */
 export async function measureStepCosts(options: StepCostOptions): Promise<StepCost[]> {
-  const { model: name, shape, batchSize, optimizers, rounds = 15, threads, onProgress, signal } = options;
-  const inputShape = [shape.channels, shape.height, shape.width];
-  const network = { layer: createModel(name, shape), inputShape };
-  const task = { targets: classTarget, loss: classLoss() };
+  const { network, task, inputs, optimizers, rounds = 15, threads, onProgress, signal } = options;
   const { objective, model } = taskObjective(network, task, {
-    batchSize,
+    batchSize: inputs.input.shape[0],
     training: true,
     purpose: "training",
   });
@@ -70,10 +67,6 @@ export async function measureStepCosts(options: StepCostOptions): Promise<StepCo
       runs.push({ id, optimizer, stateBytes: bytesOf(state), times: [] as number[] });
     }
     const random = randomStream(1, "step cost");
-    const pixels = Float32Array.from({ length: batchSize * inputShape.reduce((a, b) => a * b) }, () =>
-      random.normal(),
-    );
-    const classes = Int32Array.from({ length: batchSize }, () => random.integer(shape.classes));
     for (let round = -2; round < rounds; round++) {
       for (const { id, optimizer, times } of runs) {
         if (signal?.aborted) return [];
@@ -81,7 +74,8 @@ export async function measureStepCosts(options: StepCostOptions): Promise<StepCo
         for (let step = 0; step < cycle; step++) {
           const place = placeAt(step);
           const feeds = {
-            ...batchOf(pixels, classes, [batchSize, ...inputShape]),
+            ...copied(inputs),
+            ...drawRandomInputs(model, random),
             ...scalarInputs(scalarsAt(optimizer, place)),
           };
           const started = performance.now();
@@ -120,9 +114,11 @@ function bytesOf(tensors: Tensors): number {
   return Object.values(tensors).reduce((sum, { data }) => sum + (data as Float32Array).byteLength, 0);
 }
 
-function batchOf(pixels: Float32Array, classes: Int32Array, shape: readonly number[]): Tensors {
-  return {
-    input: { type: "float32", shape, data: pixels.slice() },
-    target: { type: "int32", shape: [classes.length], data: classes.slice() },
-  };
+/** In memory of their own: what is fed is handed over. */
+function copied(tensors: Tensors): Tensors {
+  const copies = Object.entries(tensors).map(([name, tensor]) => [
+    name,
+    { ...tensor, data: tensor.data.slice() },
+  ]);
+  return Object.fromEntries(copies);
 }

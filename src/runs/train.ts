@@ -1,12 +1,13 @@
 import { basename, resolve } from "node:path";
 import type { z } from "zod";
 import { type OptionKinds, readOptions, requireKnownOptions } from "../common/options.ts";
-import { loadDataset } from "../data/catalogue.ts";
+import { loadSamples } from "../data/catalogue.ts";
 import { type ImageArrays, type Parts, sourcesOf } from "../data/image-arrays.ts";
 import type { DataSource } from "../data/source.ts";
 import type { Layer } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Tensors } from "../runtime/engine.ts";
+import { taskNamed } from "../tasks/index.ts";
 import type { DataPair, TaskKind } from "../tasks/task.ts";
 import { parseRun, type RunSettings, runSchema } from "./configuration.ts";
 import type { GivenWeights } from "./initial-weights.ts";
@@ -124,7 +125,7 @@ export async function train<Own extends z.ZodRawShape = NoSettings>(
   const sources: DataPair & { close?(): void } =
     typeof data === "object"
       ? sourcesOf(data)
-      : await loadDataset(configuration.data, {
+      : await loadSamples((kind ?? taskNamed(configuration.task)).samples ?? "classes", configuration.data, {
           ...{ dataDirectory, log, signal, images: configuration.images },
         });
   try {

@@ -19,6 +19,7 @@ export interface Evaluated {
 }
 
 const predicted = "predicted.";
+const lossWeight = "loss.weight";
 
 /**
  * Ends a graph with what {@link evaluate} reads: the loss and the predictions of the first `count` rows of a network's
@@ -29,6 +30,8 @@ export function outputEvaluation(task: Task, output: Value, count = output.shape
   const rows = count === output.shape[0] ? output : slice(output, { starts: [0], ends: [count], axes: [0] });
   const targets = targetInputs(graph, task, count);
   graph.output("loss", task.loss(rows, targets, "test"));
+  const weight = task.weight?.(targets, "test");
+  if (weight) graph.output(lossWeight, weight);
   for (const [name, value] of Object.entries(task.predict(rows, targets)))
     graph.output(`${predicted}${name}`, value);
 }
@@ -51,7 +54,7 @@ export async function evaluate<S extends Sample>(
   },
 ): Promise<Evaluated> {
   const gathered = metric();
-  let [loss, seen] = [0, 0];
+  let [loss, weights, seen] = [0, 0, 0];
   const batches = evaluationBatches(source, { row: task.row, batchSize })[Symbol.asyncIterator]();
   for (let next = await batches.next(); !next.done; ) {
     const { inputs, samples, count } = next.value;
@@ -60,7 +63,9 @@ export async function evaluate<S extends Sample>(
     running.catch(() => {});
     next = await batches.next();
     const outputs = await running;
-    loss += Number(outputs.loss.data[0]) * count;
+    const weight = outputs[lossWeight] ? Number(outputs[lossWeight].data[0]) : count;
+    loss += Number(outputs.loss.data[0]) * weight;
+    weights += weight;
     const predictions = Object.entries(outputs).filter(([name]) => name.startsWith(predicted));
     gathered.add(
       Object.fromEntries(predictions.map(([name, value]) => [name.slice(predicted.length), value])),
@@ -69,7 +74,12 @@ export async function evaluate<S extends Sample>(
     seen += count;
     onProgress?.(seen, source.count);
   }
-  return { loss: loss / seen, metrics: gathered.result(), details: gathered.details?.bind(gathered) };
+  // Samples that weigh nothing lose nothing.
+  return {
+    loss: weights > 0 ? loss / weights : 0,
+    metrics: gathered.result(),
+    details: gathered.details?.bind(gathered),
+  };
 }
 
 /** Measures a network whose parameters are stored in an engine. */

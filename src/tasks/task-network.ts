@@ -9,7 +9,7 @@ import type { Tensors } from "../onnx/tensor.ts";
 import { mul } from "../ops/arithmetic.ts";
 import type { Objective } from "../optim/training-step.ts";
 import { writtenMetadata } from "./model-metadata.ts";
-import type { LossPurpose, OpenedTask, Targets, Task } from "./task.ts";
+import type { LossPurpose, OpenedTask, Task } from "./task.ts";
 
 // A network on a task: what is minimized, in which batches, and how it is written.
 
@@ -31,24 +31,29 @@ export function preparedNetwork(layer: Layer, { input, prepare }: Pick<Task, "in
   return { layer: (stored, scope) => layer(prepare(stored), scope), inputShape: input };
 }
 
-/** The loss of one batch: in training mode or, to look at its flatness, inference. */
+/**
+ * The loss of one batch: in training mode or, to look at its flatness, inference.
+ * @throws UserError when the network gives what the task does not read
+ */
 export function taskObjective(
   { layer, inputShape }: Pick<Network, "layer" | "inputShape">,
-  task: Pick<Task, "targets" | "loss" | "weight">,
+  task: Pick<Task, "targets" | "loss" | "weight" | "output" | "images" | "batchMetrics">,
   { batchSize, training, purpose }: { batchSize: number; training: boolean; purpose: LossPurpose },
-): { objective: Objective; model: Model; targets: Targets } {
+): { objective: Objective; model: Model } {
   const model = buildModel(layer, { inputShape, batchSize, training });
+  requireOutput(model.logits.shape, task, task.images?.name ?? "the data");
   const targets = targetInputs(model.graph, task, batchSize);
   const input = (name: string) => model.graph.inputs.get(name)!;
   return {
     model,
-    targets,
     objective: {
       loss: task.loss(model.logits, targets, purpose),
-      weight: purpose === "training" ? task.weight?.(targets) : undefined,
+      weight: task.weight?.(targets, purpose),
       parameters: new Map(model.parameters.map(({ name }) => [name, input(name)])),
       // In inference mode they stay what they are.
       buffers: new Map(model.buffers.map(({ name }) => [name, model.bufferUpdates.get(name) ?? input(name)])),
+      output: model.logits,
+      metrics: new Map(Object.entries(task.batchMetrics(model.logits, targets))),
     },
   };
 }
@@ -89,7 +94,10 @@ export function requireOutput(
   const hasFirst = holds === "logits" ? given[0] >= first : given[0] === first;
   if (hasFirst && given.slice(1).join() === rest.join()) return;
   const expected = ["batch", ...shape].join(", ");
-  const reason = holds === "logits" ? `, but ${data} has ${first} classes` : "";
+  const reason =
+    holds === "logits" && given.length === shape.length && given[0] < first
+      ? `, but ${data} has ${first} classes`
+      : "";
   throw new UserError(
     `the network gives [${[batch, ...given].join(", ")}] for a batch of ${batch}${reason}; for ${data} it has to give [${expected}]`,
   );

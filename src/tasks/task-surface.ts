@@ -2,10 +2,9 @@ import { UserError } from "../common/errors.ts";
 import { rangeOf } from "../data/rows.ts";
 import type { DataSource } from "../data/source.ts";
 import type { LossSurface } from "../flatness/surface.ts";
-import { buildModel } from "../nn/module.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import type { LossPurpose, Task } from "./task.ts";
-import { additiveLoss, type Network, requireOutput, taskObjective } from "./task-network.ts";
+import { additiveLoss, type Network, taskObjective } from "./task-network.ts";
 
 export interface TaskSurfaceOptions {
   /** How many examples, from the front of the data; all when left out. */
@@ -37,7 +36,7 @@ export function taskSurface(
     purpose = "training",
   }: TaskSurfaceOptions = {},
 ): LossSurface {
-  const { layer, inputShape, ownBatch } = network;
+  const { ownBatch } = network;
   const available = checkedCount(source, asked);
   const batchSize = ownBatch ?? Math.min(wanted, available);
   const total = ownBatch === undefined ? available : available - (available % ownBatch);
@@ -46,8 +45,6 @@ export function taskSurface(
       `the model takes ${batchSize} examples at a time, but the subset has ${available}; choose a subset of at least ${batchSize}`,
     );
   }
-  const { logits: output } = buildModel(layer, { inputShape, batchSize, training: false });
-  requireOutput(output.shape, task, source.name);
   return {
     tensors,
     batches: Array.from({ length: Math.ceil(total / batchSize) }, (_, index) => {
@@ -57,17 +54,8 @@ export function taskSurface(
     }),
     build: (size) => {
       const training = batchNorm === "batch";
-      const { model, objective, targets } = taskObjective(network, task, {
-        batchSize: size,
-        training,
-        purpose,
-      });
-      return {
-        loss: additiveLoss(objective, size),
-        parameters: objective.parameters,
-        output: model.logits,
-        metrics: new Map(Object.entries(task.batchMetrics(model.logits, targets))),
-      };
+      const { objective } = taskObjective(network, task, { batchSize: size, training, purpose });
+      return { ...objective, loss: additiveLoss(objective, size) };
     },
     description: { data: source.name, batchSize, batchNorm },
   };

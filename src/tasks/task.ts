@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import type { Random } from "../common/random.ts";
 import type { EpochOrder } from "../data/rows.ts";
-import type { DataSource, Sample } from "../data/source.ts";
+import type { DataSource, Sample, SampleKind } from "../data/source.ts";
 import type { Shape, TensorType, Value } from "../graph/graph.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import type { TaskRecord } from "../train/task-record.ts";
@@ -41,10 +41,10 @@ export interface Task<S extends Sample = Sample> {
   /** Mean loss of a batch: a scalar. */
   loss(output: Value, targets: Targets, purpose: LossPurpose): Value;
   /**
-   * Where the training loss is a weighted mean, the sum of the weights of a batch: a scalar, on average over the training
-   * samples the size of the batch. Absent: all samples weigh 1.
+   * Where the loss is a weighted mean, the sum of the weights of a batch: a scalar, on average over the training samples
+   * the size of the batch. Absent: all samples weigh 1.
    */
-  weight?(targets: Targets): Value;
+  weight?(targets: Targets, purpose: LossPurpose): Value | undefined;
   /** What metrics read of the network's output, a row for each sample. */
   predict(output: Value, targets: Targets): Readonly<Record<string, Value>>;
   /** Means over the batch that flatness and landscapes show beside the loss, by names of the task's metrics. */
@@ -102,6 +102,8 @@ export interface TaskKind<Settings extends z.ZodRawShape = z.ZodRawShape, S exte
   extends TaskRecord {
   /** Its part of a run's document. */
   readonly settings: Settings;
+  /** What is read of data that are named or a path. Default `"classes"`. */
+  readonly samples?: SampleKind;
   /** Settings of a run that have other defaults for this task, such as `{ model: "unet" }`. */
   readonly defaults?: Readonly<Record<string, unknown>>;
   /**

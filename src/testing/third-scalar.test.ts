@@ -16,6 +16,7 @@ import { totalRadius } from "../report/method.ts";
 import { metricsOfRuns, readComparison } from "../report/read.ts";
 import { measureStepCosts } from "../runs/step-cost.ts";
 import { train } from "../runs/train.ts";
+import { randomBatch } from "../tasks/classification/random-batch.ts";
 import { temporaryFolder } from "./cli.ts";
 import { blendedSam, rising } from "./third-scalar.ts";
 
@@ -88,7 +89,7 @@ test("an exported step has the scalar as an input, described with its schedule",
 
 test("the cost of a step is measured, whatever its scalars", async () => {
   const costs = await measureStepCosts({
-    ...{ model: "mlp", shape: { channels: 1, height: 4, width: 4, classes: 3 }, batchSize: 2 },
+    ...(await randomBatch("mlp", { channels: 1, height: 4, width: 4, classes: 3 }, 2)),
     ...{ optimizers: { blended: blendedSam(base) }, rounds: 1, threads: 1 },
   });
   assert.deepEqual(

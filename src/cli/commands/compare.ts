@@ -1,10 +1,10 @@
 import { basename } from "node:path";
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
-import type { DatasetPair } from "../../data/source.ts";
 import { compare } from "../../runs/compare.ts";
 import { type NamedRun, parseComparison, type RunConfiguration } from "../../runs/configuration.ts";
 import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../runs/optimizers.ts";
+import type { DataPair } from "../../tasks/task.ts";
 import type { RunSummary } from "../../train/records.ts";
 import { addFlags } from "../add-flags.ts";
 import { loadWithProgress } from "../data.ts";
@@ -42,7 +42,12 @@ export function compareCommand(): Command {
     const runs = chooseRuns(parseComparison(document), flags.only);
     const signal = interruptSignal();
     const [{ configuration: shared }] = runs;
-    const data = await loadWithProgress(shared.data, { ...flags, images: shared.images, signal });
+    const data = await loadWithProgress(shared.data, {
+      ...flags,
+      task: shared.task,
+      images: shared.images,
+      signal,
+    });
     const out = flags.out ?? freshFolder(basename(flags.config, ".json"));
     process.exitCode = await compareAndPresent({ runs, data, out, flags, signal });
   });
@@ -63,7 +68,7 @@ export function chooseRuns(runs: readonly NamedRun[], only: string | undefined):
 
 interface CompareRequest {
   runs: readonly NamedRun[];
-  data: DatasetPair;
+  data: DataPair;
   out: string;
   flags: PlaceFlags;
   signal: AbortSignal;
@@ -109,6 +114,6 @@ export async function compareAndPresent({ runs, data, out, flags, signal }: Comp
   return !finished ? interruptedExitCode : failed ? 1 : 0;
 }
 
-function stepsPerEpoch({ limit, batchSize }: RunConfiguration, data: DatasetPair): number {
+function stepsPerEpoch({ limit, batchSize }: RunConfiguration, data: DataPair): number {
   return Math.floor((limit ?? data.train.count) / batchSize);
 }

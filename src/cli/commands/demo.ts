@@ -1,9 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import type { DatasetPair } from "../../data/source.ts";
 import { DatasetUnavailable } from "../../data/sources.ts";
 import { parseComparison, type RunConfiguration } from "../../runs/configuration.ts";
 import { networkName } from "../../runs/network.ts";
+import type { DataPair } from "../../tasks/task.ts";
 import { addFlags } from "../add-flags.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptSignal } from "../interrupt.ts";
@@ -69,12 +69,12 @@ export function demoCommand(): Command {
 }
 
 async function loadOrDigits(
-  { data: name, images }: RunConfiguration,
+  { task, data: name, images }: RunConfiguration,
   flags: PlaceFlags,
   signal: AbortSignal,
-): Promise<{ data: DatasetPair; used: string }> {
+): Promise<{ data: DataPair; used: string }> {
   try {
-    return { data: await loadWithProgress(name, { ...flags, images, signal }), used: name };
+    return { data: await loadWithProgress(name, { ...flags, task, images, signal }), used: name };
   } catch (error) {
     if (!(error instanceof DatasetUnavailable)) throw error;
     say(`${name} is not available here; using digits instead, which come with Lowland.`);

@@ -43,7 +43,8 @@ export function evaluateCommand(): Command {
       const found = await findModel(place);
       const { path } = found;
       const { data: name, images } = dataOf(found, flags.data);
-      const { opened, kind } = openTaskOf(found, await loadWithProgress(name, { ...flags, images }));
+      const task = found.run?.task.name;
+      const { opened, kind } = openTaskOf(found, await loadWithProgress(name, { ...flags, task, images }));
       const { normalization, output, dimensions } = {
         ...importedModelOf(found),
         ...settingsOf(fileSettings, flags),

@@ -2,7 +2,6 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
-import type { DatasetPair } from "../../data/source.ts";
 import { type FiguresConfiguration, figuresSchema, parseFigures } from "../../paper/configuration.ts";
 import { figuresLead, paperFigures } from "../../paper/figures.ts";
 import { collectResults, currentResults, type FiguresResults } from "../../paper/results.ts";
@@ -12,6 +11,7 @@ import { figuresTable } from "../../paper/table.ts";
 import { type WrittenFigures, writeFigures } from "../../report/figures/write.ts";
 import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../runs/optimizers.ts";
 import { readJson, writeJson } from "../../runs/run-folder.ts";
+import type { DataPair } from "../../tasks/task.ts";
 import { addFlags } from "../add-flags.ts";
 import { loadWithProgress } from "../data.ts";
 import { camelCase } from "../flags.ts";
@@ -72,7 +72,7 @@ async function makeFigures(flags: FiguresFlags): Promise<number> {
   const out = flags.out ?? join("runs", basename(path, ".json"));
   const signal = interruptSignal();
   const data = await loadWithProgress(configuration.data, {
-    ...{ ...flags, images: configuration.images, signal },
+    ...{ ...flags, task: configuration.task, images: configuration.images, signal },
   });
   const runs = await openFigures(configuration, data, out);
   const finished = await train(configuration, runs, data, out, signal);
@@ -100,7 +100,7 @@ function unlessAborted(signal: AbortSignal) {
 async function train(
   { epochs, batchSize, limit }: FiguresConfiguration,
   runs: readonly PlacedRun[],
-  data: DatasetPair,
+  data: DataPair,
   out: string,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -130,7 +130,7 @@ async function train(
 async function measureSpectra(
   configuration: FiguresConfiguration,
   runs: readonly PlacedRun[],
-  data: DatasetPair,
+  data: DataPair,
   signal: AbortSignal,
 ): Promise<Map<string, MeasuredSpectrum>> {
   const measured = await runsWithSpectra(runs);

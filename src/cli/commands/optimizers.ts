@@ -7,6 +7,7 @@ import { networkName } from "../../runs/network.ts";
 import { optimizerNames } from "../../runs/optimizer-settings.ts";
 import { createOptimizer } from "../../runs/optimizers.ts";
 import { measureStepCosts, type StepCost } from "../../runs/step-cost.ts";
+import { randomBatch } from "../../tasks/classification/random-batch.ts";
 import { addFlags } from "../add-flags.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { applyFlags } from "../options.ts";
@@ -60,12 +61,10 @@ export function optimizersCommand(): Command {
       );
       const signal = interruptSignal();
       const [channels, height, width] = imageShape(flags.image);
-      const shape = { channels, height, width, classes: 10 };
+      const batch = await randomBatch(model, { channels, height, width, classes: 10 }, batchSize);
       let told = performance.now();
       const costs = await measureStepCosts({
-        model,
-        shape,
-        batchSize,
+        ...batch,
         optimizers,
         threads,
         signal,

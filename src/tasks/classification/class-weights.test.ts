@@ -85,7 +85,7 @@ test("the loss of training is PyTorch's weighted mean, that of tests has no weig
     {
       training: task.loss(output, targets, "training"),
       tests: task.loss(output, targets, "test"),
-      weight: task.weight!(targets),
+      weight: task.weight!(targets, "training")!,
     },
     { logits: tensorData(logits, [3, 10], "float64"), target: tensorData(classes, [3], "int32") },
   );

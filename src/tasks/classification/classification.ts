@@ -136,7 +136,7 @@ export const classification: TaskKind<typeof settings, ClassSample> = {
 };
 
 /** The class of each example, as an input of a graph. */
-export const classTarget = { target: { type: "int32", shape: [] } } as const satisfies Task["targets"];
+const classTarget = { target: { type: "int32", shape: [] } } as const satisfies Task["targets"];
 
 /** How the loss in training differs from the plain cross entropy. */
 export type ClassLossOptions = Omit<WeightedCrossEntropyOptions, "reduction">;
@@ -191,7 +191,10 @@ export function classificationTask(
       target,
     }),
     loss: classLoss({ labelSmoothing, labelSmoothingKind, classWeights }),
-    ...(classWeights && { weight: ({ target }) => totalWeight(classWeights, target) }),
+    ...(classWeights && {
+      weight: ({ target }, purpose) =>
+        purpose === "training" ? totalWeight(classWeights, target) : undefined,
+    }),
     predict: (output, { target }) => ({
       class: argMax(output, 1),
       probability: reduceMax(softmax(output), [1]),
