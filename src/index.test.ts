@@ -25,6 +25,7 @@ type Subject =
   | api.flatness.FlatnessRecord
   | api.flatness.LandscapeRecord
   | LossModel
+  | api.MaskArrays
   | ModelProto;
 
 type IsOptions<T> = T extends Subject | readonly unknown[] | ((...parameters: never) => unknown)
@@ -76,6 +77,7 @@ const functions: Entries<Omit<typeof api, keyof typeof namespaces>> = {
   gradients: none,
   hessianVectorProduct: none,
   imageClasses: none,
+  imageMasks: none,
   inspectModel: takes("dimension", "dimensions", (options) => api.inspectModel(any, options)),
   loadDataset: takes("dataDir", "dataDirectory", (options) => api.loadDataset("digits", options)),
   openEngine: takes("thread", "threads", (options) => api.openEngine(options)),

@@ -3,6 +3,7 @@ export { UserError } from "./common/errors.ts";
 export { FileError } from "./common/files.ts";
 export { loadDataset } from "./data/catalogue.ts";
 export type { ImageArrays } from "./data/image-arrays.ts";
+export { type ImageMasks, imageMasks, type MaskArrays, type MaskSample } from "./data/masks.ts";
 export {
   type ClassSample,
   type DataSource,
