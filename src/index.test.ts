@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { ImageClassesDescription } from "./data/source.ts";
 import type { LossModel } from "./flatness/curvature-graphs.ts";
 import * as api from "./index.ts";
 import type { ModelProto } from "./onnx/onnx_pb.ts";
+import type { StoredImages } from "./tasks/image-input.ts";
 import { onnxModel } from "./testing/onnx-models.ts";
 import { quadraticSurface, usingSurface } from "./testing/surfaces.ts";
 
@@ -26,7 +28,9 @@ type Subject =
   | api.flatness.LandscapeRecord
   | LossModel
   | api.MaskArrays
-  | ModelProto;
+  | ModelProto
+  | ImageClassesDescription
+  | StoredImages;
 
 type IsOptions<T> = T extends Subject | readonly unknown[] | ((...parameters: never) => unknown)
   ? false

@@ -178,7 +178,10 @@ const goodBytes = writeModel(onnxModel(classifier));
 /** Each with what every command says of it. */
 const hostile: Record<string, [path: string, sentence: RegExp]> = {
   "that is not there": [join(folder, "gone.onnx"), /^there is no file .*gone\.onnx$/],
-  "that is a folder": [join(folder, "nothing.onnx"), /cannot be read/],
+  "that is a folder": [
+    join(folder, "nothing.onnx"),
+    /cannot be read|is not a run folder: it holds no run\.json$/,
+  ],
   empty: [file("empty.onnx", ""), /^empty\.onnx is not an ONNX model: it is empty$/],
   truncated: [file("truncated.onnx", goodBytes.subarray(0, 300)), /^truncated\.onnx is not an ONNX model: /],
   "of random bytes": [

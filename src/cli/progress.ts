@@ -19,6 +19,9 @@ const linePace = { share: 0.1, least: 5, most: 120 };
 /** Seconds after which the first run's preparation no longer spoils the estimate of the time left for all. */
 const settlingTime = 4;
 
+/** Seconds between two lines about images that pass the frozen stages. */
+const featureInterval = 2;
+
 /** Columns of the bar itself; it gets what the numbers leave. */
 const barColumns = { least: 6, most: 30 };
 
@@ -68,7 +71,7 @@ export class ProgressDisplay {
   follow(
     label: string,
     evaluationsPerStep: number,
-  ): Pick<RunHooks, "onStart" | "onStep" | "onEpoch" | "onNote"> {
+  ): Pick<RunHooks, "onStart" | "onStep" | "onEpoch" | "onNote" | "onFeatures"> {
     let [totalSteps, stepsPerEpoch, batchSize] = [1, 1, 1];
     let [firstStep, started] = [0, 0];
     let metric = "";
@@ -76,7 +79,17 @@ export class ProgressDisplay {
     let info: MetricInfo | undefined;
     const bar = openBar(label);
     const isDue = pace(bar !== undefined);
+    let told: number | undefined;
     return {
+      onFeatures: (images, total) => {
+        const now = performance.now();
+        told ??= now;
+        if (now - told < 1000 * featureInterval) return;
+        told = now;
+        say(
+          `  ${images.toLocaleString("en")} of ${total.toLocaleString("en")} images through the frozen stages`,
+        );
+      },
       onNote: (note) => {
         if (!this.noted.has(note)) say(note);
         this.noted.add(note);

@@ -49,11 +49,14 @@ const texts: Readonly<Record<string, string>> = {
   weights: "a.safetensors",
   "weights-except": "fc.*,bn1.*",
   dimension: "height=64",
+  train: "head",
+  features: "compute",
 };
 /** What a flag needs beside it. */
 const beside: Readonly<Record<string, string[]>> = {
   weights: ["--weights", "b.safetensors"],
   "weights-except": ["--weights", "a.safetensors"],
+  normalization: ["--weights", "a.safetensors"],
   cutout: ["--cutout", "3"],
   "cutout-probability": ["--cutout", "3"],
 };
@@ -98,7 +101,11 @@ for (const [name, { command, flags, schema, document }] of Object.entries(cases)
       // `weights` is also a text, which is the file.
       const isCovered = (path: string) =>
         path === "weights" || without.some((one) => `${path}.`.startsWith(`${one}.`));
-      const without = name === "compare" ? ["optimizer", "runs.name", "runs.optimizer"] : ["file"];
+      const without = [
+        ...(name === "compare" ? ["optimizer", "runs.name", "runs.optimizer"] : ["file"]),
+        // `finetune` sets it by what it starts from.
+        "weights.otherHead",
+      ];
       const paths = flags.map(({ path, chooses }) => `${path.join(".")}.${chooses ? "name." : ""}`);
       for (const path of settingsIn(z.toJSONSchema(schema, { io: "input" }))) {
         if (isCovered(path)) continue;

@@ -23,14 +23,22 @@ export const loadSettings = importedModel.pick({
   dimensions: true,
 });
 
-/** The flags of some of the settings at the top of a document. */
+/** The flags of some settings of a document, by their paths, with dots, and of the settings in them. */
 export function flagsFor(flags: readonly Flag[], ...settings: readonly string[]): Flag[] {
-  return flags.filter(({ path: [setting] }) => settings.includes(setting));
+  return flags.filter(({ path }) =>
+    settings.some((setting) => `${path.join(".")}.`.startsWith(`${setting}.`)),
+  );
 }
 
 /** The flags of all but some of the settings at the top of a document. */
 export function flagsBut(flags: readonly Flag[], ...settings: readonly string[]): Flag[] {
   return flags.filter(({ path: [setting] }) => !settings.includes(setting));
+}
+
+/** The flags whose names no others have: of two flags of one name a command can have one. */
+export function flagsBeside(flags: readonly Flag[], others: readonly Flag[]): Flag[] {
+  const taken = new Set(others.map(({ name }) => name));
+  return flags.filter(({ name }) => !taken.has(name));
 }
 
 /** Flags as commander hands them over: those of settings with others beside them. */

@@ -42,6 +42,8 @@ export interface ImageClasses extends DataSource<ClassSample> {
   /** Of each channel, on the 0 … 1 scale: what normalization subtracts and divides by. */
   readonly mean: readonly number[];
   readonly deviation: readonly number[];
+  /** How pictures of other sizes were brought to this one; absent for images that have it. */
+  readonly fit?: "crop" | "stretch" | "pad";
   read(index: number): ClassSample;
 }
 

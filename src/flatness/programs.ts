@@ -1,10 +1,10 @@
 import { UserError } from "../common/errors.ts";
-import { elementCount, type Graph } from "../graph/graph.ts";
+import { type Split, splitOffFixed } from "../graph/fixed-part.ts";
+import { elementCount, type Graph, type Value } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
 import type { DataType, TensorData } from "../onnx/tensor.ts";
-import type { Engine, Tensors } from "../runtime/engine.ts";
+import { type Engine, nextSuffix, type Tensors } from "../runtime/engine.ts";
 import { type LossModel, measurementGraph, type ProgramKind, suffixes } from "./curvature-graphs.ts";
-import { type SplitGraph, splitOffFixed } from "./fixed-part.ts";
 
 /** One program on one batch. */
 export interface BatchRun {
@@ -28,7 +28,7 @@ export class Programs {
   /** Bytes that what is kept may take. */
   private readonly memory: number;
   private readonly loaded = new Set<string>();
-  private readonly splits = new Map<string, SplitGraph>();
+  private readonly splits = new Map<string, Split>();
   /** What is kept now: of which kind of product, of which batches (with their number), in how many bytes. */
   private kept = { kind: "", batches: new Map<object, string>(), bytes: 0 };
   private batchCount = 0;
@@ -58,7 +58,7 @@ export class Programs {
     if (!split) {
       const graph = measurementGraph(this.build(size), kind, parameters);
       const vectors = parameters.flatMap((name) => graph.inputs.get(`${name}${suffixes.vector}`) ?? []);
-      split = splitOffFixed(graph, new Set(vectors));
+      split = splitGraph(graph, new Set(vectors));
       this.splits.set(program, split);
     }
     const { fixed, varying, kept } = split;
@@ -66,7 +66,10 @@ export class Programs {
     let number = this.kept.batches.get(batch);
     const stored = () => Object.fromEntries(kept.map(({ name }) => [name, `${name} of batch ${number}`]));
     if (number === undefined) {
-      const bytes = kept.reduce((sum, { type, shape }) => sum + bytesOf(type) * elementCount(shape), 0);
+      const bytes = kept.reduce(
+        (sum, { value: { type, shape } }) => sum + bytesOf(type) * elementCount(shape),
+        0,
+      );
       if (this.kept.bytes + bytes > this.memory) return undefined;
       number = String(this.batchCount++);
       await this.load(`fixed ${program}`, () => fixed);
@@ -108,6 +111,14 @@ export class Programs {
     await this.engine.load(program, compile(graph(), { target: await this.engine.target() }));
     this.loaded.add(program);
   }
+}
+
+/** A program in two: `fixed` is run once for each batch and stores what is kept, `varying` for every vector. */
+function splitGraph({ outputs }: Graph, varying: ReadonlySet<Value>): Split {
+  const split = splitOffFixed([...outputs.values()], { varying, keep: "costly" }, "fixed/");
+  for (const { name, value } of split.kept) split.fixed.output(`${name}${nextSuffix}`, value);
+  for (const [index, name] of [...outputs.keys()].entries()) split.varying.output(name, split.values[index]);
+  return split;
 }
 
 function bytesOf(type: DataType): number {

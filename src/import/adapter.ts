@@ -15,6 +15,8 @@ export interface TrainingMode {
   batchNormalization: "batch" | "frozen";
   /** Whether Dropout drops. */
   dropout: boolean;
+  /** Names of the random inputs of single Dropout nodes that drop nothing all the same. */
+  frozenDropout?: ReadonlySet<string>;
   /** The share of the new statistics in the running ones, in place of what the file says. */
   statisticsMomentum?: number;
 }
@@ -23,6 +25,7 @@ export interface TrainingMode {
 export const trainingMode: OptionKinds<Omit<TrainingMode, "statisticsMomentum">> = {
   batchNormalization: ["batch", "frozen"],
   dropout: "boolean",
+  frozenDropout: "object",
 };
 
 /** What a graph in training mode has beside its outputs. */

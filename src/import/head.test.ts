@@ -72,7 +72,7 @@ const models: Record<string, ModelText> = {
   },
 };
 
-describe("the last linear layer is found and made anew", () => {
+describe("the last linear layer is found and re-initialized", () => {
   for (const [name, text] of Object.entries(models)) {
     test(name, async () => {
       const model: ModelProto = onnxModel(text);
@@ -261,7 +261,7 @@ describe("what cannot be a head is refused in one sentence", () => {
         outputs: ["y"],
       },
       {},
-      /^node "fc" \(MatMul\) cannot be made anew as a head: "w" is also used elsewhere$/,
+      /^node "fc" \(MatMul\) cannot be re-initialized as a head: "w" is also used elsewhere$/,
     ],
     "a name that is not there": [
       models["MatMul and Add"],

@@ -85,7 +85,9 @@ export function replaceHead(
   const renew = (place: StoredTensor, shape: Shape) => {
     const type = dataTypeName(place.tensor.dataType, place.name);
     if (type !== "float32" && type !== "float64") {
-      throw new UserError(`${head.label}: its weights are ${type}; only float32 heads are made anew`);
+      throw new UserError(
+        `${head.label}: its weights are ${type}; only float32 and float64 heads are re-initialized`,
+      );
     }
     const random = randomStream(seed, `initialisation of ${place.name}`);
     const drawn = initialTensor(initializer, shape, random, type);
@@ -160,7 +162,7 @@ function linearLayer(
   makers: ReadonlyMap<string, NodeProto>,
 ): FoundHead {
   const refuse = (reason: string) =>
-    new UserError(`${nodeLabel(node)} cannot be made anew as a head: ${reason}`);
+    new UserError(`${nodeLabel(node)} cannot be re-initialized as a head: ${reason}`);
   const attributes = readAttributes(node.attribute);
   const { transB } = attributes;
   const isTransposed = transB !== undefined && "int" in transB && transB.int === 1;

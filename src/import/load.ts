@@ -113,10 +113,10 @@ export class TrainableModel {
   private readonly mode: TrainingMode;
 
   constructor(proto: ModelProto, options: LoadModelOptions) {
-    const { batchNormalization = "batch", dropout = true } = options;
+    const { batchNormalization = "batch", dropout = true, frozenDropout } = options;
     this.proto = proto;
     this.options = options;
-    this.mode = { batchNormalization, dropout };
+    this.mode = { batchNormalization, dropout, frozenDropout };
     separateAliases(proto.graph!);
     restoreNames(proto.graph!);
     this.weights = readWeights(proto.graph!, proto.functions);

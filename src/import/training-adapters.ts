@@ -73,14 +73,16 @@ function normalizeChannels(
 const dropout: Adapter = (node) => {
   const x = node.input(0);
   const { training, graph } = node;
-  const share = training?.mode.dropout ? (node.numbers(1, "ratios")?.[0] ?? 0.5) : 0;
+  const random = `${node.name}.uniform`;
+  const drops = training?.mode.dropout && !training.mode.frozenDropout?.has(random);
+  const share = drops ? (node.numbers(1, "ratios")?.[0] ?? 0.5) : 0;
   if (!(share >= 0 && share < 1))
     throw new UserError(`Dropout: the ratio is ${share}; it has to be at least 0 and below 1`);
   // Before opset 10 the mask had the type of the input, and before opset 12 inference left it at 0.
   const maskType = node.opset < 10 ? x.type : "bool";
   const kept = node.opset < 12 && !training?.mode.dropout ? 0 : 1;
   if (!training || share === 0) return [x, expand(graph.scalar(kept, maskType), x.shape)];
-  const uniform = graph.input(`${node.name}.uniform`, x.type, x.shape);
+  const uniform = graph.input(random, x.type, x.shape);
   training.randomInputs.push(uniform);
   return [dropNumbers(x, uniform, share), cast(greaterOrEqual(uniform, share), maskType)];
 };

@@ -45,7 +45,7 @@ export interface PredictOptions extends Omit<RunFileOptions, "onNote"> {
   top?: number;
   /** Height and width of the images that the model takes, where its file leaves them open. */
   imageSize?: readonly [height: number, width: number];
-  /** How pictures become images of that size. Default `"crop"`. */
+  /** How pictures become images of that size. Default: as in training, where the file's metadata state it, or `"crop"`. */
   fit?: ImageForm["fit"];
   /** Names of the classes, where the model's file has none. Default: their numbers. */
   classNames?: readonly string[];
@@ -224,7 +224,11 @@ async function decodedOrReason(file: string, form: ImageForm): Promise<DecodedIm
 }
 
 /** The images that a file takes: [N, C, H, W] or [N, H, W, C]. */
-function formOf({ graph }: ModelProto, { imageSize, fit = "crop" }: PredictOptions): ImageForm {
+function formOf(
+  model: ModelProto,
+  { imageSize, fit = statedInput(model)?.fit ?? "crop" }: PredictOptions,
+): ImageForm {
+  const { graph } = model;
   const weights = new Set(graph?.initializer.map((tensor) => tensor.name));
   const input = graph?.input.find((value) => !weights.has(value.name));
   const dims = input?.type?.value.case === "tensorType" ? (input.type.value.value.shape?.dim ?? []) : [];

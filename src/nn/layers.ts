@@ -146,7 +146,8 @@ export function batchNorm(channels: number, options: BatchNormOptions = {}): Lay
     const bias = scope.parameter("bias", [channels], "norm-bias", filledWith(0));
     const runningMean = scope.buffer("running_mean", [channels], 0);
     const runningVariance = scope.buffer("running_var", [channels], 1);
-    if (!scope.training) return batchNormInference(x, scale, bias, runningMean, runningVariance, epsilon);
+    if (!scope.trains("running_mean"))
+      return batchNormInference(x, scale, bias, runningMean, runningVariance, epsilon);
     const statistics = batchNormTraining(x, scale, bias, epsilon);
     const running = { mean: runningMean, variance: runningVariance };
     const next = nextRunningStatistics(x, statistics, running, scope.batchNormMomentum ?? momentum);
@@ -234,7 +235,7 @@ function windowMeans(length: number, size: number): number[] {
 export function dropout(p = 0.5): Layer {
   if (!(p >= 0 && p < 1)) throw new UserError(`dropout: p is ${p}; it has to be at least 0 and below 1`);
   return (x, scope) => {
-    if (!scope.training || p === 0) return x;
+    if (!scope.trains("uniform") || p === 0) return x;
     return dropNumbers(x, scope.random("uniform", x.shape), p);
   };
 }
@@ -248,7 +249,7 @@ export function stochasticDepth(p: number): Layer {
   if (!(p >= 0 && p < 1))
     throw new UserError(`stochasticDepth: p is ${p}; it has to be at least 0 and below 1`);
   return (x, scope) => {
-    if (!scope.training || p === 0) return x;
+    if (!scope.trains("uniform") || p === 0) return x;
     const [images, ...rest] = x.shape;
     return dropNumbers(x, scope.random("uniform", [images, ...rest.map(() => 1)]), p);
   };

@@ -28,15 +28,27 @@ export type Layer = (input: Value, scope: Scope) => Value;
 export class Scope {
   readonly path: string;
   private readonly model: ModelBuilder;
+  private readonly frozen: ReadonlySet<string>;
 
-  constructor(model: ModelBuilder, path = "") {
+  constructor(model: ModelBuilder, path = "", frozen: ReadonlySet<string> = new Set()) {
     this.model = model;
     this.path = path;
+    this.frozen = frozen;
   }
 
   /** Whether batch statistics are used and updated. */
   get training(): boolean {
     return this.model.training;
+  }
+
+  /** Whether something of this layer is in training mode: the network is, and it is not frozen. */
+  trains(name: string): boolean {
+    return this.training && !this.frozen.has(this.full(name));
+  }
+
+  /** The same place, with things frozen by their full names. */
+  freezing(names: ReadonlySet<string>): Scope {
+    return new Scope(this.model, this.path, new Set([...this.frozen, ...names]));
   }
 
   /** The momentum that a BatchNorm layer is told to use instead of its own. */
@@ -45,7 +57,9 @@ export class Scope {
   }
 
   parameter(name: string, shape: Shape, kind: ParameterKind, initializer: Initializer): Value {
-    return this.model.parameter({ name: this.full(name), shape, kind, initializer });
+    const full = this.full(name);
+    if (this.frozen.has(full)) this.model.frozen.add(full);
+    return this.model.parameter({ name: full, shape, kind, initializer });
   }
 
   /** State of the layer that is not trained, such as running statistics. */
@@ -65,7 +79,7 @@ export class Scope {
 
   /** Builds a part one level down: its parameters are called `name.…`. */
   within(name: string, layer: Layer, input: Value): Value {
-    return input.graph.scoped(name, () => layer(input, new Scope(this.model, this.full(name))));
+    return input.graph.scoped(name, () => layer(input, new Scope(this.model, this.full(name), this.frozen)));
   }
 
   private full(name: string): string {
@@ -79,6 +93,8 @@ export interface Model {
   input: Value;
   logits: Value;
   parameters: readonly ParameterInfo[];
+  /** Names of the parameters that keep their values. */
+  frozen: ReadonlySet<string>;
   buffers: readonly BufferInfo[];
   /** In training mode: what the buffers become, by name. */
   bufferUpdates: ReadonlyMap<string, Value>;
@@ -115,6 +131,7 @@ export function buildModel(layer: Layer, options: BuildOptions): Model {
     input,
     logits,
     parameters: [...builder.parameters.values()],
+    frozen: builder.frozen,
     buffers: [...builder.buffers.values()],
     bufferUpdates: builder.bufferUpdates,
     randomInputs: builder.randomInputs,
@@ -160,13 +177,23 @@ export function drawRandomInputs(model: Pick<Model, "randomInputs">, random: Ran
   );
 }
 
-/** Number of trainable numbers. */
-export function parameterCount(model: Pick<Model, "parameters">): number {
-  return model.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+/** Number of elements of the parameters that train. */
+export function parameterCount({ parameters, frozen }: Pick<Model, "parameters" | "frozen">): number {
+  return parameters.reduce((sum, { name, shape }) => sum + (frozen.has(name) ? 0 : elementCount(shape)), 0);
+}
+
+/**
+ * A layer of which parts keep their values and are as in inference.
+ * @param names full names of parameters, of buffers (a BatchNorm with them normalizes by its running statistics) and of
+ *   random inputs (a Dropout with them drops nothing)
+ */
+export function freezing(layer: Layer, names: ReadonlySet<string>): Layer {
+  return (input, scope) => layer(input, scope.freezing(names));
 }
 
 class ModelBuilder {
   readonly parameters = new Map<string, ParameterInfo>();
+  readonly frozen = new Set<string>();
   readonly buffers = new Map<string, BufferInfo>();
   readonly bufferUpdates = new Map<string, Value>();
   readonly randomInputs: Value[] = [];

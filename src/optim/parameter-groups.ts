@@ -51,18 +51,27 @@ export const defaultSettings: ParameterSettings = {
  * The settings of every parameter, by its name. Later groups override earlier ones.
  * `perturb` sets who is perturbed before the groups do: `"all"` (default), `"norm-only"` (SAM-ON, arXiv 2306.04226:
  * the normalisation layers' scales and shifts), or `"no-bias-no-norm"`.
- * Throws `UserError` for a group that fits no parameter, and for factors below 0.
+ * @param rates factors of the learning rate by name, which groups with factors of their own override
+ * @throws UserError for a group that fits no parameter, and for factors below 0
  */
 export function resolveGroups(
   parameters: readonly { name: string; kind: ParameterKind }[],
   groups: readonly ParameterGroup[] = [],
   perturb: Perturb = "all",
+  rates: ReadonlyMap<string, number> = new Map(),
 ): Map<string, ParameterSettings> {
   if (!perturbChoices.includes(perturb)) {
     throw new UserError(`perturb is ${perturb}; choose one of ${perturbChoices.join(", ")}`);
   }
   const settings = new Map(
-    parameters.map(({ name, kind }) => [name, { ...defaultSettings, perturbed: isPerturbed(kind, perturb) }]),
+    parameters.map(({ name, kind }) => [
+      name,
+      {
+        ...defaultSettings,
+        learningRate: rates.get(name) ?? defaultSettings.learningRate,
+        perturbed: isPerturbed(kind, perturb),
+      },
+    ]),
   );
   for (const group of groups) {
     const { names, kinds, ...changes } = readOptions("parameter group", group, parameterGroup);

@@ -18,6 +18,8 @@ export interface Objective {
   parameters: ReadonlyMap<string, Value>;
   /** What the buffers (running statistics) become after a pass in training mode, by the names of their inputs. */
   buffers: ReadonlyMap<string, Value>;
+  /** Names of further inputs that stay as they are: frozen parameters, running statistics that do not move. */
+  constants?: ReadonlySet<string>;
   /** The network's output, of which the loss is a convex function of (logits): only Gauss–Newton products need it. */
   output?: Value;
   /** Other scalars that are means over the batch, such as `accuracy`. */
@@ -47,7 +49,8 @@ export class MicroBatches {
       ({ origin }) =>
         origin.kind === "input" &&
         !objective.parameters.has(origin.name) &&
-        !objective.buffers.has(origin.name),
+        !objective.buffers.has(origin.name) &&
+        !objective.constants?.has(origin.name),
     );
   }
 

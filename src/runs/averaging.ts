@@ -66,10 +66,12 @@ export async function averagedTensors(
   const weights = Object.fromEntries(
     names.map((name) => [name, stored[`${name}.${averageName}`] ?? stored[name]]),
   );
-  if (trained.buffers.length === 0) return weights;
+  const kept = Object.fromEntries(trained.buffers.map(({ name }) => [name, stored[name]]));
 
-  // With momentum 1 the running statistics after a pass are the batch's own.
+  // With momentum 1 the running statistics after a pass are the batch's own. Frozen ones stay.
   const model = buildModel(layer, { inputShape, batchSize, training: true, batchNormMomentum: 1 });
+  const moving = trained.buffers.filter(({ name }) => model.bufferUpdates.has(name));
+  if (moving.length === 0) return { ...weights, ...kept };
   for (const [name, value] of model.bufferUpdates) model.graph.output(`batch.${name}`, value);
   await engine.load("statistics", compile(model.graph, { target: await engine.target() }));
   await engine.write(weights);
@@ -81,16 +83,16 @@ export async function averagedTensors(
     batches++;
     const feeds = { input: inputs.input, ...drawRandomInputs(model, random) };
     const { outputs } = await engine.run("statistics", feeds);
-    for (const { name } of trained.buffers) {
+    for (const { name } of moving) {
       const values = outputs[`batch.${name}`].data as Float32Array;
       const sum = sums.get(name) ?? new Float64Array(values.length);
       for (const [index, value] of values.entries()) sum[index] += value;
       sums.set(name, sum);
     }
   }
-  const buffers = trained.buffers.map(({ name, shape }) => [
+  const buffers = moving.map(({ name, shape }) => [
     name,
     { type: "float32", shape, data: Float32Array.from(sums.get(name)!, (sum) => sum / batches) } as const,
   ]);
-  return { ...weights, ...Object.fromEntries(buffers) };
+  return { ...weights, ...kept, ...Object.fromEntries(buffers) };
 }

@@ -85,6 +85,31 @@ export const importedModel = z.strictObject({
     ),
 });
 
+/** Weights that a network by name starts from. */
+const weightsFile = z.strictObject({
+  file: z
+    .string()
+    .describe(
+      "Safetensors file to start from, by PyTorch's names. Left out: weights initialized by the seed.",
+    )
+    .register(flags, { name: "weights", value: "<file>" }),
+  except: names
+    .default([])
+    .describe("Names that are initialized instead, `*` for any characters, e.g. `fc.*`.")
+    .register(flags, { value: "<names>", list: "commas" }),
+  otherHead: z
+    .boolean()
+    .optional()
+    .describe("Whether a head of another size is re-initialized. Left out: all weights have to fit.")
+    // Fine-tuning sets it.
+    .register(flags, { flags: "none" }),
+  normalization: z
+    .enum(normalizations)
+    .optional()
+    .describe("Scale of the pixels that the weights were trained with. Left out: `dataset`.")
+    .register(flags, { name: "normalization" }),
+});
+
 /** A second network whose weights are an average of those of training. */
 export const averagingSettings = z.discriminatedUnion("name", [
   z.strictObject({
@@ -178,23 +203,11 @@ const afterTask = {
       help: `network: one of ${modelNames.join(", ")}; options may follow a colon`,
     }),
   weights: z
-    .union([
-      z.string().transform((file) => ({ file, except: [] })),
-      z.strictObject({
-        file: z
-          .string()
-          .describe(
-            "Safetensors file to start from, by PyTorch's names. Left out: weights initialized by the seed.",
-          )
-          .register(flags, { name: "weights", value: "<file>" }),
-        except: names
-          .default([])
-          .describe("Names that are initialized instead, `*` for any characters, e.g. `fc.*`.")
-          .register(flags, { value: "<names>", list: "commas" }),
-      }),
-    ])
+    .union([z.string().transform((file): z.infer<typeof weightsFile> => ({ file, except: [] })), weightsFile])
     .optional()
-    .describe("A safetensors file to start from; `except`: patterns of names that are initialized instead.")
+    .describe(
+      "A safetensors file to start from; `except`: patterns of names that are initialized instead; `otherHead`: whether a head of another size is re-initialized; `normalization`: scale of the pixels that the weights were trained with.",
+    )
     .register(flags, { group: "Network", text: "file" }),
   learningRate: positive
     .default(0.05)
@@ -220,6 +233,39 @@ const afterTask = {
         .default([])
         .describe("Later groups override earlier ones.")
         .register(flags, { flags: groupFlags }),
+      train: z
+        .string()
+        .regex(/^(all|head|last:[1-9]\d*)$/, "choose all, head, or a number of stages as in last:2")
+        .optional()
+        .describe(
+          "Which stages train: `all`, `head` (the last one), or `last:2`, `last:3`, … (the stages next to the output). The others keep their values and are as in inference. Left out: all.",
+        )
+        .register(flags, { value: "<which>" }),
+      layerDecay: positive
+        .max(1)
+        .optional()
+        .describe(
+          "Factor of the learning rate from each stage to the one before it; the last has the full rate. Left out: 1.",
+        )
+        .register(flags, { value: "<factor>" }),
+      newHead: z
+        .boolean()
+        .optional()
+        .describe("Re-initialize the head even if its size is the data's, for data of other classes.")
+        .register(flags, { group: "Network" }),
+      batchNormalization: z
+        .enum(["batch", "frozen"])
+        .optional()
+        .describe(
+          "What BatchNorm of stages that train normalizes by. `batch`: each batch; `frozen`: the running statistics, which it keeps. Left out: as `model` says, or else `batch`.",
+        )
+        .register(flags, { name: "batch-norm", group: "Network" }),
+      features: z
+        .enum(["keep", "compute"])
+        .optional()
+        .describe(
+          "The output of frozen stages for an image. `keep`: computed once if nothing is augmented; `compute`: at each step. Left out: `keep`.",
+        ),
     })
     .prefault({})
     .register(flags, { group: "Training step", prefix: "" }),

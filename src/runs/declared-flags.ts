@@ -71,6 +71,17 @@ export const groupFlags: readonly DeclaredFlag[] = [
       Array.isArray(groups) && Array.isArray(added) ? [...groups, ...added] : groups,
     example: "fc.*=0.1",
   },
+  {
+    name: "frozen",
+    value: "<pattern>",
+    help: "parameters that keep their values, e.g. 'backbone.*' (may be repeated)",
+    read: (text, earlier) => [...(Array.isArray(earlier) ? earlier : []), text],
+    put: (patterns, groups = []) =>
+      Array.isArray(groups)
+        ? [...groups, ...[patterns].flat().map((names) => ({ names, frozen: true }))]
+        : groups,
+    example: "fc.*",
+  },
 ];
 
 function namedNumbers(text: string): Record<string, unknown> {

@@ -131,7 +131,10 @@ test("a run builds its file once for each batch size and mode", async (context) 
 
 test("a head of other classes is re-initialized, under its own names, and is said", async () => {
   const { model, notes, summary } = await recorded({ model: { file: fileOf("cnn", 4, 5) } });
-  assert.match(notes[0], /^node "fc\/\w+" \(\w+\), 64 → 4 classes, is re-initialized with 10$/);
+  assert.match(
+    notes[0],
+    /^the head, node "fc\/\w+" \(\w+\), is re-initialized: 64 features → 10 classes in place of 4$/,
+  );
   assert.equal(summary!.status, "finished");
   const loaded = await loadModel(model);
   assert.deepEqual(loaded.parameters.find(({ name }) => name === "fc.weight")?.shape, [10, 64]);

@@ -4,12 +4,20 @@ import type { DataSource } from "../data/source.ts";
 import type { Shape, Value } from "../graph/graph.ts";
 import { findHead, type Head, replaceHead } from "../import/head.ts";
 import { modelLayer, ownBatch } from "../import/layer.ts";
-import { readModelFile, TrainableModel } from "../import/load.ts";
+import { type LoadModelOptions, readModelFile, TrainableModel } from "../import/load.ts";
 import type { OutputForm } from "../import/logits.ts";
 import { createModel, type ModelOutput, modelNamesWith, modelOutput } from "../nn/models.ts";
+import { buildModel, type Layer } from "../nn/module.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
-import { type ImageInput, type InputDescription, imageInput } from "../tasks/image-input.ts";
-import { statedInput, writtenMetadata } from "../tasks/model-metadata.ts";
+import type { Tensors } from "../onnx/tensor.ts";
+import {
+  type ImageInput,
+  type InputDescription,
+  imageInput,
+  type Normalization,
+  type StoredImages,
+} from "../tasks/image-input.ts";
+import { statedFrozen, statedInput, writtenMetadata } from "../tasks/model-metadata.ts";
 import type { OpenedTask, Task } from "../tasks/task.ts";
 import { type Network, preparedNetwork, requireOutput } from "../tasks/task-network.ts";
 import type { ImportedModelSettings, RunConfiguration } from "./configuration.ts";
@@ -20,25 +28,62 @@ export type TaskData = { task: Task; train: Pick<DataSource, "name" | "count"> }
 
 /**
  * The network that a configuration names, for a task: built by name, or read from an ONNX file.
+ * @param given the weights that a network by name starts from
  * @throws UserError for a file that cannot be read as a network for the task, and for a name whose network gives another
  *   kind of output
  */
 export async function networkOf(
-  { model, seed }: Pick<RunConfiguration, "model" | "seed">,
+  configuration: Pick<RunConfiguration, "model" | "seed"> & Partial<RunConfiguration>,
   opened: Pick<OpenedTask, "task" | "train">,
+  given?: Tensors,
 ): Promise<Network> {
-  if (typeof model !== "string") return importedNetwork(model, opened, seed);
+  const { model, seed, parameters, weights } = configuration;
+  if (typeof model !== "string") {
+    const { batchNormalization = model.batchNormalization, newHead = false } = parameters ?? {};
+    return importedNetwork({ ...model, batchNormalization }, opened, { seed, newHead });
+  }
   const { task } = opened;
   if (task.input.length !== 3)
     throw new UserError(
       `${model} is a network for images, and an example of ${opened.train.name} is [${task.input.join(", ")}]; give a layer of your own (model), or an ONNX file`,
     );
   requireKind(model, task.output.shape.length > 1 ? "maps" : "classes");
-  const [channels, height, width] = task.input;
-  return preparedNetwork(
-    createModel(model, { channels, height, width, classes: task.output.shape[0] }),
-    task,
-  );
+  const [own, height, width] = task.input;
+  const create = (channels: number) =>
+    createModel(model, { channels, height, width, classes: task.output.shape[0] });
+  if (!given || !task.images) return preparedNetwork(create(own), task);
+  return networkForWeights(create, task, {
+    images: task.images,
+    given,
+    normalization: weights?.normalization,
+  });
+}
+
+/**
+ * A network by name on images as its weights want them: gray ones repeated where they are for colors, and scaled as
+ * those that they were trained with.
+ */
+function networkForWeights(
+  create: (channels: number) => Layer,
+  { input, prepare }: Task,
+  { images, given, normalization }: { images: StoredImages; given: Tensors; normalization?: Normalization },
+): Network {
+  const [own, ...size] = input;
+  const fits = (channels: number) => {
+    const inputShape = [channels, ...size];
+    const { parameters } = buildModel(create(channels), { inputShape, batchSize: 2, training: false });
+    return parameters[0]?.shape.join() === given[parameters[0]?.name]?.shape.join();
+  };
+  const channels = own === 1 && !fits(1) && fits(3) ? 3 : own;
+  const taken = imageInput(images, normalization ?? "dataset");
+  const layer = create(channels);
+  const isPrepared = channels === own && normalization === undefined;
+  return {
+    inputShape: input,
+    layer: (x, scope) =>
+      layer(isPrepared ? prepare(x) : taken.adapt(x, [x.shape[0], channels, ...size]), scope),
+    notes: [taken.describe([1, channels, ...size])],
+  };
 }
 
 /** Throws `UserError` for a network by name that gives something else than a task takes. */
@@ -57,7 +102,8 @@ export function networkName(model: RunConfiguration["model"]): string {
 }
 
 /** How a model that comes as a file is taken; a run's settings hold more. */
-export type FileSettings = Partial<Omit<ImportedModelSettings, "file" | "classes" | "head">>;
+export type FileSettings = Partial<Omit<ImportedModelSettings, "file" | "classes" | "head">> &
+  Pick<LoadModelOptions, "frozenDropout">;
 
 /** A file, opened for a task. */
 export interface ModelFile {
@@ -106,8 +152,15 @@ export function openModelFile(
       return given;
     },
     ownBatch: ownBatch(model, Math.min(probedBatch, train.count), { output, form }),
-    write: (tensors, metadata) =>
-      model.write(tensors, { ...metadata, ...(taken && writtenMetadata({ input: taken })) }),
+    write: (tensors, metadata) => {
+      // What was frozen before says nothing of this training.
+      const earlier = statedFrozen(proto).length > 0 ? writtenMetadata({ frozen: [] }) : {};
+      return model.write(tensors, {
+        ...earlier,
+        ...metadata,
+        ...(taken && writtenMetadata({ input: taken })),
+      });
+    },
     notes,
   };
   return { model, network, trains };
@@ -142,7 +195,7 @@ export function requireFileOutput(given: Shape, task: Pick<Task, "output">, data
 
 /**
  * Opens a run's model or an ONNX file, to look at it with its weights as they are: the task's input becomes what it
- * takes as it did in the run.
+ * takes as it did in the run, and what was frozen is no parameter.
  * @throws UserError for a file that cannot be read as a network for the task, and for a name whose network gives another
  *   kind of output
  */
@@ -152,12 +205,10 @@ export async function openTrainedModel(
   opened: TaskData,
 ): Promise<ModelFile> {
   const proto = await readModelFile(found.path);
+  const own = importedModelOf(found);
+  const frozen = [own?.frozen ?? [], statedFrozen(proto)].flat();
   const fileWith = (batchNormalization: "batch" | "frozen") =>
-    openModelFile(
-      proto,
-      { ...importedModelOf(found), ...settings, batchNormalization, dropout: false },
-      opened,
-    );
+    openModelFile(proto, { ...own, frozen, ...settings, batchNormalization, dropout: false }, opened);
   const file = fileWith("batch");
   // One example has no statistics of its own.
   return file.network.ownBatch === 1 ? fileWith("frozen") : file;
@@ -166,35 +217,48 @@ export async function openTrainedModel(
 /** A file to train, with another head where the settings or the data want one. */
 async function importedNetwork(
   settings: ImportedModelSettings,
-  opened: TaskData,
-  seed: number,
+  data: TaskData,
+  how: { seed: number; newHead: boolean },
 ): Promise<Network> {
   const { file, classes: _, head: __, ...loading } = settings;
   const proto = await readModelFile(file);
-  const head = renewHead(proto, settings, opened, seed);
-  const notes = head
-    ? [
-        `${head.label}, ${head.inputs} → ${head.classes} ${outputsOf(opened.task)}, is re-initialized with ${head.now}`,
-      ]
-    : [];
-  let { model, network, trains } = openModelFile(proto, loading, opened);
-  if (network.ownBatch !== undefined) {
-    const examples = network.ownBatch === 1 ? "one example" : `${network.ownBatch} examples`;
+  const head = renewHead(proto, settings, data, how);
+  const notes = head ? [headNote(head, data.task)] : [];
+  let opened = openModelFile(proto, loading, data);
+  const { ownBatch: only } = opened.network;
+  if (only !== undefined) {
+    const examples = only === 1 ? "one example" : `${only} examples`;
     notes.push(`the file takes ${examples} at a time: a batch is computed in micro-batches of ${examples}`);
   }
-  const hasStatistics = model.parameters.some(({ role }) => role === "running-statistic");
-  if (network.ownBatch === 1 && hasStatistics && loading.batchNormalization === "batch") {
+  const { parameters } = opened.model;
+  const hasStatistics = parameters.some(({ role }) => role === "running-statistic");
+  if (only === 1 && hasStatistics && loading.batchNormalization === "batch") {
     notes.push("BatchNorm keeps its running statistics: one example has none of its own");
-    ({ network, trains } = openModelFile(proto, { ...loading, batchNormalization: "frozen" }, opened));
+    loading.batchNormalization = "frozen";
+    opened = openModelFile(proto, loading, data);
   }
-  const { layer, notes: ofImages = [] } = network;
-  return {
+  const networkFrom = ({ network, trains }: ModelFile, frozen: readonly string[]): Network => ({
     ...network,
-    layer: (x, scope) => naming(head, opened.task, () => layer(x, scope)),
+    frozen,
+    layer: (x, scope) => naming(head, data.task, () => network.layer(x, scope)),
     get notes() {
-      return [...notes, ...ofImages, ...trains];
+      return [...notes, ...(network.notes ?? []), ...trains];
     },
-  };
+    freezing: (names) => {
+      const stored = parameters.flatMap(({ name, storedName }) => (names.has(name) ? [storedName] : []));
+      const still = { frozen: [loading.frozen ?? [], stored].flat(), frozenDropout: names };
+      return networkFrom(openModelFile(proto, { ...loading, ...still }, data), stored);
+    },
+  });
+  return networkFrom(opened, []);
+}
+
+function headNote({ label, inputs, classes, now }: Head & { now: number }, task: Task): string {
+  const sizes =
+    classes === now
+      ? `${now} ${outputsOf(task)} as before`
+      : `${now} ${outputsOf(task)} in place of ${classes}`;
+  return `the head, ${label}, is re-initialized: ${inputs} features → ${sizes}`;
 }
 
 /** What cannot be built behind a head with other outputs may be made for those it had. */
@@ -214,18 +278,18 @@ function outputsOf({ output: { holds } }: Task): string {
   return holds === "logits" ? "classes" : "outputs";
 }
 
-/** A head for another number of outputs, where the settings or the task want one. */
+/** Re-initializes the head where the settings ask for it or the task wants another number of outputs. */
 function renewHead(
   proto: ModelProto,
   { classes, head: name, output }: ImportedModelSettings,
   { task, train }: TaskData,
-  seed: number,
+  { seed, newHead }: { seed: number; newHead: boolean },
 ): (Head & { now: number }) | undefined {
   const { shape, holds } = task.output;
   if (shape.length !== 1) {
-    if (classes === undefined && name === undefined) return undefined;
+    if (classes === undefined && name === undefined && !newHead) return undefined;
     throw new UserError(
-      `the network has to give [batch, ${shape.join(", ")}] for ${train.name}, which no linear layer does; leave the head's settings out (classes, head)`,
+      `the network has to give [batch, ${shape.join(", ")}] for ${train.name}, which no linear layer does; leave the head's settings out (classes, head, newHead)`,
     );
   }
   const [wanted] = shape;
@@ -234,7 +298,7 @@ function renewHead(
       `classes is ${classes}; ${train.name} has ${wanted}, so it has to be ${holds === "values" ? "that" : "at least that"}`,
     );
   }
-  if (classes === undefined && name === undefined) {
+  if (classes === undefined && name === undefined && !newHead) {
     // Where no linear layer ends the model it stays as it is, and what it gives is judged when it is built.
     try {
       if (findHead(proto, { output }).classes === wanted) return undefined;

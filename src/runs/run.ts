@@ -1,9 +1,8 @@
 import { UserError } from "../common/errors.ts";
 import { trainingBatches } from "../data/rows.ts";
 import { compile } from "../lower/compile.ts";
-import { type Layer, type Model, parameterCount } from "../nn/module.ts";
+import { buildModel, type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import { resolveGroups } from "../optim/parameter-groups.ts";
 import { initialState } from "../optim/state.ts";
 import { type Objective, type TrainingStepOptions, trainingStep } from "../optim/training-step.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
@@ -13,6 +12,7 @@ import { taskNamed, taskRecord } from "../tasks/index.ts";
 import type { DataPair, Evaluation, OpenedTask, TaskKind } from "../tasks/task.ts";
 import { TaskEvaluation, type Evaluated as TestEvaluation } from "../tasks/task-evaluation.ts";
 import {
+  frozenNetwork,
   inferenceModel,
   microBatchCount,
   type Network,
@@ -37,6 +37,7 @@ import { averagedTensors, averagesAfter } from "./averaging.ts";
 import type { RunConfiguration } from "./configuration.ts";
 import { environment } from "./environment.ts";
 import { writeEvaluation } from "./evaluation-record.ts";
+import { type FeaturePlan, type FeatureTraining, keepFeatures, planFeatures } from "./features.ts";
 import { misfits } from "./fit.ts";
 import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
 import { networkOf } from "./network.ts";
@@ -44,6 +45,7 @@ import { openTask } from "./open-task.ts";
 import { createOptimizer, createSchedule, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
 import { type Checkpoint, type ExistingRun, RunFolder } from "./run-folder.ts";
 import { SharpnessMeasurement } from "./sharpness-measurement.ts";
+import { trainedPart } from "./trained-part.ts";
 
 /** What a run is told besides its configuration. */
 export interface RunHooks {
@@ -65,6 +67,8 @@ export interface RunHooks {
    * and which settings the run is too short for.
    */
   onNote?: (note: string) => void;
+  /** Called while what frozen stages give is computed for all training images, before the first step. */
+  onFeatures?: (images: number, total: number) => void;
   /** Ends the run after the step that is running; what was finished is kept. */
   signal?: AbortSignal;
 }
@@ -104,30 +108,33 @@ export interface RunResult {
 
 /** Trains a network on a task: from a checked configuration and data to metrics, a summary and an ONNX model. */
 export async function runTask(request: RunRequest): Promise<RunResult> {
-  const { configuration, signal, onNote, onStart, onStep, onEpoch } = request;
+  const { configuration, signal, onNote, onFeatures, onStart, onStep, onEpoch } = request;
   const { batchSize, seed, epochs: totalEpochs, evaluateEvery } = configuration;
   const setup = await prepare(request);
-  const { opened, network, optimizer, model, stepsPerEpoch, microBatches } = setup;
-  const notes = [...(network.notes ?? []), ...misfits(configuration, optimizer, stepsPerEpoch)];
+  const { opened, network, optimizer, model, features, stepsPerEpoch, microBatches } = setup;
+  const notes = [...setup.notes, ...misfits(configuration, optimizer, stepsPerEpoch)];
   const batchesOf = (epoch: number) => ({ batchSize, seed, epoch });
   // Settings that do not fit the data are found before anything is written.
   trainingBatches(opened.train, { ...batchesOf(1), row: opened.task.row });
-  const steps = Object.keys(optimizer.steps).map((step) => ({
-    step,
-    graph: trainingStep(setup.objective, optimizer, { ...setup.options, step }),
-  }));
-  const weights = startingTensors(model, seed, await givenWeights(request));
+  const checked = stepsOf(setup);
+  const { weights } = setup;
   const folder = await openFolder(request, optimizer);
   for (const note of notes) onNote?.(note);
 
   const engine = openEngine({ threads: configuration.threads });
+  let fromFeatures: FeatureTraining | undefined;
   try {
     const target = await engine.target();
-    for (const { step, graph } of steps) await engine.load(step, compile(graph, { target }));
-    const measure = await prepareMeasurements(engine, setup, recordOf(request), configuration);
     const initial = { ...weights, ...initialState(setup.objective, optimizer, weights, setup.options) };
     let last: Checkpoint | undefined = folder?.checkpoint;
     await engine.write(last?.tensors ?? initial);
+    if (features?.kept) {
+      const hooks = { signal, onNote, onProgress: onFeatures };
+      fromFeatures = await keepFeatures(engine, setup, { plan: features, folder: request.out, ...hooks });
+    }
+    const steps = fromFeatures ? stepsOf({ ...setup, objective: fromFeatures.objective }) : checked;
+    for (const { step, graph } of steps) await engine.load(step, compile(graph, { target }));
+    const measure = await prepareMeasurements(engine, setup, recordOf(request), configuration);
     const epochs: EpochRecord[] = [...(folder?.epochs ?? [])];
     let skippedSteps = 0;
     const finishedEpochs = last?.epoch.epoch ?? 0;
@@ -147,7 +154,8 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       epochs: totalEpochs,
       stepsPerEpoch,
       finishedEpochs,
-      batches: (epoch) => trainingFeeds(opened, model, { ...batchesOf(epoch), microBatches }),
+      batches: (epoch) =>
+        trainingFeeds(fromFeatures?.opened ?? opened, model, { ...batchesOf(epoch), microBatches }),
       onNonFinite: configuration.onNonFinite,
       signal,
       onStep: (record) => {
@@ -229,8 +237,17 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       failure,
     };
   } finally {
+    fromFeatures?.close();
     await engine.close();
   }
+}
+
+/** Every kind of the optimizer's steps as a graph. */
+function stepsOf({ objective, optimizer, options }: Pick<Setup, "objective" | "optimizer" | "options">) {
+  return Object.keys(optimizer.steps).map((step) => ({
+    step,
+    graph: trainingStep(objective, optimizer, { ...options, step }),
+  }));
 }
 
 /**
@@ -256,20 +273,32 @@ interface Setup {
   stepsPerEpoch: number;
   /** Parts that a mini-batch is computed in. */
   microBatches: number;
+  /** Parameters and buffers to start from. */
+  weights: Tensors;
+  /** What frozen stages give, where they do. */
+  features: FeaturePlan | undefined;
+  /** What a person should know of the network and of what trains. */
+  notes: readonly string[];
 }
 
 /** The data, network and optimizer that a request comes to. */
-async function prepare({ configuration, data, task: kind, layer, optimizer }: RunRequest): Promise<Setup> {
-  const { batchSize, parameters, clipNorm, perturbationPer, averaging } = configuration;
+async function prepare(request: RunRequest): Promise<Setup> {
+  const { configuration, data, task: kind, layer, optimizer } = request;
+  const { batchSize, seed, parameters, clipNorm, perturbationPer, averaging } = configuration;
   const opened = openTask(configuration, data, kind);
   const { task, train } = opened;
-  const network = layer ? preparedNetwork(layer, task) : await networkOf(configuration, opened);
-  const microBatches = microBatchCount(configuration, network.ownBatch);
-  const { objective, model } = taskObjective(network, task, {
-    batchSize: batchSize / microBatches,
-    training: true,
-    purpose: "training",
-  });
+  const given = await givenWeights(request);
+  const whole = layer ? preparedNetwork(layer, task) : await networkOf(configuration, opened, given?.tensors);
+  const microBatches = microBatchCount(configuration, whole.ownBatch);
+  const built = { batchSize: batchSize / microBatches, training: true };
+  const wholeModel = buildModel(whole.layer, { ...built, inputShape: whole.inputShape });
+  const part = trainedPart(wholeModel, parameters);
+  const network = frozenNetwork(whole, part.frozen);
+  const { objective, model } = taskObjective(network, task, { ...built, purpose: "training" });
+  // The head of a file is re-initialized in the file.
+  const isNew = parameters.newHead === true && typeof configuration.model === "string";
+  const { tensors, note } = startingTensors(model, seed, given, { stage: part.head, isNew });
+  const features = parameters.features === "compute" ? undefined : await planFeatures(objective, opened);
   return {
     opened,
     network,
@@ -278,8 +307,16 @@ async function prepare({ configuration, data, task: kind, layer, optimizer }: Ru
     microBatches,
     objective,
     model,
+    features,
+    weights: tensors,
+    notes: [
+      ...(network.notes ?? []),
+      ...(note === undefined ? [] : [note]),
+      ...part.notes,
+      ...(features ? [features.note] : []),
+    ],
     options: {
-      settings: resolveGroups(model.parameters, parameters.groups, parameters.perturb),
+      settings: part.settings,
       clipNorm,
       microBatches,
       perturbationPer,
@@ -373,8 +410,8 @@ async function keepEvaluation(
 async function givenWeights({ weights, configuration }: RunRequest): Promise<GivenWeights | undefined> {
   if (weights) return { ...weights, source: "the tensors given" };
   if (!configuration.weights) return undefined;
-  const { file, except } = configuration.weights;
-  return { tensors: await readWeights(file), source: file, except };
+  const { file, except, otherHead } = configuration.weights;
+  return { tensors: await readWeights(file), source: file, except, otherHead };
 }
 
 /** Without the state of the optimizer. */

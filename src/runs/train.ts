@@ -57,6 +57,7 @@ const ownOptions: OptionKinds<Omit<CommonOptions<NoSettings>, keyof RunSettings>
   out: "text",
   existing: ["refuse", "overwrite", "resume"],
   onNote: "function",
+  onFeatures: "function",
   onStart: "function",
   onStep: "function",
   onEpoch: "function",
@@ -97,6 +98,7 @@ export async function train<Own extends z.ZodRawShape = NoSettings>(
     out,
     existing,
     onNote,
+    onFeatures,
     onStart,
     onStep,
     onEpoch,
@@ -105,7 +107,7 @@ export async function train<Own extends z.ZodRawShape = NoSettings>(
   } = given;
   readOptions(
     "train",
-    { dataDirectory, name, log, out, existing, onNote, onStart, onStep, onEpoch, signal },
+    { dataDirectory, name, log, out, existing, onNote, onFeatures, onStart, onStep, onEpoch, signal },
     ownOptions,
   );
   const ownOptimizer = typeof optimizer === "object" && "steps" in optimizer ? optimizer : undefined;
@@ -140,6 +142,7 @@ export async function train<Own extends z.ZodRawShape = NoSettings>(
       out,
       existing,
       onNote,
+      onFeatures,
       onStart,
       onStep,
       onEpoch,

@@ -32,12 +32,14 @@ export interface InputDescription {
   range: readonly [low: number, high: number];
   /** Of an input that is normalized outside the model: what is done to values of that range, channel by channel. */
   normalization?: { mean: readonly number[]; deviation: readonly number[] };
+  /** How pictures of other sizes were brought to its size in training, where they were. */
+  fit?: ImageClasses["fit"];
 }
 
 /** A set of images, as far as it matters for what becomes of them. */
 export type StoredImages = Pick<
   ImageClasses,
-  "name" | "channels" | "height" | "width" | "maximum" | "mean" | "deviation"
+  "name" | "channels" | "height" | "width" | "maximum" | "mean" | "deviation" | "fit"
 >;
 
 /** What a file's own metadata say of the pixels that it takes. */
@@ -64,7 +66,12 @@ export function imageInput(images: StoredImages, normalization: Normalization | 
       const { channels, isLast, isFlat } = layoutOf(shape, images);
       const { range, normalization: own } = scaleOf(normalization, images, channels);
       const layout = isFlat ? "flat" : isLast ? "NHWC" : "NCHW";
-      return { layout, channels: colorsOf(channels), range, ...(own && { normalization: own }) };
+      const { fit } = images;
+      return {
+        ...{ layout, channels: colorsOf(channels), range },
+        ...(own && { normalization: own }),
+        ...(fit && { fit }),
+      };
     },
   };
 }
@@ -73,14 +80,16 @@ export function imageInput(images: StoredImages, normalization: Normalization | 
  * What a task on images has in common with every other: its input is pixels as they are stored, [channels, height,
  * width], and the graph normalizes them by the set's mean and deviation.
  */
-export function storedImages({ name, channels, height, width, maximum, mean, deviation }: StoredImages) {
+export function storedImages(set: StoredImages) {
+  const { name, channels, height, width, maximum, mean, deviation, fit } = set;
   const description: InputDescription = {
     layout: "NCHW",
     channels: colorsOf(channels),
     range: [0, maximum],
+    ...(fit && { fit }),
   };
   return {
-    images: { name, channels, height, width, maximum, mean, deviation },
+    images: { name, channels, height, width, maximum, mean, deviation, ...(fit && { fit }) },
     input: [channels, height, width],
     metadata: { input: description },
     // (x / maximum − mean) / deviation as one product and one sum.
@@ -207,6 +216,13 @@ function namedScale(normalization: Normalization, { mean, deviation }: StoredIma
   }
 }
 
+/** How pictures become images, in words. */
+const fitText: Record<NonNullable<ImageClasses["fit"]>, string> = {
+  crop: "scaled and cropped",
+  stretch: "stretched",
+  pad: "scaled and padded",
+};
+
 function repeated(value: number, count: number): number[] {
   return new Array<number>(count).fill(value);
 }
@@ -226,5 +242,6 @@ function describeInput(shape: Shape, images: StoredImages, normalization: Normal
     ? `normalized by mean ${numbers(own.mean)} and deviation ${numbers(own.deviation)}`
     : `as pixels from ${range[0]} to ${range[1]}`;
   const source = typeof normalization === "string" ? normalization : "the file's metadata";
-  return `images ${from}${from === to ? "" : ` → ${to} (${how.join(", ")})`}, ${scale} (${source})`;
+  const fitted = images.fit && `pictures ${fitText[images.fit]}; `;
+  return `${fitted ?? ""}images ${from}${from === to ? "" : ` → ${to} (${how.join(", ")})`}, ${scale} (${source})`;
 }

@@ -5,7 +5,7 @@ import type { InputDescription } from "./image-input.ts";
 
 const prefix = "lowland.";
 
-/** @param values by name: `input`, `task`, `classes`, … */
+/** @param values by name: `input`, `task`, `classes`, `frozen`, … */
 export function writtenMetadata(values: Readonly<Record<string, unknown>>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => [`${prefix}${name}`, JSON.stringify(value)]),
@@ -27,6 +27,12 @@ export function statedTask(model: ModelProto): string | undefined {
 export function statedClasses(model: ModelProto): readonly string[] | undefined {
   const classes = stated(model, "classes");
   return Array.isArray(classes) ? classes.map(String) : undefined;
+}
+
+/** The names of the tensors that kept their values when a file that Lowland wrote was trained; none of other files. */
+export function statedFrozen(model: ModelProto): readonly string[] {
+  const frozen = stated(model, "frozen");
+  return Array.isArray(frozen) ? frozen.map(String) : [];
 }
 
 function stated({ metadataProps }: ModelProto, name: string): unknown {

@@ -4,7 +4,7 @@ import { type TrainingBatchOptions, trainingBatches } from "../data/rows.ts";
 import { elementCount, Graph, type Value } from "../graph/graph.ts";
 import { copyInto, nodesOf } from "../graph/walk.ts";
 import { compile } from "../lower/compile.ts";
-import { buildModel, drawRandomInputs, type Layer, type Model } from "../nn/module.ts";
+import { buildModel, drawRandomInputs, freezing, type Layer, type Model } from "../nn/module.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import { mul } from "../ops/arithmetic.ts";
 import type { Objective } from "../optim/training-step.ts";
@@ -24,11 +24,25 @@ export interface Network {
   write?: (tensors: Tensors, metadata: Readonly<Record<string, string>>) => Uint8Array;
   /** What a person should know of how it is used, once it was built. */
   notes?: readonly string[];
+  /** The same with things frozen by their full names. Default: its layer, so frozen. */
+  freezing?: (names: ReadonlySet<string>) => Network;
+  /** The parameters that are frozen in training, by their names in the written file. */
+  frozen?: readonly string[];
 }
 
 /** A layer on prepared input as a network on stored input. */
 export function preparedNetwork(layer: Layer, { input, prepare }: Pick<Task, "input" | "prepare">): Network {
   return { layer: (stored, scope) => layer(prepare(stored), scope), inputShape: input };
+}
+
+/**
+ * A network of which parts keep their values and are as in inference.
+ * @param names full names of parameters, running statistics and random inputs
+ */
+export function frozenNetwork(network: Network, names: ReadonlySet<string>): Network {
+  if (names.size === 0) return network;
+  if (network.freezing) return network.freezing(names);
+  return { ...network, layer: freezing(network.layer, names), frozen: [...names] };
 }
 
 /**
@@ -44,14 +58,17 @@ export function taskObjective(
   requireOutput(model.logits.shape, task, task.images?.name ?? "the data");
   const targets = targetInputs(model.graph, task, batchSize);
   const input = (name: string) => model.graph.inputs.get(name)!;
+  const trained = model.parameters.filter(({ name }) => !model.frozen.has(name));
+  // In inference mode all of them.
+  const kept = model.buffers.filter(({ name }) => !model.bufferUpdates.has(name));
   return {
     model,
     objective: {
       loss: task.loss(model.logits, targets, purpose),
       weight: task.weight?.(targets, purpose),
-      parameters: new Map(model.parameters.map(({ name }) => [name, input(name)])),
-      // In inference mode they stay what they are.
-      buffers: new Map(model.buffers.map(({ name }) => [name, model.bufferUpdates.get(name) ?? input(name)])),
+      parameters: new Map(trained.map(({ name }) => [name, input(name)])),
+      buffers: model.bufferUpdates,
+      constants: new Set([...model.frozen, ...kept.map(({ name }) => name)]),
       output: model.logits,
       metrics: new Map(Object.entries(task.batchMetrics(model.logits, targets))),
     },
@@ -133,7 +150,7 @@ export function microBatchCount(
 
 /** The feeds of each training step of an epoch: rows, and what the network wants drawn at random. */
 export async function* trainingFeeds(
-  { task, train, order }: OpenedTask,
+  { task, train, order }: Pick<OpenedTask, "task" | "train" | "order">,
   model: Model,
   { microBatches, ...options }: Omit<TrainingBatchOptions<never>, "row" | "order"> & { microBatches: number },
 ): AsyncGenerator<Tensors> {
@@ -170,11 +187,11 @@ export function evaluationBatchSize(
  * network that came as a file is that file with its new weights.
  */
 export function inferenceModel(
-  { layer, inputShape, write }: Network,
+  { layer, inputShape, write, frozen = [] }: Network,
   tensors: Tensors,
   { metadata: own, output: { name } }: Pick<Task, "metadata" | "output">,
 ): Uint8Array {
-  const metadata = writtenMetadata(own);
+  const metadata = writtenMetadata({ ...own, ...(frozen.length > 0 && { frozen }) });
   if (write) return write(tensors, metadata);
   const build = (batchSize: number) => {
     const { graph, logits } = buildModel(layer, { inputShape, batchSize, training: false });

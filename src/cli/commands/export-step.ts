@@ -6,16 +6,22 @@ import { elementCount } from "../../graph/graph.ts";
 import { loadModel } from "../../import/load.ts";
 import { exportStep, type StepDescription, writeExportedStep } from "../../model-files/exported-step.ts";
 import { resolveGroups } from "../../optim/parameter-groups.ts";
-import { parseRun } from "../../runs/configuration.ts";
+import { parseRun, runSchema } from "../../runs/configuration.ts";
 import { createOptimizer, optimizerLabel } from "../../runs/optimizers.ts";
 import { makeFolder } from "../../runs/run-folder.ts";
 import { addFlags } from "../add-flags.ts";
 import { size } from "../model-text.ts";
-import { applyFlags } from "../options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
-import { settingsOf } from "../put-flags.ts";
-import { flagsFor, importFlags, loadSettings, runFlags, type SettingFlags } from "../setting-flags.ts";
+import { putFlags, settingsOf } from "../put-flags.ts";
+import {
+  flagsBeside,
+  flagsFor,
+  importFlags,
+  loadSettings,
+  runFlags,
+  type SettingFlags,
+} from "../setting-flags.ts";
 
 const examples = `
 Examples:
@@ -30,11 +36,15 @@ which says of every input and output what it is. examples/train-exported-step.py
 
 const defaults = { batchSize: 32, labelSmoothing: 0 };
 
+const modelFlags = flagsFor(importFlags, "output", ...Object.keys(loadSettings.shape));
 /** What of a run is a matter of its training step. */
-const stepFlags = flagsFor(
-  runFlags,
-  ...["optimizer", "batchSize", "labelSmoothing", "labelSmoothingKind"],
-  ...["parameters", "clipNorm", "microBatches", "perturbationPer"],
+const stepFlags = flagsBeside(
+  flagsFor(
+    runFlags,
+    ...["optimizer", "batchSize", "labelSmoothing", "labelSmoothingKind"],
+    ...["parameters.perturb", "parameters.groups", "clipNorm", "microBatches", "perturbationPer"],
+  ),
+  modelFlags,
 );
 
 interface Flags extends SettingFlags {
@@ -53,13 +63,13 @@ export function exportStepCommand(): Command {
       new Option("--loss <name>", "what is minimized").choices(["cross-entropy"]).default("cross-entropy"),
     );
   command.option("--json", "print step.json and nothing else on standard output");
-  addFlags(command, flagsFor(importFlags, "output", ...Object.keys(loadSettings.shape)));
+  addFlags(command, modelFlags);
   addFlags(command, stepFlags, defaults).addHelpText("after", examples);
   return command.action(async (path: string, flags: Flags) => {
     if (!flags.out.endsWith(".onnx")) {
       throw new UserError(`the file to write is ${flags.out}; its name has to end in .onnx`);
     }
-    const configuration = parseRun(applyFlags(defaults, flags));
+    const configuration = parseRun(putFlags(runSchema, defaults, flags, stepFlags));
     const { batchSize, labelSmoothing, labelSmoothingKind, parameters, ...step } = configuration;
     const { clipNorm, microBatches, perturbationPer } = step;
     const model = await loadModel(path, settingsOf(loadSettings, flags));

@@ -1,45 +1,100 @@
 import { Command } from "commander";
-import { importedModel, parseRun } from "../../runs/configuration.ts";
+import { UserError } from "../../common/errors.ts";
+import { importedModel, parseRun, runSchema } from "../../runs/configuration.ts";
+import { findStartingModel } from "../../runs/starting-model.ts";
 import { addFlags } from "../add-flags.ts";
-import { applyFlags, readConfiguration } from "../options.ts";
+import { camelCase, type Flag } from "../flags.ts";
+import { readConfiguration } from "../options.ts";
 import { putFlags } from "../put-flags.ts";
 import {
   addPlaceFlags,
+  flagsBeside,
   flagsBut,
+  flagsFor,
   importFlags,
   type PlaceFlags,
   runFlags,
   type SettingFlags,
 } from "../setting-flags.ts";
-import { isObject } from "../settings.ts";
+import { isObject, type Settings } from "../settings.ts";
 import { trainAndPresent } from "../train-run.ts";
 
 const examples = `
 Examples:
-  $ lowland finetune model.onnx --data digits
-  $ lowland finetune resnet18.onnx --normalization imagenet --learning-rate-factor 'layer*=0.1' --flip
+  $ lowland finetune model.onnx --data photos
   $ lowland finetune detector.onnx --frozen 'backbone.*' --dimension height=64 --dimension width=64
-  $ lowland finetune model.onnx --classes 10 --optimizer sam --rho 0.1 --epochs 3 --out runs/tuned
+  $ lowland finetune model.onnx --data photos --new-head --train last:2 --optimizer sam --rho 0.1 --out runs/tuned
   $ lowland finetune model.onnx --out runs/tuned --resume
+  $ lowland finetune runs/photos --data holiday --train head
+  $ lowland finetune resnet18-imagenet --weights resnet18.safetensors --normalization imagenet --data photos --image-size 224
+  $ lowland finetune resnet18-imagenet --weights resnet18.safetensors --normalization imagenet --data photos --layer-decay 0.7
 
-The last linear layer is re-initialized if its number of classes differs from the data's, or if --classes or --head
-ask for it. The run folder holds what train writes; its model.onnx is the model that came in, with new weights.`;
+The head, which is the last stage, is re-initialized if its number of classes differs from the data's, or if --new-head,
+--classes or --head ask for it. Stages that --train leaves out keep their values, and their BatchNorm uses and keeps its
+running statistics. Their output for an image is computed once, unless images are augmented (--flip, --crop, --cutout).
+The run folder holds what train writes; its model.onnx is the whole network.`;
 
 const defaults = { learningRate: 0.01, epochs: 5, batchSize: 32 };
 
-/** `lowland finetune`: train on from an ONNX file of anybody's. */
+/** The settings of a file's model. Its `batchNormalization` has none: that of the run's parameters overrides it. */
+const fileFlags = flagsBut(importFlags, "batchNormalization");
+/** The run's settings; the model is the argument. */
+const settingFlags = flagsBut(runFlags, "model");
+const weightsFlags = flagsBeside(flagsFor(settingFlags, "weights"), fileFlags);
+const otherFlags = flagsBeside(flagsBut(settingFlags, "weights"), fileFlags);
+
+/** `lowland finetune`: train a network on from its weights. */
 export function finetuneCommand(): Command {
   const command = new Command("finetune")
-    .description("train any ONNX image classifier on from its weights, and write it back")
-    .argument("<model>", "an ONNX file");
-  addFlags(addPlaceFlags(command), importFlags);
-  // The model is the argument, and has its weights.
-  addFlags(command, flagsBut(runFlags, "model", "weights"), defaults).addHelpText("after", examples);
-  return command.action(async (file: string, flags: SettingFlags & PlaceFlags) => {
-    const document = flags.config ? await readConfiguration(flags.config) : {};
-    const given = isObject(document.model) ? document.model : {};
-    const model = putFlags(importedModel, { ...given, file }, flags);
-    const configuration = parseRun(applyFlags({ ...defaults, ...document, model }, flags));
-    process.exitCode = await trainAndPresent(configuration, flags);
+    .description("train an image classifier on from its weights")
+    .argument("<model>", "an ONNX file, a run folder, or a network by name with its --weights");
+  addFlags(addPlaceFlags(command), fileFlags);
+  // A network by name does not start without them, so they have no default.
+  addFlags(command, weightsFlags, "unknown");
+  addFlags(command, otherFlags, defaults).addHelpText("after", examples);
+  return command.action(async (text: string, flags: SettingFlags & PlaceFlags) => {
+    const document = { ...defaults, ...(flags.config ? await readConfiguration(flags.config) : {}) };
+    const source = await findStartingModel(text);
+    const settings =
+      "file" in source
+        ? fileSettings(source.file, document, flags)
+        : networkSettings(source.network, document, flags);
+    process.exitCode = await trainAndPresent(parseRun(settings), flags);
   });
+}
+
+/** A flag that both a file and a network by name have a setting for sets that of the source. */
+function fileSettings(file: string, document: Settings, flags: SettingFlags): Settings {
+  const misplaced = firstGiven(weightsFlags, flags);
+  if (misplaced !== undefined) {
+    throw new UserError(`${file} has weights of its own; --${misplaced} is for networks by name`);
+  }
+  const earlier = isObject(document.model) ? document.model : {};
+  const model = putFlags(importedModel, { ...earlier, file }, flags, fileFlags);
+  return putFlags(runSchema, { ...document, model }, flags, otherFlags);
+}
+
+function networkSettings(model: string, document: Settings, flags: SettingFlags): Settings {
+  const misplaced = firstGiven(flagsBeside(fileFlags, settingFlags), flags);
+  if (misplaced !== undefined) {
+    throw new UserError(
+      `--${misplaced} is for ONNX files; ${model} is a network by name, which takes its options after a colon`,
+    );
+  }
+  const { weights: given = {}, ...others } = document;
+  const weights = typeof given === "string" ? { file: given } : given;
+  const settings = putFlags(runSchema, { ...others, model, weights }, flags, settingFlags);
+  if (!isObject(settings.weights)) return settings;
+  if (settings.weights.file === undefined) {
+    throw new UserError(
+      `${model} needs weights to start from (--weights file.safetensors); lowland train --model ${model} trains it from the start`,
+    );
+  }
+  return { ...settings, weights: { otherHead: true, ...settings.weights } };
+}
+
+/** The first of some flags that was given, as it was written. */
+function firstGiven(flags: readonly Flag[], given: SettingFlags): string | undefined {
+  const found = flags.find(({ name }) => given[camelCase(name)] !== undefined);
+  return found && (given[camelCase(found.name)] === false ? `no-${found.name}` : found.name);
 }

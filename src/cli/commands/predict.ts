@@ -43,11 +43,10 @@ export function predictCommand(): Command {
       sizeOption,
     )
     .addOption(
-      new Option("--fit <how>", "how pictures become images of that size (default: crop)").choices([
-        "crop",
-        "stretch",
-        "pad",
-      ]),
+      new Option(
+        "--fit <how>",
+        "how pictures become images of that size (default: as in training, or crop)",
+      ).choices(["crop", "stretch", "pad"]),
     );
   return addFileFlags(command)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)

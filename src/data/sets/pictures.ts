@@ -84,7 +84,7 @@ function sourceOf(
   part: readonly Decoded[],
   {
     name,
-    form: { channels, height, width },
+    form: { channels, height, width, fit },
     ...description
   }: { name: string; form: ImageForm } & Pick<ImageClasses, "classNames" | "mean" | "deviation">,
 ): ImageClasses {
@@ -94,7 +94,7 @@ function sourceOf(
   const fingerprint = createHash("sha256").update(packed.key).update(positions).update(labels).digest("hex");
   return imageClasses(
     {
-      ...{ name, classNames, labels, channels, height, width, mean, deviation },
+      ...{ name, classNames, labels, channels, height, width, fit, mean, deviation },
       maximum: 255,
       fingerprint: fingerprint.slice(0, 32),
     },
