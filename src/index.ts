@@ -13,7 +13,8 @@ export {
   imageClasses,
   type Sample,
 } from "./data/source.ts";
-export type { RunHooks, RunResult } from "./runs/run.ts";
+export type { RunResult } from "./runs/run.ts";
+export type { RunHooks } from "./runs/run-request.ts";
 export { type TrainOptions, train } from "./runs/train.ts";
 export type { DetailMatrix, DetailSamples, Details, DetailTable, Picture } from "./tasks/details.ts";
 export { NonFiniteError } from "./train/loop.ts";

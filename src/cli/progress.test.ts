@@ -212,12 +212,12 @@ test("a time is told in seconds, then minutes, then hours", () => {
 test("how a run ended is one line: finished, with steps dropped, stopped, stopped at once, diverged", () => {
   const summary = {
     status: "finished",
-    task: taskRecord(tasks.classification),
     metrics: { accuracy: 0.8125 },
     seconds: 187,
     epochs: 3,
   };
-  const line = (result: object) => outcomeLine("sgd", { skippedSteps: 0, ...result } as RunResult);
+  const task = taskRecord(tasks.classification);
+  const line = (result: object) => outcomeLine("sgd", { task, skippedSteps: 0, ...result } as RunResult);
   assert.equal(line({ summary }), "✓ sgd: test accuracy 81.25 %, 3:07 min");
   assert.equal(
     line({ summary, skippedSteps: 2 }),

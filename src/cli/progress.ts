@@ -1,7 +1,7 @@
 import { MultiBar, type Options, type Params } from "cli-progress";
 import type { PartHooks } from "../measure/measurement-cache.ts";
 import { metricText } from "../report/numbers.ts";
-import type { RunHooks } from "../runs/run.ts";
+import type { RunHooks } from "../runs/run-request.ts";
 import type { MetricInfo } from "../train/task-record.ts";
 
 // What a person sees while runs go on: a live bar on a terminal, a line now and then elsewhere. All of it goes to

@@ -1,7 +1,8 @@
 import { type Command, Option } from "commander";
 import { modelsWithOptions } from "../nn/models.ts";
 import { figuresSchema } from "../paper/configuration.ts";
-import { comparisonSchema, importedModel, runSchema } from "../runs/configuration.ts";
+import { comparisonSchema, runSchema } from "../runs/configuration.ts";
+import { importedModel } from "../runs/network-settings.ts";
 import { type Flag, flagsOf } from "./flags.ts";
 import type { Settings } from "./settings.ts";
 

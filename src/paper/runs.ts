@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UserError } from "../common/errors.ts";
-import { endedRun, type RunHooks, type RunResult, runTask } from "../runs/run.ts";
+import { endedRun, type RunResult, runTask } from "../runs/run.ts";
 import { exists, makeFolder, readJson, writeJson } from "../runs/run-folder.ts";
+import type { RunHooks } from "../runs/run-request.ts";
 import type { DataPair } from "../tasks/task.ts";
 import type { ComparisonRecord } from "../train/records.ts";
 import { type FigureRun, type FiguresConfiguration, figureRuns } from "./configuration.ts";

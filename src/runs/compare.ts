@@ -4,8 +4,9 @@ import { UserError } from "../common/errors.ts";
 import type { DataPair } from "../tasks/task.ts";
 import type { ComparisonRecord } from "../train/records.ts";
 import { type NamedRun, runName } from "./configuration.ts";
-import { type RunHooks, type RunResult, runTask } from "./run.ts";
+import { type RunResult, runTask } from "./run.ts";
 import { type ExistingRun, exists, makeFolder, readJson, writeJson } from "./run-folder.ts";
+import type { RunHooks } from "./run-request.ts";
 
 export interface CompareOptions {
   name: string;

@@ -2,184 +2,22 @@ import { z } from "zod";
 import { UserError } from "../common/errors.ts";
 import { flags } from "../common/flags.ts";
 import { parse, renamed } from "../common/schema.ts";
-import { datasetNames } from "../data/catalogue.ts";
 import { modelNames, modelText } from "../nn/models.ts";
-import { parameterKinds, perturbChoices } from "../optim/parameter-groups.ts";
-import { normalizations } from "../tasks/image-input.ts";
-import { firstTask, type TaskName, taskNamed, taskNames, tasks } from "../tasks/index.ts";
+import { perturbChoices } from "../optim/parameter-groups.ts";
+import { type TaskName, taskNamed, taskNames, tasks } from "../tasks/index.ts";
 import type { TaskKind } from "../tasks/task.ts";
+import { dataSettings } from "./data-settings.ts";
 import { averagingFlags, groupFlags, scheduleFlags } from "./declared-flags.ts";
+import { averagingSettings, importedModel, parameterGroup, weightsFile } from "./network-settings.ts";
 import { optimizerSettings, scheduleNames, scheduleSettings } from "./optimizer-settings.ts";
 
 // A run as one document. The schema is complete: parsing fills every default in, so that the document written to
 // `run.json` says all there is to know. Flags, their help and docs/configuration.md follow from it: a setting's flag has the
 // name of its path unless `.register(flags, …)` says otherwise.
 
-const fraction = z.number().min(0).max(1);
-const nonNegative = z.number().min(0);
 const positive = z.number().positive();
 const count = z.number().int().positive();
 
-const names = z.union([z.string(), z.array(z.string())]);
-
-/** Parameters that are treated in another way. */
-export const parameterGroup = z.strictObject({
-  names: names.optional().describe("Patterns of names, `*` for any characters. Left out: every name."),
-  kinds: z
-    .union([z.enum(parameterKinds), z.array(z.enum(parameterKinds))])
-    .optional()
-    .describe("What a parameter is to its layer. With `names`, those that fit both."),
-  learningRate: nonNegative.optional().describe("Factor of the learning rate."),
-  weightDecay: nonNegative.optional().describe("Factor of the weight decay."),
-  rho: nonNegative.optional().describe("Factor of the radii."),
-  perturbed: z.boolean().optional().describe("Whether they take part in perturbations and their norm."),
-  frozen: z.boolean().optional().describe("Whether they keep their values; then no gradient is computed."),
-});
-
-/** A network that comes as an ONNX file. */
-export const importedModel = z.strictObject({
-  file: z.string().describe("The ONNX file.").register(flags, { flags: "none" }),
-  classes: count
-    .min(2)
-    .optional()
-    .describe(
-      "Re-initialize the last linear layer for N classes. Left out: for those of the data, if it has another number.",
-    ),
-  head: z
-    .string()
-    .optional()
-    .describe("The node of that layer, where it is not found; it is re-initialized."),
-  output: z
-    .string()
-    .optional()
-    .describe("The output with the logits, if there are several.")
-    .register(flags, { value: "<name>" }),
-  trainable: names
-    .optional()
-    .describe("Patterns of the tensors that train. Left out: all that `lowland inspect` lists as trained.")
-    .register(flags, { value: "<pattern>" }),
-  frozen: names
-    .optional()
-    .describe("Patterns of the parameters that keep their values, e.g. `backbone.*`.")
-    .register(flags, { value: "<pattern>" }),
-  batchNormalization: z
-    .enum(["batch", "frozen"])
-    .default("batch")
-    .describe(
-      "`batch`: normalize by each batch and update the running statistics; `frozen`: as in inference.",
-    )
-    .register(flags, { name: "batch-norm" }),
-  dropout: z.boolean().default(true).describe("Whether Dropout is active in training."),
-  dimensions: z
-    .record(z.string(), count)
-    .default({})
-    .describe(
-      "Sizes of axes that the file leaves open, by name, e.g. `height=64`; of the image's, the data's own when left out.",
-    )
-    .register(flags, { name: "dimension", value: "<name=size>" }),
-  normalization: z
-    .enum(normalizations)
-    .optional()
-    .describe(
-      "Scale of the pixels that the network expects; `dataset`: by the data's mean and deviation. Left out: as the file's metadata say, or else `dataset`.",
-    ),
-});
-
-/** Weights that a network by name starts from. */
-const weightsFile = z.strictObject({
-  file: z
-    .string()
-    .describe(
-      "Safetensors file to start from, by PyTorch's names. Left out: weights initialized by the seed.",
-    )
-    .register(flags, { name: "weights", value: "<file>" }),
-  except: names
-    .default([])
-    .describe("Names that are initialized instead, `*` for any characters, e.g. `fc.*`.")
-    .register(flags, { value: "<names>", list: "commas" }),
-  otherHead: z
-    .boolean()
-    .optional()
-    .describe("Whether a head of another size is re-initialized. Left out: all weights have to fit.")
-    // Fine-tuning sets it.
-    .register(flags, { flags: "none" }),
-  normalization: z
-    .enum(normalizations)
-    .optional()
-    .describe("Scale of the pixels that the weights were trained with. Left out: `dataset`.")
-    .register(flags, { name: "normalization" }),
-});
-
-/** A second network whose weights are an average of those of training. */
-export const averagingSettings = z.discriminatedUnion("name", [
-  z.strictObject({
-    name: z.literal("exponential"),
-    decay: z
-      .number()
-      .min(0)
-      .lt(1)
-      .default(0.999)
-      .describe(
-        "Share of one step's weights in the average, as a factor of the next step's; all shares add up to 1.",
-      ),
-  }),
-  z.strictObject({
-    name: z.literal("stochastic"),
-    startingAt: fraction
-      .default(0.75)
-      .describe(
-        "Share of training after which every epoch's weights are averaged (SWA); the last epoch always is.",
-      ),
-  }),
-]);
-
-const beforeTask = {
-  task: z
-    .enum(taskNames)
-    .default(firstTask)
-    .describe("The kind of problem.")
-    .register(flags, { group: "Data" }),
-  data: z
-    .string()
-    .default("fashion-mnist")
-    .describe(
-      `A data set's name (${datasetNames.map((name) => `\`${name}\``).join(", ")}), or the path of a folder of pictures with a folder per class, a list of pictures (.csv, .json), an .npz file, or a folder of .npy or IDX files; for segmentation a folder with \`images/\` and \`masks/\`.`,
-    )
-    .register(flags, { group: "Data", value: "<name>" }),
-  images: z
-    .strictObject({
-      size: count
-        .default(64)
-        .describe("Height and width that pictures are scaled to.")
-        .register(flags, { name: "image-size", value: "<pixels>" }),
-      channels: z
-        .union([z.literal(1), z.literal(3)])
-        .default(3)
-        .describe("Channels of pictures; 1: gray, 3: RGB."),
-      fit: z
-        .enum(["crop", "stretch", "pad"])
-        .default("crop")
-        .describe(
-          "How pictures become images of that size. `crop`: scaled to cover it, the rest cut off; `stretch`: along each axis; `pad`: scaled to fit inside, the rest black.",
-        ),
-      testShare: z
-        .number()
-        .gt(0)
-        .lt(1)
-        .default(0.2)
-        .describe("Share of each class of pictures that is for testing, unless a folder or list says so."),
-      onBadImage: z
-        .enum(["refuse", "skip"])
-        .default("refuse")
-        .describe("What to do about files that are no pictures."),
-    })
-    .prefault({})
-    .register(flags, { group: "Data", prefix: "" }),
-  limit: count
-    .optional()
-    .describe("Number of training images, drawn by the seed. Left out: all.")
-    .register(flags, { group: "Data" }),
-};
 const afterTask = {
   model: z
     .union([
@@ -353,7 +191,7 @@ const comparedRuns = z
 export function sharedSettings({ name, settings }: TaskKind) {
   const isOwn = !taskNames.some((each) => each === name);
   return {
-    ...beforeTask,
+    ...dataSettings,
     ...(isOwn && { task: z.enum([name]).default(name) }),
     ...settings,
     ...afterTask,
@@ -367,7 +205,7 @@ function runSchemaOf(kind: TaskKind) {
 
 /** What runs of all tasks share, for pages and flags; of settings that several tasks have, the first task's. */
 export const settingsOfAllTasks = {
-  ...beforeTask,
+  ...dataSettings,
   ...Object.assign({}, ...taskNames.map((name) => tasks[name].settings).reverse()),
   ...afterTask,
 };
@@ -391,7 +229,7 @@ type Intersection<Union> = (Union extends unknown ? (each: Union) => void : neve
 type OfKinds<K> = K extends TaskKind<infer Settings> ? Partial<z.infer<z.ZodObject<Settings>>> : never;
 type GivenOfKinds<K> = K extends TaskKind<infer Settings> ? z.input<z.ZodObject<Settings>> : never;
 
-const common = z.strictObject({ ...beforeTask, ...afterTask, ...optimizerAndSeed });
+const common = z.strictObject({ ...dataSettings, ...afterTask, ...optimizerAndSeed });
 
 /** A run's settings, complete. Those of other tasks are absent; a task of one's own has more, which only it knows. */
 export type RunConfiguration = Omit<z.infer<typeof common>, "task"> & { task: string } & Intersection<
@@ -446,7 +284,7 @@ export function parseForTask<T>(
   own?: TaskKind,
 ): T {
   if (own) checkOwnTask(own);
-  const document = parse(z.looseObject(own ? {} : { task: beforeTask.task }), value);
+  const document = parse(z.looseObject(own ? {} : { task: dataSettings.task }), value);
   const kind = own ?? taskNamed(String(document.task));
   for (const setting of Object.keys(document)) {
     const other = taskNames.find((name) => setting in tasks[name].settings);

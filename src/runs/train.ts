@@ -11,7 +11,8 @@ import { taskNamed } from "../tasks/index.ts";
 import type { DataPair, TaskKind } from "../tasks/task.ts";
 import { parseRun, type RunSettings, runSchema } from "./configuration.ts";
 import type { GivenWeights } from "./initial-weights.ts";
-import { type RunHooks, type RunResult, runTask } from "./run.ts";
+import { type RunResult, runTask } from "./run.ts";
+import type { RunHooks } from "./run-request.ts";
 
 /**
  * A run's settings, with objects where a document would have names, and hooks to follow it. A task of your own brings

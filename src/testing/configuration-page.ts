@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { importFlags, runFlags } from "../cli/setting-flags.ts";
-import { averagingSettings, importedModel, parameterGroup, runSchema } from "../runs/configuration.ts";
+import { runSchema } from "../runs/configuration.ts";
+import { averagingSettings, importedModel, parameterGroup } from "../runs/network-settings.ts";
 import { baseUpdates, optimizerSettings, scheduleSettings } from "../runs/optimizer-settings.ts";
 
 // The settings of a run as a page for readers, made from the schema that checks them.

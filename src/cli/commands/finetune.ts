@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
-import { importedModel, parseRun, runSchema } from "../../runs/configuration.ts";
+import { parseRun, runSchema } from "../../runs/configuration.ts";
+import { importedModel } from "../../runs/network-settings.ts";
 import { findStartingModel } from "../../runs/starting-model.ts";
 import { addFlags } from "../add-flags.ts";
 import { camelCase, type Flag } from "../flags.ts";
