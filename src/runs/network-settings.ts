@@ -9,7 +9,7 @@ const fraction = z.number().min(0).max(1);
 const nonNegative = z.number().min(0);
 const count = z.number().int().positive();
 
-export const names = z.union([z.string(), z.array(z.string())]);
+const names = z.union([z.string(), z.array(z.string())]);
 
 /** Parameters that are treated in another way. */
 export const parameterGroup = z.strictObject({
