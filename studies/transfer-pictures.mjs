@@ -53,7 +53,7 @@ const optimizers = { SGD: "sgd", "bilateral SAM": "bilateral-sam" };
 const training = [
   ...["--image-size", String(size), "--test-share", String(testShare), "--flip"],
   ...["--learning-rate", String(learningRate)],
-  ...["--epochs", "10", "--evaluate-every", "10", "--batch-size", "20"],
+  ...["--epochs", "6", "--evaluate-every", "6", "--batch-size", "12"],
 ];
 
 const results = resultLines("transfer-pictures.jsonl", ({ way, optimizer, seed }) => [way, optimizer, seed]);

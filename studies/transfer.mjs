@@ -47,17 +47,21 @@ const equalGradients = "SGD, 3 × epochs";
 /** The same total radius as bilateral SAM: what differences are to. */
 const control = "SAM, ρ 0.1";
 
-/** What is trained, from which weights, at which learning rate: the grid's best (see docs/results/transfer.md). */
+/**
+ * What is trained, from which weights, at which learning rates: the grid's best of SGD, and of bilateral SAM for all that
+ * perturb (see docs/results/transfer.md).
+ */
 const ways = {
-  "from scratch": { learningRate: 0.03, grid: [0.01, 0.03, 0.1], network: () => ({ model: "resnet20" }) },
+  "from scratch": {
+    ...{ grid: [0.01, 0.03, 0.1], learningRates: { sgd: 0.01, perturbed: 0.1 } },
+    network: () => ({ model: "resnet20" }),
+  },
   everything: {
-    learningRate: 0.03,
-    grid: [0.01, 0.03, 0.1],
+    ...{ grid: [0.01, 0.03, 0.1], learningRates: { sgd: 0.03, perturbed: 0.03 } },
     network: (file) => ({ model: { file, classes: newClasses.length } }),
   },
   "head only": {
-    learningRate: 0.1,
-    grid: [0.03, 0.1, 0.3],
+    ...{ grid: [0.03, 0.1, 0.3], learningRates: { sgd: 0.1, perturbed: 0.1 } },
     network: (file) => ({
       model: {
         ...{ file, classes: newClasses.length, trainable: "linear.*", batchNormalization: "frozen" },
@@ -82,9 +86,10 @@ const kept = fileURLToPath(new URL("../runs/transfer", import.meta.url));
 /** All runs, seed by seed, so that what is there at any time is balanced; the longer runs of SGD come last. */
 function allRuns() {
   const runs = seeds.flatMap((seed) =>
-    Object.entries(ways).flatMap(([way, { learningRate }]) =>
+    Object.entries(ways).flatMap(([way, { learningRates }]) =>
       Object.entries(optimizers).map(([optimizer, [, configuration]]) => ({
-        ...{ way, optimizer, seed, epochs, learningRate, configuration },
+        ...{ way, optimizer, seed, epochs, configuration },
+        learningRate: optimizer === "SGD" ? learningRates.sgd : learningRates.perturbed,
       })),
     ),
   );
@@ -251,20 +256,21 @@ function accuracyTable() {
   ];
 }
 const signed = (text) => (text.startsWith("-") ? `−${text.slice(1)}` : /^\d/.test(text) ? `+${text}` : text);
-/** What the learning rates were chosen by: accuracy on validation pictures. */
+/** What the learning rates were chosen by: accuracy on validation pictures, the chosen ones bold. */
 function ratesTable() {
-  const found = (run) => {
+  const cell = (run) => {
     const line = byKey.get(results.key(run));
-    return line ? (100 * line.testAccuracy).toFixed(1) : "–";
+    const { sgd, perturbed } = ways[run.way].learningRates;
+    const text = line ? (100 * line.testAccuracy).toFixed(1) : "–";
+    return run.learningRate === (run.optimizer === "SGD" ? sgd : perturbed) ? `**${text}**` : text;
   };
-  const runs = rateRuns();
   return [
     ["what trains", "learning rate", "SGD", "bilateral SAM"],
-    ...Object.entries(ways).flatMap(([way, { grid, learningRate: chosen }]) =>
-      grid.map((learningRate) => [
-        ...[way, learningRate === chosen ? `**${learningRate}**` : learningRate],
-        ...runs.filter((run) => run.way === way && run.learningRate === learningRate).map(found),
-      ]),
+    ...Object.entries(ways).flatMap(([way, { grid }]) =>
+      grid.map((learningRate) => {
+        const runs = rateRuns().filter((run) => run.way === way && run.learningRate === learningRate);
+        return [way, learningRate, ...runs.map(cell)];
+      }),
     ),
   ];
 }
