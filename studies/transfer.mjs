@@ -3,7 +3,6 @@
 // ρ_max and at the total radius, and bilateral SAM, over five seeds.
 //
 //   npm run build && node studies/transfer.mjs [--data-dir FOLDER]     trains what is missing
-//   node studies/transfer.mjs --rates                                  the grid that the learning rates were chosen by
 //   node studies/transfer.mjs --table                                  writes what is there only
 //
 // Each finished run is one line of docs/results/transfer.jsonl, so the study can be stopped and gone on with at any
@@ -19,7 +18,6 @@ import { meanAndDeviation, resultLines, writeTable } from "./result-lines.mjs";
 const { values: flags } = parseArgs({
   options: {
     "data-dir": { type: "string" },
-    rates: { type: "boolean", default: false },
     table: { type: "boolean", default: false },
   },
 });
@@ -47,21 +45,18 @@ const equalGradients = "SGD, 3 × epochs";
 /** The same total radius as bilateral SAM: what differences are to. */
 const control = "SAM, ρ 0.1";
 
-/**
- * What is trained, from which weights, at which learning rates: the grid's best of SGD, and of bilateral SAM for all that
- * perturb (see docs/results/transfer.md).
- */
+/** What is trained, from which weights, and the learning rates to choose from. */
 const ways = {
   "from scratch": {
-    ...{ grid: [0.01, 0.03, 0.1], learningRates: { sgd: 0.01, perturbed: 0.1 } },
+    grid: [0.01, 0.03, 0.1],
     network: () => ({ model: "resnet20" }),
   },
   everything: {
-    ...{ grid: [0.01, 0.03, 0.1], learningRates: { sgd: 0.03, perturbed: 0.03 } },
+    grid: [0.01, 0.03, 0.1],
     network: (file) => ({ model: { file, classes: newClasses.length } }),
   },
   "head only": {
-    ...{ grid: [0.03, 0.1, 0.3], learningRates: { sgd: 0.1, perturbed: 0.1 } },
+    grid: [0.03, 0.1, 0.3, 1],
     network: (file) => ({
       model: {
         ...{ file, classes: newClasses.length, trainable: "linear.*", batchNormalization: "frozen" },
@@ -83,13 +78,22 @@ const results = resultLines("transfer.jsonl", ({ way, optimizer, seed, epochs: c
 ]);
 const kept = fileURLToPath(new URL("../runs/transfer", import.meta.url));
 
+/** The grid's best rate of SGD, and of bilateral SAM for all methods that perturb. */
+function chosenRate(way, optimizer) {
+  const tried = optimizer === "SGD" ? "SGD" : "bilateral SAM";
+  const lines = results
+    .read()
+    .filter((line) => line.seed === ratesSeed && line.way === way && line.optimizer === tried);
+  return lines.toSorted((a, b) => b.testAccuracy - a.testAccuracy)[0]?.learningRate;
+}
+
 /** All runs, seed by seed, so that what is there at any time is balanced; the longer runs of SGD come last. */
 function allRuns() {
   const runs = seeds.flatMap((seed) =>
-    Object.entries(ways).flatMap(([way, { learningRates }]) =>
+    Object.keys(ways).flatMap((way) =>
       Object.entries(optimizers).map(([optimizer, [, configuration]]) => ({
         ...{ way, optimizer, seed, epochs, configuration },
-        learningRate: optimizer === "SGD" ? learningRates.sgd : learningRates.perturbed,
+        learningRate: chosenRate(way, optimizer),
       })),
     ),
   );
@@ -216,7 +220,10 @@ async function pretrained(fashion) {
   return join(out, "model.onnx");
 }
 
-if (!flags.table) await trainMissing(flags.rates ? rateRuns() : allRuns());
+if (!flags.table) {
+  await trainMissing(rateRuns());
+  await trainMissing(allRuns());
+}
 
 const lines = results.read();
 const studied = allRuns().map((run) => ({ ...run, key: results.key(run) }));
@@ -260,9 +267,8 @@ const signed = (text) => (text.startsWith("-") ? `−${text.slice(1)}` : /^\d/.t
 function ratesTable() {
   const cell = (run) => {
     const line = byKey.get(results.key(run));
-    const { sgd, perturbed } = ways[run.way].learningRates;
     const text = line ? (100 * line.testAccuracy).toFixed(1) : "–";
-    return run.learningRate === (run.optimizer === "SGD" ? sgd : perturbed) ? `**${text}**` : text;
+    return run.learningRate === chosenRate(run.way, run.optimizer) ? `**${text}**` : text;
   };
   return [
     ["what trains", "learning rate", "SGD", "bilateral SAM"],
