@@ -1,5 +1,6 @@
 // The tables and pictures of the optimizer study: means with 95 % intervals, and differences to the control paired by
 // seed. A setting is a condition at a budget.
+import { markdown } from "./result-lines.mjs";
 
 /** Two-sided 95 % points of Student's t distribution for 1 to 9 degrees of freedom. */
 const studentT = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
@@ -120,9 +121,4 @@ function median(values) {
 
 function mean(values) {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function markdown(rows) {
-  const [head, ...rest] = rows;
-  return [head, head.map(() => "---"), ...rest].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

@@ -8,13 +8,14 @@
 // time; the tables of docs/results/optimizers.md and its pictures are made from these lines, its sentences are written
 // by hand. One run uses one thread; several run side by side.
 import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { writePictures } from "../dist/report/drawing/pictures.js";
 import { accuracyCharts, accuracyTable, measureTable } from "./optimizer-tables.mjs";
+import { resultLines, writeTable } from "./result-lines.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -57,7 +58,10 @@ const shared = {
   threads: 1,
 };
 
-const results = fileURLToPath(new URL("../docs/results/optimizers.jsonl", import.meta.url));
+/** A run's line is known by this: the same network trained the same way, whatever the budget it is counted under. */
+const results = resultLines("optimizers.jsonl", ({ method, condition, seed, epochs: count }) => [
+  ...[method, condition, seed, count],
+]);
 const lowland = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 
 /** All runs of the study, seed by seed, so that what is there at any time is balanced. */
@@ -74,31 +78,15 @@ function allRuns() {
             optimizer,
             epochs: Math.round(epochs * longer),
           };
-          return { method, condition, budget, seed, configuration };
+          return { method, condition, budget, seed, epochs: configuration.epochs, configuration };
         }),
       ),
     ),
   );
 }
 
-function finishedLines() {
-  if (!existsSync(results)) return [];
-  return readFileSync(results, "utf8")
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => JSON.parse(line));
-}
-
-/** The same network trained the same way, whatever the budget it is counted under. */
-const keyOf = ({ method, condition, seed, epochs: count }) =>
-  JSON.stringify([method, condition, seed, count]);
-
 async function trainMissing() {
-  const done = new Set(finishedLines().map(keyOf));
-  const missing = allRuns().filter((run) => {
-    const key = keyOf({ ...run, epochs: run.configuration.epochs });
-    return !done.has(key) && done.add(key);
-  });
+  const missing = results.missing(allRuns());
   console.error(`${missing.length} runs to go`);
   const work = missing[Symbol.iterator]();
   await Promise.all(
@@ -121,10 +109,7 @@ async function trainMissing() {
           gradientEvaluations,
           seconds,
         };
-        appendFileSync(
-          results,
-          `${JSON.stringify({ method, condition, seed, epochs: count, ...measured })}\n`,
-        );
+        results.append({ method, condition, seed, epochs: count, ...measured });
         console.error(
           `${method}, ${condition}, seed ${seed}, ${count} epochs: ${(100 * testAccuracy).toFixed(2)} %`,
         );
@@ -164,9 +149,9 @@ function trainOne(configuration) {
 }
 
 if (!flags.table) await trainMissing();
-const byKey = new Map(finishedLines().map((line) => [keyOf(line), line]));
-const lines = allRuns().flatMap(({ configuration, ...run }) => {
-  const line = byKey.get(keyOf({ ...run, epochs: configuration.epochs }));
+const byKey = results.byKey();
+const lines = allRuns().flatMap((run) => {
+  const line = byKey.get(results.key(run));
   return line ? [{ ...line, budget: run.budget }] : [];
 });
 const study = { control, methods: Object.keys(methods) };
@@ -174,8 +159,6 @@ await writePictures(
   fileURLToPath(new URL("../docs/results/optimizers", import.meta.url)),
   accuracyCharts(lines, study),
 );
-const page = fileURLToPath(new URL("../docs/results/optimizers.md", import.meta.url));
-let text = readFileSync(page, "utf8");
 for (const [name, table] of Object.entries({
   accuracy: accuracyTable(lines, study),
   sharpness: measureTable(lines, study, 3, ({ sharpness }) => sharpness.maxSharpness),
@@ -186,15 +169,6 @@ for (const [name, table] of Object.entries({
     ({ wrongLabelAccuracy }) => 100 * wrongLabelAccuracy,
   ),
 })) {
-  text = replaceBetween(text, `<!-- ${name}: written by studies/optimizers.mjs -->`, "<!-- end -->", table);
+  writeTable("optimizers.md", `${name}: written by studies/optimizers.mjs`, table);
 }
-writeFileSync(page, text);
-console.error(`${lines.length} of ${allRuns().length} results in ${page}`);
-
-function replaceBetween(text, opening, closing, replacement) {
-  const from = text.indexOf(opening) + opening.length;
-  const to = text.indexOf(closing, from);
-  if (from < opening.length || to < 0)
-    throw new Error(`docs/results/optimizers.md has lost its line ${opening}`);
-  return `${text.slice(0, from)}\n${replacement}\n${text.slice(to)}`;
-}
+console.error(`${lines.length} of ${allRuns().length} results`);

@@ -20,26 +20,32 @@ export function resultLines(name, keyOf) {
   return {
     key,
     read,
-    /** Those of the runs that have no line yet. */
+    /** Those of the runs that have no line yet; of runs that are the same, the first. */
     missing(runs) {
       const done = new Set(read().map(key));
-      return runs.filter((run) => !done.has(key(run)));
+      return runs.filter((run) => !done.has(key(run)) && done.add(key(run)));
     },
+    /** The line of each run that has one, by {@link key}. */
+    byKey: () => new Map(read().map((line) => [key(line), line])),
     append: (line) => appendFileSync(path, `${JSON.stringify(line)}\n`),
   };
 }
 
-/** Puts a table in place of what stands after its marker in a page. */
-export function writeTable(page, marker, rows) {
+/** Puts a table in place of what stands after its marker in a page, up to the line `<!-- end -->`. */
+export function writeTable(page, marker, table) {
   const path = pathOf(page);
   const text = readFileSync(path, "utf8");
   const opening = `<!-- ${marker} -->`;
   const from = text.indexOf(opening) + opening.length;
   const to = text.indexOf("<!-- end -->", from);
   if (from < opening.length || to < 0) throw new Error(`docs/results/${page} has lost its line ${opening}`);
-  const [head, ...body] = rows;
-  const table = [head, head.map(() => "---"), ...body].map((row) => `| ${row.join(" | ")} |`).join("\n");
   writeFileSync(path, `${text.slice(0, from)}\n${table}\n${text.slice(to)}`);
+}
+
+/** Rows of cells as a table, the first of them its head. */
+export function markdown([head, ...rows]) {
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
 /** Mean ± sample standard deviation. */

@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { evaluateModel, loadDataset, readModel, replaceHead, writeModel } from "lowland";
 import sharp from "sharp";
-import { meanAndDeviation, resultLines, writeTable } from "./result-lines.mjs";
+import { markdown, meanAndDeviation, resultLines, writeTable } from "./result-lines.mjs";
 
 const { values: flags } = parseArgs({
   options: { "data-dir": { type: "string" }, table: { type: "boolean", default: false } },
@@ -151,7 +151,7 @@ const percent = (rows, value) =>
     rows.map((line) => 100 * value(line)),
     1,
   );
-writeTable("transfer.md", "pictures: written by studies/transfer-pictures.mjs", [
+const table = [
   ["what trains", "optimizer", "parameters", "before, %", "after, %", "loss", "MaxS (ρ 0.05)", "gradients"],
   ...Object.keys(ways).flatMap((way) =>
     Object.keys(optimizers).map((optimizer) => {
@@ -171,4 +171,5 @@ writeTable("transfer.md", "pictures: written by studies/transfer-pictures.mjs", 
       ];
     }),
   ),
-]);
+];
+writeTable("transfer.md", "pictures: written by studies/transfer-pictures.mjs", markdown(table));

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { imageClasses, loadDataset, train } from "lowland";
-import { meanAndDeviation, resultLines, writeTable } from "./result-lines.mjs";
+import { markdown, meanAndDeviation, resultLines, writeTable } from "./result-lines.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -225,9 +225,8 @@ if (!flags.table) {
   await trainMissing(allRuns());
 }
 
-const lines = results.read();
 const studied = allRuns().map((run) => ({ ...run, key: results.key(run) }));
-const byKey = new Map(lines.map((line) => [results.key(line), line]));
+const byKey = results.byKey();
 const names = [...Object.keys(optimizers), equalGradients];
 /** The finished lines of a way and an optimizer, in the order of the seeds. */
 const rowsOf = (way, optimizer) =>
@@ -287,6 +286,6 @@ for (const [marker, rows] of Object.entries({
   sharpness: tableOf(({ sharpness }) => sharpness.maxSharpness, 3),
   "learning rates": ratesTable(),
 })) {
-  writeTable("transfer.md", `${marker}: written by studies/transfer.mjs`, rows);
+  writeTable("transfer.md", `${marker}: written by studies/transfer.mjs`, markdown(rows));
 }
 console.error(`${studied.filter(({ key }) => byKey.has(key)).length} of ${studied.length} results`);
