@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { evaluateModel, loadDataset, readModel, replaceHead, writeModel } from "lowland";
+import { evaluateModel, loadDataset, onnx } from "lowland";
 import sharp from "sharp";
 import { markdown, meanAndDeviation, resultLines, writeTable } from "./result-lines.mjs";
 
@@ -117,9 +117,9 @@ async function trainMissing() {
     const { test } = await loadDataset(folder, { images: { size, testShare } });
     const bare = async (file) =>
       (await evaluateModel(file, test, { normalization, dimensions, threads: 1 })).metrics.accuracy;
-    const untrained = readModel(readFileSync(model));
-    replaceHead(untrained, classes.length, { seed });
-    const before = await bare(writeModel(untrained));
+    const untrained = onnx.readModel(readFileSync(model));
+    onnx.replaceHead(untrained, classes.length, { seed });
+    const before = await bare(onnx.writeModel(untrained));
     for (const { way, optimizer } of missing.filter((run) => run.seed === seed)) {
       const out = join(kept, "run");
       const method = ["--optimizer", optimizers[optimizer], "--seed", String(seed)];

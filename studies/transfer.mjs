@@ -45,18 +45,21 @@ const equalGradients = "SGD, 3 × epochs";
 /** The same total radius as bilateral SAM: what differences are to. */
 const control = "SAM, ρ 0.1";
 
-/** What is trained, from which weights, and the learning rates to choose from. */
+/**
+ * What is trained, from which weights, and the learning rates to choose from, each optimizer's own. Where SAM is not among
+ * those that try them, it has bilateral SAM's.
+ */
 const ways = {
   "from scratch": {
-    grid: [0.01, 0.03, 0.1],
+    ...{ grid: [0.01, 0.03, 0.1], tried: Object.keys(optimizers) },
     network: () => ({ model: "resnet20" }),
   },
   everything: {
-    grid: [0.01, 0.03, 0.1],
+    ...{ grid: [0.01, 0.03, 0.1], tried: ["SGD", "bilateral SAM"] },
     network: (file) => ({ model: { file, classes: newClasses.length } }),
   },
   "head only": {
-    grid: [0.03, 0.1, 0.3, 1],
+    ...{ grid: [0.03, 0.1, 0.3, 1], tried: ["SGD", "bilateral SAM"] },
     network: (file) => ({
       model: {
         ...{ file, classes: newClasses.length, trainable: "linear.*", batchNormalization: "frozen" },
@@ -78,9 +81,9 @@ const results = resultLines("transfer.jsonl", ({ way, optimizer, seed, epochs: c
 ]);
 const kept = fileURLToPath(new URL("../runs/transfer", import.meta.url));
 
-/** The grid's best rate of SGD, and of bilateral SAM for all methods that perturb. */
+/** The rate that did best in the grid. */
 function chosenRate(way, optimizer) {
-  const tried = optimizer === "SGD" ? "SGD" : "bilateral SAM";
+  const tried = ways[way].tried.includes(optimizer) ? optimizer : "bilateral SAM";
   const lines = results
     .read()
     .filter((line) => line.seed === ratesSeed && line.way === way && line.optimizer === tried);
@@ -97,17 +100,19 @@ function allRuns() {
       })),
     ),
   );
-  const longer = runs
-    .filter(({ optimizer }) => optimizer === "SGD")
-    .map((run) => ({ ...run, optimizer: equalGradients, epochs: 3 * epochs }));
+  const longer = ["everything", "head only", "from scratch"].flatMap((way) =>
+    runs
+      .filter((run) => run.way === way && run.optimizer === "SGD")
+      .map((run) => ({ ...run, optimizer: equalGradients, epochs: 3 * epochs })),
+  );
   return [...runs, ...longer];
 }
 
-/** The grid: both ends of the comparison, so that neither is favored, on a seed that the study does not use. */
+/** The grid, on a seed that the study does not use otherwise. */
 function rateRuns() {
-  return Object.entries(ways).flatMap(([way, { grid }]) =>
+  return Object.entries(ways).flatMap(([way, { grid, tried }]) =>
     grid.flatMap((learningRate) =>
-      ["SGD", "bilateral SAM"].map((optimizer) => ({
+      tried.map((optimizer) => ({
         ...{ way, optimizer, seed: ratesSeed, epochs, learningRate, configuration: optimizers[optimizer][1] },
       })),
     ),
@@ -264,18 +269,18 @@ function accuracyTable() {
 const signed = (text) => (text.startsWith("-") ? `−${text.slice(1)}` : /^\d/.test(text) ? `+${text}` : text);
 /** What the learning rates were chosen by: accuracy on validation pictures, the chosen ones bold. */
 function ratesTable() {
-  const cell = (run) => {
+  const cell = (way, learningRate, optimizer) => {
+    const run = { way, optimizer, seed: ratesSeed, epochs, learningRate };
     const line = byKey.get(results.key(run));
     const text = line ? (100 * line.testAccuracy).toFixed(1) : "–";
-    return run.learningRate === chosenRate(run.way, run.optimizer) ? `**${text}**` : text;
+    return line && learningRate === chosenRate(way, optimizer) ? `**${text}**` : text;
   };
   return [
-    ["what trains", "learning rate", "SGD", "bilateral SAM"],
+    ["what trains", "learning rate", ...Object.keys(optimizers)],
     ...Object.entries(ways).flatMap(([way, { grid }]) =>
-      grid.map((learningRate) => {
-        const runs = rateRuns().filter((run) => run.way === way && run.learningRate === learningRate);
-        return [way, learningRate, ...runs.map(cell)];
-      }),
+      grid.map((learningRate) => [
+        ...[way, learningRate, ...Object.keys(optimizers).map((name) => cell(way, learningRate, name))],
+      ]),
     ),
   ];
 }
