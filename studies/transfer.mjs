@@ -33,15 +33,12 @@ const [oldClasses, newClasses] = [
 /** Pictures of each class: for pre-training, for fine-tuning, and for choosing learning rates. */
 const [pretrainingPictures, pictures, validationPictures] = [1800, 100, 200];
 
-/** Each optimizer with the mini-batch gradients a step of it computes. */
 const optimizers = {
-  SGD: [1, { method: "sgd" }],
-  "SAM, ρ 0.05": [2, { method: "sam", rho: 0.05 }],
-  "SAM, ρ 0.1": [2, { method: "sam", rho: 0.1 }],
-  "bilateral SAM": [3, { method: "bilateral-sam" }],
+  SGD: { method: "sgd" },
+  "SAM, ρ 0.05": { method: "sam", rho: 0.05 },
+  "SAM, ρ 0.1": { method: "sam", rho: 0.1 },
+  "bilateral SAM": { method: "bilateral-sam" },
 };
-/** SGD with as many gradients as bilateral SAM. */
-const equalGradients = "SGD, 3 × epochs";
 /** The same total radius as bilateral SAM: what differences are to. */
 const control = "SAM, ρ 0.1";
 
@@ -90,22 +87,16 @@ function chosenRate(way, optimizer) {
   return lines.toSorted((a, b) => b.testAccuracy - a.testAccuracy)[0]?.learningRate;
 }
 
-/** All runs, seed by seed, so that what is there at any time is balanced; the longer runs of SGD come last. */
+/** All runs, seed by seed, so that what is there at any time is balanced. */
 function allRuns() {
-  const runs = seeds.flatMap((seed) =>
+  return seeds.flatMap((seed) =>
     Object.keys(ways).flatMap((way) =>
-      Object.entries(optimizers).map(([optimizer, [, configuration]]) => ({
+      Object.entries(optimizers).map(([optimizer, configuration]) => ({
         ...{ way, optimizer, seed, epochs, configuration },
         learningRate: chosenRate(way, optimizer),
       })),
     ),
   );
-  const longer = ["everything", "head only", "from scratch"].flatMap((way) =>
-    runs
-      .filter((run) => run.way === way && run.optimizer === "SGD")
-      .map((run) => ({ ...run, optimizer: equalGradients, epochs: 3 * epochs })),
-  );
-  return [...runs, ...longer];
 }
 
 /** The grid, on a seed that the study does not use otherwise. */
@@ -113,7 +104,7 @@ function rateRuns() {
   return Object.entries(ways).flatMap(([way, { grid, tried }]) =>
     grid.flatMap((learningRate) =>
       tried.map((optimizer) => ({
-        ...{ way, optimizer, seed: ratesSeed, epochs, learningRate, configuration: optimizers[optimizer][1] },
+        ...{ way, optimizer, seed: ratesSeed, epochs, learningRate, configuration: optimizers[optimizer] },
       })),
     ),
   );
@@ -232,7 +223,6 @@ if (!flags.table) {
 
 const studied = allRuns().map((run) => ({ ...run, key: results.key(run) }));
 const byKey = results.byKey();
-const names = [...Object.keys(optimizers), equalGradients];
 /** The finished lines of a way and an optimizer, in the order of the seeds. */
 const rowsOf = (way, optimizer) =>
   studied.flatMap((run) =>
@@ -243,7 +233,10 @@ function tableOf(value, digits) {
   const cell = (optimizer, way) => meanAndDeviation(rowsOf(way, optimizer).map(value), digits);
   return [
     ["optimizer", ...Object.keys(ways)],
-    ...names.map((optimizer) => [optimizer, ...Object.keys(ways).map((way) => cell(optimizer, way))]),
+    ...Object.keys(optimizers).map((optimizer) => [
+      optimizer,
+      ...Object.keys(ways).map((way) => cell(optimizer, way)),
+    ]),
   ];
 }
 /** Accuracy, with the difference to the control below it, paired by seed. */
