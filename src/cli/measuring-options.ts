@@ -3,13 +3,16 @@ import { type Command, Option } from "commander";
 import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/catalogue.ts";
 import { openSurface, type Surface } from "../flatness/surface.ts";
+import { readModelFile } from "../import/load.ts";
 import { type ModelToMeasure, openModel } from "../measure/measured-model.ts";
-import { dataOf, findModel } from "../runs/trained-model.ts";
+import { statedPictures } from "../model-files/picture-form.ts";
+import { parseRun, runSchema } from "../runs/configuration.ts";
+import { dataOf, findModel, type TrainedModel } from "../runs/trained-model.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { addFlags } from "./add-flags.ts";
 import { loadWithProgress } from "./data.ts";
-import { settingsOf } from "./put-flags.ts";
-import { fileSettings, flagsFor, importFlags, type SettingFlags } from "./setting-flags.ts";
+import { putFlags, settingsOf } from "./put-flags.ts";
+import { fileSettings, flagsFor, imageFlags, importFlags, type SettingFlags } from "./setting-flags.ts";
 import { defined, numberOption } from "./settings.ts";
 
 // What `flatness` and `landscape` have in common: which model, on which data, and where the results go.
@@ -31,7 +34,29 @@ export interface MeasuringFlags extends SettingFlags {
   json?: boolean;
 }
 
-export const dataFlagHelp = `data set: one of ${datasetNames.join(", ")}, or a path (default: the run's)`;
+const dataFlagHelp = `data set: one of ${datasetNames.join(", ")}, or a path (default: the run's)`;
+
+/** The flags about which data, for commands that look at a model. */
+export function addDataFlags(command: Command): Command {
+  command
+    .option("--data <name>", dataFlagHelp)
+    .option("--data-dir <folder>", "folder with the data set's files");
+  return addFlags(command, imageFlags, "unknown");
+}
+
+/** The data that the flags name, or the run's; picture files in the form of the run, or that a file states. */
+export async function loadNamedData(
+  found: TrainedModel,
+  flags: SettingFlags & { data?: string; dataDir?: string },
+  signal?: AbortSignal,
+) {
+  const stated = found.run ? {} : statedPictures(await readModelFile(found.path));
+  const { data, images } = parseRun(
+    putFlags(runSchema, dataOf(found, flags.data, stated), flags, imageFlags),
+  );
+  const task = found.run?.task.name;
+  return { name: data, data: await loadWithProgress(data, { task, dataDir: flags.dataDir, images, signal }) };
+}
 
 /** The flags about how a file takes images, for commands that look at it as it is. */
 export function addFileFlags(command: Command): Command {
@@ -40,11 +65,8 @@ export function addFileFlags(command: Command): Command {
 }
 
 export function addMeasuringFlags(command: Command, { subset }: { subset: number }): Command {
-  return addFileFlags(
-    command
-      .option("--data <name>", dataFlagHelp)
-      .option("--data-dir <folder>", "folder with the data set's files"),
-  )
+  return addFileFlags(addDataFlags(command))
+    .optionsGroup("Options:")
     .addOption(new Option("--test", "measure on test images (default)").conflicts("train"))
     .option("--train", "measure on training images: of a run those it trained on, with their labels")
     .option(
@@ -81,13 +103,7 @@ export async function openNamedModel(
   { subset, signal }: { subset: number; signal?: AbortSignal },
 ): Promise<ModelToMeasure> {
   const found = await findModel(place);
-  const { data: name, images } = dataOf(found, flags.data);
-  const data = await loadWithProgress(name, {
-    task: found.run?.task.name,
-    dataDir: flags.dataDir,
-    images,
-    signal,
-  });
+  const { data } = await loadNamedData(found, flags, signal);
   const { batchSize, batchNorm, labelSmoothing } = flags;
   return openModel(found, data, {
     set: flags.train ? "train" : "test",

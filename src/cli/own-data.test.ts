@@ -53,6 +53,25 @@ test("a folder of pictures trains, and its run is evaluated on the pictures that
   assert.ok(Math.abs(result.loss - summary.testLoss) < 1e-5);
 });
 
+test("the file alone is evaluated on pictures of the size and channels that it states, or on others that are named", async () => {
+  const file = join("run", "model.onnx");
+  const evaluate = async (...more: string[]) => {
+    const ended = await lowland(
+      ["evaluate", file, "--data", "photos", "--json", "--threads", "1", ...more],
+      environment,
+    );
+    assert.equal(ended.code, 0, ended.stderr);
+    return JSON.parse(ended.stdout);
+  };
+  const { metrics, testLoss } = readJsonFile(root, "run", "summary.json");
+  const alone = await evaluate();
+  assert.deepEqual([alone.examples, alone.metrics.accuracy], [9, metrics.accuracy]);
+  assert.ok(Math.abs(alone.loss - testLoss) < 1e-5);
+  assert.equal((await evaluate("--test-share", "0.4")).examples, 18);
+  // Decoded at 64×64 and then resized in the graph, pixels are others.
+  assert.ok(Math.abs((await evaluate("--image-size", "64")).loss - testLoss) > 1e-4);
+});
+
 test("files that are no pictures are refused before anything is written, or skipped", async () => {
   writeFileSync(join(root, "photos", "rows", "broken.png"), "no picture");
   const args = ["train", "--data", "photos", "--epochs", "1", ...flags];

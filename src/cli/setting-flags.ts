@@ -24,6 +24,9 @@ export const loadSettings = importedModel.pick({
   dimensions: true,
 });
 
+/** How picture files become images. */
+export const imageFlags = flagsFor(runFlags, "images");
+
 /** The flags of some settings of a document, by their paths, with dots, and of the settings in them. */
 export function flagsFor(flags: readonly Flag[], ...settings: readonly string[]): Flag[] {
   return flags.filter(({ path }) =>

@@ -23,6 +23,7 @@ import {
   openToRun,
   type RunFileOptions,
 } from "./file-to-run.ts";
+import { pictureForm } from "./picture-form.ts";
 
 /** One class that a model sees in a picture. */
 export interface ClassProbability {
@@ -96,7 +97,7 @@ export async function predictPictures(
     throw new UserError(
       `${name} is a model for ${task}; predict names the classes that a model for ${classification.name} sees in pictures`,
     );
-  const form = formOf(proto, options);
+  const form = pictureForm(proto, options);
   const classNames = options.classNames ?? statedClasses(proto);
   const engine = openEngine({ threads });
   try {
@@ -221,37 +222,4 @@ async function decodedOrReason(file: string, form: ImageForm): Promise<DecodedIm
     if (code === undefined) throw error;
     return code === "ENOENT" ? "there is no such file" : message;
   }
-}
-
-/** The images that a file takes: [N, C, H, W] or [N, H, W, C]. */
-function formOf(
-  model: ModelProto,
-  { imageSize, fit = statedInput(model)?.fit ?? "crop" }: PredictOptions,
-): ImageForm {
-  const { graph } = model;
-  const weights = new Set(graph?.initializer.map((tensor) => tensor.name));
-  const input = graph?.input.find((value) => !weights.has(value.name));
-  const dims = input?.type?.value.case === "tensorType" ? (input.type.value.value.shape?.dim ?? []) : [];
-  const sizes = dims.map(({ value }) =>
-    value.case === "dimValue" && value.value > 0n ? Number(value.value) : undefined,
-  );
-  if (sizes.length !== 4)
-    throw new UserError(
-      `the model's input "${input?.name}" has ${sizes.length} axes; a model of pictures takes [batch, channels, height, width] or [batch, height, width, channels]`,
-    );
-  const isColor = (size: number | undefined): size is 1 | 3 => size === 1 || size === 3;
-  const [, first, second, last] = sizes;
-  const isLast = isColor(last) && !isColor(first);
-  const channels = isLast ? last : first;
-  if (!isColor(channels))
-    throw new UserError(
-      `the model takes images of ${channels ?? "an open number of"} channels; pictures have 1 or 3`,
-    );
-  const [height, width] = isLast ? [first, second] : [second, last];
-  const size = [height ?? imageSize?.[0], width ?? imageSize?.[1]];
-  if (size[0] === undefined || size[1] === undefined)
-    throw new UserError(
-      `the model's file leaves the size of its images open; say it (imageSize, --image-size), such as 224`,
-    );
-  return { channels, height: size[0], width: size[1], fit };
 }

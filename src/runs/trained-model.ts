@@ -1,9 +1,9 @@
 import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
-import { datasetNames } from "../data/catalogue.ts";
+import { datasetNames, type PictureOptions } from "../data/catalogue.ts";
 import type { RunRecord } from "../train/records.ts";
-import { type ImportedModelSettings, parseRun, type RunConfiguration } from "./configuration.ts";
+import { type ImportedModelSettings, parseRun, type RunSettings } from "./configuration.ts";
 import { currentRun } from "./older-records.ts";
 import { exists, readJson } from "./run-folder.ts";
 
@@ -39,16 +39,17 @@ export async function findModel(place: string): Promise<TrainedModel> {
 }
 
 /**
- * The data to look at a model with: those named, or the run's; pictures as the run took them.
+ * The data to look at a model with: those named, or the run's; pictures as the run took them, or as the file states.
  * @throws UserError when there are neither
  */
 export function dataOf(
   { path, run }: TrainedModel,
   named: string | undefined,
-): Pick<RunConfiguration, "data" | "images"> {
+  stated: PictureOptions = {},
+): Pick<RunSettings, "data" | "images"> {
   const { data, images } = run?.configuration ?? {};
   const name = named ?? data;
-  if (name !== undefined) return parseRun({ data: name, ...(images !== undefined && { images }) });
+  if (name !== undefined) return parseRun({ data: name, images: images ?? stated });
   throw new UserError(
     `${path} does not say for which data it is; name one of ${datasetNames.join(", ")}, or a path, with --data`,
   );

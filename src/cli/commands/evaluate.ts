@@ -3,10 +3,9 @@ import { openTaskOf } from "../../measure/measured-model.ts";
 import { evaluateFile } from "../../model-files/evaluate.ts";
 import { detailTables } from "../../report/details-table.ts";
 import { metricList } from "../../report/numbers.ts";
-import { dataOf, findModel, importedModelOf } from "../../runs/trained-model.ts";
+import { findModel, importedModelOf } from "../../runs/trained-model.ts";
 import { withPictures } from "../../tasks/details.ts";
-import { loadWithProgress } from "../data.ts";
-import { addFileFlags, dataFlagHelp } from "../measuring-options.ts";
+import { addDataFlags, addFileFlags, loadNamedData } from "../measuring-options.ts";
 import { outputStyle, printJson } from "../output.ts";
 import { say } from "../progress.ts";
 import { settingsOf } from "../put-flags.ts";
@@ -32,19 +31,17 @@ interface EvaluateFlags extends SettingFlags {
 export function evaluateCommand(): Command {
   const command = new Command("evaluate")
     .description("measure a run's model, or any ONNX classifier, on the test set of some data")
-    .argument("<run or model>", "a run folder, or an ONNX file")
-    .option("--data <name>", dataFlagHelp)
-    .option("--data-dir <folder>", "folder with the data set's files");
-  return addFileFlags(command)
+    .argument("<run or model>", "a run folder, or an ONNX file");
+  return addFileFlags(addDataFlags(command))
+    .optionsGroup("Options:")
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
     .option("--json", "print the result as JSON and nothing else on standard output")
     .addHelpText("after", examples)
     .action(async (place: string, flags: EvaluateFlags) => {
       const found = await findModel(place);
       const { path } = found;
-      const { data: name, images } = dataOf(found, flags.data);
-      const task = found.run?.task.name;
-      const { opened, kind } = openTaskOf(found, await loadWithProgress(name, { ...flags, task, images }));
+      const { name, data } = await loadNamedData(found, flags);
+      const { opened, kind } = openTaskOf(found, data);
       const { normalization, output, dimensions } = {
         ...importedModelOf(found),
         ...settingsOf(fileSettings, flags),
