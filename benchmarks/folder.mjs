@@ -200,7 +200,7 @@ async function epoch() {
     loadedMegabytes,
     steps,
     waiting: rounded(idle / (idle + active)),
-    imagesPerSecond: Math.round(epochs[0].imagesPerSecond),
+    examplesPerSecond: Math.round(epochs[0].examplesPerSecond),
     testAccuracy: rounded(summary.metrics.accuracy),
     filesOpen: existsSync("/proc/self/fd") ? openPixelFiles() : undefined,
   };
