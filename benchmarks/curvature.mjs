@@ -60,7 +60,7 @@ for (const { batchSize, engines, gradient, product } of variants) {
       engines: engines.length,
       gradientMs: round(median(gradient)),
       productMs: round(median(product)),
-      // Of neighbours in time, so that the load of the machine cancels out.
+      // Of neighbors in time, so that the load of the machine cancels out.
       ratio: round(median(product.map((time, index) => time / gradient[index]))),
     }),
   );

@@ -71,7 +71,7 @@ export {
 } from "./model-files/predict.ts";
 export * as weights from "./weights/index.ts";
 
-// The flatness laboratory: sharpness, curvature and landscapes of a loss, and pictures of what was measured.
+// Flatness: sharpness, curvature and landscapes of a loss, and pictures of what was measured.
 export * as flatness from "./flatness/index.ts";
 export { sharpnessGraph } from "./flatness/sharpness.ts";
 export { type WrittenFigures, writeMeasurementFigures } from "./report/figures/write.ts";

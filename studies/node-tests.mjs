@@ -32,7 +32,7 @@ const { values, positionals: folders } = parseArgs({
   },
 });
 
-/** Tests whose numbers cannot be had, by name, and why: looked into one by one. */
+/** Tests whose numbers is not available, by name, and why: looked into one by one. */
 const judged = [
   [/^training_dropout/, "random by specification: what is dropped is the generator's own choice"],
   [

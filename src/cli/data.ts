@@ -15,7 +15,7 @@ export async function loadWithProgress(
 ): Promise<DataPair & { close?(): void }> {
   let told = performance.now();
   let decodingSince: number | undefined;
-  // That the cache is empty, which is told first, is no news where the user's own folder then turns out damaged.
+  // That the cache is empty, which is reported first, is no news where the user's own folder then turns out damaged.
   let held: string | undefined;
   const release = () => {
     if (held) say(held);

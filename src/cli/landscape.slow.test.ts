@@ -38,7 +38,7 @@ test("along the top eigenvector the loss bends by its eigenvalue", async () => {
   assert.ok(Math.abs(bend - eigenvalue) < 0.1 * eigenvalue, `${bend}, ${eigenvalue}`);
 });
 
-test("between two models: each model's own loss at 0 and 1, BatchNorm's statistics also measured anew", async () => {
+test("between two models: each model's own loss at 0 and 1, BatchNorm's statistics also re-estimated", async () => {
   const args = [...quick, "--points", "7", "--json"];
   const line = await run("landscape", "cnn", "--to", "cnn-2", ...args, "--reestimate");
   assert.equal(line.code, 0, line.stderr);

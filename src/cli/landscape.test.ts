@@ -53,7 +53,7 @@ test("a plane along random directions: the loss at the weights in its middle, JS
   assert.ok(existsSync(join(folder, "mlp", "landscape.html")));
 });
 
-describe("what does not fit is told in one sentence", { concurrency: 2 }, () => {
+describe("what does not fit is reported in one sentence", { concurrency: 2 }, () => {
   const cases: Record<string, [string[], RegExp]> = {
     "models of two networks": [
       ["cnn", "--to", "mlp"],

@@ -209,7 +209,7 @@ describe("an output folder", { concurrency: 2 }, () => {
   test("is resumed with the same settings only", () =>
     mistake(
       [...quick, "--seed", "2", "--out", "held", "--resume"],
-      /^the run in held has seed 1, not 2; resume with the same settings, or start anew with --overwrite$/,
+      /^the run in held has seed 1, not 2; resume with the same settings, or start over with --overwrite$/,
     ));
 });
 

@@ -190,7 +190,7 @@ function aligned(
   });
 }
 
-/** A text of at most so many characters; what is left out is in its middle, where names differ least. */
+/** A text of at most N characters; what is left out is in its middle, where names differ least. */
 function shorten(text: string, width: number, at: "middle" | "end" = "middle"): string {
   if (text.length <= width) return text;
   const kept = Math.max(1, width - 1);

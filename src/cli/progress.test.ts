@@ -193,7 +193,7 @@ describe("on a terminal", () => {
   });
 });
 
-test("a time is told in seconds, then minutes, then hours", () => {
+test("a time is reported in seconds, then minutes, then hours", () => {
   const told = [-1, 0.4, 59.6, 99, 100, 187, 3599, 3600, 3725, 90_000].map(duration);
   assert.deepEqual(told, [
     "0 s",

@@ -12,7 +12,7 @@ const barInterval = 0.1;
 
 /**
  * Where there is no terminal, lines stay in a log: after the first there is one for each of these shares of the work,
- * with at least and at most so many seconds between two.
+ * with a least and a largest number of seconds between two.
  */
 const linePace = { share: 0.1, least: 5, most: 120 };
 
@@ -67,7 +67,7 @@ export class ProgressDisplay {
     this.totalWork = totalWork;
   }
 
-  /** Hooks that follow a run whose steps cost so many gradient evaluations each. */
+  /** Hooks that follow a run whose steps cost N gradient evaluations each. */
   follow(
     label: string,
     evaluationsPerStep: number,

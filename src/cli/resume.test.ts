@@ -141,7 +141,7 @@ describe("a run that was stopped", { skip: process.platform === "win32", concurr
     assert.match(stderr, /^Stopping after this step/m);
   });
 
-  test("before its first epoch begins anew with --resume", async () => {
+  test("before its first epoch starts over with --resume", async () => {
     const args = [...argumentsOf("sgd", "early"), "--epochs", "1"];
     const { child, ended } = startLowland(args, { cwd: folder });
     while (!existsSync(join(folder, "early", "run.json")) && child.exitCode === null) await wait(1);

@@ -72,7 +72,7 @@ describe("a folder of images and masks", () => {
         .png()
         .toFile(join(root, "scenes", "images", `${index}.png`));
       await sharp(mask, raw)
-        .toColourspace("b-w")
+        .toColorspace("b-w")
         .png()
         .toFile(join(root, "scenes", "masks", `${index}.png`));
     }

@@ -32,7 +32,7 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
 
 /**
  * A system's error as a sentence that begins with what could not be done; any other error as it is. A path that can be
- * no file's is a mistake of whoever gave it, and becomes a `UserError`.
+ * no file's is the caller's mistake, and becomes a `UserError`.
  */
 export function fileError(error: unknown, failed: string): unknown {
   if (!isSystemError(error)) return error;

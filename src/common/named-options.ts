@@ -1,6 +1,6 @@
 /**
  * `step:epochs=30,gamma=0.2` as a name and its options, which are still texts. An option without `=` has the text "",
- * so whoever reads it can say what it has to be.
+ * so the reader can say what it has to be.
  */
 export function readNamedOptions(text: string): { name: string; options: Record<string, string> } {
   const [name, ...rest] = text.split(":");

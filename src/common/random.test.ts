@@ -47,7 +47,7 @@ test("equal arguments give equal streams, others different ones", () => {
   assert.throws(() => randomStream(Number.NaN, "shuffle"), RangeError);
 });
 
-test("first draws of neighbouring seeds and epochs are uniform and uncorrelated", () => {
+test("first draws of neighboring seeds and epochs are uniform and uncorrelated", () => {
   const counts = new Array(16 * 16).fill(0);
   for (let seed = 0; seed < 20_000; seed++) {
     const here = Math.floor(16 * randomStream(seed, "augment", 3).uniform());
@@ -100,9 +100,9 @@ test("normal has the moments and the tail of the standard normal", () => {
   assert.ok(Math.abs(moment(4) - 3) < 5 * Math.sqrt(96 / count));
   const beyond = values.filter((value) => Math.abs(value) > 1.959964).length / count;
   assert.ok(Math.abs(beyond - 0.05) < 5 * Math.sqrt((0.05 * 0.95) / count));
-  const neighbours = values.reduce((sum, value, i) => sum + value * (values[i + 1] ?? 0), 0) / count;
+  const neighbors = values.reduce((sum, value, i) => sum + value * (values[i + 1] ?? 0), 0) / count;
   assert.ok(
-    Math.abs(neighbours) < 5 * Math.sqrt(1 / count),
+    Math.abs(neighbors) < 5 * Math.sqrt(1 / count),
     "cosine and sine halves of a pair are uncorrelated",
   );
 });

@@ -12,7 +12,7 @@ const shape = z.discriminatedUnion("kind", [
 const drawing = z.strictObject({
   title: z.string().default("untitled"),
   copies: z.number().int().min(1).max(10).default(1),
-  colour: z.enum(["red", "green"]).default("red"),
+  color: z.enum(["red", "green"]).default("red"),
   framed: z.boolean().default(false),
   main: shape.prefault({ kind: "circle", radius: 1 }),
   margin: z
@@ -36,7 +36,7 @@ test("a document comes back with every default filled in, and is itself not chan
   assert.deepEqual(parse(drawing, document), {
     title: "untitled",
     copies: 1,
-    colour: "red",
+    color: "red",
     framed: false,
     main: { kind: "circle", radius: 2 },
     margin: { left: 3, right: 0 },
@@ -44,7 +44,7 @@ test("a document comes back with every default filled in, and is itself not chan
   assert.deepEqual(document, { main: { kind: "circle", radius: 2 }, margin: { left: 3 } });
 });
 
-test("the first thing that is wrong is told in one sentence: where, what was got, what was wanted", () => {
+test("the first thing that is wrong is reported in one sentence: where, what was got, what was wanted", () => {
   const sentences: [unknown, string][] = [
     [{ copies: 0 }, "copies is 0; it has to be at least 1"],
     [{ copies: 11 }, "copies is 11; it has to be at most 10"],
@@ -55,7 +55,7 @@ test("the first thing that is wrong is told in one sentence: where, what was got
     [{ copies: 1n }, "copies is 1; it has to be a finite number"],
     [{ title: 7 }, "title is 7; it has to be a text"],
     [{ framed: "yes" }, 'framed is "yes"; it has to be true or false'],
-    [{ colour: "blue" }, 'colour: there is no "blue"; choose one of red, green'],
+    [{ color: "blue" }, 'color: there is no "blue"; choose one of red, green'],
     [{ main: { kind: "circle", radius: 0 } }, "main.radius is 0; it has to be more than 0"],
     [{ main: { kind: "circle" } }, "main.radius is missing; it has to be a finite number"],
     [{ main: { kind: "oval" } }, 'main.kind: there is no "oval"; choose one of circle, rectangle'],
@@ -81,11 +81,11 @@ test("the first thing that is wrong is told in one sentence: where, what was got
   for (const [document, sentence] of sentences) assert.equal(message(document), sentence);
 });
 
-test("an unknown key is told with the known ones of its place and the nearest of them", () => {
+test("an unknown key is reported with the known ones of its place and the nearest of them", () => {
   assert.equal(
     message({ coppies: 2 }),
     'configuration key "coppies" is not known; the nearest of the known ones ' +
-      '(title, copies, colour, framed, main, margin, others) is "copies"',
+      '(title, copies, color, framed, main, margin, others) is "copies"',
   );
   // Of alternatives, those of the one that the document has chosen.
   assert.equal(
@@ -103,7 +103,7 @@ test("an unknown key is told with the known ones of its place and the nearest of
   assert.match(message({ margin: { left: 1, rigth: 1 } }), /"rigth" of margin .*\(left, right\) is "right"$/);
 });
 
-test("a misspelt key is told before the key that is missing because of it", () => {
+test("a misspelt key is reported before the key that is missing because of it", () => {
   assert.match(message({ main: { kind: "circle", radius: 1, size: 1 }, copies: 0 }), /"size"/);
 });
 

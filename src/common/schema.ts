@@ -12,7 +12,7 @@ export function parse<T>(schema: z.ZodType<T>, document: unknown): T {
   const result = schema.safeParse(document, { reportInput: true });
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  // A misspelt key explains others that are missing, so it is told first.
+  // A misspelt key explains others that are missing, so it is reported first.
   const unknown = result.error.issues.find(({ code }) => code === "unrecognized_keys");
   throw new UserError(explain(unknown ?? issue, schema, document));
 }

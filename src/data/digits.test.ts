@@ -42,7 +42,7 @@ test("the digits are those of UCI: class counts, mean, and the first image", asy
   assert.deepEqual(found, [0]);
 });
 
-test("both parts hold every class and share the normalisation of the training part", async () => {
+test("both parts hold every class and share the normalization of the training part", async () => {
   const { train, test } = await loadDataset("digits");
   assert.equal(new Set(train.labels).size, 10);
   assert.equal(new Set(test.labels).size, 10);

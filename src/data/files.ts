@@ -54,7 +54,7 @@ export async function readFolder(
 export const largestFile = 2 ** 28;
 
 /**
- * The content of a file that may be gzipped (told by its first bytes), checked.
+ * The content of a file that may be gzipped (its first bytes show it), checked.
  *
  * @throws DamagedFile when it is truncated or its content has another checksum
  */

@@ -163,7 +163,7 @@ function explain(bytes: Uint8Array, { message }: Error): string {
   if (/exceeds pixel limit/.test(message))
     return `it says that it has more than ${Math.floor(mostPixels / 1e6)} million pixels`;
   if (/unsupported image format/.test(message)) return "it is no picture in a format that is read";
-  // The decoder's warning itself is not told.
+  // The decoder's own warning is not shown.
   if (/Warning treated as error/.test(message)) return "it is damaged or cut off";
   return message.trim().replaceAll(/\s+/g, " ");
 }

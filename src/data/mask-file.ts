@@ -46,8 +46,8 @@ export async function decodeMask(
   };
   const picture = sharp(bytes, { failOn: "warning" });
   const { data, info } = await (isPalette
-    ? picture.toColourspace("srgb").removeAlpha()
-    : picture.toColourspace("b-w")
+    ? picture.toColorspace("srgb").removeAlpha()
+    : picture.toColorspace("b-w")
   )
     .raw({ depth: "uchar" })
     .toBuffer({ resolveWithObject: true })
@@ -66,7 +66,7 @@ export async function decodeMask(
       background: { r: ignoredClass, g: ignoredClass, b: ignoredClass },
       kernel: "nearest",
     })
-    .toColourspace("b-w")
+    .toColorspace("b-w")
     .raw({ depth: "uchar" })
     .toBuffer({ resolveWithObject: true });
   // Some versions of the decoder give gray as three equal channels.

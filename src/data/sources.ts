@@ -46,7 +46,7 @@ export function folderSource(
 
 /**
  * Gets a data set's files from its cache folder or from the first source that has them all, and then keeps them in
- * the cache folder. Every place that fails is told to `log` in one line; so is a cache that cannot be written.
+ * the cache folder. Every place that fails is reported to `log` in one line; so is a cache that cannot be written.
  *
  * @throws UserError when a file in the place that the user named is damaged
  * @throws DatasetUnavailable when no place has the files

@@ -189,7 +189,7 @@ for (const [what, options, message] of [
   [
     "a state of another seed",
     { state: { settings: { computation: "eigenvalues", parameters: 12, seed: 1 }, tensors: {} } },
-    "the saved state is of another computation (seed was 1, now 0); start anew without it",
+    "the saved state is of another computation (seed was 1, now 0); start over without it",
   ],
 ] as [string, EigenpairOptions, string][]) {
   test(`${what} is refused in one sentence`, async () => {

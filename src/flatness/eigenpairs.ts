@@ -147,7 +147,7 @@ export async function eigenpairs(
   }
 }
 
-/** How many eigenvalues are wanted. Throws `UserError` when there are not so many. */
+/** How many eigenvalues are wanted. Throws `UserError` when there are fewer. */
 export function checkCounts(largest: number, smallest: number, length: number): number {
   for (const [name, count] of Object.entries({ largest, smallest })) {
     requireWhole(`the number of ${name} eigenvalues`, count, 0);

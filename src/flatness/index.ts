@@ -1,4 +1,4 @@
-// The flatness laboratory; src/index.ts offers it as `flatness`.
+// Flatness; src/index.ts offers it as `flatness`.
 export type { LossModel } from "./curvature-graphs.ts";
 export { type DensityOptions, operatorDensity, type SpectralDensity, spectralDensity } from "./density.ts";
 export { checkDeterminism, type Determinism } from "./determinism.ts";

@@ -60,7 +60,7 @@ test("along an eigenvector the loss bends by its eigenvalue", async () => {
   });
 });
 
-test("filter-normalised directions: each filter as long as the weights', nothing for biases, drawn by the seed", async () => {
+test("filter-normalized directions: each filter as long as the weights', nothing for biases, drawn by the seed", async () => {
   await usingSurface(problemSurface("cnn", "float64"), async (surface) => {
     const direction = filterNormalizedDirection(surface, 1);
     for (const { name, shape, offset, length } of surface.layout.parts) {

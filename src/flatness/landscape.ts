@@ -42,7 +42,7 @@ export interface LandscapeOptions extends LongComputation {
 export type TensorsAt = (weights: Float64Array, coordinates: readonly number[]) => Promise<Tensors>;
 
 /**
- * Evaluates the mean loss over the surface's data subset on a grid. Directions may be random and filter-normalised
+ * Evaluates the mean loss over the surface's data subset on a grid. Directions may be random and filter-normalized
  * (`filterNormalizedDirection`), eigenvectors (`spectrum` with `vectors`), or lead to another model (`interpolation`).
  * Throws `UserError` when directions and coordinates do not belong together.
  */
@@ -76,7 +76,7 @@ export async function landscape(surface: Surface, options: LandscapeOptions): Pr
 /**
  * The line from the surface's weights (0) to those of another model (1). Whatever else the other model has tensors for,
  * such as BatchNorm's running statistics, is interpolated too unless `tensorsAt` says otherwise. Mixed statistics are
- * not those of the mixed network, so with BatchNorm the loss between is higher than with statistics measured anew
+ * not those of the mixed network, so with BatchNorm the loss between is higher than with statistics re-estimated
  * (Frankle et al. 2020, arXiv 1912.05671).
  */
 export async function interpolation(
@@ -102,7 +102,7 @@ export async function interpolation(
 
 /**
  * A random direction in which every filter is as long as the weights' filter; 0 for parameters of one axis (biases,
- * normalisation), as Li et al. 2018 (arXiv 1712.09913) draw it. At a = 1 each filter is moved by its own length.
+ * normalization), as Li et al. 2018 (arXiv 1712.09913) draw it. At a = 1 each filter is moved by its own length.
  */
 export function filterNormalizedDirection(
   { layout, weights }: Surface,

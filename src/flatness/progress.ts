@@ -14,7 +14,7 @@ export interface SavedState {
 export interface Progress {
   /** Parts that are done: matrix-vector products, points, … */
   done: number;
-  /** How many there will be, as far as can be told. */
+  /** How many there will be, as far as is known. */
   total: number;
   /** Since the computation was begun or resumed. */
   seconds: number;
@@ -116,7 +116,7 @@ export function requireSameSettings(state: SavedState, settings: SavedState["set
   for (const [name, value] of Object.entries(settings)) {
     if (state.settings[name] === value) continue;
     throw new UserError(
-      `the saved state is of another computation (${name} was ${state.settings[name]}, now ${value}); start anew without it`,
+      `the saved state is of another computation (${name} was ${state.settings[name]}, now ${value}); start over without it`,
     );
   }
 }

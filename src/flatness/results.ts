@@ -9,7 +9,7 @@ import type { TraceEstimate } from "./trace.ts";
 import type { BatchSharpness, WorstCaseSharpness } from "./worst-case.ts";
 
 /**
- * What the laboratory writes down: `flatness.json` and `landscape.json`. Writers and readers (tables, pictures, other
+ * What measurements write: `flatness.json` and `landscape.json`. Writers and readers (tables, pictures, other
  * programs) share these types and nothing else.
  *
  * JSON has no infinity and no NaN: a number that is not finite (the loss far from the weights, an error that one value
@@ -79,7 +79,7 @@ export interface LandscapeAxis {
   eigenvalue?: number;
   /** Of a principal component: its share of the trajectory's variance. */
   explained?: number;
-  /** Such as "random direction 1, filter-normalised", "eigenvector 1 (λ = 23.1)", "to runs/sam". */
+  /** Such as "random direction 1, filter-normalized", "eigenvector 1 (λ = 23.1)", "to runs/sam". */
   label: string;
   /** What 1 on the axis is, such as "each filter's own length" or "the other model". */
   unit: string;
@@ -100,7 +100,7 @@ export interface LandscapeRecord extends MeasuredModel {
    * coordinate changing fastest; `standardError` of L(point) − L(weights) from the spread between batches.
    */
   grid: Landscape;
-  /** Between two models: the same line with BatchNorm's statistics measured anew at each point. */
+  /** Between two models: the same line with BatchNorm's statistics re-estimated at each point. */
   reestimated?: Landscape;
   /** The weights at the end of each epoch (0: before the first), projected on the axes. */
   trajectory?: {

@@ -7,10 +7,10 @@ import { addScaled, norm } from "../optim/vectors.ts";
 import type { SharpnessRecord } from "../train/records.ts";
 
 /**
- * The one-step sharpness of a loss at its parameters, as a graph: with u = g/‖g‖ the normalised gradient on the same
+ * The one-step sharpness of a loss at its parameters, as a graph: with u = g/‖g‖ the normalized gradient on the same
  * data, the losses at w, w + ρ·u and w − ρ·u (arXiv 2409.13173, section 3).
  *
- * With several `parts` the objective is built for one of so many equal parts of the data, which are computed one after
+ * With several `parts` the objective is built for one of N equal parts of the data, which are computed one after
  * another: the same numbers in less memory.
  *
  * Inputs: those of the objective, and the scalar `rho`. Outputs: `loss`, `loss_max`, `loss_min`, `grad_norm`.

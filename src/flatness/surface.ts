@@ -15,12 +15,12 @@ import { Programs } from "./programs.ts";
 
 /** What flatness is measured of: a model's mean loss over a stated subset of data, around given weights. */
 export interface LossSurface {
-  /** Builds the mean loss of one batch of so many examples, in a new graph at each call. */
+  /** Builds the mean loss of one batch of N examples, in a new graph at each call. */
   build: (batchSize: number) => LossModel;
   /** Parameters, and whatever else of the graph's inputs batches do not feed, such as running statistics. */
   tensors: Tensors;
   batches: readonly SurfaceBatch[];
-  /** What has to be told beside every number: data, subset, mode of BatchNorm, … Goes into the results as it is. */
+  /** What has to be stated beside every number: data, subset, mode of BatchNorm, … Goes into the results as it is. */
   description?: Readonly<Record<string, string | number>>;
 }
 

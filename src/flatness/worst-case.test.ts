@@ -165,7 +165,7 @@ function reluNetwork(seed: number, factor: number): LossSurface {
   return singleBatch(build, tensors, feeds, count);
 }
 
-test("property: adaptive and filter-normalised sharpness do not see two layers rescaled by 1e-2 … 1e2", async () => {
+test("property: adaptive and filter-normalized sharpness do not see two layers rescaled by 1e-2 … 1e2", async () => {
   const measure = (seed: number, factor: number, radius: Radius) =>
     usingSurface(reluNetwork(seed, factor), async (surface) => {
       const worst = await worstCaseSharpness(surface, { rho: 0.3, radius, steps: 4 });
@@ -247,7 +247,7 @@ test("intervals are of each batch's loss between the points of the whole subset"
   const rho = 0.1;
   await usingSurface(centresSurface(points), async (surface) => {
     const { oneStep, intervals } = await worstCaseSharpness(surface, { rho, steps: 3, confidence: 0.9 });
-    // The loss is ½‖w − mean of the centres‖² and a constant: the perturbation is along the mean.
+    // The loss is ½‖w − mean of the centers‖² and a constant: the perturbation is along the mean.
     const mean = [-4 / 3, -6 / 3];
     const [a, b] = mean.map((x) => (rho * x) / Math.hypot(...mean));
     const rises = points.map(([x, y]) => ((a - x) ** 2 + (b - y) ** 2 - x ** 2 - y ** 2) / 2);

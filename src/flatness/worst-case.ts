@@ -38,7 +38,7 @@ export interface WorstCaseSharpness {
   /** The best of all points a projected ascent (descent) came by, the one-step point and w among them. */
   multiStep: SharpnessValues;
   /**
-   * The perturbations stay those of the whole subset: what is told is how much the loss between the same two points
+   * The perturbations stay those of the whole subset: what is reported is how much the loss between the same two points
    * varies with the data, not that other data has other worst points. Absent when there is but one batch.
    */
   intervals?: { oneStep: SharpnessIntervals; multiStep: SharpnessIntervals };

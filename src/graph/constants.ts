@@ -6,7 +6,7 @@ export function int64Vector(graph: Graph, values: readonly number[]): Value {
   return graph.constant(tensorData(values, [values.length], "int64"));
 }
 
-/** The numbers of a constant, or undefined when the value is computed or fed. */
+/** The numbers of a constant, or undefined when the value is computed or an input. */
 export function constantNumbers(value: Value | undefined): number[] | undefined {
   if (value?.origin.kind !== "constant") return undefined;
   return Array.from(value.origin.data.data as ArrayLike<number | bigint>, Number);

@@ -9,13 +9,13 @@ import { apply } from "../ops/operator.ts";
 /** How a graph made for inference is to be trained. */
 export interface TrainingMode {
   /**
-   * `"batch"`: normalise by the batch's statistics and update the running ones, where scale or shift train; layers
+   * `"batch"`: normalize by the batch's statistics and update the running ones, where scale or shift train; layers
    * whose scale and shift are frozen stay as in inference. `"frozen"`: all are as in inference.
    */
   batchNormalization: "batch" | "frozen";
   /** Whether Dropout drops. */
   dropout: boolean;
-  /** Names of the random inputs of single Dropout nodes that drop nothing all the same. */
+  /** Names of the random inputs of single Dropout nodes that drop nothing regardless. */
   frozenDropout?: ReadonlySet<string>;
   /** The share of the new statistics in the running ones, in place of what the file says. */
   statisticsMomentum?: number;

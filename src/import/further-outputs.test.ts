@@ -45,7 +45,7 @@ const cases: Record<string, [node: readonly NodeText[], weights: Record<string, 
       { ...channels, variance },
       15,
     ],
-    "a quantised tensor taken back": [
+    "a quantized tensor taken back": [
       [
         ["QuantizeLinear", ["x", "step", "zero"], ["q"], { axis: int(1) }],
         ["DequantizeLinear", ["q", "step", "zero"], ["y"], { axis: int(1) }],
@@ -53,7 +53,7 @@ const cases: Record<string, [node: readonly NodeText[], weights: Record<string, 
       { ...quantizer, zero: tensorData([3, 128, 200], [3], "uint8") },
       13,
     ],
-    "arithmetic of quantised numbers": [
+    "arithmetic of quantized numbers": [
       [
         ["DynamicQuantizeLinear", ["x"], ["a", "z0", "azero"]],
         ["MatMulInteger", ["a", "b", "azero", "bzero"], ["whole"]],
@@ -62,7 +62,7 @@ const cases: Record<string, [node: readonly NodeText[], weights: Record<string, 
       { b: tensorData([1, 2, 3, 4, 5, 6, 7, 250], [4, 2], "uint8"), bzero: tensorData([2], [], "uint8") },
       13,
     ],
-    "a quantised convolution": [
+    "a quantized convolution": [
       [
         ["DynamicQuantizeLinear", ["image"], ["a", "ascale", "azero"]],
         ["QLinearConv", ["a", "ascale", "azero", "k", "kscale", "kzero", "yscale", "yzero"], ["q"]],
@@ -109,7 +109,7 @@ test("Dropout's mask keeps everything in inference", async () => {
   assert.deepEqual(imported, original);
 });
 
-test("the gradient passes through a quantised tensor that is taken back", () => {
+test("the gradient passes through a quantized tensor that is taken back", () => {
   const model = onnxModel({
     inputs: { x: [2, 3] },
     weights: {
@@ -129,7 +129,7 @@ test("the gradient passes through a quantised tensor that is taken back", () => 
   assert.ok(nodesOf([gradient]).some(({ operator }) => operator === "MatMul" || operator === "Gemm"));
 });
 
-test("a loss behind quantised numbers is refused with the way there and what to freeze", () => {
+test("a loss behind quantized numbers is refused with the way there and what to freeze", () => {
   const model = onnxModel({
     inputs: { x: [2, 3] },
     weights: { fc: normal([3, 3]), k: tensorData([1, 2, 3], [3, 1], "uint8") },
@@ -151,7 +151,7 @@ test("a loss behind quantised numbers is refused with the way there and what to 
   });
 });
 
-test("numbers that stay quantised in between are refused too", () => {
+test("numbers that stay quantized in between are refused too", () => {
   const model = onnxModel({
     inputs: { x: [2, 3] },
     weights: {

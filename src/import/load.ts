@@ -30,7 +30,7 @@ export interface LoadModelOptions
    * differentiably and that does not look like a constant. Running statistics never train.
    */
   trainable?: string | readonly string[];
-  /** Names of parameters that keep their values all the same. */
+  /** Names of parameters that keep their values regardless. */
   frozen?: string | readonly string[];
 }
 
@@ -93,7 +93,7 @@ function refuse(path: string, { code, message }: NodeJS.ErrnoException): never {
   throw new UserError(code === "ENOENT" ? `there is no file ${path}` : `${path} cannot be read: ${message}`);
 }
 
-/** What is minimised when a loss of an imported network is: for `trainingStep`. */
+/** What is minimized when a loss of an imported network is: for `trainingStep`. */
 export function objectiveOf(network: ImportedNetwork, loss: Value): Objective {
   return { loss, parameters: network.parameters, buffers: network.bufferUpdates };
 }

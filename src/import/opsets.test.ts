@@ -141,7 +141,7 @@ const shaped: Record<
   "three summands": [[2, 3], [["Sum", ["x", "x", "w"], ["y"]]], { w: normal([3]) }],
   PRelu: [[2, 3], [["PRelu", ["x", "w"], ["y"]]], { w: normal([3]) }],
   HardSigmoid: [[2, 3], [["HardSigmoid", ["x"], ["y"], { alpha: float(0.3) }]]],
-  "layer normalisation": [
+  "layer normalization": [
     [2, 3, 4],
     [["LayerNormalization", ["x", "w", "b"], ["y"], { epsilon: float(1e-3) }]],
     { w: normal([4]), b: normal([4]) },

@@ -116,7 +116,7 @@ test("running statistics move by the file's momentum, toward the unbiased varian
   );
 });
 
-test("frozen batch normalisation and no dropout: training computes what inference does", async () => {
+test("frozen batch normalization and no dropout: training computes what inference does", async () => {
   const model = await loadModel(bytes(), { batchSize: 6, batchNormalization: "frozen", dropout: false });
   const [trained, inferred] = [true, false].map((training) => model.build({ training }));
   assert.equal(trained.bufferUpdates.size + trained.randomInputs.length, 0);

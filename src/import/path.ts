@@ -38,11 +38,11 @@ export function pathThrough(
   return [`"${before.end}"`, ...shortened(names), `"${after.end}"`].join(" → ");
 }
 
-/** The shortest way from a node over its neighbours to one of the tensors in `ends`, without the node itself. */
+/** The shortest way from a node over its neighbors to one of the tensors in `ends`, without the node itself. */
 function search(
   start: NodeProto,
   tensorsOf: (node: NodeProto) => readonly string[],
-  neighboursOf: (tensor: string) => readonly NodeProto[],
+  neighborsOf: (tensor: string) => readonly NodeProto[],
   ends: ReadonlySet<string>,
 ): { end: string; nodes: NodeProto[] } | undefined {
   const from = new Map<NodeProto, NodeProto | undefined>([[start, undefined]]);
@@ -53,8 +53,8 @@ function search(
       for (let at: NodeProto | undefined = node; at && at !== start; at = from.get(at)) nodes.unshift(at);
       return { end, nodes };
     }
-    for (const neighbour of tensorsOf(node).flatMap(neighboursOf)) {
-      if (!from.has(neighbour)) from.set(neighbour, node);
+    for (const neighbor of tensorsOf(node).flatMap(neighborsOf)) {
+      if (!from.has(neighbor)) from.set(neighbor, node);
     }
   }
   return undefined;

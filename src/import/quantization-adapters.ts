@@ -34,7 +34,7 @@ const quantize: Adapter = (node) => {
 };
 
 /**
- * A tensor quantised and taken back by the same scale and zero point becomes the one operator that lets the gradient
+ * A tensor quantized and taken back by the same scale and zero point becomes the one operator that lets the gradient
  * through.
  */
 const dequantize: Adapter = (node) => {

@@ -2,7 +2,7 @@ import { type DataType, dataTypeNumber, dataTypes, isFloat, wideType } from "../
 import { operatorSupport } from "./support.ts";
 import type { FileNode, Wire } from "./uses.ts";
 
-// Which tensors of a file depend on which: on what is fed, and differentiably on what is stored.
+// Which tensors of a file depend on which: on inputs, and differentiably on what is stored.
 
 /** Floating-point inputs of operators that say how something is done: constants, whatever is in them. */
 export const constantInputs: Readonly<Record<string, Readonly<Record<number, string>>>> = {
@@ -88,7 +88,7 @@ export function readersBehind(
   return found;
 }
 
-/** Everything that depends on what is fed. Sizes do not: they are known when a graph is built. */
+/** Everything that depends on inputs. Sizes do not: they are known when a graph is built. */
 export function fedBy(inputs: readonly Wire[]): ReadonlySet<Wire> {
   const fed = new Set(inputs);
   for (const wire of fed) {
@@ -100,7 +100,7 @@ export function fedBy(inputs: readonly Wire[]): ReadonlySet<Wire> {
   return fed;
 }
 
-/** What is fed, in another form or scaled, before anything is computed from it. */
+/** The inputs, in another form or scaled, before anything is computed from it. */
 export function inputsAsTheyAre(
   inputs: readonly Wire[],
   fed: ReadonlySet<Wire>,

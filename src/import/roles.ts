@@ -171,7 +171,7 @@ export function rolesOf(model: ModelProto, tensors: ReadonlyMap<string, TensorDa
   }
 
   /**
-   * Mean and deviation of what is fed, before anything else is computed: for each color of images, or of other features if
+   * Mean and deviation of the inputs, before anything else is computed: for each color of images, or of other features if
    * one is subtracted and the other divided by.
    */
   function isNormalizationOfInput(node: FileNode, at: Wire, tensor: TensorData, name: string): boolean {
@@ -190,7 +190,7 @@ export function rolesOf(model: ModelProto, tensors: ReadonlyMap<string, TensorDa
     return next.inputs.some((wire) => wire && isFactor(wire));
   }
 
-  /** What a tensor is to the first nodes that bring it together with what is fed. */
+  /** What a tensor is to the first nodes that combine it with the inputs. */
   function roleOf(wire: Wire, tensor: TensorData): Exclude<TensorRole, "running-statistic" | "constant"> {
     const uses = readersBehind(wire, (node) => node.outputs.every((output) => !output || !fed.has(output)));
     for (const { node, index } of uses) {

@@ -160,7 +160,7 @@ function readAsParameters(nodes: readonly NodeProto[]): ReadonlySet<string> {
   return new Set(nodes.flatMap(({ opType, input }) => (layers.has(opType) ? input.slice(1) : [])));
 }
 
-/** What an attribute holds, if it has so many elements at least. */
+/** What an attribute holds, if it has at least N elements. */
 function heldTensor(attribute: AttributeProto, least = 2): TensorProto | undefined {
   const { name, t, floats } = attribute;
   if (t && elementCount(t.dims.map(Number)) >= least) {

@@ -50,7 +50,7 @@ const withBlocks = (blocked: Forms, none: Forms) => ({ "8": blocked, "16": block
 const inEight = { "8": inBlocks, "16": plain, none: plain };
 
 const padded = { pads: [1, 1, 1, 1] };
-/** Cases with what is expected for each target; the rules are at `blockThatPays` and its neighbours. */
+/** Cases with what is expected for each target; the rules are at `blockThatPays` and its neighbors. */
 const named: Record<string, [ConvolutionCase, Record<keyof typeof targets, Forms>]> = {
   "whole blocks of 16": [caseOf(padded), withBlocks(inBlocks, plain)],
   "whole blocks of 8 on the way in": [caseOf({ channels: 24, ...padded }), inEight],

@@ -126,7 +126,7 @@ describe("faster forms", () => {
     }
   });
 
-  test("zeros between neighbours", async () => {
+  test("zeros between neighbors", async () => {
     for (const strides of [
       [1, 1, 2, 2],
       [1, 1, 1, 3],

@@ -9,7 +9,7 @@ import { pad } from "../ops/padding.ts";
 const longestRow = 128;
 
 /**
- * Zeros between neighbours of the innermost axis, which `insertZeros` writes as padding [..., n, 1] to [..., n, s].
+ * Zeros between neighbors of the innermost axis, which `insertZeros` writes as padding [..., n, 1] to [..., n, s].
  * Copying single numbers is slow (about 4 ns each); a product of the rows with a constant matrix of zeros and ones is
  * exact (a number that is not finite spoils its row) and 10 to 20 times faster: 1 ms instead of 19 on 128×32×16×16
  * with strides 2.

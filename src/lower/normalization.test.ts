@@ -30,7 +30,7 @@ function statistics(x: readonly number[]) {
   return { mean, variance };
 }
 
-function normalised(x: readonly number[], scale: number, bias: number) {
+function normalized(x: readonly number[], scale: number, bias: number) {
   const { mean, variance } = statistics(x);
   return x.map((value, index) => {
     const channel = Math.floor(index / places) % channels;
@@ -38,7 +38,7 @@ function normalised(x: readonly number[], scale: number, bias: number) {
   });
 }
 
-test("batch normalisation gives the same in every run of a session, and leaves constants alone", async () => {
+test("batch normalization gives the same in every run of a session, and leaves constants alone", async () => {
   const graph = new Graph();
   const x = graph.input("x", "float32", shape);
   const ones = graph.constant(tensorData([1, 1, 1], [channels], "float32"));
@@ -64,7 +64,7 @@ test("batch normalisation gives the same in every run of a session, and leaves c
   };
   for (const [name, value] of Object.entries(outputs)) graph.output(name, value);
   const program = await compileForTest(graph);
-  const random = randomStream(11, "batch normalisation");
+  const random = randomStream(11, "batch normalization");
   const draw = () => Array.from({ length: images * channels * places }, () => 3 + 2 * random.normal());
   const [one, other] = [draw(), draw()];
   const feeds = (values: readonly number[]) => ({ x: tensorData(values, shape, "float32") });
@@ -73,16 +73,16 @@ test("batch normalisation gives the same in every run of a session, and leaves c
   for (const values of [one, one, other, one]) {
     const result = await program.run(feeds(values));
     const { mean, variance } = statistics(values);
-    const firstY = normalised(values, 1, 0);
+    const firstY = normalized(values, 1, 0);
     const after = statistics(firstY);
     assertClose(result.mean, mean, 1e-5, "mean");
     assertClose(result.variance, variance, 1e-5, "variance");
     assertClose(result.branchMean, mean, 1e-5, "mean of the branch");
     assertClose(result.first, firstY, 1e-5, "first layer");
-    assertClose(result.second, normalised(firstY, 2, 1), 1e-5, "second layer");
+    assertClose(result.second, normalized(firstY, 2, 1), 1e-5, "second layer");
     for (const value of result.secondMean) assert.ok(Math.abs(value) < 1e-5, "mean of the second layer");
     assertClose(result.secondVariance, after.variance, 1e-5, "variance of the second layer");
-    assertClose(result.branch, normalised(values, 1, 1), 1e-5, "branch");
+    assertClose(result.branch, normalized(values, 1, 1), 1e-5, "branch");
     assertClose(result.ones, [1, 1, 1], 0, "ones");
     for (const value of result.zeros) assert.ok(value === 0, "zeros");
     results.push(result);

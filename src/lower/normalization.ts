@@ -8,7 +8,7 @@ import { slice } from "../ops/slicing.ts";
  * ONNX's BatchNormalization in training mode. With momentum 0 its second and third output are the batch's own mean
  * and population variance.
  *
- * ONNX Runtime (1.30) writes those two over the memory of the fourth and fifth input, whoever else reads them, be it a
+ * ONNX Runtime (1.30) writes those two over the memory of the fourth and fifth input, no matter what else reads them, be it a
  * constant of the model. So these inputs are tensors of their own: some elements of x and their negatives. Their
  * numbers do not matter, as they are multiplied by the momentum.
  */

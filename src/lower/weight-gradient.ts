@@ -30,7 +30,7 @@ interface Problem extends Convolution {
 
 /**
  * A convolution whose channels are the images, whose kernel is dy and whose output places are the taps; strides and
- * dilations change places. The channels of x are innermost, so that what neighbouring taps of a row see in all
+ * dilations change places. The channels of x are innermost, so that what neighboring taps of a row see in all
  * channels is one run of k·c numbers (with the axes as they are it would be k).
  *
  *   input  [1, group·N, …size, c]
@@ -160,7 +160,7 @@ function chooseWeightGradient(kernel: Shape, channelsInGroup: number): WeightGra
   return elementCount(kernel) === 1 || run < shortestRun ? "columns" : "convolution";
 }
 
-/** The fewest neighbouring numbers that are worth copying as one run. */
+/** The fewest neighboring numbers that are worth copying as one run. */
 const shortestRun = 12;
 
 /**

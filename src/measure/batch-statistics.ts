@@ -5,7 +5,7 @@ import type { Engine, Tensors } from "../runtime/engine.ts";
 import type { ModelToMeasure } from "./measured-model.ts";
 
 /**
- * Measures BatchNorm's running statistics anew for any weights of a model: the mean of the statistics of the full batches
+ * Measure BatchNorm's running statistics again for any weights of a model: the mean of the statistics of the full batches
  * of a surface's data.
  */
 export class BatchStatistics {

@@ -31,7 +31,7 @@ export interface LandscapeRequest {
   points: number;
   /** Coordinates from −range to range; of a trajectory and between models they follow from where the models are. */
   range: number;
-  /** Measures BatchNorm's statistics anew at each point. Between models that is a second line. */
+  /** Measure BatchNorm's statistics again at each point. Between models that is a second line. */
   statistics?: BatchStatistics;
   /** The run's folder, for its trajectory. */
   run?: string;
@@ -59,7 +59,7 @@ export async function measureLandscape(
     return kept;
   };
   const { points, range, statistics, seed, to } = request;
-  const anew = (own: { signal?: AbortSignal }): TensorsAt | undefined =>
+  const reestimatedTensors = (own: { signal?: AbortSignal }): TensorsAt | undefined =>
     statistics && ((weights) => statistics.at(surface, weights, own.signal));
   const { result: start } = await measure({
     label: "loss",
@@ -83,7 +83,7 @@ export async function measureLandscape(
 
   if (to) {
     const coordinates = evenlySpaced(-margin, 1 + margin, points);
-    const line = async (label: string, tensorsAt: typeof anew) =>
+    const line = async (label: string, tensorsAt: typeof reestimatedTensors) =>
       (
         await measure<Landscape>({
           label,
@@ -102,14 +102,14 @@ export async function measureLandscape(
       length: norm(difference),
     };
     const grid = await line("line between models", () => undefined);
-    const reestimated = statistics && (await line("line, statistics anew", anew));
+    const reestimated = statistics && (await line("line, statistics re-estimated", reestimatedTensors));
     return finish({ axes: [axis], grid, reestimated });
   }
 
   const count = request.kind === "line" ? 1 : 2;
   if (request.along === "trajectory") {
     if (count === 1) throw new UserError("a trajectory is projected on a plane; leave --line out");
-    return finish(await trajectoryPlane(surface, request, measure, anew));
+    return finish(await trajectoryPlane(surface, request, measure, reestimatedTensors));
   }
   const { axes, directions } =
     request.along === "random"
@@ -118,8 +118,9 @@ export async function measureLandscape(
   const coordinates = directions.map(() => evenlySpaced(-range, range, points));
   const { result: grid } = await measure<Landscape>({
     label: `${request.along} ${request.kind}`,
-    settings: { along: request.along, coordinates, seed, anew: statistics !== undefined },
-    compute: (own) => landscape(surface, { ...own, directions, coordinates, tensorsAt: anew(own) }),
+    settings: { along: request.along, coordinates, seed, reestimated: statistics !== undefined },
+    compute: (own) =>
+      landscape(surface, { ...own, directions, coordinates, tensorsAt: reestimatedTensors(own) }),
   });
   return finish({ axes, grid });
 }
@@ -187,7 +188,7 @@ async function trajectoryPlane(
   surface: Surface,
   { run, points, statistics }: LandscapeRequest,
   measure: Measure,
-  anew: (own: { signal?: AbortSignal }) => TensorsAt | undefined,
+  reestimatedTensors: (own: { signal?: AbortSignal }) => TensorsAt | undefined,
 ): Promise<Pick<LandscapeRecord, "axes" | "grid" | "trajectory">> {
   if (run === undefined) {
     throw new UserError(
@@ -208,12 +209,17 @@ async function trajectoryPlane(
     return evenlySpaced(low - beyond, high + beyond, points);
   });
   const epochs = kept.map(({ epoch }) => epoch);
-  const settings = { epochs, coordinates, anew: statistics !== undefined };
+  const settings = { epochs, coordinates, reestimated: statistics !== undefined };
   const { result: grid } = await measure<Landscape>({
     label: "trajectory plane",
     settings,
     compute: (own) =>
-      landscape(surface, { ...own, directions: plane.directions, coordinates, tensorsAt: anew(own) }),
+      landscape(surface, {
+        ...own,
+        directions: plane.directions,
+        coordinates,
+        tensorsAt: reestimatedTensors(own),
+      }),
   });
   const { result: ownLosses } = await measure({
     label: "loss and metrics of the epochs",

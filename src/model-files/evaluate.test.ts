@@ -120,11 +120,11 @@ test("images are made to fit a model of another layout, number of channels, size
     { threads: 1 },
   );
   const notes: string[] = [];
-  const colours = classifier([60, 8, 8, 3], (image) => {
-    const grey = reduceMean(transpose(image, [0, 3, 1, 2]), [1], true);
-    return mul(add(grey, -digits.mean[0]), 1 / digits.deviation[0]);
+  const colors = classifier([60, 8, 8, 3], (image) => {
+    const gray = reduceMean(transpose(image, [0, 3, 1, 2]), [1], true);
+    return mul(add(gray, -digits.mean[0]), 1 / digits.deviation[0]);
   });
-  const adapted = await evaluateModel(colours, digits, {
+  const adapted = await evaluateModel(colors, digits, {
     threads: 1,
     normalization: "unit",
     onNote: (text) => notes.push(text),
@@ -283,7 +283,7 @@ for (const [name, model] of Object.entries(fineTuned)) {
   });
 }
 
-test("a file whose operators are not read is run all the same; its rows tell what they are", async () => {
+test("a file whose operators are not read is run regardless; its rows tell what they are", async () => {
   const notes: string[] = [];
   const model = readModel(readFileSync(field("evaluate-probabilities/softmax_out.onnx")));
   const graph = model.graph!;

@@ -101,7 +101,7 @@ for (const [name, own] of Object.entries(runs)) {
           Math.abs(loss - summary.testLoss) < 1e-5 * loss,
           `loss ${loss}, summary ${summary.testLoss}`,
         );
-        // A network that has learnt something, but not all: else equal numbers would say little.
+        // A network that has learned something, but not all: else equal numbers would say little.
         assert.ok(accuracy > 0.15 && accuracy < 1, `accuracy ${accuracy}`);
         assert.ok(smallest < 0, "probabilities would not be negative");
         assert.ok(mass > 2, "the exponentials of log-probabilities would sum to 1");

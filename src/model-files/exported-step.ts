@@ -76,7 +76,7 @@ export interface StepKindDescription {
 
 export interface StepInput {
   name: string;
-  /** Parameters, state and buffers are kept from step to step; the others are fed at each. */
+  /** Parameters, state and buffers are kept from step to step; the others are given at each. */
   role: "parameter" | "state" | "buffer" | "data" | "target" | "scalar" | "random";
   type: string;
   shape: readonly number[];
@@ -236,7 +236,7 @@ function inputOf(
   if (name === "target")
     return { name, role: "target", ...tensor, feed: "the class of each example, from 0" };
   if (network.inputs.has(name)) return { name, role: "data", ...tensor, feed: "what the model takes" };
-  return { name, role: "random", ...tensor, feed: "uniform numbers from [0, 1), drawn anew for each step" };
+  return { name, role: "random", ...tensor, feed: "uniform numbers from [0, 1), redrawn for each step" };
 }
 
 function outputOf(name: string, { type, shape }: Value): StepOutput {

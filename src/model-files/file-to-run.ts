@@ -71,7 +71,7 @@ export function openToRun(
     input: { name: info.name, type, shape },
     images: imagesOf(proto, data.task, normalization),
     output,
-    // Of a row of numbers it can be told whether they are probabilities.
+    // A row of numbers shows whether they are probabilities.
     ...(!isClassifier && { end: asItIs }),
   };
   if (!opened.value) {

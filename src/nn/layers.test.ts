@@ -38,7 +38,7 @@ async function run(layer: Layer, inputShape: Shape, input: readonly number[], te
 }
 
 describe("BatchNorm", () => {
-  test("inference with the batch's own mean and population variance is training's normalisation", async () => {
+  test("inference with the batch's own mean and population variance is training's normalization", async () => {
     for (const shape of [[3], [2, 5], [4, 3, 2]]) {
       const channels = shape[0];
       const [layer, batchSize] = [batchNorm(channels, { epsilon: 0.01 }), 6];

@@ -15,7 +15,7 @@ import { convTranspose } from "../ops/transposed-convolution.ts";
 import { filledWith, type Initializer, uniformByFanIn } from "./initializers.ts";
 import type { Layer } from "./module.ts";
 
-// Layers by PyTorch's names, with its parameter names, defaults and initialisation. Each is a function that returns
+// Layers by PyTorch's names, with its parameter names, defaults and initialization. Each is a function that returns
 // a layer: settings first, graph later.
 
 /** What a layer's parameters start from, where that is not PyTorch's default for the layer. */
@@ -135,7 +135,7 @@ export interface BatchNormOptions {
 }
 
 /**
- * Batch normalisation over the channels of [N, C, …] (Ioffe & Szegedy 2015). Training normalises by the batch's own
+ * Batch normalization over the channels of [N, C, …] (Ioffe & Szegedy 2015). Training normalizes by the batch's own
  * statistics; inference by the running ones, whose variance is the unbiased one, as in PyTorch.
  */
 export function batchNorm(channels: number, options: BatchNormOptions = {}): Layer {

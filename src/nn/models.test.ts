@@ -15,7 +15,7 @@ const build = (layer: Layer, { channels, height, width }: Omit<ModelShape, "clas
 /** Those that start from PyTorch's defaults for their layers; of the others `zoo.test.ts` says what they start from. */
 const plain = ["mlp", "lenet5", "cnn", "resnet20"];
 const images = { channels: 1, height: 28, width: 28, classes: 10 };
-const colour = { channels: 3, height: 32, width: 32, classes: 10 };
+const color = { channels: 3, height: 32, width: 32, classes: 10 };
 const imageNet = { channels: 3, height: 224, width: 224, classes: 1000 };
 
 describe("parameters", () => {
@@ -31,15 +31,15 @@ describe("parameters", () => {
       9 * (1 * 16 + 16 * 32 + 32 * 32 + 32 * 64 + 64 * 64) + 2 * (16 + 32 + 32 + 64 + 64) + linearOf(64, 10),
     ],
     ["cnn", images, 70_330],
-    ["cnn", { ...colour, classes: 100 }, 70_330 + 9 * 2 * 16 + 65 * 90],
-    ["resnet20", colour, 269_722],
-    ["resnet18", colour, 11_173_962],
-    ["wide-resnet-28-10", colour, 36_479_194],
-    ["wide-resnet-28-10:units=5", colour, 46_160_474],
-    ["pyramidnet-110", colour, 28_485_477],
-    ["vgg16-bn", colour, 134_309_962],
-    ["mobilenet-v2", colour, 2_236_682],
-    ["efficientnet-b0", colour, 4_020_358],
+    ["cnn", { ...color, classes: 100 }, 70_330 + 9 * 2 * 16 + 65 * 90],
+    ["resnet20", color, 269_722],
+    ["resnet18", color, 11_173_962],
+    ["wide-resnet-28-10", color, 36_479_194],
+    ["wide-resnet-28-10:units=5", color, 46_160_474],
+    ["pyramidnet-110", color, 28_485_477],
+    ["vgg16-bn", color, 134_309_962],
+    ["mobilenet-v2", color, 2_236_682],
+    ["efficientnet-b0", color, 4_020_358],
     // torchvision's numbers for ImageNet.
     ["resnet18-imagenet", imageNet, 11_689_512],
     ["resnet34-imagenet", imageNet, 21_797_672],
@@ -57,7 +57,7 @@ describe("parameters", () => {
   }
 
   test("carry PyTorch's names", () => {
-    const names = build(createModel("resnet20", colour), colour).parameters.map(({ name }) => name);
+    const names = build(createModel("resnet20", color), color).parameters.map(({ name }) => name);
     assert.deepEqual(names.slice(0, 3), ["conv1.weight", "bn1.weight", "bn1.bias"]);
     assert.deepEqual(names.slice(-2), ["linear.weight", "linear.bias"]);
     for (let layer = 1; layer <= 3; layer++) {
@@ -85,7 +85,7 @@ describe("shapes", () => {
     test(`${name}: logits for every kind of image, in both modes the same tensors`, () => {
       const sizes = name.startsWith("vgg") ? [33, 47] : [12, 17];
       const odd = { channels: 2, height: sizes[0], width: sizes[1], classes: 7 };
-      for (const shape of name.startsWith("vgg") ? [colour, odd] : [images, colour, odd]) {
+      for (const shape of name.startsWith("vgg") ? [color, odd] : [images, color, odd]) {
         const layer = createModel(name, shape);
         const [training, inference] = [build(layer, shape, true), build(layer, shape, false)];
         assert.deepEqual(training.logits.shape, [3, shape.classes]);
@@ -119,7 +119,7 @@ describe("shapes", () => {
     assert.equal(modelText("pyramidnet-110:units=18,alpha=4.8e1"), "pyramidnet-110:alpha=48");
   });
 
-  test("an option that is not there or makes no sense is told with what would", () => {
+  test("an option that is not there or makes no sense is reported with what would", () => {
     for (const [settings, expected] of [
       ["resnet20:units=3", /^resnet20 has no option "units"; it has none$/],
       ["pyramidnet-110:alfa=3", /^pyramidnet-110 has no option "alfa"; it has alpha, units$/],
@@ -133,7 +133,7 @@ describe("shapes", () => {
       ["mobilenet-v2:constructor=1", /no option "constructor"/],
     ] as const) {
       const refused = (error: Error) => error instanceof UserError && expected.test(error.message);
-      assert.throws(() => createModel(settings, colour), refused, String(expected));
+      assert.throws(() => createModel(settings, color), refused, String(expected));
     }
   });
 
@@ -165,9 +165,9 @@ describe("shapes", () => {
   });
 
   test("an input that does not fit is reported with the layer's name", () => {
-    const layer = createModel("resnet20", colour);
+    const layer = createModel("resnet20", color);
     assert.throws(
-      () => build(layer, { ...colour, channels: 1 }),
+      () => build(layer, { ...color, channels: 1 }),
       (error) =>
         error instanceof UserError &&
         error.message === 'conv "conv1": input has 1 channels, weight expects 3 (shape [16, 3, 3, 3])',
@@ -175,7 +175,7 @@ describe("shapes", () => {
   });
 });
 
-describe("initialisation", () => {
+describe("initialization", () => {
   for (const name of plain) {
     test(`${name}: uniform on ±1/√fanIn, BatchNorm the identity (PyTorch's defaults)`, () => {
       const model = build(createModel(name, images), images);

@@ -51,7 +51,7 @@ export class Scope {
     return new Scope(this.model, this.path, new Set([...this.frozen, ...names]));
   }
 
-  /** The momentum that a BatchNorm layer is told to use instead of its own. */
+  /** The momentum that replaces a BatchNorm layer's own. */
   get batchNormMomentum(): number | undefined {
     return this.model.batchNormMomentum;
   }
@@ -67,7 +67,7 @@ export class Scope {
     return this.model.buffer({ name: this.full(name), shape, initial });
   }
 
-  /** Numbers from [0, 1) that are drawn anew for every step, and are the same in all passes of it. */
+  /** Numbers from [0, 1) that are redrawn for every step, and are the same in all passes of it. */
   random(name: string, shape: Shape): Value {
     return this.model.random(this.full(name), shape);
   }
@@ -139,7 +139,7 @@ export function buildModel(layer: Layer, options: BuildOptions): Model {
 }
 
 /**
- * The tensors a network starts from: parameters drawn by their initialisers, each from a stream of its own name, so
+ * The tensors a network starts from: parameters drawn by their initializers, each from a stream of its own name, so
  * that one seed gives one network whatever else is drawn; buffers at their initial numbers.
  */
 export function initialTensors(
@@ -150,7 +150,7 @@ export function initialTensors(
   return Object.fromEntries([
     ...model.parameters.map(({ name, shape, initializer }) => [
       name,
-      initialTensor(initializer, shape, randomStream(seed, `initialisation of ${name}`), type),
+      initialTensor(initializer, shape, randomStream(seed, `initialization of ${name}`), type),
     ]),
     ...model.buffers.map(({ name, shape, initial }) => [
       name,

@@ -16,7 +16,7 @@ export interface Stage {
   randomInputs: readonly string[];
 }
 
-/** Levels of modules at which stages are looked for have at least so many. */
+/** Fewest modules at a level of names for it to be searched for stages. */
 const leastModules = 3;
 
 /**

@@ -193,7 +193,7 @@ composeOperator("RotaryEmbedding", {
 
 /**
  * x [N, heads, T, width] with each pair of its last axis turned by an angle, whose cosines and sines [N, T, width/2] are
- * given, or [positions, width/2] with `positions` (int64 [N, T]). Pairs are the two halves, or neighbours if interleaved.
+ * given, or [positions, width/2] with `positions` (int64 [N, T]). Pairs are the two halves, or neighbors if interleaved.
  */
 export function rotaryEmbedding(
   x: Value,

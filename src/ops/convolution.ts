@@ -38,7 +38,7 @@ export interface ConvolutionOptions {
   /** Zeros before each spatial axis, then after each: [top, left, bottom, right]. Default 0. */
   pads?: readonly number[];
   dilations?: readonly number[];
-  /** Channels are split into so many groups that do not see each other. Default 1. */
+  /** Number of groups of channels that do not see each other. Default 1. */
   group?: number;
 }
 

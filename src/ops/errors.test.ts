@@ -121,7 +121,7 @@ describe("linear algebra", () => {
   }
 });
 
-describe("normalisation, pooling and losses", () => {
+describe("normalization, pooling and losses", () => {
   refuses(
     "batchNorm: channels",
     inScope("batchNorm", "input float32 [2, 3, 4] has 3 channels, the layer has 4"),

@@ -56,7 +56,7 @@ const quantizer = (random: Random, type: "uint8" | "int8" = "uint8") => [
   whole(random, [], type, 0, 100),
 ];
 
-/** A matrix product's operands, quantised; the first may be a batch. */
+/** A matrix product's operands, quantized; the first may be a batch. */
 function factors(random: Random) {
   const [rows, inner, columns] = [size(random), size(random), size(random)];
   const batch = random.uniform() < 0.5 ? [size(random)] : [];
@@ -66,7 +66,7 @@ function factors(random: Random) {
   ];
 }
 
-/** An image and a kernel, quantised, and how the one slides over the other. */
+/** An image and a kernel, quantized, and how the one slides over the other. */
 function convolved(random: Random) {
   const group = size(random, 2);
   const kernel = [size(random, 3), size(random, 3)];

@@ -46,7 +46,7 @@ function optionsOf(x: Value, attributes: Attributes): Interpolation {
 
 /**
  * Images x [N, C, …size] read at `grid` [N, …out, axes], which names places by numbers from −1 to 1, the last spatial
- * axis first: PyTorch's `grid_sample`. Returns [N, C, …out]. With `alignCorners` −1 and 1 are the centres of the outermost
+ * axis first: PyTorch's `grid_sample`. Returns [N, C, …out]. With `alignCorners` −1 and 1 are the centers of the outermost
  * elements, otherwise their outer edges.
  */
 export function gridSample(

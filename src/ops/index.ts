@@ -1,6 +1,6 @@
 // Every operator one can build a graph with; src/index.ts offers them as `ops`.
 
-// Rounding to smaller types is built by the importer alone, but belongs to the registry whoever asks.
+// Rounding to smaller types is built by the importer alone, but is always in the registry.
 import "./small-floats.ts";
 
 export { celu, geluTanh, mish, prelu, selu, softsign } from "./activations.ts";

@@ -8,7 +8,7 @@ import { productShape } from "./linear.ts";
 import { expand, reshape } from "./movement.ts";
 import { apply, defineOperator, intAttribute, operatorError, stringAttribute } from "./operator.ts";
 
-// Bits of integers, which have no gradient because nothing that trains is an integer; and arithmetic of quantised
+// Bits of integers, which have no gradient because nothing that trains is an integer; and arithmetic of quantized
 // numbers, whose results depend on parameters through rounding: a loss behind those is refused.
 
 for (const operator of ["BitwiseAnd", "BitwiseOr", "BitwiseXor"]) {

@@ -12,15 +12,15 @@ import { requireAtMost } from "./operator.ts";
 // the gradient for the image is a scatter of rows.
 
 export interface Interpolation {
-  /** The nearest element, 2 neighbours an axis, or 4 (Keys 1981 with a = −0.75). */
+  /** The nearest element, 2 neighbors an axis, or 4 (Keys 1981 with a = −0.75). */
   mode: "nearest" | "linear" | "cubic";
   /** What is outside: 0, the element at the edge, or the image mirrored. */
   padding: "zeros" | "border" | "reflection";
-  /** The mirror stands on the outermost elements' centres instead of their outer edges. */
+  /** The mirror stands on the outermost elements' centers instead of their outer edges. */
   alignCorners?: boolean;
 }
 
-/** A neighbour along one axis: where it is, how much it counts, and whether it is there (where that is a question). */
+/** A neighbor along one axis: where it is, how much it counts, and whether it is there (where that is a question). */
 interface Tap {
   index: Value;
   weight: Value | undefined;
@@ -28,7 +28,7 @@ interface Tap {
 }
 
 /**
- * What each neighbour gives to the images x [N, C, …size] at some places: rows [M·P, C], to be added up. `images`
+ * What each neighbor gives to the images x [N, C, …size] at some places: rows [M·P, C], to be added up. `images`
  * (int64 [M]) says which image each list of P places is of; `places` holds per spatial axis where they are [M, P],
  * counted in elements.
  */

@@ -14,7 +14,7 @@ import {
 } from "./operator.ts";
 import { reduceSum } from "./reduction.ts";
 
-// Normalisation of each channel of x [N, C, …]: by the batch's own statistics in training, by stored ones in inference.
+// Normalization of each channel of x [N, C, …]: by the batch's own statistics in training, by stored ones in inference.
 
 defineOperator("BatchNormTraining", {
   since: 1,
@@ -37,7 +37,7 @@ defineOperator("BatchNormalization", {
 });
 
 /**
- * Normalises each channel by the batch's own mean and variance, then scales and shifts.
+ * Normalizes each channel by the batch's own mean and variance, then scales and shifts.
  * Returns the result, the mean [C] and the population variance [C].
  */
 export function batchNormTraining(x: Value, scale: Value, bias: Value, epsilon: number) {
@@ -48,7 +48,7 @@ export function batchNormTraining(x: Value, scale: Value, bias: Value, epsilon: 
   return { y, mean, variance };
 }
 
-/** Normalises each channel by a given mean [C] and variance [C], then scales and shifts. */
+/** Normalizes each channel by a given mean [C] and variance [C], then scales and shifts. */
 export function batchNormInference(
   x: Value,
   scale: Value,

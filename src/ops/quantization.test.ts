@@ -17,7 +17,7 @@ const [scales, zeros] = [
   [10, 3],
 ];
 
-test("quantising is ONNX Runtime's QuantizeLinear and DequantizeLinear", async () => {
+test("quantizing is ONNX Runtime's QuantizeLinear and DequantizeLinear", async () => {
   const graph = new Graph();
   const x = graph.input("x", "float32", [2, 2, 2]);
   const scale = graph.constant(tensorData(scales, [2], "float32"));
@@ -45,7 +45,7 @@ test("the gradient passes within range, and the scale's is LSQ's", async () => {
   assertClose(result.dscale, [-0.8, 0.2 + 0.2 - 3 + 252], 1e-12);
 });
 
-test("the gradient of a dequantised tensor for its scale", async () => {
+test("the gradient of a dequantized tensor for its scale", async () => {
   const graph = new Graph();
   const whole = graph.constant(tensorData([1, 2, 3, 9], [1, 2, 2], "uint8"));
   const scale = graph.input("scale", "float32", [2]);

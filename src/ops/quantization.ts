@@ -21,10 +21,10 @@ import { slice } from "./slicing.ts";
 // Numbers as small integers, q = clip(round(x/scale) + zero point), and back, (q − zero point)·scale. Integers have
 // no gradient, so only the pair has one: FakeQuantize stands for QuantizeLinear and DequantizeLinear after each
 // other, and lets dy straight through where x is rounded to a number within range (Bengio, Léonard & Courville 2013).
-// Scale and zero point are one number, one per channel of `axis`, or one per block of so many places of it. Integers
+// Scale and zero point are one number, one per channel of `axis`, or one per block of places along it. Integers
 // of 4 and 2 bits are held in 8.
 
-/** Integers that numbers are quantised to. */
+/** Integers that numbers are quantized to. */
 const quantizedTypes = ["uint16", "int16", "uint8", "int8", "uint4", "int4", "uint2", "int2"] as const;
 export type QuantizedType = (typeof quantizedTypes)[number];
 

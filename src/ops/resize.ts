@@ -86,7 +86,7 @@ export function resize(x: Value, sizes: readonly number[], options: ResizeOption
   })[0];
 }
 
-/** x with every axis made so many times as long by repeating elements: PyTorch's `interpolate` with `mode="nearest"`. */
+/** x with every axis made longer by whole factors, repeating elements: PyTorch's `interpolate` with `mode="nearest"`. */
 export function enlarge(x: Value, factors: readonly number[]): Value {
   const scales = x.graph.constant(tensorData(factors, [factors.length], "float32"));
   return apply("Resize", [x, undefined, scales], {
@@ -207,7 +207,7 @@ interface Tap {
   weight: number;
 }
 
-/** Neighbours of a point and their weights; those outside stand for the element at the edge. */
+/** Neighbors of a point and their weights; those outside stand for the element at the edge. */
 function taps(at: number, length: number, { scale }: Stretch, attributes: Attributes): Tap[] {
   const mode = stringAttribute(attributes, "mode", "nearest");
   if (mode === "nearest") {

@@ -27,9 +27,9 @@ export interface RoiAlignOptions {
   spatialScale?: number;
   /** Places read in each bin, along each axis. Default 2. */
   samplingRatio?: number;
-  /** Regions are counted from the outer edge of the first element (default) instead of its centre. */
+  /** Regions are counted from the outer edge of the first element (default) instead of its center. */
   aligned?: boolean;
-  /** `"avg"` (default), or `"max"`, which as in ONNX is that of the weighted neighbours. */
+  /** `"avg"` (default), or `"max"`, which as in ONNX is that of the weighted neighbors. */
   mode?: "avg" | "max";
 }
 
@@ -79,7 +79,7 @@ export function roiAlign(x: Value, rois: Value, images: Value, options: RoiAlign
     throw operatorError(
       "RoiAlign",
       x,
-      "with a sampling_ratio of 0 the work depends on the numbers that are fed; export the model with 1 or more (detectors have 2)",
+      "with a sampling_ratio of 0 the work depends on the input's values; export the model with 1 or more (detectors have 2)",
     );
   }
   requireAtMost("RoiAlign", x, (size[0] + size[1]) * samplingRatio, "places");

@@ -97,7 +97,7 @@ export function reverse(x: Value, axes: readonly number[]): Value {
 }
 
 /**
- * Puts `strides[axis] − 1` zeros between neighbours along each axis: size n becomes (n − 1)·stride + 1.
+ * Puts `strides[axis] − 1` zeros between neighbors along each axis: size n becomes (n − 1)·stride + 1.
  * Each axis n is viewed as [n, 1], padded to [n, stride], and flattened again.
  */
 export function insertZeros(x: Value, strides: readonly number[]): Value {

@@ -4,7 +4,7 @@ import { square } from "./arithmetic.ts";
 import { apply, float, int, ints } from "./operator.ts";
 import { groupNorm, instanceNorm, layerNorm, rmsNorm } from "./statistics-normalization.ts";
 
-// Normalisation of each example by its own statistics. ε is large, so that it matters.
+// Normalization of each example by its own statistics. ε is large, so that it matters.
 
 const epsilon = 0.25;
 

@@ -30,13 +30,13 @@ import {
 } from "./operator.ts";
 import { reduceMean, reduceNorm } from "./reduction.ts";
 
-// Normalisation of each example by its own statistics.
+// Normalization of each example by its own statistics.
 //
 // x̂ = (x − μ)·r with r = 1/√(variance + ε), both over some axes; y = γx̂ + β. With g = dy·γ and means over the axes,
 //   dx = r·(g − mean g − x̂·mean(g·x̂)),
 // and without subtracting a mean (RMSNormalization) the same less its second term. Ba, Kiros & Hinton 2016.
 
-/** How a node groups x, which axes of that it normalises, and γ and β as they broadcast over it. */
+/** How a node groups x, which axes of that it normalizes, and γ and β as they broadcast over it. */
 interface Layout {
   x: Value;
   axes: readonly number[];
@@ -74,7 +74,7 @@ const layouts: Record<string, (inputs: readonly Value[], attributes: Attributes)
   }),
 };
 
-/** [N, C, …] as [N, groups, C/groups, …], normalised over all but the first two. */
+/** [N, C, …] as [N, groups, C/groups, …], normalized over all but the first two. */
 function inGroups([x, scale, bias]: readonly Value[], groups: number, attributes: Attributes): Layout {
   const [count, channels, ...size] = x.shape;
   const grouped = reshape(x, [count, groups, channels / groups, ...size]);
@@ -205,7 +205,7 @@ composeOperator("LpNormalization", {
   },
 });
 
-// y = x·s^(−β) with s = bias + α/size·Bx², B the 0-1 matrix that sums over neighbouring channels. So
+// y = x·s^(−β) with s = bias + α/size·Bx², B the 0-1 matrix that sums over neighboring channels. So
 //   dx = dy·s^(−β) − 2αβ/size·x·Bᵀ(dy·x·s^(−β − 1)). Krizhevsky, Sutskever & Hinton 2012.
 defineOperator("LRN", {
   since: 13,
@@ -245,7 +245,7 @@ function readLrn(x: Value, attributes: Attributes) {
   return { size, alpha, beta, sum, sumBack: (value: Value) => times(transposeLast(matrix), value) };
 }
 
-/** Normalises over the axes from `axis` on, then scales and shifts by tensors that stretch to x: PyTorch's `layer_norm`. */
+/** Normalizes over the axes from `axis` on, then scales and shifts by tensors that stretch to x: PyTorch's `layer_norm`. */
 export function layerNorm(x: Value, scale: Value, bias?: Value, axis = -1, epsilon = 1e-5): Value {
   return apply("LayerNormalization", [x, scale, bias], { axis: int(axis), epsilon: float(epsilon) })[0];
 }
@@ -262,13 +262,13 @@ export function rmsNorm(x: Value, scale: Value, axis = -1, epsilon = 1e-5): Valu
   return apply("RMSNormalization", [x, scale], { axis: int(axis), epsilon: float(epsilon) })[0];
 }
 
-/** Normalises groups of channels of each image [N, C, …], then scales and shifts each channel [C]; needs opset 21. */
+/** Normalizes groups of channels of each image [N, C, …], then scales and shifts each channel [C]; needs opset 21. */
 export function groupNorm(x: Value, groups: number, scale: Value, bias: Value, epsilon = 1e-5): Value {
   const settings = { num_groups: int(groups), epsilon: float(epsilon) };
   return apply("GroupNormalization", [x, scale, bias], settings)[0];
 }
 
-/** Normalises each channel of each image [N, C, …], then scales and shifts it [C]. */
+/** Normalizes each channel of each image [N, C, …], then scales and shifts it [C]. */
 export function instanceNorm(x: Value, scale: Value, bias: Value, epsilon = 1e-5): Value {
   return apply("InstanceNormalization", [x, scale, bias], { epsilon: float(epsilon) })[0];
 }

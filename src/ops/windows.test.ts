@@ -6,7 +6,7 @@ import { concat } from "./movement.ts";
 import { batchNormInference, batchNormTraining } from "./normalization.ts";
 import { averagePool, globalAveragePool, maxPool } from "./pooling.ts";
 
-// Convolution, pooling and batch normalisation.
+// Convolution, pooling and batch normalization.
 
 const spatial = (random: Random) => {
   const axes = upTo(random, 2);

@@ -20,7 +20,7 @@ export interface BilateralSamOptions {
 }
 
 /**
- * Bilateral sharpness-aware minimization (arXiv 2409.13173) over a base optimizer. It minimises
+ * Bilateral sharpness-aware minimization (arXiv 2409.13173) over a base optimizer. It minimizes
  * L(w) + [L(w + ε⁺) − L(w)] + [L(w) − L(w − ε⁻)]: the loss should neither rise on one side nor fall on the other.
  *
  *   g  = ∇L(w),  u = g/‖g‖

@@ -38,7 +38,7 @@ export function reuse(optimizer: Optimizer, k: number): Optimizer {
   const [name] = Object.keys(optimizer.steps);
   const whole = optimizer.steps[name];
   if (Object.keys(optimizer.steps).length > 1) {
-    throw new UserError(`reuse goes over a method itself, not over ${JSON.stringify(optimizer.config)}`);
+    throw new UserError(`reuse takes a method itself, not ${JSON.stringify(optimizer.config)}`);
   }
   return {
     ...optimizer,

@@ -61,14 +61,14 @@ describe("rule 4: a gradient of exactly zero", () => {
   for (const [method, withBase] of Object.entries(methods)) {
     for (const type of types) {
       test(`${method}, ${type}: at a minimum the base update gets 0`, async () => {
-        const centre = [1, -2, 3];
+        const center = [1, -2, 3];
         const sample = vectorSample(
-          (w) => reduceSumSquare(sub(w, w.graph.constant(tensorData(centre, [3], type)))),
-          centre,
+          (w) => reduceSumSquare(sub(w, w.graph.constant(tensorData(center, [3], type)))),
+          center,
           type,
         );
         const step = await openStep(sample, withBase(sgd({ momentum, weightDecay })));
-        let [w, buffer] = [centre, centre.map(() => 0)];
+        let [w, buffer] = [center, center.map(() => 0)];
         const { scalars, advanced } = await step.run({}, { learningRate, rhoMax: 0.5, rhoMin: 0.5 });
         assert.ok(advanced);
         assertFinite(scalars);

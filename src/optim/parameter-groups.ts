@@ -50,7 +50,7 @@ export const defaultSettings: ParameterSettings = {
 /**
  * The settings of every parameter, by its name. Later groups override earlier ones.
  * `perturb` sets who is perturbed before the groups do: `"all"` (default), `"norm-only"` (SAM-ON, arXiv 2306.04226:
- * the normalisation layers' scales and shifts), or `"no-bias-no-norm"`.
+ * the normalization layers' scales and shifts), or `"no-bias-no-norm"`.
  * @param rates factors of the learning rate by name, which groups with factors of their own override
  * @throws UserError for a group that fits no parameter, and for factors below 0
  */

@@ -34,7 +34,7 @@ export interface PassPair {
   evaluate(weights: readonly Value[]): Evaluation;
 }
 
-/** How a mini-batch is cut into equal parts along its first axis. */
+/** How a mini-batch is cut into micro-batches along its first axis. */
 export class MicroBatches {
   readonly count: number;
   private readonly data: readonly Value[];

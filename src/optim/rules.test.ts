@@ -193,7 +193,7 @@ describe("rule 3: BatchNorm", () => {
       );
     });
 
-    test(`every pass normalises by the batch's statistics, ${title}`, async () => {
+    test(`every pass normalizes by the batch's statistics, ${title}`, async () => {
       const sample = sampleOf(8);
       const batch = sample.batch();
       const [rhoMax, rhoMin] = [0.4, 0.2];

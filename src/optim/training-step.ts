@@ -25,7 +25,7 @@ export interface TrainingStepOptions {
   settings?: ReadonlyMap<string, ParameterSettings>;
   /** Scale d down to this norm where it is longer, once. */
   clipNorm?: number;
-  /** Cut the mini-batch into so many equal parts; the objective is built for one part. Default 1. */
+  /** Number of micro-batches that the mini-batch is cut into; the objective is built for one. Default 1. */
   microBatches?: number;
   /**
    * With several parts: one perturbation from the whole mini-batch's gradient (`"batch"`, default), or one per part

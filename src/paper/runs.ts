@@ -63,7 +63,7 @@ export interface TrainFiguresOptions {
   signal?: AbortSignal;
 }
 
-/** Trains what is missing: runs that ended are left alone, runs that were stopped are gone on with. Returns whether all were reached. */
+/** Trains what is missing: runs that ended are left alone, runs that were stopped are resumed. Returns whether all were reached. */
 export async function trainFigures({
   runs,
   data,

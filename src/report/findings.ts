@@ -184,7 +184,7 @@ function flatness(runs: Measured[], metric: MetricInfo): string | undefined {
   return `Within ρ = ${basis.rho}, ${flattest}; ${sharpest.label} is the sharpest (MaxS ${significant(max(sharpest))}${ratio}). Here ${also}.`;
 }
 
-/** Runs that took the same number of gradients are told together. */
+/** Runs that took the same number of gradients are reported together. */
 function cost(runs: Measured[]): string {
   const base = runs.find((run) => methodOf(run) === "sgd") ?? runs[0]!;
   const groups = new Map<number, Measured[]>();

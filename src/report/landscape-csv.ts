@@ -1,7 +1,7 @@
 /** Landscapes as CSV (RFC 4180): one line a point, numbers in full. What is not finite is left empty. */
 import type { LandscapeRecord } from "../flatness/results.ts";
 
-/** Columns: the coordinates `a` (and `b`), `loss`, `standard_error`, each metric and, between models, those measured anew. */
+/** Columns: the coordinates `a` (and `b`), `loss`, `standard_error`, each metric and, between models, those re-estimated. */
 export function landscapeCsv({ grid, reestimated }: LandscapeRecord): string {
   const { coordinates } = grid;
   const points = coordinates.length === 1 ? coordinates[0].map((a) => [a]) : pairs(coordinates);

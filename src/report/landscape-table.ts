@@ -43,7 +43,7 @@ export function landscapeTable(
   if (reestimated) {
     parts.push(
       wrapped(
-        `Barrier: the loss rises ${significant(barrier(grid))} above the straight line between the two models, ${significant(barrier(reestimated))} with BatchNorm's statistics measured anew.`,
+        `Barrier: the loss rises ${significant(barrier(grid))} above the straight line between the two models, ${significant(barrier(reestimated))} with BatchNorm's statistics re-estimated.`,
         width,
       ),
     );
@@ -78,7 +78,7 @@ function lineRows(record: LandscapeRecord, bold: (text: string) => string): stri
     "loss − loss at 0",
     "loss",
     ...infos.map(headingOf),
-    ...(reestimated ? ["loss, BN anew"] : []),
+    ...(reestimated ? ["loss, BN re-estimated"] : []),
   ];
   const rows = chosen(axis.length, shownPoints.line).map((index) => [
     significant(axis[index]),

@@ -1,4 +1,4 @@
-import { lineStyle, styleCount } from "./drawing/colours.ts";
+import { lineStyle, styleCount } from "./drawing/colors.ts";
 
 // The style sheet of pages: light and dark by the reader's preference, always light on paper.
 
@@ -8,12 +8,12 @@ const dark =
   "--page:#15181b;--surface:#1e2226;--ink:#e8eaed;--muted:#a3acb5;--line:#384049;--accent:#6fc0f5;--best:#1c3a2a;";
 
 const styles = Array.from({ length: styleCount }, (_, index) => lineStyle(index));
-const colours = (scheme: "light" | "dark") =>
-  styles.map((style, index) => `--line-${index}:${style.colours[scheme]};`).join("");
+const colors = (scheme: "light" | "dark") =>
+  styles.map((style, index) => `--line-${index}:${style.colors[scheme]};`).join("");
 const classes = styles.map((_, index) => `.line-${index}{color:var(--line-${index})}`).join("");
 
-export const pageStyle = `:root{${light}${colours("light")}}
-@media screen and (prefers-color-scheme:dark){:root{${dark}${colours("dark")}}}
+export const pageStyle = `:root{${light}${colors("light")}}
+@media screen and (prefers-color-scheme:dark){:root{${dark}${colors("dark")}}}
 ${classes}
 *{box-sizing:border-box}
 html{color-scheme:light dark;-webkit-text-size-adjust:100%}

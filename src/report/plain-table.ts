@@ -21,7 +21,7 @@ export const noLines = Object.fromEntries(
   ].map((name) => [name, ""]),
 );
 
-/** Text in lines of at most so many columns. */
+/** Text in lines of at most N columns. */
 export function wrapped(text: string, width: number): string[] {
   const lines = [""];
   for (const word of text.split(" ")) {

@@ -88,7 +88,7 @@ test("the table fits its width, aligns numbers right and stars every run that sh
     for (const line of lines) assert.ok(line.length <= width, `${width}: ${line}`);
   }
   const text = comparisonTable(read);
-  assert.equal(text, plain(text), "no colour unless asked for");
+  assert.equal(text, plain(text), "no color unless asked for");
   assert.match(text, /sam \(ρ 0\.1\) +81\.5\*/);
   assert.match(text, /bilateral-sam \(paper.* +81\.5\*/);
   assert.doesNotMatch(text, /81\.2\*|75\.7\*/);
@@ -495,7 +495,7 @@ function markup(html: string): string {
   return parts.join("");
 }
 
-/** Without the terminal's colour sequences. */
+/** Without the terminal's color sequences. */
 function plain(text: string): string {
   return text.replaceAll(new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, "g"), "");
 }

@@ -6,7 +6,7 @@ import { noLines, wrapped } from "./plain-table.ts";
 import type { Comparison } from "./read.ts";
 
 export interface TableOptions {
-  /** Emphasise with terminal colours; otherwise the best values carry a star. */
+  /** Emphasise with terminal colors; otherwise the best values carry a star. */
   color?: boolean;
   /** Columns of the terminal; the optimizer's name is wrapped to fit. */
   width?: number;

@@ -133,7 +133,7 @@ test("resuming with another setting names it and leaves the runs as they are", a
   assert.deepEqual(timelessMetrics(join(out, "sgd")), metrics);
 });
 
-test("a damaged list of runs is told when resuming, and removes nothing outside when overwriting", async () => {
+test("a damaged list of runs is reported when resuming, and removes nothing outside when overwriting", async () => {
   const out = join(root, "damaged");
   mkdirSync(join(root, "outside"));
   mkdirSync(out);

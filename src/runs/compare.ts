@@ -63,7 +63,7 @@ async function openFolder(out: string, record: ComparisonRecord, existing: Exist
       const runs = listOf(earlier);
       if (runs.join() === record.runs.join()) return;
       throw new UserError(
-        `the comparison in ${out} has the runs ${runs.join(", ")}, not ${record.runs.join(", ")}; resume with the same runs, or start anew with --overwrite`,
+        `the comparison in ${out} has the runs ${runs.join(", ")}, not ${record.runs.join(", ")}; resume with the same runs, or start over with --overwrite`,
       );
     }
     for (const run of await runsIn(path)) await rm(join(out, run), { recursive: true, force: true });

@@ -92,7 +92,7 @@ export async function planFeatures(
 
 /**
  * Computes the features of all training images with the weights in the engine's store.
- * @returns undefined where they cannot be kept after all, which `onNote` is told, and after an abort
+ * @returns undefined where they cannot be kept after all, which `onNote` reports, and after an abort
  */
 export async function keepFeatures(
   engine: Engine,

@@ -179,7 +179,7 @@ test("averaged weights get statistics of their own", async () => {
   assertClose([read.summary!.averaged!.testLoss], [built.summary!.averaged!.testLoss], 1e-3, "averaged");
 });
 
-describe("mistakes are told in one sentence", () => {
+describe("mistakes are reported in one sentence", () => {
   const cases: [string, () => TrainOptions["model"], RegExp][] = [
     [
       "too few classes",

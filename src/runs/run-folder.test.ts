@@ -173,7 +173,7 @@ test("resuming on a machine with another number of cores needs no setting", asyn
   }
 });
 
-test("a damaged folder is told by its file", async () => {
+test("a damaged folder is reported by its file", async () => {
   const damages: [string, (file: string) => void][] = [
     ["run.json", (file) => writeFileSync(file, "{")],
     ["checkpoint.safetensors", (file) => writeFileSync(file, readFileSync(file).subarray(0, 100))],

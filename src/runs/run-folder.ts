@@ -268,7 +268,7 @@ async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRe
     return epochs;
   }
   throw new UserError(
-    `${path} lacks epoch ${lastEpoch}, which the checkpoint beside it goes on from; start anew with --overwrite`,
+    `${path} lacks epoch ${lastEpoch}, which the checkpoint beside it goes on from; start over with --overwrite`,
   );
 }
 
@@ -287,6 +287,6 @@ function requireSameConfiguration(
   if (differing === undefined) return;
   const [was, is] = [earlier[differing], plain[differing]].map((value) => JSON.stringify(value));
   throw new UserError(
-    `the run in ${path} has ${differing} ${was}, not ${is}; resume with the same settings, or start anew with --overwrite`,
+    `the run in ${path} has ${differing} ${was}, not ${is}; resume with the same settings, or start over with --overwrite`,
   );
 }

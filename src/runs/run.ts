@@ -184,7 +184,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
 
 /**
  * The summary of a run that `out` already holds and that went as far as it can; nothing when it is still to be begun or
- * gone on with. Throws `UserError` when `out` holds a run with other settings.
+ * resumed. Throws `UserError` when `out` holds a run with other settings.
  */
 export function endedRun({ configuration, data, layer, optimizer, out }: RunRequest & { out: string }) {
   return RunFolder.ended(

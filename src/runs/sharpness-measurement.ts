@@ -53,7 +53,7 @@ export class SharpnessMeasurement {
 
   async measure(): Promise<SharpnessRecord> {
     const { rho } = this.setting;
-    // What is fed is handed over.
+    // Inputs are handed over.
     const inputs = Object.fromEntries(
       Object.entries(this.inputs).map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]),
     ) as Tensors;

@@ -114,7 +114,7 @@ function bytesOf(tensors: Tensors): number {
   return Object.values(tensors).reduce((sum, { data }) => sum + (data as Float32Array).byteLength, 0);
 }
 
-/** In memory of their own: what is fed is handed over. */
+/** In memory of their own: inputs are handed over. */
 function copied(tensors: Tensors): Tensors {
   const copies = Object.entries(tensors).map(([name, tensor]) => [
     name,

@@ -24,7 +24,7 @@ const quick: TrainOptions = {
   threads: 1,
 };
 
-test("a dozen lines train digits to 90 % and more, and tell of every step and epoch", async () => {
+test("a dozen lines train digits to 90 % and more, and report every step and epoch", async () => {
   const accuracies: number[] = [];
   const { summary, model, epochs, failure } = await train({
     data: "digits",
@@ -257,7 +257,7 @@ test("a resumed run has all its epochs, and ends as one that never stopped", asy
 test("a run starts from the weights of another, by name, and the excepted ones are drawn by the seed", async () => {
   const out = join(root, "first");
   const first = await train({ ...quick, model: "cnn", out });
-  // At a learning rate of next to nothing a run ends where it starts; BatchNorm's statistics move all the same.
+  // At a learning rate of next to nothing a run ends where it starts; BatchNorm's statistics move regardless.
   const still: TrainOptions = {
     ...quick,
     model: "cnn",

@@ -39,7 +39,7 @@ interface CommonOptions<Own extends z.ZodRawShape>
   model?: RunSettings["model"] | Layer;
   /**
    * What to start from, by PyTorch's names: a safetensors file, or tensors. The names that fit `except` are drawn by
-   * the seed all the same, as everything is when this is left out.
+   * the seed regardless, as everything is when this is left out.
    */
   weights?: RunSettings["weights"] | { tensors: Tensors; except?: GivenWeights["except"] };
   /** Default: bilateral SAM over SGD with momentum 0.9 and weight decay 1e-3. */

@@ -99,7 +99,7 @@ for (const [where, open] of Object.entries(engines)) {
       assert.deepEqual(Object.keys(await engine.read()).sort(), ["y", "y of 1", "y of 2"]);
       const bad = { advance: true, stored: { y: "y of 3" } };
       assert.equal((await engine.run("square", { x: vector(1e200, 1) }, bad)).advanced, false);
-      await assert.rejects(engine.read(["y of 3"]), { message: '"y of 3" is neither fed nor stored' });
+      await assert.rejects(engine.read(["y of 3"]), { message: '"y of 3" is neither an input of the run nor stored' });
     });
 
     withEngine("executes calls in the order they are made, without waiting between them", async (engine) => {
@@ -137,9 +137,9 @@ for (const [where, open] of Object.entries(engines)) {
       await engine.load("p", affine);
       await assert.rejects(engine.run("q"), { message: 'no program "q" is loaded' });
       await assert.rejects(engine.run("p", { x: vector(1, 2), a: vector(1, 1) }), {
-        message: '"b" is neither fed nor stored',
+        message: '"b" is neither an input of the run nor stored',
       });
-      await assert.rejects(engine.read(["w"]), { message: '"w" is neither fed nor stored' });
+      await assert.rejects(engine.read(["w"]), { message: '"w" is neither an input of the run nor stored' });
       const feeds = { a: vector(1, 1), b: vector(1, 1) };
       await assert.rejects(engine.run("p", { ...feeds, x: tensorData([1, 2], [2], "float32") }), /float/i);
       const wrongShape = engine.run("p", { x: vector(1, 2, 3), a: vector(1, 1), b: vector(1, 1) });

@@ -10,7 +10,7 @@ export interface RunOptions {
    */
   advance?: boolean;
   /**
-   * Names in the store, by the names the program has for them, where the two differ: of inputs that are not fed, and of
+   * Names in the store, by the names the program has for them, where the two differ: of inputs that are not passed, and of
    * what `advance` replaces (or adds).
    */
   stored?: Readonly<Record<string, string>>;
@@ -25,7 +25,7 @@ export interface RunResult {
 
 /**
  * Executes programs (lowered graphs as ONNX bytes) over a store of named tensors: parameters, optimizer state,
- * buffers. An input of a program that is not fed is taken from the store, so what training changes step by step
+ * buffers. An input that the caller does not pass is taken from the store, so what training changes step by step
  * never leaves the engine unless it is read. Calls are executed one after another in the order they are made.
  */
 export interface Engine {

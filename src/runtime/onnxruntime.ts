@@ -179,7 +179,7 @@ export class OnnxRuntimeEngine implements Engine {
 
   private slot(name: string): Slot {
     const slot = this.store.get(name);
-    if (!slot) throw new Error(`"${name}" is neither fed nor stored`);
+    if (!slot) throw new Error(`"${name}" is neither an input of the run nor stored`);
     return slot;
   }
 }

@@ -87,7 +87,7 @@ describe("an engine on its own thread", () => {
       const feeds = { x: vector(1, 2), a: vector(1, 1), b: vector(0, 0) };
       await engine.run("p", feeds);
       assert.equal(feeds.x.data.length, 0);
-      await assert.rejects(engine.run("p", feeds), /memory of "x" is gone: it was fed to an earlier run/);
+      await assert.rejects(engine.run("p", feeds), /memory of "x" is gone: it was handed to an earlier run/);
       // The call that could not be sent leaves nothing behind.
       const again = await engine.run("p", { x: vector(1, 2), a: vector(1, 1), b: vector(0, 0) });
       assert.deepEqual(numbers(again.outputs.sum), [3]);

@@ -119,7 +119,7 @@ function requirePresent(feeds: Tensors): void {
   for (const [name, { data, shape }] of Object.entries(feeds)) {
     if (data.length === 0 && !shape.includes(0)) {
       throw new Error(
-        `the memory of "${name}" is gone: it was fed to an earlier run, which it belongs to since`,
+        `the memory of "${name}" is gone: it was handed to an earlier run, which owns it since`,
       );
     }
   }

@@ -30,28 +30,28 @@ async function adapted(channels: number, pixels: number[], shape: number[], norm
   return Array.from(y.data as Float32Array);
 }
 
-const grey = [0, 0.5, 1, 0.25];
+const gray = [0, 0.5, 1, 0.25];
 
-test("grey images are repeated over the channels, on ImageNet's scale", async () => {
+test("gray images are repeated over the channels, on ImageNet's scale", async () => {
   const expected = [0.485, 0.456, 0.406].flatMap((mean, channel) =>
-    grey.map((value) => (value - mean) / [0.229, 0.224, 0.225][channel]),
+    gray.map((value) => (value - mean) / [0.229, 0.224, 0.225][channel]),
   );
-  assertClose(await adapted(1, grey, [1, 3, 2, 2], "imagenet"), expected, 1e-5, "imagenet");
+  assertClose(await adapted(1, gray, [1, 3, 2, 2], "imagenet"), expected, 1e-5, "imagenet");
 });
 
 test("channels come last where the model has them last", async () => {
-  const expected = grey.flatMap((value) => [value, value, value]);
-  assertClose(await adapted(1, grey, [1, 2, 2, 3], "unit"), expected, 1e-6, "unit");
+  const expected = gray.flatMap((value) => [value, value, value]);
+  assertClose(await adapted(1, gray, [1, 2, 2, 3], "unit"), expected, 1e-6, "unit");
 });
 
-test("colours become grey by luminance, from −1 to 1", async () => {
-  const colours = [...grey, ...grey.map((value) => value / 2), ...grey.map(() => 0.1)];
-  const expected = grey.map((value) => 2 * (0.299 * value + 0.587 * (value / 2) + 0.114 * 0.1) - 1);
-  assertClose(await adapted(3, colours, [1, 1, 2, 2], "symmetric"), expected, 1e-5, "symmetric");
+test("colors become gray by luminance, from −1 to 1", async () => {
+  const colors = [...gray, ...gray.map((value) => value / 2), ...gray.map(() => 0.1)];
+  const expected = gray.map((value) => 2 * (0.299 * value + 0.587 * (value / 2) + 0.114 * 0.1) - 1);
+  assertClose(await adapted(3, colors, [1, 1, 2, 2], "symmetric"), expected, 1e-5, "symmetric");
 });
 
 test("images are stretched to the model's size, and stay on the data set's scale", async () => {
-  const loaded = grey.map((value) => (value - 0.25) / 0.5);
+  const loaded = gray.map((value) => (value - 0.25) / 0.5);
   const [a, b, c, d] = loaded;
   const between = (left: number, right: number) => [
     left,
@@ -60,12 +60,12 @@ test("images are stretched to the model's size, and stay on the data set's scale
     right,
   ];
   const rows = [between(a, b), between(c, d)];
-  assertClose(await adapted(1, grey, [1, 1, 2, 4], "dataset"), rows.flat(), 1e-6, "dataset");
+  assertClose(await adapted(1, gray, [1, 1, 2, 4], "dataset"), rows.flat(), 1e-6, "dataset");
 });
 
 test("as many numbers in another shape are taken as they are", async () => {
-  const loaded = grey.map((value) => (value - 0.25) / 0.5);
-  assertClose(await adapted(1, grey, [1, 4], "dataset"), loaded, 1e-6, "flat");
+  const loaded = gray.map((value) => (value - 0.25) / 0.5);
+  assertClose(await adapted(1, gray, [1, 4], "dataset"), loaded, 1e-6, "flat");
 });
 
 test("what cannot be made of an image is refused, and what is done is said", () => {

@@ -71,7 +71,7 @@ export function problemSurface(name: "mlp" | "cnn", type: Float): LossSurface {
   return singleBatch(() => buildProblem(name, type).objective, tensors, { x, y }, y.shape[0]);
 }
 
-/** ½‖w − cᵢ‖², a centre cᵢ for each batch of one. */
+/** ½‖w − cᵢ‖², a center cᵢ for each batch of one. */
 export function centresSurface(points: number[][]): LossSurface {
   return {
     build: () => {

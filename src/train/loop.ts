@@ -87,7 +87,7 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
         options.onStep(record);
       }
     } finally {
-      // Where the epoch ends early, its batches are told: they may be prepared elsewhere.
+      // Where the epoch ends early, its batches are closed: they may be prepared elsewhere.
       await feeds.return?.();
     }
     await options.onEpoch({

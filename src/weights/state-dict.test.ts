@@ -32,7 +32,7 @@ test("what fits is taken by name, in the network's type; counts of batches are p
   assert.deepEqual(doubles["fc.bias"], tensorData([7, 8], [2], "float64"));
 });
 
-test("what does not fit is told in one sentence: missing, unexpected, another shape, another type", () => {
+test("what does not fit is reported in one sentence: missing, unexpected, another shape, another type", () => {
   const { "fc.bias": bias, ...rest } = given;
   assert.equal(refusal(rest), "the weights in x.safetensors do not fit the network: it lacks fc.bias");
   assert.equal(

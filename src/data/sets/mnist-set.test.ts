@@ -163,7 +163,7 @@ test("a damaged file in the user's folder is the user's mistake", async () => {
   }
 });
 
-test("a damaged cache is told in one line, passed over and put right", async () => {
+test("a damaged cache is reported in one line, passed over and put right", async () => {
   for (const stored of [
     gzipSync(new Uint8Array(99)),
     gzipSync(new Uint8Array(99)).subarray(0, 20),

@@ -16,7 +16,7 @@ import {
 import type { Layer } from "../module.ts";
 import type { ModelShape } from "./shape.ts";
 
-// Networks of depthwise convolutions between 1×1 ones, with torchvision's names, structure and initialisation.
+// Networks of depthwise convolutions between 1×1 ones, with torchvision's names, structure and initialization.
 
 export interface MobilenetOptions {
   /** Factor of all widths, which are then rounded to multiples of 8. Default 1. */

@@ -24,7 +24,7 @@ export interface PyramidnetOptions {
 /**
  * The additive pyramidal residual network for small images, units of two 3×3 convolutions (Han et al. 2017,
  * arXiv 1610.02915): every unit is a little wider than the one before, and shortcuts are padded with channels of zeros.
- * Names, structure and initialisation are those of dyhan0920/PyramidNet-PyTorch (`PyramidNet("cifar10", 110, 270, …)`).
+ * Names, structure and initialization are those of dyhan0920/PyramidNet-PyTorch (`PyramidNet("cifar10", 110, 270, …)`).
  */
 export function pyramidnet({ channels, classes }: ModelShape, options: PyramidnetOptions = {}): Layer {
   const kinds = { alpha: "number", units: "number" } as const;

@@ -180,7 +180,7 @@ function unprojectedBlock(inputs: number, outputs: number): Layer {
   );
 }
 
-/** Every second pixel, with channels of zeros added in equal parts before and after. */
+/** Every second pixel, with channels of zeros added evenly before and after. */
 function subsampled(added: number): Layer {
   const before = Math.floor(added / 2);
   const padded = padChannels(before, added - before);

@@ -24,7 +24,7 @@ export interface WideResnetOptions {
 
 /**
  * A wide residual network (Zagoruyko & Komodakis 2016, arXiv 1605.07146), units with activation first. Names, structure
- * and initialisation are those of davda54/sam (`WideResNet`), the code that bilateral SAM's authors build on. That code
+ * and initialization are those of davda54/sam (`WideResNet`), the code that bilateral SAM's authors build on. That code
  * puts one unit more into each stage than the depth in its name says: its WRN-28-10 is `units: 5`.
  */
 export function wideResnet({ channels, classes }: ModelShape, options: WideResnetOptions = {}): Layer {

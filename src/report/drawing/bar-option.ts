@@ -1,6 +1,6 @@
 import type { SeriesOption } from "echarts";
 import type { Axis, BarChart } from "./chart.ts";
-import type { DrawingTheme } from "./colours.ts";
+import type { DrawingTheme } from "./colors.ts";
 import { axisOption, type CustomApi, fontSize, type Hovered, tooltipOption } from "./frame.ts";
 import { textWidth } from "./text-width.ts";
 import { hoverTable, numberText, shown } from "./words.ts";
@@ -14,7 +14,7 @@ export function barParts(
   const room = (width - 80) / categories.length;
   const crowded = categories.some((category) => textWidth(category, fontSize) > room);
   const bars = series.map(({ name, style, bars: own }, place) => {
-    const { colour } = theme.lines[style % theme.lines.length];
+    const { color } = theme.lines[style % theme.lines.length];
     const data = own.map((bar, category) =>
       bar
         ? [category, shown(bar.value, y), shown(bar.low ?? bar.value, y), shown(bar.high ?? bar.value, y)]
@@ -23,13 +23,13 @@ export function barParts(
     return {
       type: "custom" as const,
       name,
-      color: colour,
+      color: color,
       data,
       clip: true,
       dimensions: ["category", "value", "low", "high"],
       encode: { x: "category", y: ["value", "low", "high"] },
       renderItem: ({ dataIndex }: { dataIndex: number }, api: CustomApi) =>
-        barShape(data[dataIndex], { place, places: series.length, colour, ink: theme.ink }, api),
+        barShape(data[dataIndex], { place, places: series.length, color, ink: theme.ink }, api),
     };
   });
   return {
@@ -49,13 +49,13 @@ export function barParts(
 interface BarPlace {
   place: number;
   places: number;
-  colour: string;
+  color: string;
   ink: string;
 }
 
 function barShape(
   [category, value, low, high]: number[],
-  { place, places, colour, ink }: BarPlace,
+  { place, places, color, ink }: BarPlace,
   api: CustomApi,
 ) {
   if (!Number.isFinite(value)) return undefined;
@@ -63,7 +63,7 @@ function barShape(
   const [middle, top] = api.coord([category, value]);
   const zero = api.coord([category, 0])[1];
   const left = middle + (place - places / 2) * width;
-  const centre = left + width / 2;
+  const center = left + width / 2;
   const [upper, lower] = [api.coord([category, high])[1], api.coord([category, low])[1]];
   const line = (x1: number, y1: number, x2: number, y2: number) => ({
     type: "line",
@@ -82,13 +82,13 @@ function barShape(
           width: Math.max(1, width - 2),
           height: Math.abs(zero - top),
         },
-        style: { fill: colour },
+        style: { fill: color },
       },
       ...(high > low
         ? [
-            line(centre, upper, centre, lower),
-            line(centre - cap, upper, centre + cap, upper),
-            line(centre - cap, lower, centre + cap, lower),
+            line(center, upper, center, lower),
+            line(center - cap, upper, center + cap, upper),
+            line(center - cap, lower, center + cap, lower),
           ]
         : []),
     ],

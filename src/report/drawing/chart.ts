@@ -30,7 +30,7 @@ interface Common {
 
 export interface Line {
   name: string;
-  /** Place in the palette: colour, dashes and symbol. */
+  /** Place in the palette: color, dashes and symbol. */
   style: number;
   points: readonly Point[];
   /** Between the lower and the upper value at each x. */

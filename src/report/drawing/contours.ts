@@ -1,6 +1,6 @@
 import { contours } from "d3-contour";
 import type { PlaneChart, Point } from "./chart.ts";
-import { colourScale, isDrawable } from "./colour-scale.ts";
+import { colorScale, isDrawable } from "./color-scale.ts";
 
 export interface Contour {
   level: number;
@@ -12,7 +12,7 @@ export function contourLines(plane: PlaneChart): Contour[] {
   const { xs, ys, values, value: axis } = plane;
   const drawn = values.filter((value): value is number => isDrawable(value, axis));
   if (drawn.length === 0) return [];
-  const { low, high } = colourScale(plane, []);
+  const { low, high } = colorScale(plane, []);
   const place = (value: number) => (axis.logarithmic ? Math.log10(value) : value);
   const [from, to] = [place(low), place(high)];
   if (!(to > from)) return [];

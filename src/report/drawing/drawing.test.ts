@@ -7,8 +7,8 @@ import { after, describe, test } from "node:test";
 import { Script } from "node:vm";
 import fc from "fast-check";
 import type { BarChart, Chart, LineChart, MatrixChart, PlaneChart } from "./chart.ts";
-import { colourScale } from "./colour-scale.ts";
-import { drawingTheme, schemes } from "./colours.ts";
+import { colorScale } from "./color-scale.ts";
+import { drawingTheme, schemes } from "./colors.ts";
 import { contourLines } from "./contours.ts";
 import { renderFigurePage } from "./figure-page.ts";
 import { chartOption } from "./option.ts";
@@ -197,7 +197,7 @@ describe("pictures", () => {
       for (const [chart, texts] of named) {
         const svg = chartSvg(chart, scheme);
         for (const text of texts) assert.ok(svg.includes(`>${text}</text>`), `${chart.id} lacks "${text}"`);
-        assert.ok(svg.includes(page) && svg.includes(styles[chart === plane ? 2 : 0].colour));
+        assert.ok(svg.includes(page) && svg.includes(styles[chart === plane ? 2 : 0].color));
       }
     }
   });
@@ -271,21 +271,21 @@ test("contours of a bowl are ellipses of their levels, without the border", () =
   assert.deepEqual(contourLines(bowl(() => null)), []);
 });
 
-test("colours go from low to high, on logarithmic scales too", () => {
-  const { scale: colours } = drawingTheme("light");
+test("colors go from low to high, on logarithmic scales too", () => {
+  const { scale: colors } = drawingTheme("light");
   for (const logarithmic of [false, true]) {
-    const scale = colourScale(
+    const scale = colorScale(
       { values: [1, null, 10, 100, Number.POSITIVE_INFINITY], value: { name: "loss", logarithmic } },
-      colours,
+      colors,
     );
     assert.deepEqual([scale.low, scale.high, scale.share(1), scale.share(100)], [1, 100, 0, 1]);
     assert.equal(scale.share(10), logarithmic ? 0.5 : 9 / 99);
-    assert.deepEqual([scale.colour(1), scale.colour(1e6)], ["rgb(68,1,84)", "rgb(253,231,37)"]);
+    assert.deepEqual([scale.color(1), scale.color(1e6)], ["rgb(68,1,84)", "rgb(253,231,37)"]);
     assert.ok(scale.ticks.every((tick) => tick >= 1 && tick <= 100) && scale.ticks.length >= 3);
   }
 });
 
-test("a surface has a facet for each four neighbours that have values, the nearest drawn last", () => {
+test("a surface has a facet for each four neighbors that have values, the nearest drawn last", () => {
   const place = { width: 600, height: 400, top: 0, fontFamily: "sans-serif" };
   const theme = drawingTheme("light");
   const facets = (chart: PlaneChart, view = firstView) =>

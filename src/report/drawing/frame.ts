@@ -1,5 +1,5 @@
 import type { Axis } from "./chart.ts";
-import type { DrawingTheme } from "./colours.ts";
+import type { DrawingTheme } from "./colors.ts";
 import { textWidth, wrapped } from "./text-width.ts";
 import { shown, tick } from "./words.ts";
 

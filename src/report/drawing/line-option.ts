@@ -1,6 +1,6 @@
 import type { SeriesOption } from "echarts";
 import type { Axis, Line, LineChart, Point } from "./chart.ts";
-import type { DrawingTheme } from "./colours.ts";
+import type { DrawingTheme } from "./colors.ts";
 import { axisOption, type CustomApi, type Hovered, type OptionSettings, tooltipOption } from "./frame.ts";
 import { hoverTable, numberText, shown } from "./words.ts";
 
@@ -78,9 +78,9 @@ function drawable([x, y]: Point, xAxis: Axis, yAxis: Axis): boolean {
   );
 }
 
-/** Symbols at every point where they are few, else at about six, each line's in other places than its neighbours'. */
+/** Symbols at every point where they are few, else at about six, each line's in other places than its neighbors'. */
 function lineSeries(line: Line, index: number, count: number, x: Axis, y: Axis, theme: DrawingTheme) {
-  const { colour, dash, symbol } = theme.lines[line.style % theme.lines.length];
+  const { color, dash, symbol } = theme.lines[line.style % theme.lines.length];
   const points = line.points
     .filter((point) => drawable(point, x, y))
     .map(([a, b]) => [shown(a, x), shown(b, y)]);
@@ -90,7 +90,7 @@ function lineSeries(line: Line, index: number, count: number, x: Axis, y: Axis, 
     type: "line" as const,
     name: line.name,
     data: points,
-    color: colour,
+    color: color,
     z: 3 + index,
     showSymbol: true,
     showAllSymbol: true,
@@ -103,7 +103,7 @@ function lineSeries(line: Line, index: number, count: number, x: Axis, y: Axis, 
 
 /** A polygon between the lower and the upper values, drawn where the axes put them: on logarithmic axes too. */
 function bandSeries({ name, style, band = [] }: Line, x: Axis, y: Axis, theme: DrawingTheme) {
-  const { colour } = theme.lines[style % theme.lines.length];
+  const { color } = theme.lines[style % theme.lines.length];
   const edges = band.filter(([a, low, high]) => drawable([a, low], x, y) && drawable([a, high], x, y));
   const polygon = [
     ...edges.map(([a, , high]) => [shown(a, x), shown(high, y)]),
@@ -113,7 +113,7 @@ function bandSeries({ name, style, band = [] }: Line, x: Axis, y: Axis, theme: D
     type: "custom" as const,
     name,
     data: polygon.length > 0 ? polygon : [],
-    color: colour,
+    color: color,
     silent: true,
     clip: true,
     z: 1,
@@ -126,7 +126,7 @@ function bandSeries({ name, style, band = [] }: Line, x: Axis, y: Axis, theme: D
         : {
             type: "polygon",
             shape: { points: polygon.map((point) => api.coord(point)) },
-            style: { fill: colour, opacity: 0.17 },
+            style: { fill: color, opacity: 0.17 },
           },
   };
 }
@@ -147,14 +147,14 @@ function lineHover(
     const last = own.findLast(([place]) => shown(place, x) <= at + nearly);
     if (!last) return [];
     const ended = last === own.at(-1) && shown(last[0], x) < at - nearly;
-    const { colour } = theme.lines[style % theme.lines.length];
-    return [{ name, colour, value: shown(last[1], y), ended }];
+    const { color } = theme.lines[style % theme.lines.length];
+    return [{ name, color, value: shown(last[1], y), ended }];
   });
   rows.sort((a, b) => b.value - a.value);
   return hoverTable(
     `${x.name}: ${numberText(at, x)}`,
-    rows.map(({ name, colour, value, ended }) => [
-      colour,
+    rows.map(({ name, color, value, ended }) => [
+      color,
       name,
       `${numberText(value, y)}${ended ? " (ended)" : ""}`,
     ]),

@@ -1,5 +1,5 @@
 import type { MatrixChart } from "./chart.ts";
-import { mixedColour } from "./colour-scale.ts";
+import { mixedColor } from "./color-scale.ts";
 import type { CustomApi, OptionSettings } from "./frame.ts";
 import { textWidth } from "./text-width.ts";
 import { escapeText, numberText } from "./words.ts";
@@ -79,7 +79,7 @@ export function matrixParts(
             height: cellHeight - 1,
           };
           const fontSize = countSizes.find((size) => longest * size < cellWidth - 2 && cellHeight > size);
-          const fill = mixedColour([theme.page, theme.lines[0].colour], depth);
+          const fill = mixedColor([theme.page, theme.lines[0].color], depth);
           const number = {
             type: "text",
             style: {

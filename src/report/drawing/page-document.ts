@@ -4,7 +4,7 @@ import { contentPolicy } from "../content-policy.ts";
 import { escapeHtml, inlineJson, inlineScript, prose } from "../escape.ts";
 import { pageStyle } from "../page-style.ts";
 import type { Chart, LineChart, MatrixChart, PlaneChart } from "./chart.ts";
-import { drawingTheme } from "./colours.ts";
+import { drawingTheme } from "./colors.ts";
 import { contourLines } from "./contours.ts";
 import { pageScript } from "./page-script.ts";
 import { swatch } from "./swatch.ts";
@@ -46,7 +46,7 @@ const drawingFiles = [
   "text-width",
   "words",
   "frame",
-  "colour-scale",
+  "color-scale",
   "line-option",
   "bar-option",
   "plane-option",

@@ -1,6 +1,6 @@
 /**
  * What ties the drawing code, which stands before it in the same script, to the page: draws every chart in the room and
- * colours there are, again when these change or the reader hides lines, chooses another horizontal axis or prints; lets
+ * colors there are, again when these change or the reader hides lines, chooses another horizontal axis or prints; lets
  * a reader turn surfaces and take the data along. Plain JavaScript in a string, because it goes into the page as it
  * stands.
  */

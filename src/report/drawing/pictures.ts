@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { replaceFile } from "../../common/files.ts";
 import { makeFolder } from "../../runs/run-folder.ts";
 import type { Chart } from "./chart.ts";
-import { schemes } from "./colours.ts";
+import { schemes } from "./colors.ts";
 import { svgToPng } from "./png.ts";
 import { chartSvg, surfacePicture } from "./svg.ts";
 

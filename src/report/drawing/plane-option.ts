@@ -1,10 +1,10 @@
 import type { PlaneChart, Point } from "./chart.ts";
-import { colourScale, isDrawable } from "./colour-scale.ts";
+import { colorScale, isDrawable } from "./color-scale.ts";
 import type { Contour } from "./contours.ts";
 import { axisOption, type CustomApi, type OptionSettings } from "./frame.ts";
 import { escapeText, numberText, shown, tick } from "./words.ts";
 
-/** Pixels of the colour scale beside a plane: from the plane to it, its width, its numbers. */
+/** Pixels of the color scale beside a plane: from the plane to it, its width, its numbers. */
 const keyWidth = { gap: 18, bar: 14, numbers: 52 };
 
 /** A plane seen from above: a cell for each point, contours, ways and marks. */
@@ -16,7 +16,7 @@ export function planeParts(
 ) {
   const { theme, width, height } = settings;
   const { x, y, xs, ys, values, value: axis, marks = [], paths = [] } = plane;
-  const scale = colourScale(plane, theme.scale);
+  const scale = colorScale(plane, theme.scale);
   const right = keyWidth.gap + keyWidth.bar + keyWidth.numbers;
   const bottom = 34;
   const cells = xs.flatMap((a, i) => ys.map((b, j) => [a, b, values[i * ys.length + j] ?? Number.NaN, i, j]));
@@ -33,7 +33,7 @@ export function planeParts(
       textStyle: { color: theme.ink, fontSize: 12 },
       formatter: (item: unknown) => planeHover(item as PlaneHovered, plane),
     },
-    graphic: colourKey(
+    graphic: colorKey(
       scale,
       axis,
       { left: width - right + keyWidth.gap, top, height: height - top - bottom - 4 },
@@ -55,7 +55,7 @@ export function planeParts(
           const [end, high] = api.coord([edge(xs, i, 1), edge(ys, j, 1)]);
           // A little over the edge, so that no lines show between cells.
           const shape = { x: left, y: high, width: end - left + 0.6, height: low - high + 0.6 };
-          return { type: "rect", shape, style: { fill: scale.colour(value) } };
+          return { type: "rect", shape, style: { fill: scale.color(value) } };
         },
       },
       {
@@ -70,7 +70,7 @@ export function planeParts(
           children: lines[dataIndex].lines.map((line) => ({
             type: "polyline",
             shape: { points: line.map((point) => api.coord(point)) },
-            // Light on the dark colours, dark on the light ones.
+            // Light on the dark colors, dark on the light ones.
             style: {
               stroke: scale.share(lines[dataIndex].level) > 0.55 ? "#000000" : "#ffffff",
               opacity: 0.55,
@@ -91,18 +91,18 @@ function pathSeries(
   index: number,
   { theme }: OptionSettings,
 ) {
-  const { colour, symbol } = theme.lines[style % theme.lines.length];
+  const { color, symbol } = theme.lines[style % theme.lines.length];
   return {
     type: "line",
     name,
     data: points.map((point) => [...point]),
-    color: colour,
+    color: color,
     z: 3 + index,
     symbol: `path://${symbol}`,
     symbolSize: 7,
     showSymbol: true,
-    lineStyle: { width: 2, color: colour, shadowColor: "#000000", shadowBlur: 2 },
-    itemStyle: { color: colour, borderColor: "#ffffff", borderWidth: 0.7 },
+    lineStyle: { width: 2, color: color, shadowColor: "#000000", shadowBlur: 2 },
+    itemStyle: { color: color, borderColor: "#ffffff", borderWidth: 0.7 },
   };
 }
 
@@ -111,20 +111,20 @@ function markSeries(
   index: number,
   { theme }: OptionSettings,
 ) {
-  const { colour, symbol } = theme.lines[style % theme.lines.length];
+  const { color, symbol } = theme.lines[style % theme.lines.length];
   return {
     type: "scatter",
     name,
     data: [[...at]],
-    color: colour,
+    color: color,
     z: 10 + index,
     symbol: `path://${symbol}`,
     symbolSize: 12,
-    itemStyle: { color: colour, borderColor: "#ffffff", borderWidth: 1.2 },
+    itemStyle: { color: color, borderColor: "#ffffff", borderWidth: 1.2 },
   };
 }
 
-/** The edge of a grid point's cell: halfway to its neighbour on that side, and no further than the grid itself. */
+/** The edge of a grid point's cell: halfway to its neighbor on that side, and no further than the grid itself. */
 function edge(coordinates: readonly number[], index: number, side: -1 | 1): number {
   const other = coordinates[index + side];
   return other === undefined ? coordinates[index] : (coordinates[index] + other) / 2;
@@ -134,9 +134,9 @@ function ends(coordinates: readonly number[]): { from: number; to: number } {
   return { from: Math.min(...coordinates), to: Math.max(...coordinates) };
 }
 
-/** The colours from low to high with their values. */
-function colourKey(
-  scale: ReturnType<typeof colourScale>,
+/** The colors from low to high with their values. */
+function colorKey(
+  scale: ReturnType<typeof colorScale>,
   axis: PlaneChart["value"],
   place: { left: number; top: number; height: number },
   { theme, text }: OptionSettings & { text: object },

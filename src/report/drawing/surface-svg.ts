@@ -1,6 +1,6 @@
 import type { PlaneChart } from "./chart.ts";
-import { colourScale, isDrawable, scaleTicks } from "./colour-scale.ts";
-import type { DrawingTheme } from "./colours.ts";
+import { colorScale, isDrawable, scaleTicks } from "./color-scale.ts";
+import type { DrawingTheme } from "./colors.ts";
 import { textWidth } from "./text-width.ts";
 import { escapeText, shown, tick } from "./words.ts";
 
@@ -28,7 +28,7 @@ type Vector = [x: number, y: number, z: number];
 /** The surface as the content of an SVG element. Each facet carries the place of its value as `data-value`. */
 export function surfaceSvg(plane: PlaneChart, theme: DrawingTheme, view: View, place: SurfacePlace): string {
   const { xs, ys, values, value: axis, paths = [], marks = [] } = plane;
-  const scale = colourScale(plane, theme.scale);
+  const scale = colorScale(plane, theme.scale);
   const unit = (coordinates: readonly number[], at: number) => {
     const [from, to] = [Math.min(...coordinates), Math.max(...coordinates)];
     return to > from ? (2 * (at - from)) / (to - from) - 1 : 0;
@@ -51,22 +51,22 @@ export function surfaceSvg(plane: PlaneChart, theme: DrawingTheme, view: View, p
         project(at(xs[a], ys[b], height(Number(heights[corner])))),
       );
       const middle = heights.reduce((sum: number, value) => sum + scale.share(Number(value)), 0) / 4;
-      const colour = scale.colourAt(middle);
+      const color = scale.colorAt(middle);
       const outline = points.map(({ x, y }) => `${round(x)},${round(y)}`).join(" ");
       facets.push({
         depth: points.reduce((sum, { depth }) => sum + depth, 0) / 4,
-        svg: `<polygon points="${outline}" fill="${colour}" stroke="${colour}" data-value="${i * ys.length + j}"/>`,
+        svg: `<polygon points="${outline}" fill="${color}" stroke="${color}" data-value="${i * ys.length + j}"/>`,
       });
     }
   }
   const over = (x: number, y: number) => height(nearest(plane, x, y)) + 0.02;
   for (const { points, style } of paths) {
-    const { colour } = theme.lines[style % theme.lines.length];
+    const { color } = theme.lines[style % theme.lines.length];
     for (let index = 1; index < points.length; index++) {
       const [a, b] = [points[index - 1], points[index]].map(([x, y]) => project(at(x, y, over(x, y))));
       facets.push({
         depth: Math.min(a.depth, b.depth) - 0.05,
-        svg: `<line x1="${round(a.x)}" y1="${round(a.y)}" x2="${round(b.x)}" y2="${round(b.y)}" stroke="${colour}" stroke-width="2.5" stroke-linecap="round"/>`,
+        svg: `<line x1="${round(a.x)}" y1="${round(a.y)}" x2="${round(b.x)}" y2="${round(b.y)}" stroke="${color}" stroke-width="2.5" stroke-linecap="round"/>`,
       });
     }
   }
@@ -74,11 +74,11 @@ export function surfaceSvg(plane: PlaneChart, theme: DrawingTheme, view: View, p
     at: [x, y],
     style,
   } of marks) {
-    const { colour } = theme.lines[style % theme.lines.length];
+    const { color } = theme.lines[style % theme.lines.length];
     const point = project(at(x, y, over(x, y)));
     facets.push({
       depth: point.depth - 0.06,
-      svg: `<circle cx="${round(point.x)}" cy="${round(point.y)}" r="5" fill="${colour}" stroke="#ffffff"/>`,
+      svg: `<circle cx="${round(point.x)}" cy="${round(point.y)}" r="5" fill="${color}" stroke="#ffffff"/>`,
     });
   }
   facets.sort((a, b) => b.depth - a.depth);
@@ -109,7 +109,7 @@ type Project = ReturnType<typeof projection>;
 /** Floor, height axis and their numbers: what is behind the surface, and the texts, which are before it. */
 function boxSvg(
   { x, y, xs, ys, value: axis }: PlaneChart,
-  scale: ReturnType<typeof colourScale>,
+  scale: ReturnType<typeof colorScale>,
   theme: DrawingTheme,
   project: Project,
   view: View,
@@ -122,9 +122,9 @@ function boxSvg(
     [1, 1, floor],
     [-1, 1, floor],
   ];
-  const line = (a: Vector, b: Vector, colour = theme.line) => {
+  const line = (a: Vector, b: Vector, color = theme.line) => {
     const [from, to] = [project(a), project(b)];
-    return `<line x1="${round(from.x)}" y1="${round(from.y)}" x2="${round(to.x)}" y2="${round(to.y)}" stroke="${colour}"/>`;
+    return `<line x1="${round(from.x)}" y1="${round(from.y)}" x2="${round(to.x)}" y2="${round(to.y)}" stroke="${color}"/>`;
   };
   const text = (at: { x: number; y: number }, words: string, anchor: string) =>
     `<text x="${round(at.x)}" y="${round(at.y)}" fill="${theme.muted}" font-size="12" font-family="${fontFamily}" text-anchor="${anchor}">${escapeText(words)}</text>`;
@@ -135,11 +135,11 @@ function boxSvg(
   const places = corners.map(project);
   const left = places.reduce((best, place, index) => (place.x < places[best].x ? index : best), 0);
   const labels: string[] = [];
-  for (const neighbour of [(front + 1) % 4, (front + 3) % 4]) {
-    const alongX = corners[front][1] === corners[neighbour][1];
+  for (const neighbor of [(front + 1) % 4, (front + 3) % 4]) {
+    const alongX = corners[front][1] === corners[neighbor][1];
     const [coordinates, name] = alongX ? [xs, x.brief ?? x.name] : [ys, y.brief ?? y.name];
     const [from, to] = [Math.min(...coordinates), Math.max(...coordinates)];
-    const toLeft = places[neighbour].x < places[front].x;
+    const toLeft = places[neighbor].x < places[front].x;
     for (const value of scaleTicks(from, to, false)) {
       const share = (2 * (value - from)) / (to - from) - 1;
       const point: Vector = alongX ? [share, corners[front][1], floor] : [corners[front][0], share, floor];
@@ -151,7 +151,7 @@ function boxSvg(
       );
     }
     const middle = project(
-      [0, 1].map((part) => (corners[front][part] + corners[neighbour][part]) / 2).concat(floor) as Vector,
+      [0, 1].map((part) => (corners[front][part] + corners[neighbor][part]) / 2).concat(floor) as Vector,
     );
     const steep = Math.abs(Math.sin((view.elevation * Math.PI) / 180));
     const reach = textWidth(name, 12) + 4;

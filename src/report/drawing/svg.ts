@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import type * as ECharts from "echarts";
 import type { Chart, PlaneChart } from "./chart.ts";
-import { drawingTheme, type Scheme } from "./colours.ts";
+import { drawingTheme, type Scheme } from "./colors.ts";
 import { contourLines } from "./contours.ts";
 import { headerHeight } from "./frame.ts";
 import { chartOption } from "./option.ts";

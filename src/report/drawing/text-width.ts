@@ -16,7 +16,7 @@ export function textWidth(text: string, fontSize: number): number {
   return (sum * fontSize) / 100;
 }
 
-/** A text in lines of at most so many pixels, broken between words. */
+/** A text in lines of at most N pixels, broken between words. */
 export function wrapped(text: string, width: number, fontSize: number): string[] {
   const lines = [""];
   for (const word of text.split(" ")) {

@@ -31,8 +31,8 @@ export function escapeText(text: string): string {
 
 export function hoverTable(heading: string, rows: string[][]): string {
   const cells = rows.map(
-    ([colour, name, value]) =>
-      `<tr><th><span style="color:${colour}">■</span> ${escapeText(name)}</th><td>${escapeText(value)}</td></tr>`,
+    ([color, name, value]) =>
+      `<tr><th><span style="color:${color}">■</span> ${escapeText(name)}</th><td>${escapeText(value)}</td></tr>`,
   );
   return `<div class="hover">${escapeText(heading)}<table>${cells.join("")}</table></div>`;
 }

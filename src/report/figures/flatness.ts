@@ -20,7 +20,7 @@ const quantities = [
 const radiusNames = {
   plain: "plain radius",
   adaptive: "adaptive radius",
-  filter: "filter-normalised radius",
+  filter: "filter-normalized radius",
 };
 const curvatureNames = { hessian: "Hessian", "gauss-newton": "Gauss–Newton matrix" };
 

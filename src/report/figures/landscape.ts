@@ -68,7 +68,7 @@ function lineCharts(record: LandscapeRecord): LineChart[] {
     const other = others.find((one) => one.id === id);
     const lines =
       reestimated && other
-        ? [own, lineOf("BatchNorm statistics measured anew", 1, reestimated, other.values)]
+        ? [own, lineOf("BatchNorm statistics re-estimated", 1, reestimated, other.values)]
         : [own];
     return {
       kind: "lines",

@@ -220,7 +220,7 @@ test("of a plane: loss on a logarithmic scale where it spans decades, accuracy i
   assert.match(loss.note!, /90 % and 6 % of the trajectory's variance/);
 });
 
-test("of a line: a band of one standard error, and the line with statistics measured anew beside it", () => {
+test("of a line: a band of one standard error, and the line with statistics re-estimated beside it", () => {
   const line: LandscapeRecord = {
     ...plane,
     kind: "line",

@@ -13,7 +13,7 @@ export interface Answers {
   probabilities: number[];
 }
 
-/** Up to so many classes all pairs of classes are shown; of more the most confused ones. */
+/** Most classes for which all pairs of classes are shown; above it, the most confused ones. */
 const mostClassesInMatrix = 30;
 const shownPairs = 30;
 const shownSamples = 20;

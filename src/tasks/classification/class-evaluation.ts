@@ -10,7 +10,7 @@ export function classEvaluation(source: ImageClasses): Evaluation<ClassSample> {
   return { source, metric: () => new ClassMetric(source) };
 }
 
-/** Classes count as uneven where the most frequent one has so many times the samples of the rarest. */
+/** Ratio of the most frequent class to the rarest from which classes count as uneven. */
 const uneven = 3;
 
 class ClassMetric implements Metric<ClassSample> {

@@ -1,5 +1,5 @@
-/** The colours of a drawing besides those of its lines; the same as in the page's style sheet. */
-export interface Colours {
+/** The colors of a drawing besides those of its lines; the same as in the page's style sheet. */
+export interface Colors {
   page: string;
   ink: string;
   muted: string;
@@ -9,43 +9,43 @@ export interface Colours {
 export type Scheme = "light" | "dark";
 export const schemes: readonly Scheme[] = ["light", "dark"];
 
-const schemeColours: Record<Scheme, Colours> = {
+const schemeColors: Record<Scheme, Colors> = {
   light: { page: "#ffffff", ink: "#1b1f23", muted: "#59626b", line: "#d8dde2" },
   dark: { page: "#15181b", ink: "#e8eaed", muted: "#a3acb5", line: "#384049" },
 };
 
-/** All that a drawing is coloured with, as plain data: it goes into pages too. */
-export interface DrawingTheme extends Colours {
-  lines: (Omit<LineStyle, "colours"> & { colour: string })[];
-  /** From low to high: viridis, even in lightness and safe for colour-blind readers. */
+/** All that a drawing is colored with, as plain data: it goes into pages too. */
+export interface DrawingTheme extends Colors {
+  lines: (Omit<LineStyle, "colors"> & { color: string })[];
+  /** From low to high: viridis, even in lightness and safe for color-blind readers. */
   scale: string[];
 }
 
 export function drawingTheme(scheme: Scheme): DrawingTheme {
   return {
-    ...schemeColours[scheme],
+    ...schemeColors[scheme],
     lines: Array.from({ length: styleCount }, (_, index) => {
-      const { colours, dash, symbol } = lineStyle(index);
-      return { colour: colours[scheme], dash, symbol };
+      const { colors, dash, symbol } = lineStyle(index);
+      return { color: colors[scheme], dash, symbol };
     }),
     scale: viridis,
   };
 }
 
-/** Seven colours and six symbols: so many lines before a style comes again. */
+/** Seven colors and six symbols: 42 lines before a style repeats. */
 export const styleCount = 42;
 
-/** How a line looks wherever it appears. Any two of colour, dashes and symbol tell lines apart without the third. */
+/** How a line looks wherever it appears. Any two of color, dashes and symbol tell lines apart without the third. */
 export interface LineStyle {
   /** Okabe–Ito, darkened or lightened until it stands out from the page. */
-  colours: Readonly<Record<Scheme, string>>;
+  colors: Readonly<Record<Scheme, string>>;
   /** Dash lengths in pixels; empty for a solid line. */
   dash: readonly number[];
   /** An SVG path in a box of 10 by 10. */
   symbol: string;
 }
 
-const lineColours: readonly (readonly [light: string, dark: string])[] = [
+const lineColors: readonly (readonly [light: string, dark: string])[] = [
   ["#0072b2", "#4db2ec"],
   ["#d55e00", "#ff8b3d"],
   ["#00835f", "#2fc79a"],
@@ -75,15 +75,15 @@ const symbols = [circle, square, triangle, diamond, triangleDown, plus];
 
 /** The style at a place in the palette. */
 export function lineStyle(index: number): LineStyle {
-  const [light, dark] = lineColours[index % lineColours.length];
+  const [light, dark] = lineColors[index % lineColors.length];
   return {
-    colours: { light, dark },
+    colors: { light, dark },
     dash: dashes[index % dashes.length],
     symbol: symbols[index % symbols.length],
   };
 }
 
-/** Nine colours of matplotlib's viridis (S. van der Walt and N. Smith, CC0). */
+/** Nine colors of matplotlib's viridis (S. van der Walt and N. Smith, CC0). */
 const viridis = [
   "#440154",
   "#472d7b",

@@ -1,25 +1,25 @@
 import type { Axis, PlaneChart } from "./chart.ts";
 
-// From values to colours, and to the heights of a surface.
+// From values to colors, and to the heights of a surface.
 
-export interface ColourScale {
+export interface ColorScale {
   low: number;
   high: number;
   logarithmic: boolean;
   /** 0 at the lowest value, 1 at the highest and above. */
   share: (value: number) => number;
-  colour: (value: number) => string;
-  /** The colour at a share. */
-  colourAt: (share: number) => string;
+  color: (value: number) => string;
+  /** The color at a share. */
+  colorAt: (share: number) => string;
   /** Values to write beside the scale. */
   ticks: number[];
 }
 
-/** The scale over the finite values of a plane, in the colours from low to high. */
-export function colourScale(
+/** The scale over the finite values of a plane, in the colors from low to high. */
+export function colorScale(
   { values, value: axis }: Pick<PlaneChart, "values" | "value">,
-  colours: readonly string[],
-): ColourScale {
+  colors: readonly string[],
+): ColorScale {
   const drawn = values.filter((one): one is number => isDrawable(one, axis));
   const low = axis.min ?? drawn.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const high = axis.max ?? drawn.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
@@ -32,8 +32,8 @@ export function colourScale(
     high,
     logarithmic,
     share,
-    colour: (one) => mixedColour(colours, share(one)),
-    colourAt: (part) => mixedColour(colours, part),
+    color: (one) => mixedColor(colors, share(one)),
+    colorAt: (part) => mixedColor(colors, part),
     ticks: drawn.length === 0 ? [] : scaleTicks(low, high, logarithmic),
   };
 }
@@ -68,13 +68,13 @@ export function scaleTicks(low: number, high: number, logarithmic: boolean): num
   return ticks;
 }
 
-/** Between neighbouring colours, evenly in red, green and blue. */
-export function mixedColour(colours: readonly string[], share: number): string {
-  const at = share * (colours.length - 1);
-  const index = Math.min(Math.floor(at), colours.length - 2);
-  const channel = (colour: string, from: number) => Number.parseInt(colour.slice(from, from + 2), 16);
+/** Between neighboring colors, evenly in red, green and blue. */
+export function mixedColor(colors: readonly string[], share: number): string {
+  const at = share * (colors.length - 1);
+  const index = Math.min(Math.floor(at), colors.length - 2);
+  const channel = (color: string, from: number) => Number.parseInt(color.slice(from, from + 2), 16);
   const mixed = [1, 3, 5].map((from) => {
-    const [a, b] = [channel(colours[index], from), channel(colours[index + 1], from)];
+    const [a, b] = [channel(colors[index], from), channel(colors[index + 1], from)];
     return Math.round(a + (b - a) * (at - index));
   });
   return `rgb(${mixed.join(",")})`;
