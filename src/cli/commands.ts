@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { compareCommand } from "./commands/compare.ts";
+import { dataCommand } from "./commands/data.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportStepCommand } from "./commands/export-step.ts";
@@ -26,6 +27,7 @@ export function allCommands(): Command[] {
     exportStepCommand(),
     figuresCommand(),
     optimizersCommand(),
+    dataCommand(),
     demoCommand(),
   ];
 }

@@ -7,9 +7,11 @@ import { loadDigits } from "./digits.ts";
 import { cacheDirectory } from "./files.ts";
 import type { Parts } from "./image-arrays.ts";
 import type { ImageForm } from "./image-file.ts";
+import { loadPeople, readPeople } from "./people/people.ts";
 import { loadArrays } from "./sets/arrays.ts";
 import { loadCifar } from "./sets/cifar-set.ts";
 import { type ImageList, listClassFolder } from "./sets/class-folder.ts";
+import { loadCocoPersons } from "./sets/coco-persons.ts";
 import { listFromFile } from "./sets/file-list.ts";
 import { loadMaskFolder } from "./sets/mask-folder.ts";
 import { loadMnist } from "./sets/mnist-set.ts";
@@ -19,7 +21,7 @@ import type { LoadOptions } from "./sources.ts";
 
 // Data sets by name, and anybody's own by path.
 
-export const datasetNames = ["fashion-mnist", "mnist", "digits", "cifar10", "cifar100"] as const;
+export const datasetNames = ["fashion-mnist", "mnist", "digits", "cifar10", "cifar100", "people"] as const;
 
 /** How picture files become images of one size, and which of them are for testing. */
 export interface PictureOptions {
@@ -70,7 +72,7 @@ const dataOptions: OptionKinds<DataOptions> = {
  */
 export async function loadDataset(nameOrPath: string, options: DataOptions = {}): Promise<DatasetPair> {
   readOptions("loadDataset", options, dataOptions);
-  const name = datasetNames.find((each) => each === nameOrPath);
+  const name = readPeople(nameOrPath) ? "people" : datasetNames.find((each) => each === nameOrPath);
   switch (name) {
     case "fashion-mnist":
     case "mnist":
@@ -80,6 +82,10 @@ export async function loadDataset(nameOrPath: string, options: DataOptions = {})
     case "cifar10":
     case "cifar100":
       return loadCifar(name, options);
+    case "people":
+      throw new UserError(
+        `${nameOrPath} has persons with joints and no classes; it is for pose estimation (task, --task pose)`,
+      );
     case undefined:
       return loadPath(nameOrPath, options);
     default:
@@ -89,7 +95,7 @@ export async function loadDataset(nameOrPath: string, options: DataOptions = {})
 
 /**
  * Loads some data as a task reads them: as {@link loadDataset} for `"classes"`; for `"masks"` a folder with `images/` and
- * `masks/`.
+ * `masks/`; for `"persons"` the generated set `people`, or a folder in COCO's format.
  * @throws UserError when there are no such data, and naming the file that cannot be used
  */
 export async function loadSamples(
@@ -97,12 +103,38 @@ export async function loadSamples(
   nameOrPath: string,
   options: DataOptions = {},
 ): Promise<Parts<DataSource> & { close?(): void }> {
-  if (samples === "classes") return loadDataset(nameOrPath, options);
-  if (datasetNames.some((name) => name === nameOrPath))
+  switch (samples) {
+    case "classes":
+      return loadDataset(nameOrPath, options);
+    case "masks":
+      return loadMasks(nameOrPath, options);
+    case "persons":
+      return loadPersons(nameOrPath, options);
+    default:
+      return samples satisfies never;
+  }
+}
+
+const isNamed = (text: string) =>
+  readPeople(text) !== undefined || datasetNames.some((name) => name === text);
+
+function loadMasks(nameOrPath: string, { images, signal, onDecoded }: DataOptions) {
+  if (isNamed(nameOrPath))
     throw new UserError(`${nameOrPath} has no masks; name a folder with images/ and masks/`);
-  const { images: { size = 64, channels = 3, fit = "crop", testShare } = {}, signal, onDecoded } = options;
+  const { size = 64, channels = 3, fit = "crop", testShare } = images ?? {};
   const form = { channels, height: size, width: size, fit };
   return loadMaskFolder(nameOrPath, { form, testShare, signal, onProgress: onDecoded });
+}
+
+async function loadPersons(nameOrPath: string, { images, log }: DataOptions) {
+  const people = readPeople(nameOrPath);
+  if (people) return loadPeople({ size: images?.size, ...people }, nameOrPath);
+  const found = await stat(nameOrPath).catch(() => undefined);
+  if (found?.isDirectory()) return loadCocoPersons(nameOrPath, { size: images?.size, log });
+  const reason = isNamed(nameOrPath) ? `${nameOrPath} has no joints` : `there is no folder "${nameOrPath}"`;
+  throw new UserError(
+    `${reason}; for pose estimation name people, or a folder in COCO's format (annotations/*.json and pictures)`,
+  );
 }
 
 async function loadPath(path: string, options: DataOptions): Promise<DatasetPair> {

@@ -17,6 +17,15 @@ export interface ImageForm {
   fit: "crop" | "stretch" | "pad";
 }
 
+/** How a picture file is decoded. */
+export interface DecodeOptions extends Partial<ImageForm> {
+  /**
+   * What is done about the EXIF orientation: `apply` (default) turns the picture as viewers show it, `ignore` leaves pixels
+   * as they are stored, which coordinates of annotations belong to.
+   */
+  orientation?: "apply" | "ignore";
+}
+
 /** A picture in memory. */
 export interface DecodedImage {
   channels: 1 | 3;
@@ -50,22 +59,22 @@ const mostPixels = 2 ** 28;
 const decoderOptions: SharpOptions = { failOn: "warning", limitInputPixels: mostPixels, pages: 1 };
 
 /**
- * Decodes a picture: JPEG, PNG, WebP, GIF and TIFF (first frame), AVIF. The EXIF orientation is applied, 16 bits become
- * 8, palettes and CMYK become sRGB, and transparent pixels are laid over white. Gray is ITU-R BT.601 luminance, as
+ * Decodes a picture: JPEG, PNG, WebP, GIF and TIFF (first frame), AVIF. The EXIF orientation is applied
+ * unless it is to be ignored, 16 bits become 8, palettes and CMYK become sRGB, and transparent pixels are laid over white. Gray is ITU-R BT.601 luminance, as
  * Pillow computes it.
  *
  * @param source a path, or the file's bytes
- * @param form channels and size. Default: RGB in the picture's own size
+ * @param options channels and size. Default: RGB in the picture's own size
  * @throws UnreadableImage when the content is no picture, truncated, or in a format that is not read
  */
 export async function decodeImage(
   source: string | Uint8Array,
-  form?: Partial<ImageForm>,
+  options: DecodeOptions = {},
 ): Promise<DecodedImage> {
   const bytes = typeof source === "string" ? await readFile(source) : source;
   if (bytes.length === 0) throw new UnreadableImage("the file is empty");
   const { default: sharp } = await loadSharp();
-  const { height, width, fit = "crop", channels = 3 } = form ?? {};
+  const { height, width, fit = "crop", channels = 3, orientation = "apply" } = options;
   const failed = (error: Error) => {
     throw new UnreadableImage(explain(bytes, error));
   };
@@ -73,9 +82,10 @@ export async function decodeImage(
   // libvips converts inks by a press profile of its own where the file has none; viewers and Pillow mix them plainly.
   const { space, hasProfile } = await picture.metadata().catch(failed);
   const isPlainInk = space === "cmyk" && !hasProfile;
+  const turned = orientation === "apply" ? picture.autoOrient() : picture;
   const colored = isPlainInk
-    ? picture.autoOrient().pipelineColourspace("cmyk").toColourspace("cmyk")
-    : picture.autoOrient().toColourspace("srgb").flatten({ background: "white" });
+    ? turned.pipelineColourspace("cmyk").toColourspace("cmyk")
+    : turned.toColourspace("srgb").flatten({ background: "white" });
   const sized =
     height === undefined || width === undefined
       ? colored

@@ -7,8 +7,8 @@ import type { TensorData } from "../onnx/tensor.ts";
 /** One example by parts: `{ image, class }`, `{ image, mask }`, … */
 export type Sample = Readonly<Record<string, TensorData>>;
 
-/** What data sets are read for: a class for each image, or for each pixel. */
-export type SampleKind = "classes" | "masks";
+/** What data sets are read for: a class for each image, a class for each pixel, or the joints of persons. */
+export type SampleKind = "classes" | "masks" | "persons";
 
 /** Random access to samples, in memory, in files, in an archive or behind a network. */
 export interface DataSource<S extends Sample = Sample> {

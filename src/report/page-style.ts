@@ -77,7 +77,7 @@ figcaption{font-weight:600;font-size:.95rem}
 .details .text{text-align:left}
 .samples{list-style:none;margin:.6rem 0;padding:0;display:grid;gap:1rem .9rem;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr))}
 .samples li{display:flex;flex-direction:column;font-size:.85rem;line-height:1.35}
-.samples img,.samples .missing{width:6rem;height:6rem;margin-bottom:.35rem}
+.samples img,.samples .missing{width:8rem;height:8rem;margin-bottom:.35rem}
 .samples img{object-fit:contain;object-position:left;image-rendering:pixelated}
 .samples .missing{display:flex;align-items:center;border:1px dashed var(--line);color:var(--muted);padding:.3rem}
 details{margin:.5rem 0}

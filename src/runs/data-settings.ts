@@ -17,7 +17,7 @@ export const dataSettings = {
     .string()
     .default("fashion-mnist")
     .describe(
-      `A data set's name (${datasetNames.map((name) => `\`${name}\``).join(", ")}), or the path of a folder of pictures with a folder per class, a list of pictures (.csv, .json), an .npz file, or a folder of .npy or IDX files; for segmentation a folder with \`images/\` and \`masks/\`.`,
+      `A data set's name (${datasetNames.map((name) => `\`${name}\``).join(", ")}), or the path of a folder of pictures with a folder per class, a list of pictures (.csv, .json), an .npz file, or a folder of .npy or IDX files; for segmentation a folder with \`images/\` and \`masks/\`, for pose one in COCO's format.`,
     )
     .register(flags, { group: "Data", value: "<name>" }),
   images: z

@@ -76,7 +76,7 @@ test("what is written is read; pixels are in files beside it, no larger than nee
   assert.deepEqual([...decoded[0].data.subarray(0, 6)], [...gray.data]);
   assert.deepEqual([decoded[0].height, decoded[0].width], [2, 3]);
   assert.deepEqual([...decoded[1].data], [...red.data]);
-  assert.deepEqual([decoded[2].height, decoded[2].width], [96, 64]);
+  assert.deepEqual([decoded[2].height, decoded[2].width], [192, 128]);
 });
 
 test("a later evaluation takes the place of an earlier one, pictures too", async () => {

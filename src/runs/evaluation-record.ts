@@ -21,7 +21,7 @@ const pictureFolder = "pictures/evaluation";
 const pictureFile = /^pictures\/evaluation\/[\w-]+\.png$/;
 
 /** Pixels along the longer side of a picture, at most. */
-const pictureSize = 96;
+const pictureSize = 192;
 
 const column = z.object({
   name: z.string(),

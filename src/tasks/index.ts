@@ -1,11 +1,12 @@
 import { UserError } from "../common/errors.ts";
 import type { TaskRecord } from "../train/task-record.ts";
 import { classification } from "./classification/classification.ts";
+import { pose } from "./pose/pose.ts";
 import { segmentation } from "./segmentation/segmentation.ts";
 import type { TaskKind } from "./task.ts";
 
 /** Every kind of problem, by the name that documents, records and written models know it by. */
-export const tasks = { classification, segmentation } as const;
+export const tasks = { classification, segmentation, pose } as const;
 
 export type TaskName = keyof typeof tasks;
 

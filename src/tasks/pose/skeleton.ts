@@ -83,15 +83,22 @@ const namePair = z.tuple([name, name]);
 
 /** A skeleton in a document, by names of joints. */
 export const skeletonSettings = z.strictObject({
-  joints: z.array(name).min(1),
-  /** Default: joints whose names differ by `left` and `right` only. */
-  pairs: z.array(namePair).optional(),
-  /** Default: none. */
-  limbs: z.array(namePair).optional(),
-  /** Of single joints. Default: COCO's by name, else 0.05. */
-  sigmas: z.record(name, z.number().positive()).optional(),
-  /** Default: the joints that are above the waist in COCO. */
-  upperBody: z.array(name).optional(),
+  joints: z.array(name).min(1).describe("Names of the joints, in the order of the data."),
+  pairs: z
+    .array(namePair)
+    .optional()
+    .describe(
+      "Joints that change places in a mirrored picture. Left out: those whose names differ by `left` and `right` only.",
+    ),
+  limbs: z.array(namePair).optional().describe("Joints that a drawing connects. Left out: the data's own."),
+  sigmas: z
+    .record(name, z.number().positive())
+    .optional()
+    .describe("Sigmas of OKS, of single joints. Left out: COCO's by name, else 0.05."),
+  upperBody: z
+    .array(name)
+    .optional()
+    .describe("Joints above the waist, for half-body crops. Left out: those of COCO by name."),
 });
 export type SkeletonSettings = z.infer<typeof skeletonSettings>;
 

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { lowland, readJsonFile, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
+
+// Pose estimation from the command line: a generated set as files, training, resuming, and all that looks at the run.
+
+const root = temporaryFolder();
+const run = async (...args: string[]) => {
+  const { code, stdout, stderr } = await lowland(args, { cwd: root });
+  assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
+  return stdout;
+};
+const few = ["--threads", "1"];
+const settings = [
+  ...["--task", "pose", "--image-size", "32", "--model", "simple-baseline-small:width=0.25"],
+  ...[
+    "--optimizer",
+    "sgd",
+    "--learning-rate",
+    "0.05",
+    "--batch-size",
+    "8",
+    "--sharpness-images",
+    "8",
+    ...few,
+  ],
+];
+
+test("people are written as a folder, which trains; the run is evaluated and measured as it was at its end", async () => {
+  const told = await run("data", "people:train=16,test=6,size=64", "--out", "folder");
+  assert.equal(told, "folder: 16 training and 6 test pictures\n");
+  await run("train", ...settings, "--data", "folder", "--epochs", "1", "--out", "own");
+  const { configuration, task } = readJsonFile(root, "own", "run.json");
+  assert.deepEqual([configuration.task, configuration.data, task.examples], ["pose", "folder", "persons"]);
+  const { metrics, testLoss } = readJsonFile(root, "own", "summary.json");
+  const evaluated = JSON.parse(await run("evaluate", "own", "--json", ...few));
+  assert.deepEqual([evaluated.task, evaluated.examples], ["pose", 6]);
+  assert.ok(Math.abs(evaluated.loss - testLoss) < 1e-5);
+  assert.ok(Math.abs(evaluated.metrics.pck - metrics.pck) < 0.02);
+  const [joints] = evaluated.details.tables;
+  assert.deepEqual([joints.id, joints.rows.length, joints.rows[0].name], ["joints", 17, "nose"]);
+  await run(
+    "flatness",
+    "own",
+    "--subset",
+    "6",
+    "--batch-size",
+    "3",
+    "--measure",
+    "sharpness",
+    "--steps",
+    "1",
+    ...few,
+  );
+  // Evaluations weigh joints alike; the surface is additive over persons, by the joints that one has in training.
+  const labelled = (split: string) => {
+    const { annotations } = readJsonFile(root, "folder", "annotations", `person_keypoints_${split}.json`);
+    const counts: number[] = annotations.map((each: { num_keypoints: number }) => each.num_keypoints);
+    return counts.reduce((sum, count) => sum + count, 0) / counts.length;
+  };
+  const additive = (testLoss * labelled("val")) / labelled("train");
+  assert.ok(Math.abs(readJsonFile(root, "own", "flatness.json").loss - additive) < 1e-4);
+  assert.match(readFileSync(join(root, "own", "report.html"), "utf8"), /Persons with the largest errors/);
+  assert.ok(existsSync(join(root, "own", "pictures", "evaluation")));
+});
+
+test("people without files train, and the same command makes the same bits", async () => {
+  const generated = [
+    ...settings,
+    "--data",
+    "people:train=16,test=4",
+    "--pose-flip",
+    "0.5",
+    "--pose-rotation",
+    "20",
+  ];
+  await run("train", ...generated, "--epochs", "2", "--out", "whole");
+  await run("train", ...generated, "--epochs", "2", "--out", "again");
+  assert.deepEqual(timelessMetrics(join(root, "again")), timelessMetrics(join(root, "whole")));
+  const models = ["again", "whole"].map((name) => readFileSync(join(root, name, "model.onnx")));
+  assert.ok(models[0].equals(models[1]));
+});
+
+test("mistakes are one sentence each", async () => {
+  const refused = async (args: string[], message: string) => {
+    const { code, stderr } = await lowland(args, { cwd: root });
+    assert.deepEqual([code, stderr], [2, `lowland: ${message}\n`]);
+  };
+  await refused(
+    ["train", "--data", "people"],
+    "people has persons with joints and no classes; it is for pose estimation (task, --task pose)",
+  );
+  await refused(
+    ["train", "--task", "pose", "--data", "digits"],
+    "digits has no joints; for pose estimation name people, or a folder in COCO's format (annotations/*.json and pictures)",
+  );
+  await refused(["data", "digits", "--out", "x"], "digits is no generated data set; it has to be people");
+  await refused(
+    ["train", "--task", "pose", "--model", "cnn", "--data", "people:train=64,test=4"],
+    "cnn gives a number for each class, the task takes a map for each joint or class; choose one of simple-baseline-18, simple-baseline-50, simple-baseline-small",
+  );
+});

@@ -1,0 +1,81 @@
+import { UserError } from "../common/errors.ts";
+import type { TensorData } from "../onnx/tensor.ts";
+import { ChannelSums, type DataSource, type ImageClasses, type Sample } from "./source.ts";
+
+// Persons with their joints as samples. Coordinates: the center of a pixel is a whole number.
+
+/** A person: the part of a picture around it, and the truth about it in pixels of that part. */
+export interface PersonSample extends Sample {
+  /** [3, height, width], 0 … 255; each sample has its own size. */
+  image: TensorData<"uint8">;
+  /** [joints, 3]: x, y and visibility (0: not labelled, 1: hidden, 2: visible). */
+  keypoints: TensorData<"float32">;
+  /** [4]: left, top, width, height. */
+  box: TensorData<"float32">;
+  /** []: of the person's outline, in pixels of the part. */
+  area: TensorData<"float32">;
+  /** [3]: where the part's first pixel lies in the picture, x and y, and how many pixels of the picture one of it is. */
+  place: TensorData<"float32">;
+  /** []: which picture of the set. */
+  picture: TensorData<"int32">;
+}
+
+/** Persons in pictures of one set. */
+export interface Persons extends DataSource<PersonSample> {
+  /** Height of the network's input that the parts have the resolution for. */
+  readonly size: number;
+  readonly joints: readonly string[];
+  /** Joints that a drawing connects, by index. */
+  readonly limbs: readonly (readonly [number, number])[];
+  /** Of each channel, on the 0 … 1 scale: what normalization subtracts and divides by. */
+  readonly mean: ImageClasses["mean"];
+  readonly deviation: ImageClasses["deviation"];
+  /** Labelled joints of a person, on average. */
+  readonly labelled: number;
+}
+
+/** @throws UserError for data without joints */
+export function personsOf(source: DataSource): Persons {
+  if ("joints" in source && "labelled" in source) return source as Persons;
+  throw new UserError(
+    `${source.name} has no joints: pose estimation needs persons with joints, as people or a folder in COCO's format has`,
+  );
+}
+
+/** Keeps the samples that came first, as long as there is room, so that they need not be made again. */
+export class KeptPersons {
+  private readonly samples = new Map<number, PersonSample>();
+  private room = 2 ** 29;
+
+  get(index: number): PersonSample | undefined {
+    return this.samples.get(index);
+  }
+
+  keep(index: number, sample: PersonSample): void {
+    const bytes = sample.image.data.length;
+    if (this.samples.has(index) || bytes > this.room) return;
+    this.room -= bytes;
+    this.samples.set(index, sample);
+  }
+}
+
+/** How many persons the statistics of a set are measured on, at most. */
+const measuredPersons = 500;
+
+/** Mean and deviation of pixels, and the number of labelled joints, of the first persons of a set. */
+export async function measuredPersonsOf({
+  count,
+  read,
+}: Pick<DataSource<PersonSample>, "count" | "read">): Promise<
+  Pick<Persons, "mean" | "deviation" | "labelled">
+> {
+  const sums = new ChannelSums(3);
+  const measured = Math.min(count, measuredPersons);
+  let labelled = 0;
+  for (let index = 0; index < measured; index++) {
+    const { image, keypoints } = await read(index);
+    sums.add(image.data);
+    labelled += keypoints.data.filter((value, at) => at % 3 === 2 && value > 0).length;
+  }
+  return { ...sums.normalization(255), labelled: labelled / measured };
+}

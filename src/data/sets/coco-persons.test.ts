@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import sharp from "sharp";
+import { parseRun } from "../../runs/configuration.ts";
+import { openTask } from "../../runs/open-task.ts";
+import { temporaryFolder } from "../../testing/cli.ts";
+import { loadSamples } from "../catalogue.ts";
+import { decodeImage } from "../image-file.ts";
+import { loadPeople } from "../people/people.ts";
+import type { PersonSample, Persons } from "../persons.ts";
+import { loadCocoPersons } from "./coco-persons.ts";
+import { writeCocoFolder } from "./coco-writer.ts";
+
+const root = temporaryFolder();
+const published = fileURLToPath(new URL("../../../fixtures/datasets/coco", import.meta.url));
+
+describe("people written as a folder in COCO's format", () => {
+  const folder = join(root, "people");
+  let people: Record<"train" | "test", Persons>;
+  let read: Record<"train" | "test", Persons>;
+  before(async () => {
+    people = await loadPeople({ train: 12, test: 5, seed: 4 });
+    await writeCocoFolder(folder, people);
+    read = await loadCocoPersons(folder, { size: 96 });
+  });
+
+  test("has the same persons: joints, limbs, boxes, areas, where they are in their pictures", async () => {
+    for (const part of ["train", "test"] as const) {
+      assert.equal(read[part].count, people[part].count);
+      assert.deepEqual(read[part].joints, people[part].joints);
+      assert.deepEqual(read[part].limbs, people[part].limbs);
+      for (let index = 0; index < people[part].count; index++) {
+        const [drawn, found] = [await people[part].read(index), await read[part].read(index)];
+        const [first, above, factor] = found.place.data;
+        assert.equal(factor, 1);
+        const moved = (values: Float32Array, at: number, labelled: boolean) =>
+          labelled ? values[at] + [first, above][at % 3] : values[at];
+        for (let at = 0; at < drawn.keypoints.data.length; at++) {
+          const isPlace = at % 3 < 2 && drawn.keypoints.data[at - (at % 3) + 2] > 0;
+          const value = isPlace ? moved(found.keypoints.data, at, true) : found.keypoints.data[at];
+          assert.ok(Math.abs(value - drawn.keypoints.data[at]) < 1e-4);
+        }
+        assert.equal(found.area.data[0], drawn.area.data[0]);
+        assert.deepEqual(
+          [found.box.data[0] + first, found.box.data[1] + above, found.box.data[2], found.box.data[3]],
+          Array.from(drawn.box.data),
+        );
+      }
+    }
+  });
+
+  test("makes the same rows: inputs to a rounding, targets to float32's", async () => {
+    const task = (data: Record<"train" | "test", Persons>) => openTask(parseRun({ task: "pose" }), data).task;
+    const [own, other] = [task(people), task(read)];
+    for (let index = 0; index < 12; index++) {
+      const [a, b] = [own.row(await people.train.read(index)), other.row(await read.train.read(index))];
+      const difference = (name: string) =>
+        Math.max(
+          ...Array.from(a[name].data as Float32Array, (value, at) =>
+            Math.abs(value - Number(b[name].data[at])),
+          ),
+        );
+      assert.ok(difference("input") <= 1);
+      assert.ok(difference("target") < 1e-4);
+      assert.equal(difference("weight"), 0);
+    }
+  });
+
+  test("is not written over what is there", async () => {
+    await assert.rejects(writeCocoFolder(folder, people), {
+      name: "UserError",
+      message: `${folder} is not empty; name another folder`,
+    });
+  });
+});
+
+describe("a published folder", () => {
+  test("a part is where its place says, each pixel the mean of as many of the picture", async () => {
+    const { train } = await loadCocoPersons(published, { size: 32 });
+    const annotations = JSON.parse(
+      readFileSync(join(published, "annotations", "person_keypoints_train2017.json"), "utf8"),
+    );
+    for (let index = 0; index < train.count; index++) {
+      const { image, place, picture } = await train.read(index);
+      const [first, above, factor] = place.data;
+      const { file_name } = annotations.images[picture.data[0]];
+      const whole = await decodeImage(join(published, "train2017", file_name), { orientation: "ignore" });
+      const [channels, rows, columns] = image.shape;
+      assert.equal(channels, 3);
+      for (const [row, column] of [
+        [0, 0],
+        [rows - 1, columns - 1],
+        [rows >> 1, columns >> 1],
+      ]) {
+        let [sum, count] = [0, 0];
+        for (let y = 0; y < factor; y++)
+          for (let x = 0; x < factor; x++) {
+            const [v, u] = [above + row * factor + y, first + column * factor + x];
+            if (v >= whole.height || u >= whole.width) continue;
+            sum += whole.data[v * whole.width + u];
+            count++;
+          }
+        assert.equal(image.data[row * columns + column], Math.round(sum / count));
+      }
+    }
+  });
+
+  test("a joint lies in its part where it lies in its picture", async () => {
+    const { test: part } = await loadCocoPersons(published, { size: 32 });
+    const { annotations } = JSON.parse(
+      readFileSync(join(published, "annotations", "person_keypoints_val2017.json"), "utf8"),
+    );
+    const samples: PersonSample[] = [];
+    for (let index = 0; index < part.count; index++) samples.push(await part.read(index));
+    const inPicture = samples.flatMap(({ keypoints, place }) => {
+      const [first, above, factor] = place.data;
+      const [x, y, visibility] = keypoints.data;
+      return visibility > 0
+        ? [[(x + 0.5) * factor - 0.5 + first, (y + 0.5) * factor - 0.5 + above]]
+        : [[0, 0]];
+    });
+    const noses = annotations.map(({ keypoints }: { keypoints: number[] }) => keypoints.slice(0, 2));
+    for (const [x, y] of inPicture)
+      assert.ok(noses.some(([u, v]: number[]) => Math.abs(u - x) < 1e-3 && Math.abs(v - y) < 1e-3));
+  });
+
+  test("a picture that was turned after it was annotated, and one that is damaged, are named", async () => {
+    const folder = join(root, "turned");
+    cpSync(published, folder, { recursive: true });
+    const path = join(folder, "train2017", "000000000009.jpg");
+    const stored = await sharp(path).metadata();
+    // An orientation in the file alone changes nothing: annotations belong to stored pixels.
+    writeFileSync(path, await sharp(path).withMetadata({ orientation: 6 }).toBuffer());
+    const { train } = await loadCocoPersons(folder, { size: 32 });
+    assert.ok(train.count > 0);
+    writeFileSync(path, await sharp(path).rotate(90).withMetadata({ orientation: 1 }).toBuffer());
+    await assert.rejects(loadCocoPersons(folder, { size: 32 }), {
+      name: "UserError",
+      message: new RegExp(`says that 000000000009.jpg is ${stored.width}×${stored.height}, the picture is `),
+    });
+    writeFileSync(path, readFileSync(path).subarray(0, 200));
+    await assert.rejects(loadCocoPersons(folder, { size: 32 }), {
+      name: "UserError",
+      message: /^.*000000000009\.jpg cannot be read: /,
+    });
+  });
+});
+
+test("what holds no persons is refused in a sentence", async () => {
+  const advice =
+    "for pose estimation name people, or a folder in COCO's format (annotations/*.json and pictures)";
+  await assert.rejects(loadSamples("persons", "digits"), { message: `digits has no joints; ${advice}` });
+  await assert.rejects(loadSamples("persons", join(root, "none")), {
+    message: `there is no folder "${join(root, "none")}"; ${advice}`,
+  });
+});
