@@ -99,6 +99,6 @@ test("mistakes are one sentence each", async () => {
   await refused(["data", "digits", "--out", "x"], "digits is no generated data set; it has to be people");
   await refused(
     ["train", "--task", "pose", "--model", "cnn", "--data", "people:train=64,test=4"],
-    "cnn gives a number for each class, the task takes a map for each joint or class; choose one of simple-baseline-18, simple-baseline-50, simple-baseline-small",
+    "cnn gives a number for each class, the task takes a map for each joint or class; choose one of unet, simple-baseline-18, simple-baseline-50, simple-baseline-small",
   );
 });
