@@ -83,6 +83,25 @@ test("people without files train, and the same command makes the same bits", asy
   assert.ok(models[0].equals(models[1]));
 });
 
+test("the demonstration trains a network for poses and ends in a page with pictures", async () => {
+  const told = await lowland(
+    [
+      ...["demo", "pose", "--data", "people:train=16,test=4", "--image-size", "32", "--epochs", "1"],
+      ...["--model", "simple-baseline-small:width=0.25", "--batch-size", "8", "--sharpness-images", "8"],
+      ...["--out", "demo", ...few],
+    ],
+    { cwd: root },
+  );
+  assert.equal(told.code, 0, told.stderr);
+  assert.match(
+    told.stderr,
+    /^1 run of 1 epoch: simple-baseline-small:width=0\.25 on 16 persons of people:train=16,test=4$/m,
+  );
+  assert.match(readFileSync(join(root, "demo", "report.html"), "utf8"), /Persons with the largest errors/);
+  const { configuration } = readJsonFile(root, "demo", "adam", "run.json");
+  assert.deepEqual([configuration.task, configuration.optimizer.method], ["pose", "adam"]);
+});
+
 test("mistakes are one sentence each", async () => {
   const refused = async (args: string[], message: string) => {
     const { code, stderr } = await lowland(args, { cwd: root });
@@ -95,6 +114,10 @@ test("mistakes are one sentence each", async () => {
   await refused(
     ["train", "--task", "pose", "--data", "digits"],
     "digits has no joints; for pose estimation name people, or a folder in COCO's format (annotations/*.json and pictures)",
+  );
+  await refused(
+    ["demo", "pose", "--clean"],
+    "--clean has no meaning for pose, which has no labels; leave it out",
   );
   await refused(["data", "digits", "--out", "x"], "digits is no generated data set; it has to be people");
   await refused(

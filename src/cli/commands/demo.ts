@@ -1,8 +1,10 @@
 import { fileURLToPath } from "node:url";
-import { Command } from "commander";
+import { Argument, Command } from "commander";
+import { UserError } from "../../common/errors.ts";
 import { DatasetUnavailable } from "../../data/sources.ts";
 import { parseComparison, type RunConfiguration } from "../../runs/configuration.ts";
 import { networkName } from "../../runs/network.ts";
+import { taskNamed } from "../../tasks/index.ts";
 import type { DataPair } from "../../tasks/task.ts";
 import { addFlags } from "../add-flags.ts";
 import { loadWithProgress } from "../data.ts";
@@ -24,11 +26,19 @@ const examples = `
 Fashion-MNIST with 40 % noisy labels shows what flat minima are for: sharp ones learn the noise by heart. On clean
 labels and in few epochs the order is the other way round: try --clean.
 
+pose trains a small network to find the joints of generated people, and ends in a page with the best and the worst pictures.
+
 Examples:
   $ npm start
   $ npm start -- --clean
   $ npm start -- --label-noise 0.6 --epochs 20 --seed 2
-  $ npm start -- --data digits`;
+  $ npm start -- --data digits
+  $ npm start -- pose`;
+
+/** What there is to be shown, and the configuration it is. */
+const shows = { optimizers: "noisy-labels", pose: "pose" } as const;
+
+type Show = keyof typeof shows;
 
 interface DemoFlags {
   clean?: boolean;
@@ -36,15 +46,21 @@ interface DemoFlags {
   data?: string;
 }
 
-/** `lowland demo` (npm start): one network trained five ways, from nothing to a report. */
+/** `lowland demo` (npm start): from nothing to a report, by default one network trained five ways. */
 export function demoCommand(): Command {
-  const command = new Command("demo").description("train one network five ways on Fashion-MNIST and compare");
+  const command = new Command("demo")
+    .description("train one network five ways on Fashion-MNIST and compare, or a network for poses")
+    .addArgument(
+      new Argument("[what]", "what to show").choices(Object.keys(shows)).default("optimizers" satisfies Show),
+    );
   addPlaceFlags(command)
     .option("--clean", "clean labels and a small convolutional network")
     .option("--only <names>", "only these runs, separated by commas");
   addFlags(command, comparisonFlags, "unknown").addHelpText("after", `${networkHelp()}\n${examples}`);
-  return command.action(async (flags: SettingFlags & PlaceFlags & DemoFlags) => {
-    const name = flags.clean ? "clean" : "noisy-labels";
+  return command.action(async (what: Show, flags: SettingFlags & PlaceFlags & DemoFlags) => {
+    if (flags.clean && what !== "optimizers")
+      throw new UserError("--clean has no meaning for pose, which has no labels; leave it out");
+    const name = flags.clean ? "clean" : shows[what];
     const path =
       flags.config ?? fileURLToPath(new URL(`../../../assets/configurations/${name}.json`, import.meta.url));
     const document = await readConfiguration(path);
@@ -57,15 +73,19 @@ export function demoCommand(): Command {
       flags.only,
     );
     const [{ configuration: shared }] = runs;
-    const images = shared.limit ?? data.train.count;
+    const examples = shared.limit ?? data.train.count;
     const { labelNoise = 0 } = shared;
     const noise = labelNoise > 0 ? `, ${Number((100 * labelNoise).toPrecision(3))} % noisy labels` : "";
     say(
-      `${runs.length} runs of ${shared.epochs} epochs: ${networkName(shared.model)} on ${images.toLocaleString("en")} ${used} images${noise}`,
+      `${counted(runs.length, "run")} of ${counted(shared.epochs, "epoch")}: ${networkName(shared.model)} on ${examples.toLocaleString("en")} ${taskNamed(shared.task).examples} of ${used}${noise}`,
     );
     const out = flags.out ?? freshFolder(name);
     process.exitCode = await compareAndPresent({ runs, data, out, flags, signal });
   });
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 async function loadOrDigits(
