@@ -2,6 +2,10 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import { decodeImage } from "../data/image-file.ts";
+import { partAround } from "../data/sets/coco-persons.ts";
+import { warped } from "../tasks/pose/affine.ts";
 import { lowland, readJsonFile, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
 
 // Pose estimation from the command line: a generated set as files, training, resuming, and all that looks at the run.
@@ -66,6 +70,39 @@ test("people are written as a folder, which trains; the run is evaluated and mea
   assert.ok(existsSync(join(root, "own", "pictures", "evaluation")));
 });
 
+test("predict draws a skeleton over each picture, where the heat maps of its file are highest", async () => {
+  const file = join("folder", "val", "000000000001.png");
+  const { pictures } = JSON.parse(await run("predict", "own", file, "--out", "drawn", "--json", ...few));
+  const [{ joints, picture }] = pictures;
+  assert.deepEqual(
+    [joints.length, joints[0].joint, picture],
+    [17, "nose", join("drawn", "1-000000000001.png")],
+  );
+  const session = await InferenceSession.create(join(root, "own", "model.onnx"));
+  const whole = await decodeImage(join(root, file));
+  // The picture's 64 pixels on the input's 32, centers of outer pixels on centers of outer pixels.
+  const matrix = [31 / 63, 0, 0, 0, 31 / 63, 0] as const;
+  const part = await partAround(whole, [0, 0, 63, 63], 32);
+  const [, , factor] = part.place.data;
+  assert.equal(factor, 2);
+  const [, height, width] = part.image.shape;
+  const own = { channels: 3, height, width, data: part.image.data };
+  const inPart = [2 * matrix[0], 0, 0.5 * matrix[0], 0, 2 * matrix[0], 0.5 * matrix[0]] as const;
+  const pixels = Float32Array.from(warped(own, inPart, [32, 32]));
+  const { heatmaps } = await session.run({ input: new Tensor("float32", pixels, [1, 3, 32, 32]) });
+  const maps = heatmaps.data as Float32Array;
+  for (const [index, { x, y, score }] of joints.entries()) {
+    const map = maps.subarray(64 * index, 64 * index + 64);
+    const best = map.indexOf(Math.max(...map));
+    assert.ok(Math.abs(score - map[best]) < 1e-4);
+    if (score <= 0) continue;
+    // At most a pixel of the map from its maximum: 9 pixels of the picture.
+    assert.ok(Math.abs(x - (63 / 7) * (best % 8)) < 10 && Math.abs(y - (63 / 7) * Math.floor(best / 8)) < 10);
+  }
+  const drawn = await decodeImage(join(root, picture));
+  assert.equal(drawn.height, 5 * 64);
+});
+
 test("people without files train, and the same command makes the same bits", async () => {
   const generated = [
     ...settings,
@@ -118,6 +155,10 @@ test("mistakes are one sentence each", async () => {
   await refused(
     ["demo", "pose", "--clean"],
     "--clean has no meaning for pose, which has no labels; leave it out",
+  );
+  await refused(
+    ["predict", "own", "folder/val/000000000001.png", "none.png", "--out", "drawn"],
+    "1 of 2 pictures cannot be read: none.png (there is no such file)",
   );
   await refused(["data", "digits", "--out", "x"], "digits is no generated data set; it has to be people");
   await refused(

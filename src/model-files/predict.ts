@@ -213,7 +213,8 @@ function formAsData({ channels, height, width }: ImageForm): TaskData {
   return { task: classificationTask(train), train };
 }
 
-async function decodedOrReason(file: string, form: ImageForm): Promise<DecodedImage | string> {
+/** A decoded picture, or why a file is none. */
+export async function decodedOrReason(file: string, form?: ImageForm): Promise<DecodedImage | string> {
   try {
     return await decodeImage(file, form);
   } catch (error) {

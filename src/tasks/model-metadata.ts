@@ -35,7 +35,8 @@ export function statedFrozen(model: ModelProto): readonly string[] {
   return Array.isArray(frozen) ? frozen.map(String) : [];
 }
 
-function stated({ metadataProps }: ModelProto, name: string): unknown {
+/** An entry of a file that Lowland wrote; nothing of a file that does not have it. */
+export function stated({ metadataProps }: ModelProto, name: string): unknown {
   const text = metadataProps.find(({ key }) => key === `${prefix}${name}`)?.value;
   return text === undefined ? undefined : JSON.parse(text);
 }

@@ -5,7 +5,7 @@ import { fileError } from "../../common/files.ts";
 import { type DecodedImage, decodeImage, UnreadableImage } from "../image-file.ts";
 import { KeptPersons, measuredPersonsOf, type PersonSample, type Persons } from "../persons.ts";
 import { type CocoPart, readCocoFolder } from "./coco-folder.ts";
-import { type CocoPerson, requirePictureSize, type TrainingPersons } from "./coco-keypoints.ts";
+import { type Box, type CocoPerson, requirePictureSize, type TrainingPersons } from "./coco-keypoints.ts";
 
 // Persons of a folder in COCO's format as samples: of each the part of its picture around its box.
 
@@ -85,9 +85,36 @@ function readerOf(
   return (index) => kept.get(index) ?? decoded(index);
 }
 
-/** The part of a picture around a person, shrunk by the largest whole factor that keeps the resolution. */
 function personOf(person: CocoPerson, picture: DecodedImage, number: number, size: number): PersonSample {
   const [left, top, width, height] = person.box;
+  const { image, place } = partAround(picture, person.box, size);
+  const [first, above, factor] = place.data;
+  const inPart = (value: number, start: number) => (value - start + 0.5) / factor - 0.5;
+  const joints = person.keypoints.length / 3;
+  const keypoints = Float32Array.from(person.keypoints, (value, at) => {
+    const visibility = person.keypoints[at - (at % 3) + 2];
+    if (visibility === 0 || at % 3 === 2) return visibility;
+    return inPart(value, at % 3 === 0 ? first : above);
+  });
+  const box = [inPart(left, first), inPart(top, above), width / factor, height / factor];
+  return {
+    ...{ image, place },
+    keypoints: { type: "float32", shape: [joints, 3], data: keypoints },
+    box: { type: "float32", shape: [4], data: Float32Array.from(box) },
+    area: { type: "float32", shape: [], data: Float32Array.of(person.area / factor ** 2) },
+    picture: { type: "int32", shape: [], data: Int32Array.of(number) },
+  };
+}
+
+/**
+ * The part of a picture around a box, shrunk by the largest whole factor that keeps the resolution.
+ * @param size height of the network's input
+ */
+export function partAround(
+  picture: DecodedImage,
+  [left, top, width, height]: Box,
+  size: number,
+): Pick<PersonSample, "image" | "place"> {
   const longer = Math.max(width, height);
   const factor = Math.max(1, Math.floor((seen * longer) / size));
   const half = (enlargement * longer) / 2;
@@ -99,25 +126,10 @@ function personOf(person: CocoPerson, picture: DecodedImage, number: number, siz
     Math.floor((Math.min(picture.width, Math.ceil(x + half) + 1) - first) / factor),
   );
   const rows = Math.max(1, Math.floor((Math.min(picture.height, Math.ceil(y + half) + 1) - above) / factor));
-  const inPart = (value: number, start: number) => (value - start + 0.5) / factor - 0.5;
-  const joints = person.keypoints.length / 3;
-  const keypoints = Float32Array.from(person.keypoints, (value, at) => {
-    const visibility = person.keypoints[at - (at % 3) + 2];
-    if (visibility === 0 || at % 3 === 2) return visibility;
-    return inPart(value, at % 3 === 0 ? first : above);
-  });
-  const box = [inPart(left, first), inPart(top, above), width / factor, height / factor];
+  const data = shrunk(picture, { first, above, rows, columns, factor });
   return {
-    image: {
-      type: "uint8",
-      shape: [picture.channels, rows, columns],
-      data: shrunk(picture, { first, above, rows, columns, factor }),
-    },
-    keypoints: { type: "float32", shape: [joints, 3], data: keypoints },
-    box: { type: "float32", shape: [4], data: Float32Array.from(box) },
-    area: { type: "float32", shape: [], data: Float32Array.of(person.area / factor ** 2) },
+    image: { type: "uint8", shape: [picture.channels, rows, columns], data },
     place: { type: "float32", shape: [3], data: Float32Array.of(first, above, factor) },
-    picture: { type: "int32", shape: [], data: Int32Array.of(number) },
   };
 }
 

@@ -11,6 +11,7 @@ import { drawPlacement } from "./pose-augmentation.ts";
 import { poseEvaluation } from "./pose-evaluation.ts";
 import { type PoseForm, personRegion, poseForm, poseSettings, stride } from "./pose-form.ts";
 import { placementMatrix, transformedKeypoints } from "./region.ts";
+import { poseMetadata } from "./stated-pose.ts";
 import { heatMapTargets } from "./targets.ts";
 
 // Where the joints of a person are: a heat map for each joint of what is around the person's box.
@@ -85,16 +86,7 @@ function poseTask(data: Persons, form: PoseForm): Task<PersonSample> {
     },
     metadata: {
       ...stored.metadata,
-      joints: skeleton.joints,
-      limbs: skeleton.limbs,
-      pairs: skeleton.pairs,
-      heatmaps: {
-        stride,
-        alignment,
-        padding: form.padding,
-        sigma,
-        refinement: form.refinement,
-      },
+      ...poseMetadata({ ...skeleton, ...form, stride }),
     },
     lossSettings: { heatMapLoss: kind, sigma },
     row: (sample, random) => {
