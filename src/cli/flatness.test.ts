@@ -187,7 +187,7 @@ test("a file made for one batch size is measured in batches of that size", async
   assert.ok(existsSync(join(folder, "fixed.flatness", "flatness.json")));
 });
 
-describe("what does not fit is told in one sentence", { concurrency: 2 }, () => {
+describe("what does not fit is reported in one sentence", { concurrency: 2 }, () => {
   const onDigits = (file: string, ...more: string[]) => ["flatness", file, "--data", "digits", ...more];
   const cases: Record<string, [() => string[], RegExp]> = {
     "a model with fewer classes than the data": [

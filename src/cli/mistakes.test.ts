@@ -71,7 +71,7 @@ function cases(title: string, list: Record<string, Mistake>) {
   });
 }
 
-cases("a name that does not exist is told with the choices", {
+cases("a name that does not exist is reported with the choices", {
   optimizer: {
     args: [...digits, "--optimizer", "adagrad"],
     expected: new RegExp(
@@ -241,7 +241,9 @@ cases("a model to evaluate", {
   },
 });
 
-describe("a damaged file in --data-dir is told before any other place is asked", { concurrency: 2 }, () => {
+describe("a damaged file in --data-dir is reported before any other place is asked", {
+  concurrency: 2,
+}, () => {
   // Of the right format, with other pixels.
   const header = Uint8Array.of(0, 0, 8, 3, 0, 0, 234, 96, 0, 0, 0, 28, 0, 0, 0, 28);
   const whole = gzipSync(Buffer.concat([header, Buffer.alloc(60_000)]));

@@ -84,8 +84,8 @@ export async function decodeImage(
   const isPlainInk = space === "cmyk" && !hasProfile;
   const turned = orientation === "apply" ? picture.autoOrient() : picture;
   const colored = isPlainInk
-    ? turned.pipelineColourspace("cmyk").toColourspace("cmyk")
-    : turned.toColourspace("srgb").flatten({ background: "white" });
+    ? turned.pipelineColorspace("cmyk").toColorspace("cmyk")
+    : turned.toColorspace("srgb").flatten({ background: "white" });
   const sized =
     height === undefined || width === undefined
       ? colored
@@ -127,7 +127,7 @@ export async function encodePng(
   );
   return sharp(interleaved, { raw: { width, height, channels } })
     .resize({ width: longest, height: longest, fit: "inside", withoutEnlargement: true })
-    .toColourspace(channels === 1 ? "b-w" : "srgb")
+    .toColorspace(channels === 1 ? "b-w" : "srgb")
     .png()
     .toBuffer();
 }

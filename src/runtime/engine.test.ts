@@ -99,7 +99,9 @@ for (const [where, open] of Object.entries(engines)) {
       assert.deepEqual(Object.keys(await engine.read()).sort(), ["y", "y of 1", "y of 2"]);
       const bad = { advance: true, stored: { y: "y of 3" } };
       assert.equal((await engine.run("square", { x: vector(1e200, 1) }, bad)).advanced, false);
-      await assert.rejects(engine.read(["y of 3"]), { message: '"y of 3" is neither an input of the run nor stored' });
+      await assert.rejects(engine.read(["y of 3"]), {
+        message: '"y of 3" is neither an input of the run nor stored',
+      });
     });
 
     withEngine("executes calls in the order they are made, without waiting between them", async (engine) => {

@@ -142,7 +142,7 @@ describe("given to train as an object", () => {
       ...{ ...settings, task: brightness, model: { file }, learningRate: 0.02 },
       onNote: (note) => notes.push(note),
     });
-    assert.match(notes[0], /, 64 → 10 outputs, is re-initialized with 1$/);
+    assert.match(notes[0], / is re-initialized: 64 features → 1 outputs in place of 10$/);
     assert.ok(summary && summary.metrics.r2 > 0.5, `R² ${summary?.metrics.r2}`);
     assert.deepEqual((await InferenceSession.create(model)).outputNames, ["y"]);
     const likely = fileOf("likely.onnx", (x, scope) => softmax(ten(x, scope)));
