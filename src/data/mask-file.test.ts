@@ -92,7 +92,7 @@ describe("a mask file", () => {
   }
 
   const refusals: Record<string, RegExp> = {
-    "colors.png": /^its pixels are colors; a mask holds class numbers/,
+    "colours.png": /^its pixels are colors; a mask holds class numbers/,
     "other-size.png": /^it is 50×70 \(height × width\) and its image 60×80$/,
     "jpeg-mask.jpg": /^it is no PNG file; other formats blur or recolor class numbers$/,
   };
@@ -108,7 +108,7 @@ describe("a mask file", () => {
 
   test("gray with class numbers, and one without any class, are read", async () => {
     const form = { channels: 1, height: 60, width: 80, fit: "crop" } as const;
-    const gray = counts(await decodeMask(fixture("voc-flawed/gray.png"), form, [60, 80]));
+    const gray = counts(await decodeMask(fixture("voc-flawed/grey.png"), form, [60, 80]));
     assert.ok(
       Object.keys(gray).every((value) => Number(value) < 21 || value === "255"),
       JSON.stringify(gray),

@@ -76,7 +76,7 @@ const cases: readonly (readonly [operator: string, sentence: string, build: Buil
   ],
   [
     "RoiAlign",
-    "with a sampling_ratio of 0 the work depends on the numbers that are fed; export the model with 1 or more (detectors have 2)",
+    "with a sampling_ratio of 0 the work depends on the input's values; export the model with 1 or more (detectors have 2)",
     (input) => roiAlign(input([1, 2, 4, 4]), input([3, 4]), input([3], "int64"), { size, samplingRatio: 0 }),
   ],
   [
