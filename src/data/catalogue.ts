@@ -18,10 +18,11 @@ import { loadMnist } from "./sets/mnist-set.ts";
 import { loadPictures } from "./sets/pictures.ts";
 import type { DataSource, DatasetPair, SampleKind } from "./source.ts";
 import type { LoadOptions } from "./sources.ts";
+import { loadWardrobe, readWardrobe } from "./wardrobe/wardrobe.ts";
 
 // Data sets by name, and anybody's own by path.
 
-export const datasetNames = ["fashion-mnist", "mnist", "digits", "cifar10", "cifar100", "people"] as const;
+export const datasetNames = ["fashion-mnist", "mnist", "digits", "cifar10", "cifar100", "people", "wardrobe"] as const;
 
 /** How picture files become images of one size, and which of them are for testing. */
 export interface PictureOptions {
@@ -72,7 +73,7 @@ const dataOptions: OptionKinds<DataOptions> = {
  */
 export async function loadDataset(nameOrPath: string, options: DataOptions = {}): Promise<DatasetPair> {
   readOptions("loadDataset", options, dataOptions);
-  const name = readPeople(nameOrPath) ? "people" : datasetNames.find((each) => each === nameOrPath);
+  const name = setNamed(nameOrPath);
   switch (name) {
     case "fashion-mnist":
     case "mnist":
@@ -86,6 +87,10 @@ export async function loadDataset(nameOrPath: string, options: DataOptions = {})
       throw new UserError(
         `${nameOrPath} has persons with joints and no classes; it is for pose estimation (task, --task pose)`,
       );
+    case "wardrobe":
+      throw new UserError(
+        `${nameOrPath} has a class for each pixel and none for each image; it is for segmentation (task, --task segmentation)`,
+      );
     case undefined:
       return loadPath(nameOrPath, options);
     default:
@@ -94,8 +99,8 @@ export async function loadDataset(nameOrPath: string, options: DataOptions = {})
 }
 
 /**
- * Loads some data as a task reads them: as {@link loadDataset} for `"classes"`; for `"masks"` a folder with `images/` and
- * `masks/`; for `"persons"` the generated set `people`, or a folder in COCO's format.
+ * Loads some data as a task reads them: as {@link loadDataset} for `"classes"`; for `"masks"` the generated set `wardrobe`, or a
+ * folder with `images/` and `masks/`; for `"persons"` the generated set `people`, or a folder in COCO's format.
  * @throws UserError when there are no such data, and naming the file that cannot be used
  */
 export async function loadSamples(
@@ -115,13 +120,28 @@ export async function loadSamples(
   }
 }
 
-const isNamed = (text: string) =>
-  readPeople(text) !== undefined || datasetNames.some((name) => name === text);
+/** The set that a text names, with options or without. */
+function setNamed(text: string): (typeof datasetNames)[number] | undefined {
+  if (readPeople(text)) return "people";
+  if (readWardrobe(text)) return "wardrobe";
+  return datasetNames.find((name) => name === text);
+}
 
-function loadMasks(nameOrPath: string, { images, signal, onDecoded }: DataOptions) {
-  if (isNamed(nameOrPath))
-    throw new UserError(`${nameOrPath} has no masks; name a folder with images/ and masks/`);
+async function loadMasks(nameOrPath: string, options: DataOptions) {
+  const { images, signal, onDecoded } = options;
   const { size = 64, channels = 3, fit = "crop", testShare } = images ?? {};
+  const wardrobe = readWardrobe(nameOrPath);
+  if (wardrobe) {
+    if (channels !== 3)
+      throw new UserError(
+        `${nameOrPath} has pictures of 3 channels, and images.channels is ${channels}; leave it out`,
+      );
+    return loadWardrobe({ size, ...wardrobe }, nameOrPath, options);
+  }
+  if (setNamed(nameOrPath))
+    throw new UserError(
+      `${nameOrPath} has no masks; for segmentation name wardrobe, or a folder with images/ and masks/`,
+    );
   const form = { channels, height: size, width: size, fit };
   return loadMaskFolder(nameOrPath, { form, testShare, signal, onProgress: onDecoded });
 }
@@ -131,7 +151,7 @@ async function loadPersons(nameOrPath: string, { images, log }: DataOptions) {
   if (people) return loadPeople({ size: images?.size, ...people }, nameOrPath);
   const found = await stat(nameOrPath).catch(() => undefined);
   if (found?.isDirectory()) return loadCocoPersons(nameOrPath, { size: images?.size, log });
-  const reason = isNamed(nameOrPath) ? `${nameOrPath} has no joints` : `there is no folder "${nameOrPath}"`;
+  const reason = setNamed(nameOrPath) ? `${nameOrPath} has no joints` : `there is no folder "${nameOrPath}"`;
   throw new UserError(
     `${reason}; for pose estimation name people, or a folder in COCO's format (annotations/*.json and pictures)`,
   );

@@ -42,23 +42,6 @@ export function personsOf(source: DataSource): Persons {
   );
 }
 
-/** Keeps the samples that came first, as long as there is room, so that they need not be made again. */
-export class KeptPersons {
-  private readonly samples = new Map<number, PersonSample>();
-  private room = 2 ** 29;
-
-  get(index: number): PersonSample | undefined {
-    return this.samples.get(index);
-  }
-
-  keep(index: number, sample: PersonSample): void {
-    const bytes = sample.image.data.length;
-    if (this.samples.has(index) || bytes > this.room) return;
-    this.room -= bytes;
-    this.samples.set(index, sample);
-  }
-}
-
 /** How many persons the statistics of a set are measured on, at most. */
 const measuredPersons = 500;
 

@@ -2,44 +2,69 @@ import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { loadPeople, readPeople } from "../../data/people/people.ts";
 import { writeCocoFolder } from "../../data/sets/coco-writer.ts";
+import { writeMaskFolder } from "../../data/sets/mask-writer.ts";
+import { loadWardrobe, readWardrobe } from "../../data/wardrobe/wardrobe.ts";
+import type { DataPair } from "../../tasks/task.ts";
 import { interruptSignal } from "../interrupt.ts";
 import { say } from "../progress.ts";
 
 const examples = `
-people: pictures of jointed figures with COCO's 17 joints, drawn by a seed. Options follow after a colon: train and test
-(numbers of pictures), size (pixels), seed. The folder has annotations/*.json in COCO's format and PNG pictures.
+people: pictures of jointed figures with COCO's 17 joints, drawn by a seed. The folder has annotations/*.json in COCO's
+format and PNG pictures.
+wardrobe: scenes of Fashion-MNIST's garments with masks, drawn by a seed. The folder has train and test, each with PNG files
+in images/ and masks/, and classes.txt. Fashion-MNIST comes from the cache, --data-dir or the network.
+
+Options follow after a colon: train and test (numbers of pictures), size (pixels), seed.
 
 Examples:
   $ lowland data people --out people
   $ lowland data people:train=500,test=100,size=192,seed=2 --out people
-  $ lowland train --task pose --data people/`;
+  $ lowland train --task pose --data people/
+  $ lowland data wardrobe --out wardrobe
+  $ lowland train --task segmentation --data wardrobe/`;
 
 /** `lowland data`: a generated data set as files. */
 export function dataCommand(): Command {
   return new Command("data")
     .description("write a generated data set as a folder of pictures and annotations")
-    .argument("<name>", "people, with options after a colon")
+    .argument("<name>", "people or wardrobe, with options after a colon")
     .requiredOption("--out <folder>", "folder to write")
+    .option("--data-dir <folder>", "folder with Fashion-MNIST's files, for wardrobe")
     .addHelpText("after", examples)
-    .action(async (name: string, { out }: { out: string }) => {
-      const options = readPeople(name);
-      if (!options) throw new UserError(`${name} is no generated data set; it has to be people`);
-      const { train, test } = await loadPeople(options, name);
-      let told = performance.now();
-      await writeCocoFolder(
-        out,
-        { train, test },
-        {
-          signal: interruptSignal(),
-          onProgress: (pictures, total) => {
-            if (performance.now() - told < 1000) return;
-            told = performance.now();
-            say(`  ${pictures.toLocaleString("en")} of ${total.toLocaleString("en")} pictures written`);
-          },
-        },
-      );
+    .action(async (name: string, { out, dataDir }: { out: string; dataDir?: string }) => {
+      const { train, test } = await writeGenerated(name, out, dataDir);
       process.stdout.write(
         `${out}: ${train.count.toLocaleString("en")} training and ${test.count.toLocaleString("en")} test pictures\n`,
       );
     });
+}
+
+/** Writes the generated set of a name in the format of its kind. */
+async function writeGenerated(name: string, out: string, dataDir?: string): Promise<DataPair> {
+  const following = { signal: interruptSignal("Stopping after this picture."), onProgress: sayWritten() };
+  const [people, wardrobe] = [readPeople(name), readWardrobe(name)];
+  if (people) {
+    if (dataDir !== undefined)
+      throw new UserError(`--data-dir has no meaning for ${name}, which needs no files; leave it out`);
+    const parts = await loadPeople(people, name);
+    await writeCocoFolder(out, parts, following);
+    return parts;
+  }
+  if (wardrobe) {
+    const { signal } = following;
+    const parts = await loadWardrobe(wardrobe, name, { dataDirectory: dataDir, log: say, signal });
+    await writeMaskFolder(out, parts, following);
+    return parts;
+  }
+  throw new UserError(`${name} is no generated data set; it has to be people or wardrobe`);
+}
+
+/** Says every second how many pictures are written. */
+function sayWritten() {
+  let told = performance.now();
+  return (pictures: number, total: number) => {
+    if (performance.now() - told < 1000) return;
+    told = performance.now();
+    say(`  ${pictures.toLocaleString("en")} of ${total.toLocaleString("en")} pictures written`);
+  };
 }

@@ -1,23 +1,11 @@
-import { UserError } from "../../common/errors.ts";
-import { readNamedOptions } from "../../common/named-options.ts";
-import { KeptPersons, measuredPersonsOf, type PersonSample, type Persons } from "../persons.ts";
+import { type GeneratedOptions, readGenerated, withDefaults } from "../generated-options.ts";
+import { drawnOnce } from "../kept-samples.ts";
+import { measuredPersonsOf, type PersonSample, type Persons } from "../persons.ts";
 import { clippedBox } from "../sets/coco-keypoints.ts";
 import { jointNames } from "./figure.ts";
 import { drawScene } from "./scene.ts";
 
 // Pictures of jointed figures, generated: as many as one wants, with the exact truth, and nothing to download.
-
-/** What may follow the name: `people:train=100000,seed=2`. */
-export interface PeopleOptions {
-  /** Training pictures. Default 20,000. */
-  train?: number;
-  /** Test pictures. Default 2,000. */
-  test?: number;
-  /** Height and width of a picture in pixels. Default 96. */
-  size?: number;
-  /** Other numbers are other pictures. Default 1. */
-  seed?: number;
-}
 
 const peopleDefaults = { train: 20_000, test: 2_000, size: 96, seed: 1 } as const;
 
@@ -45,37 +33,24 @@ const limbs = [
 ] as const;
 
 /**
- * Whether a text names the set, with options or without.
- * @throws UserError for an option that is not there or no number that fits
+ * Whether a text names the set, with options or without: `people:train=100000,seed=2`.
+ * @throws UserError for an unknown option, or a value that is not a whole number or too small
  */
-export function readPeople(text: string): PeopleOptions | undefined {
-  const { name, options } = readNamedOptions(text);
-  if (name !== "people") return undefined;
-  const known = Object.keys(peopleDefaults);
-  const read = ([option, value]: [string, string]) => {
-    if (!known.includes(option))
-      throw new UserError(`people has no option "${option}"; it has ${known.join(", ")}`);
-    const number = Number(value);
-    const least = option === "seed" ? 0 : option === "size" ? 32 : 1;
-    if (value.trim() === "" || !Number.isSafeInteger(number) || number < least)
-      throw new UserError(
-        `people: ${option} is ${value === "" ? "missing its value" : value}; it has to be a whole number of at least ${least}`,
-      );
-    return [option, number];
-  };
-  return Object.fromEntries(Object.entries(options).map(read));
+export function readPeople(text: string): GeneratedOptions | undefined {
+  return readGenerated(text, "people");
 }
 
 /**
  * The training and the test part. The same options give the same pictures; the parts share none, and with another
  * number of pictures the first ones stay the same.
+ * @param options default: 20,000 and 2,000 pictures of 96×96, seed 1
  * @param name what messages call the set
  */
 export async function loadPeople(
-  options: PeopleOptions = {},
+  options: GeneratedOptions = {},
   name = "people",
 ): Promise<Record<"train" | "test", Persons>> {
-  const { train, test, size, seed } = { ...peopleDefaults, ...options };
+  const { train, test, size, seed } = withDefaults(options, peopleDefaults);
   const draw = (index: number) => personOf(seed, index, size);
   // Test pictures have the odd numbers, so that a larger training part never reaches them.
   const training = drawnOnce((index) => draw(2 * index));
@@ -108,17 +83,5 @@ function personOf(seed: number, index: number, size: number): PersonSample {
     area: { type: "float32", shape: [], data: Float32Array.of(scene.area) },
     place: { type: "float32", shape: [3], data: Float32Array.of(0, 0, 1) },
     picture: { type: "int32", shape: [], data: Int32Array.of(index) },
-  };
-}
-
-/** Pictures are drawn when they are first read; those for which there is no room are drawn again. */
-function drawnOnce(draw: (index: number) => PersonSample): (index: number) => PersonSample {
-  const kept = new KeptPersons();
-  return (index) => {
-    const earlier = kept.get(index);
-    if (earlier) return earlier;
-    const sample = draw(index);
-    kept.keep(index, sample);
-    return sample;
   };
 }

@@ -1,4 +1,5 @@
 import { type Random, randomStream } from "../../common/random.ts";
+import { noiseFrom } from "../pixel-noise.ts";
 import { Canvas, type Color, type Paint, type Point } from "./canvas.ts";
 import { drawFigure, type Figure, type JointName, jointNames, type Position, sideNames } from "./figure.ts";
 
@@ -325,17 +326,6 @@ function exposed({ pixels, size }: Canvas, random: Random): Uint8Array<ArrayBuff
     }
   }
   return bytes;
-}
-
-/** Numbers in [0, 1) for pixels, of which a picture needs tens of thousands (xorshift32, Marsaglia 2003). */
-function noiseFrom(seed: number): () => number {
-  let state = seed || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
 }
 
 function keypointsOf({ top, size }: Canvas, figure: Figure, place: Place): Float32Array<ArrayBuffer> {

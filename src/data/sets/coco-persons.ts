@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { UserError } from "../../common/errors.ts";
 import { fileError } from "../../common/files.ts";
 import { type DecodedImage, decodeImage, UnreadableImage } from "../image-file.ts";
-import { KeptPersons, measuredPersonsOf, type PersonSample, type Persons } from "../persons.ts";
+import { KeptSamples } from "../kept-samples.ts";
+import { measuredPersonsOf, type PersonSample, type Persons } from "../persons.ts";
 import { type CocoPart, readCocoFolder } from "./coco-folder.ts";
 import { type Box, type CocoPerson, requirePictureSize, type TrainingPersons } from "./coco-keypoints.ts";
 
@@ -62,7 +63,7 @@ function readerOf(
   { keypoints: { pictures, name }, training: { persons }, pictures: folder }: CocoPart,
   size: number,
 ): (index: number) => PersonSample | Promise<PersonSample> {
-  const kept = new KeptPersons();
+  const kept = new KeptSamples<PersonSample>();
   const numbers = new Map(pictures.map(({ id }, number) => [id, number]));
   const numberOf = ({ image }: CocoPerson) => numbers.get(image) ?? 0;
   const together = new Map<number, number[]>();

@@ -1,49 +1,34 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { UserError } from "../../common/errors.ts";
-import { fileError, replaceFile } from "../../common/files.ts";
+import { replaceFile } from "../../common/files.ts";
 import { encodePng } from "../image-file.ts";
 import type { Persons } from "../persons.ts";
+import { type WriteFolderOptions, writeNewFolder } from "./folder-writer.ts";
 
 // Persons as a folder in COCO's format: a PNG picture for each, and annotations that every tool for COCO reads.
-
-export interface WriteCocoOptions {
-  /** Called after each picture: how many so far, of how many. */
-  onProgress?: (pictures: number, total: number) => void;
-  signal?: AbortSignal;
-}
 
 /**
  * Writes `annotations/person_keypoints_train.json` and `…_val.json` with the pictures in `train` and `val`. Each sample
  * becomes a picture.
- * @throws UserError for a folder that holds something
+ * @throws UserError for a folder that is not empty or cannot be written
  */
-export async function writeCocoFolder(
+export function writeCocoFolder(
   folder: string,
   { train, test }: Record<"train" | "test", Persons>,
-  { onProgress, signal }: WriteCocoOptions = {},
+  options: WriteFolderOptions = {},
 ): Promise<void> {
-  const there = await readdir(folder).catch(() => []);
-  if (there.length > 0) throw new UserError(`${folder} is not empty; name another folder`);
-  const total = train.count + test.count;
-  let written = 0;
-  try {
+  return writeNewFolder(folder, train.count + test.count, options, async (onWritten) => {
     await mkdir(join(folder, "annotations"), { recursive: true });
     for (const [split, source] of [
       ["train", train],
       ["val", test],
     ] as const) {
       await mkdir(join(folder, split), { recursive: true });
-      const document = await writeSplit(join(folder, split), source, () => {
-        signal?.throwIfAborted();
-        onProgress?.(++written, total);
-      });
+      const document = await writeSplit(join(folder, split), source, onWritten);
       const file = join(folder, "annotations", `person_keypoints_${split}.json`);
       await replaceFile(file, `${JSON.stringify(document)}\n`);
     }
-  } catch (error) {
-    throw fileError(error, `${folder} could not be written`);
-  }
+  });
 }
 
 async function writeSplit(folder: string, { count, read, joints, limbs }: Persons, onWritten: () => void) {

@@ -1,0 +1,71 @@
+import { randomStream } from "../../common/random.ts";
+import { type GeneratedOptions, readGenerated, withDefaults } from "../generated-options.ts";
+import { drawnOnce } from "../kept-samples.ts";
+import type { ImageMasks, MaskSample } from "../masks.ts";
+import { loadMnist } from "../sets/mnist-set.ts";
+import { ChannelSums, type ImageClasses } from "../source.ts";
+import type { LoadOptions } from "../sources.ts";
+import { drawScene } from "./scene.ts";
+
+// Scenes of Fashion-MNIST's garments with exact masks, generated: as many as one wants.
+
+const wardrobeDefaults = { train: 6_000, test: 1_000, size: 64, seed: 1 } as const;
+
+/** How many scenes the mean and the deviation of pixels are measured on, at most. */
+const measuredScenes = 500;
+
+/**
+ * Whether a text names the set, with options or without: `wardrobe:train=20000,size=96`.
+ * @throws UserError for an unknown option, or a value that is not a whole number or too small
+ */
+export function readWardrobe(text: string): GeneratedOptions | undefined {
+  return readGenerated(text, "wardrobe");
+}
+
+/**
+ * The training and the test part: scenes of Fashion-MNIST's training garments, and scenes of its test garments.
+ * @param options default: 6,000 and 1,000 scenes of 64×64, seed 1
+ * @param name what messages call the set
+ * @throws DatasetUnavailable when Fashion-MNIST is available nowhere
+ */
+export async function loadWardrobe(
+  options: GeneratedOptions = {},
+  name = "wardrobe",
+  places: LoadOptions = {},
+): Promise<Record<"train" | "test", ImageMasks>> {
+  return wardrobeOf(await loadMnist("fashion-mnist", places), options, name);
+}
+
+/**
+ * Scenes of given garments, square gray images. The same options give the same scenes; with another number of scenes the
+ * first ones stay the same.
+ */
+export function wardrobeOf(
+  garments: Record<"train" | "test", ImageClasses>,
+  options: GeneratedOptions,
+  name: string,
+): Record<"train" | "test", ImageMasks> {
+  const { train, test, size, seed } = withDefaults(options, wardrobeDefaults);
+  const reader = (kind: "train" | "test") =>
+    drawnOnce((index) => sampleOf(garments[kind], randomStream(seed, `wardrobe ${kind}`, index), size));
+  const [training, testing] = [reader("train"), reader("test")];
+  const sums = new ChannelSums(3);
+  for (let index = 0; index < Math.min(train, measuredScenes); index++) sums.add(training(index).image.data);
+  const normalization = sums.normalization(255);
+  const part = (kind: "train" | "test", count: number, read: ImageMasks["read"]): ImageMasks => ({
+    ...{ name, count, read, channels: 3, height: size, width: size, maximum: 255, classShare: 1 },
+    classNames: ["background", ...garments.train.classNames],
+    fingerprint: `wardrobe 1 ${kind} seed ${seed} size ${size} count ${count} of ${garments[kind].fingerprint}`,
+    ...normalization,
+  });
+  return { train: part("train", train, training), test: part("test", test, testing) };
+}
+
+function sampleOf(...scene: Parameters<typeof drawScene>): MaskSample {
+  const { image, mask } = drawScene(...scene);
+  const size = scene[2];
+  return {
+    image: { type: "uint8", shape: [3, size, size], data: image },
+    mask: { type: "uint8", shape: [size, size], data: mask },
+  };
+}
