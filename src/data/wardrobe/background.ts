@@ -19,7 +19,8 @@ export function paintBackground(pixels: Float32Array, size: number, random: Rand
   const plane = size * size;
   for (let row = 0; row < size; row++) {
     for (let column = 0; column < size; column++) {
-      const [u, v] = [(column + 0.5) / size, (row + 0.5) / size];
+      const u = (column + 0.5) / size;
+      const v = (row + 0.5) / size;
       const striped = stripes ? stripes.strength * stripes.at(column, row) : 0;
       const shift = blotches(u, v);
       for (let channel = 0; channel < 3; channel++) {
@@ -58,10 +59,9 @@ function drawBlotches(random: Random): (u: number, v: number) => number {
   const width = cells + 1;
   const values = Float32Array.from({ length: width * width }, () => strength * (next() - 0.5));
   return (u, v) => {
-    const [x, y] = [u * cells, v * cells];
-    const [i, j] = [Math.floor(x), Math.floor(y)];
-    const [s, t] = [x - i, y - j];
-    const at = j * width + i;
+    const [column, row] = [Math.floor(u * cells), Math.floor(v * cells)];
+    const [s, t] = [u * cells - column, v * cells - row];
+    const at = row * width + column;
     const above = values[at] * (1 - s) + values[at + 1] * s;
     const below = values[at + width] * (1 - s) + values[at + width + 1] * s;
     return above * (1 - t) + below * t;

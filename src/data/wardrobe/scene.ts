@@ -63,10 +63,15 @@ export function drawScene(garments: ImageClasses, random: Random, size: number):
   const kept: Layer[] = [];
   for (const placement of drawn.toReversed()) {
     const layer = layerOf(garmentAt(garments, placement.index), placement, size);
-    const own = coveredPixels(layer, size);
-    const visible = own.filter((at) => mask[at] === 0);
-    if (visible.length === 0 || visible.length < leastVisible * own.length) continue;
-    for (const at of visible) mask[at] = 1 + layer.garment.class;
+    let [own, visible] = [0, 0];
+    visitCovered(layer, size, (at) => {
+      own++;
+      if (mask[at] === 0) visible++;
+    });
+    if (visible === 0 || visible < leastVisible * own) continue;
+    visitCovered(layer, size, (at) => {
+      if (mask[at] === 0) mask[at] = 1 + layer.garment.class;
+    });
     kept.unshift(layer);
   }
   const pixels = new Float32Array(3 * size * size);
@@ -105,18 +110,21 @@ function layerOf(garment: Garment, placement: Placement, size: number): Layer {
   const gray = new Float32Array(width * height);
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
-      const [dx, dy] = [left + column + 0.5 - x, top + row + 0.5 - y];
+      const dx = left + column + 0.5 - x;
+      const dy = top + row + 0.5 - y;
       const u = dx * cosine + dy * sine + (side - 1) / 2;
       const v = dy * cosine - dx * sine + (side - 1) / 2;
       if (u <= -1 || v <= -1 || u >= side || v >= side) continue;
-      const [first, above] = [Math.floor(u), Math.floor(v)];
-      let [share, light] = [0, 0];
-      for (let corner = 0; corner < 4; corner++) {
-        const [i, j] = [first + (corner & 1), above + (corner >> 1)];
-        if (i < 0 || j < 0 || i >= side || j >= side) continue;
-        const weight = (1 - Math.abs(u - i)) * (1 - Math.abs(v - j)) * outline[j * side + i];
-        share += weight;
-        light += (weight * own[j * side + i]) / 255;
+      const first = Math.floor(u);
+      const above = Math.floor(v);
+      let share = 0;
+      let light = 0;
+      for (let j = Math.max(0, above); j <= above + 1 && j < side; j++) {
+        for (let i = Math.max(0, first); i <= first + 1 && i < side; i++) {
+          const weight = (1 - Math.abs(u - i)) * (1 - Math.abs(v - j)) * outline[j * side + i];
+          share += weight;
+          light += (weight * own[j * side + i]) / 255;
+        }
       }
       coverage[row * width + column] = share;
       gray[row * width + column] = light;
@@ -125,14 +133,15 @@ function layerOf(garment: Garment, placement: Placement, size: number): Layer {
   return { garment, placement, left, top, width, height, coverage, gray };
 }
 
-/** The pixels of a scene that a layer covers, as the mask has it. */
-function coveredPixels({ left, top, width, coverage }: Layer, size: number): number[] {
-  const covered: number[] = [];
-  for (let at = 0; at < coverage.length; at++) {
-    if (coverage[at] < covers) continue;
-    covered.push((top + Math.floor(at / width)) * size + left + (at % width));
-  }
-  return covered;
+/** Calls `visit` for the pixels of a scene that a layer covers, as the mask has it. */
+function visitCovered(
+  { left, top, width, height, coverage }: Layer,
+  size: number,
+  visit: (at: number) => void,
+): void {
+  for (let row = 0; row < height; row++)
+    for (let column = 0; column < width; column++)
+      if (coverage[row * width + column] >= covers) visit((top + row) * size + left + column);
 }
 
 /** Cloth of gray value 0 still gives a little of its color back. */
@@ -164,17 +173,17 @@ function exposed(pixels: Float32Array, size: number, random: Random): Uint8Array
   // Uniform numbers of the same deviation look like normal ones.
   const noise = between(random, 0, 0.03) * Math.sqrt(12);
   const next = noiseFrom(random.integer(2 ** 32));
-  const bytes = new Uint8Array(pixels.length);
+  const bytes = new Uint8ClampedArray(pixels.length);
   let at = 0;
   for (let channel = 0; channel < 3; channel++) {
     const gain = brightness * between(random, 0.88, 1.12);
     for (let row = 0; row < size; row++) {
       for (let column = 0; column < size; column++) {
         const light = gain * (1 + right * (2 * column - size) + down * (2 * row - size));
-        const value = light * pixels[at] + noise * (next() - 0.5);
-        bytes[at++] = Math.round(255 * Math.min(1, Math.max(0, value)));
+        bytes[at] = 255 * (light * pixels[at] + noise * (next() - 0.5));
+        at++;
       }
     }
   }
-  return bytes;
+  return new Uint8Array(bytes.buffer);
 }
