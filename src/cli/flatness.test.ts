@@ -232,7 +232,7 @@ describe("what does not fit is reported in one sentence", { concurrency: 2 }, ()
     ],
     "a file and no data": [
       () => ["flatness", "run/model.onnx"],
-      /^run\/model\.onnx does not say for which data it is; name one of fashion-mnist, mnist, digits, cifar10, cifar100, people, or a path, with --data$/,
+      /^run\/model\.onnx does not say for which data it is; name one of fashion-mnist, mnist, digits, cifar10, cifar100, people, wardrobe, or a path, with --data$/,
     ],
     "a radius of zero": [
       () => ["flatness", "run", "--subset", "30", "--rho", "0", "--measure", "sharpness"],

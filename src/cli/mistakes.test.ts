@@ -93,7 +93,7 @@ cases("a name that does not exist is reported with the choices", {
   "data set": {
     args: ["train", "--data", "imagenet"],
     expected:
-      /^there is no data set and no file or folder "imagenet"; choose one of fashion-mnist, mnist, digits, cifar10, cifar100, people, or name a folder of pictures$/,
+      /^there is no data set and no file or folder "imagenet"; choose one of fashion-mnist, mnist, digits, cifar10, cifar100, people, wardrobe, or name a folder of pictures$/,
   },
   "run of a comparison": {
     args: ["demo", "--data", "digits", "--only", "sgd,adam"],
@@ -237,7 +237,7 @@ cases("a model to evaluate", {
   "without its data set": {
     args: ["evaluate", "rows.onnx"],
     expected:
-      /^rows\.onnx does not say for which data it is; name one of fashion-mnist, mnist, digits, cifar10, cifar100, people, or a path, with --data$/,
+      /^rows\.onnx does not say for which data it is; name one of fashion-mnist, mnist, digits, cifar10, cifar100, people, wardrobe, or a path, with --data$/,
   },
 });
 

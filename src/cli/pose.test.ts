@@ -160,7 +160,14 @@ test("mistakes are one sentence each", async () => {
     ["predict", "own", "folder/val/000000000001.png", "none.png", "--out", "drawn"],
     "1 of 2 pictures cannot be read: none.png (there is no such file)",
   );
-  await refused(["data", "digits", "--out", "x"], "digits is no generated data set; it has to be people");
+  await refused(
+    ["data", "digits", "--out", "x"],
+    "digits is no generated data set; it has to be people or wardrobe",
+  );
+  await refused(
+    ["data", "people", "--data-dir", ".", "--out", "x"],
+    "--data-dir has no meaning for people, which needs no files; leave it out",
+  );
   await refused(
     ["train", "--task", "pose", "--model", "cnn", "--data", "people:train=64,test=4"],
     "cnn gives a number for each class, the task takes a map for each joint or class; choose one of unet, simple-baseline-18, simple-baseline-50, simple-baseline-small",

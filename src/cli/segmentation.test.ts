@@ -123,7 +123,7 @@ describe("a folder of images and masks", () => {
       ],
       [
         ["--config", "run.json", "--data", "digits"],
-        /^lowland: digits has no masks; name a folder with images\/ and masks\/\n$/,
+        /^lowland: digits has no masks; for segmentation name wardrobe, or a folder with images\/ and masks\/\n$/,
       ],
       [
         ["--config", "run.json", "--model", "mlp"],

@@ -10,9 +10,10 @@ test("an unknown name is refused with the choices", async () => {
   await assert.rejects(loadDataset("cifar"), {
     name: "UserError",
     message:
-      'there is no data set and no file or folder "cifar"; choose one of fashion-mnist, mnist, digits, cifar10, cifar100, people, or name a folder of pictures',
+      'there is no data set and no file or folder "cifar"; choose one of fashion-mnist, mnist, digits, cifar10, cifar100, people, wardrobe, or name a folder of pictures',
   });
-  assert.deepEqual([...datasetNames], ["fashion-mnist", "mnist", "digits", "cifar10", "cifar100", "people"]);
+  const names = ["fashion-mnist", "mnist", "digits", "cifar10", "cifar100", "people", "wardrobe"];
+  assert.deepEqual([...datasetNames], names);
 });
 
 const datasets = fileURLToPath(new URL("../../fixtures/datasets/", import.meta.url));

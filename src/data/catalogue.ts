@@ -22,7 +22,15 @@ import { loadWardrobe, readWardrobe } from "./wardrobe/wardrobe.ts";
 
 // Data sets by name, and anybody's own by path.
 
-export const datasetNames = ["fashion-mnist", "mnist", "digits", "cifar10", "cifar100", "people", "wardrobe"] as const;
+export const datasetNames = [
+  "fashion-mnist",
+  "mnist",
+  "digits",
+  "cifar10",
+  "cifar100",
+  "people",
+  "wardrobe",
+] as const;
 
 /** How picture files become images of one size, and which of them are for testing. */
 export interface PictureOptions {

@@ -44,7 +44,12 @@ export function withDefaults(
   options: GeneratedOptions,
   defaults: Required<GeneratedOptions>,
 ): Required<GeneratedOptions> {
-  const { train = defaults.train, test = defaults.test, size = defaults.size, seed = defaults.seed } = options;
+  const {
+    train = defaults.train,
+    test = defaults.test,
+    size = defaults.size,
+    seed = defaults.seed,
+  } = options;
   return { train, test, size, seed };
 }
 

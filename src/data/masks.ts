@@ -83,6 +83,6 @@ export function imageMasks({
 export function masksOf(source: DataSource): ImageMasks {
   if ("classShare" in source) return source as ImageMasks;
   throw new UserError(
-    `${source.name} has no masks: segmentation needs a class for each pixel, as a folder with images/ and masks/ has`,
+    `${source.name} has no masks: segmentation needs a class for each pixel, as wardrobe or a folder with images/ and masks/ has`,
   );
 }
