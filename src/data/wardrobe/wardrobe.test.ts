@@ -152,15 +152,13 @@ test("a garment has its enclosed zeros, and no specks around it", () => {
 });
 
 describe("the set wardrobe", () => {
-  const half = Array.from({ length: 100 }, (_, index) => index);
-  /** Pullovers and coats for training, sneakers and ankle boots for testing. */
-  const parts = {
-    train: selected(garments, half),
-    test: selected(
+  const ofClasses = (wanted: readonly number[]) =>
+    selected(
       garments,
-      half.map((index) => 100 + index),
-    ),
-  };
+      [...labels.keys()].filter((index) => wanted.includes(labels[index])),
+    );
+  /** Pullovers and coats for training, sneakers and ankle boots for testing. */
+  const parts = { train: ofClasses([0, 1]), test: ofClasses([2, 3]) };
   const masksOfAll = async ({ count, read }: ReturnType<typeof wardrobeOf>["train"]) => {
     const samples: MaskSample[] = [];
     for (let index = 0; index < count; index++) samples.push(await read(index));
