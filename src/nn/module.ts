@@ -150,7 +150,8 @@ export function initialTensors(
   return Object.fromEntries([
     ...model.parameters.map(({ name, shape, initializer }) => [
       name,
-      initialTensor(initializer, shape, randomStream(seed, `initialization of ${name}`), type),
+      // The purpose keeps its first spelling: it decides the weights that a seed gives.
+      initialTensor(initializer, shape, randomStream(seed, `initialisation of ${name}`), type),
     ]),
     ...model.buffers.map(({ name, shape, initial }) => [
       name,

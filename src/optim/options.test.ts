@@ -231,7 +231,7 @@ describe("cheaper steps", () => {
       "step reused reused reused reused step reused reused reused reused",
     );
     assert.throws(() => every(sam(sgd()), 0), /every is 0/);
-    assert.throws(() => reuse(every(sam(sgd()), 2), 2), /over a method itself/);
+    assert.throws(() => reuse(every(sam(sgd()), 2), 2), /takes a method itself/);
     assert.throws(() => startingAt(sam(sgd()), 1.5), /from is 1.5/);
   });
 

@@ -160,7 +160,7 @@ describe("regions", () => {
     test(crop.name, () => {
       const alignment = alignments[crop.kind as keyof typeof alignments];
       const region = regionOf(crop.box, crop.size, crop.padding);
-      assertClose(region.center, crop.center, 1e-12);
+      assertClose(region.center, crop.centre, 1e-12);
       assertClose(region.size, crop.scale, 1e-12);
       const placement = { ...region, rotation: crop.rotation, mirrored: false };
       const matrix = placementMatrix(placement, crop.size, alignment);
