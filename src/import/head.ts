@@ -89,7 +89,7 @@ export function replaceHead(
         `${head.label}: its weights are ${type}; only float32 and float64 heads are re-initialized`,
       );
     }
-    const random = randomStream(seed, `initialization of ${place.name}`);
+    const random = randomStream(seed, `initialisation of ${place.name}`);
     const drawn = initialTensor(initializer, shape, random, type);
     place.replace(writeTensor(place.tensor.name, drawn));
     for (const info of graph.input) if (info.name === place.name) setShape(info, shape);
