@@ -56,7 +56,10 @@ test("mistakes are one sentence and exit code 2", async () => {
       ["--config", "misspelt.json"],
       /^lowland: configuration key "rhoMins" is not known; the nearest of the known ones .* is "rhoMin"\n$/,
     ],
-    [["--config", "figures.json", "--seeds", "1,x"], /^lowland: seeds\.1 is NaN; it has to be a .*number\n$/],
+    [
+      ["--config", "figures.json", "--seeds", "1,x"],
+      /^lowland: option '--seeds <list>' argument '1,x' is invalid: it has to be a number\n$/,
+    ],
     [
       ["--results", "nothing.json"],
       /^lowland: nothing\.json could not be read: it does not exist \(ENOENT\); check the path\n$/,
