@@ -55,7 +55,7 @@ export function isWrongPlace({ code = "" }: { code?: string }): boolean {
 }
 
 /** Why the system could not read a file, as half a sentence. */
-export function whyUnreadable(error: NodeJS.ErrnoException): string {
+export function whyUnreadable(error: Error & { code?: string }): string {
   return reasons[error.code ?? ""]?.[0] ?? systemReason(error);
 }
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Sharp, SharpOptions } from "sharp";
-import { UserError } from "../common/errors.ts";
+import { loadSharp } from "./load-sharp.ts";
 
 // Picture files to bytes. Decoding is sharp's (libvips); what is decided here is what a picture file means.
 
@@ -176,14 +176,4 @@ function explain(bytes: Uint8Array, { message }: Error): string {
   // The decoder's own warning is not shown.
   if (/Warning treated as error/.test(message)) return "it is damaged or cut off";
   return message.trim().replaceAll(/\s+/g, " ");
-}
-
-export async function loadSharp(): Promise<typeof import("sharp")> {
-  try {
-    return await import("sharp");
-  } catch (error) {
-    throw new UserError(
-      `pictures cannot be decoded because the package sharp does not load (${(error as Error).message.split("\n")[0]}); install it for this platform: npm install --include=optional sharp`,
-    );
-  }
 }

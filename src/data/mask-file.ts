@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { type ImageForm, loadSharp, UnreadableImage } from "./image-file.ts";
+import { type ImageForm, UnreadableImage } from "./image-file.ts";
+import { loadSharp } from "./load-sharp.ts";
 import { ignoredClass } from "./masks.ts";
 
 // A mask is a PNG file whose pixels are class numbers: indices of its palette, or levels of gray. Decoders give the
