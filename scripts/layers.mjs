@@ -4,45 +4,32 @@ import { readFileSync } from "node:fs";
 import { join, posix, relative } from "node:path";
 import { files, root } from "./project.mjs";
 
-const layers = [
-  "common",
-  "onnx",
-  "weights",
-  "graph",
-  "ops",
-  "autodiff",
-  "optim",
-  "lower",
-  "runtime",
-  "nn",
-  "import",
-  "data",
-  "train",
-  "flatness",
-  "tasks",
-  "runs",
-  "measure",
-  "model-files",
-  "report",
-  "paper",
-  "cli",
-];
-
-/** Folders that run wherever JavaScript does. */
-export const pureFolders = [
-  "onnx",
-  "weights",
-  "graph",
-  "ops",
-  "autodiff",
-  "optim",
-  "lower",
-  "nn",
-  "import",
-  "train",
-  "flatness",
-  "tasks",
-];
+/** The folders, each below those that it may import. `pure`: it runs wherever JavaScript does. */
+const folders = {
+  common: "Node",
+  onnx: "pure",
+  weights: "pure",
+  graph: "pure",
+  ops: "pure",
+  autodiff: "pure",
+  optim: "pure",
+  lower: "pure",
+  runtime: "Node",
+  nn: "pure",
+  import: "pure",
+  data: "Node",
+  train: "pure",
+  flatness: "pure",
+  tasks: "pure",
+  runs: "Node",
+  measure: "Node",
+  "model-files": "Node",
+  report: "Node",
+  paper: "Node",
+  cli: "Node",
+};
+const layers = Object.keys(folders);
+export const pureFolders = layers.filter((layer) => folders[layer] === "pure");
 
 /** What reads files in folders that are otherwise pure. */
 const readsFiles = new Set(["import/index.ts", "import/load.ts", "import/external-data.ts"]);

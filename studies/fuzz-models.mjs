@@ -20,7 +20,7 @@ import { build, install, root } from "../scripts/project.mjs";
 const patience = 60_000;
 /** A worker makes way for a new one after so many models: what ONNX Runtime keeps of a session adds up. */
 const modelsOfWorker = 2000;
-/** Among so many numbers one has a classifier too. */
+/** One model in N comes with a classifier too. */
 const modelsOfClassifier = 20;
 
 async function work({ seed }) {

@@ -4,7 +4,7 @@
 //   npm run build && node studies/optimizers.mjs [--parallel 2] [--data-dir FOLDER]     trains what is missing
 //   node studies/optimizers.mjs --table                                                 writes what is there only
 //
-// Each finished run is one line of docs/results/optimizers.jsonl, so the study can be stopped and gone on with at any
+// Each finished run is one line of docs/results/optimizers.jsonl, so the study can be stopped and resumed at any
 // time; the tables of docs/results/optimizers.md and its pictures are made from these lines, its sentences are written
 // by hand. One run uses one thread; several run side by side.
 import { spawn } from "node:child_process";

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 const pathOf = (name) => fileURLToPath(new URL(`../docs/results/${name}`, import.meta.url));
 
 /**
- * The lines of a file of results, one finished run each, so that a study can be stopped and gone on with.
+ * The lines of a file of results, one finished run each, so that a study can be stopped and resumed.
  * @param keyOf what tells one run from another, of a line as of a run that is still to be done
  */
 export function resultLines(name, keyOf) {

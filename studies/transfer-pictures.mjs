@@ -5,7 +5,7 @@
 //   npm run build && node studies/transfer-pictures.mjs [--data-dir FOLDER]     trains what is missing
 //   node studies/transfer-pictures.mjs --table                                  writes what is there only
 //
-// Each finished run is one line of docs/results/transfer-pictures.jsonl, so the study can be stopped and gone on with at
+// Each finished run is one line of docs/results/transfer-pictures.jsonl, so the study can be stopped and resumed at
 // any time. The model and the pictures are kept in runs/transfer; the table is a part of docs/results/transfer.md.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";

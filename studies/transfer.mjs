@@ -5,7 +5,7 @@
 //   npm run build && node studies/transfer.mjs [--data-dir FOLDER]     trains what is missing
 //   node studies/transfer.mjs --table                                  writes what is there only
 //
-// Each finished run is one line of docs/results/transfer.jsonl, so the study can be stopped and gone on with at any
+// Each finished run is one line of docs/results/transfer.jsonl, so the study can be stopped and resumed at any
 // time. Pre-trained networks are kept in runs/transfer. The tables of docs/results/transfer.md are made from these
 // lines, its sentences are written by hand.
 import { existsSync } from "node:fs";

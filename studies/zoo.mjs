@@ -5,7 +5,7 @@
 //
 // PyTorch's numbers are in fixtures/pytorch/zoo.json and zoo-large.json (made by fixtures/pytorch/zoo.py). Networks are
 // compared one after the other on one thread. Each comparison is one line of docs/results/zoo.jsonl, so the study can be
-// stopped and gone on with at any time; docs/results/zoo.md is made from these lines. The largest need 8 GB of memory.
+// stopped and resumed at any time; docs/results/zoo.md is made from these lines. The largest need 8 GB of memory.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";

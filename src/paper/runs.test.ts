@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { UserError } from "../common/errors.ts";
 import { loadDataset } from "../data/catalogue.ts";
 import type { DatasetPair } from "../data/source.ts";
 import { readComparison } from "../report/read.ts";
 import { temporaryFolder, timelessMetrics } from "../testing/cli.ts";
+import { refusal } from "../testing/refusals.ts";
 import { type FiguresSettings, figureRuns, parseFigures } from "./configuration.ts";
 import { openFigures, type TrainFiguresOptions, trainFigures } from "./runs.ts";
 
@@ -48,15 +48,6 @@ async function train(
   return { finished, steps, runs };
 }
 
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof UserError, String(error));
-  return error.message;
-};
-
 test("the runs of a seed: the base update, SAM at both radii, bilateral SAM, and each constant ρ_min", () => {
   const configuration = parseFigures({
     ...settings,
@@ -96,7 +87,7 @@ test("the runs of a seed: the base update, SAM at both radii, bilateral SAM, and
   assert.deepEqual([adam[0].name, adam[0].configuration.optimizer.method], ["adam", "adam"]);
 });
 
-test("runs that ended are kept, those that were stopped are gone on with, to the same metrics", async () => {
+test("runs that ended are kept, those that were stopped are resumed, to the same metrics", async () => {
   const whole = join(root, "whole");
   assert.equal((await train(whole)).finished, true);
 

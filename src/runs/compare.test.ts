@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { UserError } from "../common/errors.ts";
 import { loadDataset } from "../data/catalogue.ts";
 import type { DatasetPair } from "../data/source.ts";
 import { readComparison } from "../report/read.ts";
 import { readJsonFile, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
+import { refusal } from "../testing/refusals.ts";
 import { type CompareOptions, compare } from "./compare.ts";
 import { parseComparison } from "./configuration.ts";
 
@@ -48,15 +48,6 @@ async function follow(out: string, options: Partial<CompareOptions> = {}) {
   });
   return { finished, steps, ends };
 }
-
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof UserError, String(error));
-  return error.message;
-};
 
 test("a comparison is a folder with the list of its runs and a run folder for each", async () => {
   const out = join(root, "whole");
@@ -106,7 +97,7 @@ test("a comparison that was interrupted goes on where it stopped and ends as one
   }
 });
 
-test("a folder that holds a comparison is refused, replaced or gone on with, as asked", async () => {
+test("a folder that holds a comparison is refused, replaced or resumed, as asked", async () => {
   const out = join(root, "existing");
   const [sgd, sam] = runs;
   await follow(out, { runs: [sgd] });

@@ -86,7 +86,7 @@ test("the lines that wait are written at a flush, in order and once", async () =
   );
 });
 
-test("a folder with a run is refused unless it is to be replaced or gone on with", async () => {
+test("a folder with a run is refused unless it is to be replaced or resumed", async () => {
   const path = await interruptedRun();
   assert.match(
     await refusal(RunFolder.open(path, record, "refuse")),

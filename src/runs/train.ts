@@ -106,11 +106,8 @@ export async function train<Own extends z.ZodRawShape = NoSettings>(
     signal,
     ...rest
   } = given;
-  readOptions(
-    "train",
-    { dataDirectory, name, log, out, existing, onNote, onFeatures, onStart, onStep, onEpoch, signal },
-    ownOptions,
-  );
+  const hooks = { out, existing, onNote, onFeatures, onStart, onStep, onEpoch, signal };
+  readOptions("train", { dataDirectory, name, log, ...hooks }, ownOptions);
   const ownOptimizer = typeof optimizer === "object" && "steps" in optimizer ? optimizer : undefined;
   const ownWeights =
     typeof weights === "object" && "tensors" in weights ? { except: [], ...weights } : undefined;
@@ -140,14 +137,7 @@ export async function train<Own extends z.ZodRawShape = NoSettings>(
       layer: typeof model === "function" ? model : undefined,
       optimizer: ownOptimizer,
       weights: ownWeights,
-      out,
-      existing,
-      onNote,
-      onFeatures,
-      onStart,
-      onStep,
-      onEpoch,
-      signal,
+      ...hooks,
     });
   } finally {
     sources.close?.();

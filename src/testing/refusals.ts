@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
 import { Graph, type Shape, type Value } from "../graph/graph.ts";
 
-// What is refused while a graph is built, and in which words.
+// What is refused, and in which words.
 
 /** Builds something from inputs of given shapes, float32 unless said otherwise. */
 export type Build = (input: (shape: Shape, type?: Value["type"]) => Value) => unknown;
@@ -28,3 +28,13 @@ export function refuses(name: string, message: string, build: Build): void {
 
 /** The sentence of an operator that `refuses` builds. */
 export const inScope = (operator: string, sentence: string) => `${operator} "layer1.0": ${sentence}`;
+
+/** The sentence that a promise is refused with. */
+export async function refusal(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof UserError, String(error));
+  return error.message;
+}

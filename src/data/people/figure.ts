@@ -1,4 +1,5 @@
 import type { Random } from "../../common/random.ts";
+import { cocoJoints } from "../coco-joints.ts";
 
 // A person as a jointed figure in space: proportions, a pose, and where the joints and the parts of the body are. Lengths are in
 // heights of the figure; x points to the picture's right, y down, z towards the viewer.
@@ -9,28 +10,7 @@ export interface Position {
   readonly z: number;
 }
 
-/** COCO's 17 joints in its order; left and right are the person's own. */
-export const jointNames = [
-  "nose",
-  "left_eye",
-  "right_eye",
-  "left_ear",
-  "right_ear",
-  "left_shoulder",
-  "right_shoulder",
-  "left_elbow",
-  "right_elbow",
-  "left_wrist",
-  "right_wrist",
-  "left_hip",
-  "right_hip",
-  "left_knee",
-  "right_knee",
-  "left_ankle",
-  "right_ankle",
-] as const;
-
-export type JointName = (typeof jointNames)[number];
+export type JointName = (typeof cocoJoints)[number];
 export type Joints = Readonly<Record<JointName, Position>>;
 
 /** A figure in a pose, seen from the front: what is drawn of it. */
@@ -114,7 +94,7 @@ export function drawFigure(random: Random): Figure {
   const view = turned({ x: radians(limited(random, 5, 12)), y: yaw });
   const seen = (position: Position) => apply(view, position);
   return {
-    joints: Object.fromEntries(jointNames.map((name) => [name, seen(own[name])])) as Record<
+    joints: Object.fromEntries(cocoJoints.map((name) => [name, seen(own[name])])) as Record<
       JointName,
       Position
     >,

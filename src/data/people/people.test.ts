@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { loadDataset } from "../catalogue.ts";
+import { cocoJoints } from "../coco-joints.ts";
 import { measuredPersonsOf } from "../persons.ts";
 import { Canvas } from "./canvas.ts";
-import { jointNames } from "./figure.ts";
 import { loadPeople, readPeople } from "./people.ts";
 import { drawScene } from "./scene.ts";
 
@@ -19,13 +19,13 @@ describe("pictures of people", () => {
   test("twice the size is the same scene: joints, box and area scale, and pixels agree on average", () => {
     for (let index = 0; index < 10; index++) {
       const [small, large] = [scenes[index], drawScene(7, index, 192)];
-      for (let joint = 0; joint < jointNames.length; joint++) {
+      for (let joint = 0; joint < cocoJoints.length; joint++) {
         const [x, y, seen] = small.keypoints.subarray(3 * joint, 3 * joint + 3);
         const [u, v, seenToo] = large.keypoints.subarray(3 * joint, 3 * joint + 3);
         assert.equal(seen === 0, seenToo === 0);
         assert.ok(
           Math.abs(u - 2 * x) < 1e-3 && Math.abs(v - 2 * y) < 1e-3,
-          `${jointNames[joint]} of ${index}`,
+          `${cocoJoints[joint]} of ${index}`,
         );
       }
       for (const [at, value] of small.box.entries()) assert.ok(Math.abs(large.box[at] - 2 * value) <= 4);
@@ -59,7 +59,7 @@ describe("pictures of people", () => {
   test("left limbs have stripes and right ones none, so a mirrored figure is not one with swapped labels", () => {
     // Brightness along a limb changes at every stripe.
     const changes = ({ image, keypoints }: (typeof scenes)[number], from: string, to: string) => {
-      const at = (name: string) => 3 * jointNames.indexOf(name as (typeof jointNames)[number]);
+      const at = (name: string) => 3 * cocoJoints.indexOf(name as (typeof cocoJoints)[number]);
       const [a, b] = [at(from), at(to)].map((place) => keypoints.subarray(place, place + 3));
       if (a[2] !== 2 || b[2] !== 2 || Math.hypot(a[0] - b[0], a[1] - b[1]) < 10) return undefined;
       const values = Array.from({ length: 40 }, (_, step) => {

@@ -1,36 +1,13 @@
+import { cocoJoints, cocoLimbs } from "../coco-joints.ts";
 import { type GeneratedOptions, readGenerated, withDefaults } from "../generated-options.ts";
 import { drawnOnce } from "../kept-samples.ts";
 import { measuredPersonsOf, type PersonSample, type Persons } from "../persons.ts";
 import { clippedBox } from "../sets/coco-keypoints.ts";
-import { jointNames } from "./figure.ts";
 import { drawScene } from "./scene.ts";
 
 // Pictures of jointed figures, generated: as many as one wants, with the exact truth, and nothing to download.
 
 const peopleDefaults = { train: 20_000, test: 2_000, size: 96, seed: 1 } as const;
-
-/** The connections of COCO's skeleton. */
-const limbs = [
-  [15, 13],
-  [13, 11],
-  [16, 14],
-  [14, 12],
-  [11, 12],
-  [5, 11],
-  [6, 12],
-  [5, 6],
-  [5, 7],
-  [6, 8],
-  [7, 9],
-  [8, 10],
-  [1, 2],
-  [0, 1],
-  [0, 2],
-  [1, 3],
-  [2, 4],
-  [3, 5],
-  [4, 6],
-] as const;
 
 /**
  * Whether a text names the set, with options or without: `people:train=100000,seed=2`.
@@ -57,9 +34,9 @@ export async function loadPeople(
   const testing = drawnOnce((index) => draw(2 * index + 1));
   const statistics = await measuredPersonsOf({ count: train, read: training });
   const part = (kind: "train" | "test", count: number, read: Persons["read"]): Persons => ({
-    ...{ name, count, size, limbs, read },
+    ...{ name, count, size, limbs: cocoLimbs, read },
     fingerprint: `people 1 ${kind} seed ${seed} size ${size} count ${count}`,
-    joints: jointNames,
+    joints: cocoJoints,
     ...statistics,
   });
   return { train: part("train", train, training), test: part("test", test, testing) };
@@ -78,7 +55,7 @@ function personOf(seed: number, index: number, size: number): PersonSample {
   const box = clippedBox(scene.box, { width: size, height: size }) ?? [0, 0, 0, 0];
   return {
     image: { type: "uint8", shape: [3, size, size], data: scene.image },
-    keypoints: { type: "float32", shape: [jointNames.length, 3], data: keypoints },
+    keypoints: { type: "float32", shape: [cocoJoints.length, 3], data: keypoints },
     box: { type: "float32", shape: [4], data: Float32Array.from(box) },
     area: { type: "float32", shape: [], data: Float32Array.of(scene.area) },
     place: { type: "float32", shape: [3], data: Float32Array.of(0, 0, 1) },

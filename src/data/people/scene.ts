@@ -1,7 +1,8 @@
 import { type Random, randomStream } from "../../common/random.ts";
+import { cocoJoints } from "../coco-joints.ts";
 import { noiseFrom } from "../pixel-noise.ts";
 import { Canvas, type Color, type Paint, type Point } from "./canvas.ts";
-import { drawFigure, type Figure, type JointName, jointNames, type Position, sideNames } from "./figure.ts";
+import { drawFigure, type Figure, type JointName, type Position, sideNames } from "./figure.ts";
 
 // A picture of one person: background and clutter, the figure in its clothes, what stands before it, light and noise. A left
 // arm and leg have stripes and the right ones none, so that sides can be told from behind as well.
@@ -34,7 +35,7 @@ const occluderId = 255;
 
 /** The parts that a joint is seen on. */
 const seenOn = Object.fromEntries(
-  jointNames.map((name) => {
+  cocoJoints.map((name) => {
     const [side, joint] = name.split("_") as [(typeof sideNames)[number], string | undefined];
     const own: Record<string, readonly Part[]> = {
       shoulder: ["torso", `${side} upper arm`],
@@ -301,7 +302,7 @@ function earIsSeen(ear: Position, head: Position, radius: number): boolean {
 }
 
 function drawOccluder(canvas: Canvas, { joints }: Figure, place: Place, random: Random): void {
-  const names = jointNames.slice(5);
+  const names = cocoJoints.slice(5);
   const over = place.at(joints[names[random.integer(names.length)]]);
   const half = () => between(random, 0.04, 0.14) * canvas.size;
   const paint: Paint = { color: color(random), id: occluderId };
@@ -329,8 +330,8 @@ function exposed({ pixels, size }: Canvas, random: Random): Uint8Array<ArrayBuff
 }
 
 function keypointsOf({ top, size }: Canvas, figure: Figure, place: Place): Float32Array<ArrayBuffer> {
-  const keypoints = new Float32Array(jointNames.length * 3);
-  for (const [index, name] of jointNames.entries()) {
+  const keypoints = new Float32Array(cocoJoints.length * 3);
+  for (const [index, name] of cocoJoints.entries()) {
     const { x, y } = place.at(figure.joints[name]);
     if (x < 0 || y < 0 || x >= size || y >= size) continue;
     const on = top[Math.floor(y) * size + Math.floor(x)];

@@ -151,7 +151,7 @@ test("a class that the data do not name has a column, and a number for a name", 
   assert.equal(tableOf(details, "classes").rows[1].values[4], "class 7 (2)");
 });
 
-test("of more than 30 classes the most confused pairs are told, the most frequent first", async () => {
+test("of more than 30 classes the most confused pairs are listed, the most frequent first", async () => {
   const names = Array.from({ length: 31 }, (_, index) => `c${index}`);
   const { details } = await evaluated(
     names,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { UserError } from "../../common/errors.ts";
+import { cocoJoints, cocoLimbs } from "../../data/coco-joints.ts";
 
 /** Which joints there are, and what belongs together. Joints are named by their index from 0. */
 export interface Skeleton {
@@ -18,25 +19,7 @@ export type JointPair = readonly [number, number];
 
 /** The joints of COCO's persons with their published sigmas. */
 export const cocoSkeleton: Skeleton = {
-  joints: [
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-  ],
+  joints: cocoJoints,
   pairs: [
     [1, 2],
     [3, 4],
@@ -47,27 +30,7 @@ export const cocoSkeleton: Skeleton = {
     [13, 14],
     [15, 16],
   ],
-  limbs: [
-    [15, 13],
-    [13, 11],
-    [16, 14],
-    [14, 12],
-    [11, 12],
-    [5, 11],
-    [6, 12],
-    [5, 6],
-    [5, 7],
-    [6, 8],
-    [7, 9],
-    [8, 10],
-    [1, 2],
-    [0, 1],
-    [0, 2],
-    [1, 3],
-    [2, 4],
-    [3, 5],
-    [4, 6],
-  ],
+  limbs: cocoLimbs,
   sigmas: [
     0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087,
     0.089, 0.089,
