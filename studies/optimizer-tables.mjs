@@ -79,7 +79,7 @@ function valuesOf(lines, method, of) {
 }
 
 /** Differences in test accuracy between a method and the control, in percentage points, for each seed that has both. */
-function differences(lines, method, control) {
+export function differences(lines, method, control) {
   const reference = new Map(
     lines.filter((line) => line.method === control).map((line) => [line.seed, line.testAccuracy]),
   );
@@ -97,7 +97,7 @@ function bothBudgets(lines, method, of) {
 }
 
 /** `81.42 ± 0.31`, or `+1.20 ± 0.31`; without an interval where there is one value only. */
-function interval(values, digits, { signed = false } = {}) {
+export function interval(values, digits, { signed = false } = {}) {
   if (values.length === 0) return "";
   const average = mean(values);
   const text = signed
