@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../common/errors.ts";
+import { isObject } from "../common/objects.ts";
 import type { Flag } from "./flags.ts";
-import { isObject, type Settings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 
 /**
  * Adds flags to a command.

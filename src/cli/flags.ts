@@ -1,8 +1,9 @@
 import { InvalidArgumentError } from "commander";
 import type { z } from "zod";
 import type { DeclaredFlag, FlagInfo } from "../common/flags.ts";
+import { isObject } from "../common/objects.ts";
 import { type Kind, type Setting, settingOf } from "./setting.ts";
-import { isObject, namedNumber, numberOption } from "./settings.ts";
+import { namedNumber, numberOption } from "./settings.ts";
 
 // From a schema to flags: one for every setting that is not marked to have none.
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
@@ -7,7 +7,7 @@ import sharp from "sharp";
 import { randomStream } from "../common/random.ts";
 import { parseNpy } from "../data/sets/npy.ts";
 import { readModel } from "../onnx/model.ts";
-import { lowland, temporaryFolder } from "../testing/cli.ts";
+import { lowland, readJsonFile, temporaryFolder } from "../testing/cli.ts";
 
 // 200 photographs of four kinds of clothes (fixtures/garments: the first 50 test images each of Fashion-MNIST, MIT), saved as
 // JPEG files of 120×90 to 640×480: trained, named, and run by ONNX Runtime alone from raw pixels.
@@ -87,4 +87,19 @@ test("clothes from JPEG files: trained, named by predict, and as accurate in a b
     bare.push(names[logits.indexOf(Math.max(...logits))]);
   }
   assert.deepEqual(bare, named);
+});
+
+test("a document that names a file as its network gets pictures in the form that the file states", async () => {
+  const document = {
+    model: { file: "run/model.onnx" },
+    data: "clothes",
+    limit: 16,
+    epochs: 1,
+    batchSize: 16,
+  };
+  writeFileSync(join(root, "further.json"), JSON.stringify(document));
+  const trained = await lowland(["train", "--config", "further.json", "--out", "further"], environment);
+  assert.equal(trained.code, 0, trained.stderr);
+  const { images } = readJsonFile(root, "further", "run.json").configuration;
+  assert.deepEqual([images.size, images.channels], [size, 1]);
 });

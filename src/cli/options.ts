@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { UserError } from "../common/errors.ts";
+import { isObject } from "../common/objects.ts";
 import { comparisonSchema, runSchema } from "../runs/configuration.ts";
 import type { ExistingRun } from "../runs/run-folder.ts";
 import { putFlags } from "./put-flags.ts";
 import type { PlaceFlags, SettingFlags } from "./setting-flags.ts";
-import { isObject, type Settings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 
 // A configuration document, and flags over it.
 

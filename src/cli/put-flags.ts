@@ -1,9 +1,10 @@
 import type { z } from "zod";
 import { UserError } from "../common/errors.ts";
+import { isObject } from "../common/objects.ts";
 import { parse } from "../common/schema.ts";
 import { camelCase, type Flag, flagsOf } from "./flags.ts";
 import { chosenIn, type Kind, type Setting, settingOf } from "./setting.ts";
-import { defined, isObject, type Settings } from "./settings.ts";
+import { defined, type Settings } from "./settings.ts";
 
 type Schema = z.core.$ZodType;
 type Alternatives = Extract<Kind, { type: "alternatives" }>;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Command } from "commander";
 import { z } from "zod";
+import { isObject } from "../common/objects.ts";
 import { parse } from "../common/schema.ts";
 import { figuresSchema } from "../paper/configuration.ts";
 import { comparisonSchema, runSchema } from "../runs/configuration.ts";
@@ -13,7 +14,7 @@ import { trainCommand } from "./commands/train.ts";
 import type { Flag } from "./flags.ts";
 import { putFlags } from "./put-flags.ts";
 import { comparisonFlags, figuresFlags, importFlags, runFlags, type SettingFlags } from "./setting-flags.ts";
-import { isObject, type Settings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 
 // Every setting of a document has a flag, and the flag reaches that setting and no other.
 

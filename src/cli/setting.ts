@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type FlagInfo, flags } from "../common/flags.ts";
-import { isObject } from "./settings.ts";
+import { isObject } from "../common/objects.ts";
 
 // A schema as the command line sees it: what is inside the layers that zod puts around it.
 

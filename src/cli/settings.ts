@@ -1,13 +1,10 @@
 import { InvalidArgumentError } from "commander";
+import { isObject } from "../common/objects.ts";
 
 // Small things about flags and settings that are not checked yet.
 
 /** Settings as a document holds them, not checked yet. */
 export type Settings = Record<string, unknown>;
-
-export function isObject(value: unknown): value is Settings {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 /** The entries that have a value. */
 export function defined(values: Settings): Settings {

@@ -15,6 +15,7 @@ import { openEngine } from "../runtime/remote.ts";
 import { classification, classificationTask } from "../tasks/classification/classification.ts";
 import { normalizations } from "../tasks/image-input.ts";
 import { statedClasses, statedInput, statedTask } from "../tasks/model-metadata.ts";
+import { pictureForm } from "../tasks/picture-form.ts";
 import {
   endOf,
   type FileValues,
@@ -23,7 +24,6 @@ import {
   openToRun,
   type RunFileOptions,
 } from "./file-to-run.ts";
-import { pictureForm } from "./picture-form.ts";
 
 /** One class that a model sees in a picture. */
 export interface ClassProbability {

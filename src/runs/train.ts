@@ -13,6 +13,7 @@ import { parseRun, type RunSettings, runSchema } from "./configuration.ts";
 import type { GivenWeights } from "./initial-weights.ts";
 import { type RunResult, runTask } from "./run.ts";
 import type { RunHooks } from "./run-request.ts";
+import { withStatedPictures } from "./stated-pictures.ts";
 
 /**
  * A run's settings, with objects where a document would have names, and hooks to follow it. A task of your own brings
@@ -111,17 +112,15 @@ export async function train<Own extends z.ZodRawShape = NoSettings>(
   const ownOptimizer = typeof optimizer === "object" && "steps" in optimizer ? optimizer : undefined;
   const ownWeights =
     typeof weights === "object" && "tensors" in weights ? { except: [], ...weights } : undefined;
-  const configuration = parseRun(
-    {
-      ...rest,
-      ...(typeof task === "string" && { task }),
-      ...(typeof data === "string" && { data }),
-      ...(typeof model !== "function" && model !== undefined && { model }),
-      ...(weights && !ownWeights && { weights }),
-      ...(optimizer && !ownOptimizer && { optimizer }),
-    },
-    kind,
-  );
+  const stated = await withStatedPictures({
+    ...rest,
+    ...(typeof task === "string" && { task }),
+    ...(typeof data === "string" && { data }),
+    ...(typeof model !== "function" && model !== undefined && { model }),
+    ...(weights && !ownWeights && { weights }),
+    ...(optimizer && !ownOptimizer && { optimizer }),
+  });
+  const configuration = parseRun(stated, kind);
   const sources: DataPair & { close?(): void } =
     typeof data === "object"
       ? sourcesOf(data)

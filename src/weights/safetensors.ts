@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import { isObject } from "../common/objects.ts";
 import type { DataType, TensorData, Tensors } from "../onnx/tensor.ts";
 import { fromBfloat16, fromFloat16 } from "./half.ts";
 
@@ -194,10 +195,6 @@ function isHalf(code: string): code is keyof typeof halfTypes {
 
 function isCode(code: string): boolean {
   return isHalf(code) || Object.hasOwn(plainTypes, code);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function areSizes(value: unknown): value is number[] {

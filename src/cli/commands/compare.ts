@@ -4,6 +4,7 @@ import { UserError } from "../../common/errors.ts";
 import { compare } from "../../runs/compare.ts";
 import { type NamedRun, parseComparison, type RunConfiguration } from "../../runs/configuration.ts";
 import { createOptimizer, evaluationsPerStep, optimizerLabel } from "../../runs/optimizers.ts";
+import { withStatedPictures } from "../../runs/stated-pictures.ts";
 import type { DataPair } from "../../tasks/task.ts";
 import type { RunSummary } from "../../train/records.ts";
 import { addFlags } from "../add-flags.ts";
@@ -38,7 +39,7 @@ export function compareCommand(): Command {
   return command.action(async (flags: SettingFlags & PlaceFlags & { only?: string }) => {
     if (!flags.config)
       throw new UserError("compare needs --config FILE; `lowland compare --help` shows what is in it");
-    const document = applyFlags(await readConfiguration(flags.config), flags);
+    const document = await withStatedPictures(applyFlags(await readConfiguration(flags.config), flags));
     const runs = chooseRuns(parseComparison(document), flags.only);
     const signal = interruptSignal();
     const [{ configuration: shared }] = runs;

@@ -1,10 +1,10 @@
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
-import { readModelFile } from "../../import/load.ts";
-import { statedPictures } from "../../model-files/picture-form.ts";
+import { isObject } from "../../common/objects.ts";
 import { parseRun, runSchema } from "../../runs/configuration.ts";
 import { importedModel } from "../../runs/network-settings.ts";
 import { findStartingModel } from "../../runs/starting-model.ts";
+import { withStatedPictures } from "../../runs/stated-pictures.ts";
 import { addFlags } from "../add-flags.ts";
 import { camelCase, type Flag } from "../flags.ts";
 import { readConfiguration } from "../options.ts";
@@ -19,7 +19,7 @@ import {
   runFlags,
   type SettingFlags,
 } from "../setting-flags.ts";
-import { isObject, type Settings } from "../settings.ts";
+import type { Settings } from "../settings.ts";
 import { trainAndPresent } from "../train-run.ts";
 
 const examples = `
@@ -60,16 +60,10 @@ export function finetuneCommand(): Command {
     const source = await findStartingModel(text);
     const settings =
       "file" in source
-        ? fileSettings(source.file, await withStatedPictures(source.file, document), flags)
+        ? fileSettings(source.file, document, flags)
         : networkSettings(source.network, document, flags);
-    process.exitCode = await trainAndPresent(parseRun(settings), flags);
+    process.exitCode = await trainAndPresent(parseRun(await withStatedPictures(settings)), flags);
   });
-}
-
-/** Pictures come in the form that the file states, unless the document says otherwise. */
-async function withStatedPictures(file: string, document: Settings): Promise<Settings> {
-  const stated = statedPictures(await readModelFile(file));
-  return { ...document, images: { ...stated, ...(isObject(document.images) ? document.images : {}) } };
 }
 
 /** A flag that both a file and a network by name have a setting for sets that of the source. */

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { parseRun } from "../../runs/configuration.ts";
+import { withStatedPictures } from "../../runs/stated-pictures.ts";
 import { addFlags } from "../add-flags.ts";
 import { applyFlags, readConfiguration } from "../options.ts";
 import {
@@ -32,7 +33,7 @@ export function trainCommand(): Command {
         `${flags.config} holds the runs of a comparison; train them with lowland compare --config ${flags.config}`,
       );
     }
-    const configuration = parseRun(applyFlags(document, flags));
+    const configuration = parseRun(await withStatedPictures(applyFlags(document, flags)));
     process.exitCode = await trainAndPresent(configuration, flags);
   });
 }

@@ -2,7 +2,7 @@ import { UserError } from "../common/errors.ts";
 import type { PictureOptions } from "../data/catalogue.ts";
 import type { ImageForm } from "../data/image-file.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
-import { statedInput } from "../tasks/model-metadata.ts";
+import { statedInput } from "./model-metadata.ts";
 
 // The pictures that an ONNX file takes, by its input [N, C, H, W] or [N, H, W, C] and its metadata.
 

@@ -1,0 +1,18 @@
+import { isObject } from "../common/objects.ts";
+import { readModelFile } from "../import/load.ts";
+import { statedPictures } from "../tasks/picture-form.ts";
+
+/**
+ * The settings of a run whose network is an ONNX file, with the form of pictures that the file states. What the settings
+ * say of pictures themselves counts; settings of other networks stay as they are.
+ * @throws UserError when the file cannot be read
+ */
+export async function withStatedPictures<Settings extends { model?: unknown; images?: unknown }>(
+  settings: Settings,
+): Promise<Settings> {
+  const { model, images } = settings;
+  if (!isObject(model) || typeof model.file !== "string") return settings;
+  const stated = statedPictures(await readModelFile(model.file));
+  if (images !== undefined && !isObject(images)) return settings;
+  return { ...settings, images: { ...stated, ...images } };
+}
