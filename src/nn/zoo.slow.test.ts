@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { compareWithPyTorch, type ZooFixture } from "../testing/zoo.ts";
+import { compareWithPyTorch, isSmall, readZoo, requireSameStart } from "../testing/zoo.ts";
 
-// The numbers of every network of the zoo that is small enough, against PyTorch's in float32 (fixtures/pytorch/zoo.py).
+// The numbers of every network of the zoo that is not too large, against PyTorch's in float32 (fixtures/pytorch/zoo.py),
+// and the initial weights of those that zoo.test.ts leaves out.
 
-const read = (name: string): ZooFixture =>
-  JSON.parse(readFileSync(new URL(`../../fixtures/pytorch/${name}`, import.meta.url), "utf8"));
-const small = read("zoo.json").models;
+const small = readZoo("zoo.json");
 
 describe("PyTorch's numbers in float32", () => {
   for (const [name, expected] of Object.entries(small)) {
@@ -22,5 +20,11 @@ describe("PyTorch's numbers in float32", () => {
       assert.ok(inferenceLogits < 1e-4, `logits in inference mode: ${inferenceLogits}`);
       assert.ok(gradients < 1e-3, `gradient of ${worst}: ${gradients}`);
     });
+  }
+});
+
+describe("what a network starts from is distributed as PyTorch's", () => {
+  for (const [name, expected] of Object.entries(small).filter((network) => !isSmall(network))) {
+    test(name, () => requireSameStart(name, expected));
   }
 });

@@ -1,8 +1,9 @@
+import { readFileSync } from "node:fs";
 import { gradients } from "../autodiff/gradients.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
 import { createModel } from "../nn/models.ts";
-import { buildModel, type Model, parameterCount } from "../nn/module.ts";
+import { buildModel, initialTensors, type Model, parameterCount } from "../nn/module.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import { mul } from "../ops/arithmetic.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
@@ -30,8 +31,14 @@ export interface ZooExpectation {
   float32: { logits: number; gradients: number; worst: string };
 }
 
-export interface ZooFixture {
-  models: Record<string, ZooExpectation>;
+/** A file of fixtures/pytorch: what PyTorch computes for each network, by its name. */
+export function readZoo(name: string): Record<string, ZooExpectation> {
+  return JSON.parse(readFileSync(new URL(`../../fixtures/pytorch/${name}`, import.meta.url), "utf8")).models;
+}
+
+/** Whether a network is small enough for the quick tests to draw its weights. */
+export function isSmall([, { count }]: readonly [string, ZooExpectation]): boolean {
+  return count < 5e6;
 }
 
 /** Relative differences from PyTorch: of logits by the largest of them, of gradients and buffers by their norm. */
@@ -145,6 +152,28 @@ export function requireSameTensors(model: Model, { count, parameters, buffers }:
   const names = model.buffers.map(({ name }) => name).join("\n");
   if (names !== Object.keys(buffers).join("\n")) throw new Error(`buffers\n${names}`);
   if (parameterCount(model) !== count) throw new Error(`${parameterCount(model)} trainable numbers`);
+}
+
+/** Throws where initial weights are not distributed as PyTorch's: mean square and kurtosis of each parameter. */
+export function requireSameStart(name: string, expected: ZooExpectation): void {
+  const start = initialTensors(buildZooModel(name, expected), 3);
+  for (const [parameterName, { shape, initial }] of Object.entries(expected.parameters)) {
+    const values = start[parameterName].data as Float32Array;
+    const square = values.reduce((sum, value) => sum + value ** 2, 0) / values.length;
+    const [rootMeanSquare, kurtosis] = initial;
+    const what = `${parameterName} [${shape.join(", ")}]`;
+    // Both are estimates; the square's relative variance is (kurtosis − 1)/n, and six deviations are allowed.
+    const slack = 6 * Math.sqrt((2 * Math.max(0, kurtosis - 1)) / values.length) + 1e-6;
+    if (!(Math.abs(square - rootMeanSquare ** 2) <= slack * rootMeanSquare ** 2)) {
+      throw new Error(`${what}: mean square ${square}, not ${rootMeanSquare ** 2}`);
+    }
+    if (values.length < 1000 || square === 0) continue;
+    // 1 for a constant, 1.8 for uniform numbers, 3 for normal ones.
+    const fourth = values.reduce((sum, value) => sum + value ** 4, 0) / values.length / square ** 2;
+    if (!(Math.abs(fourth - kurtosis) < (kurtosis - 0.999) * 0.35)) {
+      throw new Error(`${what}: kurtosis ${fourth}, not ${kurtosis}`);
+    }
+  }
 }
 
 async function runOnce(graph: Graph, weights: Tensors, feeds: Tensors): Promise<Tensors> {

@@ -33,10 +33,14 @@ const size = 64;
 const draw = (index: number, seed = 1) => drawScene(garments, randomStream(seed, "scenes", index), size);
 const scenes = Array.from({ length: 60 }, (_, index) => draw(index));
 
+const outlines = Array.from(labels, (_, index) =>
+  outlineOf(pixels.subarray(784 * index, 784 * (index + 1)), 28),
+);
+
 /** By the definition: the bilinear share of a garment's outline at a pixel's center. */
 function coverage(placement: (typeof scenes)[number]["placements"][number], row: number, column: number) {
   const { index, x, y, angle, side } = placement;
-  const outline = outlineOf(pixels.subarray(784 * index, 784 * (index + 1)), 28);
+  const outline = outlines[index];
   const at = (i: number, j: number) => (i < 0 || j < 0 || i > 27 || j > 27 ? 0 : outline[28 * j + i]);
   // Turned back about the middle, then from the garment's size in the scene to its own.
   const [dx, dy] = [column + 0.5 - x, row + 0.5 - y];
