@@ -1,33 +1,93 @@
-import type { Command } from "commander";
-import { compareCommand } from "./commands/compare.ts";
-import { dataCommand } from "./commands/data.ts";
-import { demoCommand } from "./commands/demo.ts";
-import { evaluateCommand } from "./commands/evaluate.ts";
-import { exportStepCommand } from "./commands/export-step.ts";
-import { figuresCommand } from "./commands/figures.ts";
-import { finetuneCommand } from "./commands/finetune.ts";
-import { flatnessCommand } from "./commands/flatness.ts";
-import { inspectCommand } from "./commands/inspect.ts";
-import { landscapeCommand } from "./commands/landscape.ts";
-import { optimizersCommand } from "./commands/optimizers.ts";
-import { predictCommand } from "./commands/predict.ts";
-import { trainCommand } from "./commands/train.ts";
+import { Command } from "commander";
+
+/** A command as the list of all shows it. Its flags and its work are loaded when it is called. */
+interface ListedCommand {
+  description: string;
+  /** Each argument as the usage writes it, and what it is. */
+  arguments?: Readonly<Record<string, string>>;
+  /** Loads what gives the command its flags, the rest of its help and its action. */
+  load: () => Promise<(command: Command) => Command>;
+}
 
 /** All commands, in the order of the help. */
-export function allCommands(): Command[] {
-  return [
-    trainCommand(),
-    compareCommand(),
-    evaluateCommand(),
-    predictCommand(),
-    flatnessCommand(),
-    landscapeCommand(),
-    inspectCommand(),
-    finetuneCommand(),
-    exportStepCommand(),
-    figuresCommand(),
-    optimizersCommand(),
-    dataCommand(),
-    demoCommand(),
-  ];
+export const commands = {
+  train: {
+    description: "train one network and write its run folder",
+    load: async () => (await import("./commands/train.ts")).trainCommand,
+  },
+  compare: {
+    description: "train one network with several optimizers and compare them",
+    load: async () => (await import("./commands/compare.ts")).compareCommand,
+  },
+  evaluate: {
+    description: "measure a run's model, or any ONNX classifier, on the test set of some data",
+    arguments: { "<run or model>": "a run folder, or an ONNX file" },
+    load: async () => (await import("./commands/evaluate.ts")).evaluateCommand,
+  },
+  predict: {
+    description: "say what a run's model, or any ONNX classifier, sees in pictures",
+    arguments: { "<run or model>": "a run folder, or an ONNX file", "<pictures...>": "picture files" },
+    load: async () => (await import("./commands/predict.ts")).predictCommand,
+  },
+  flatness: {
+    description: "measure how flat the loss is around a model's weights: sharpness and curvature",
+    arguments: { "<run or model>": "a run folder, or an ONNX file of a classifier" },
+    load: async () => (await import("./commands/flatness.ts")).flatnessCommand,
+  },
+  landscape: {
+    description: "see the loss on a line or a plane through a model's weights",
+    arguments: { "<run or model>": "a run folder, or an ONNX file of a classifier" },
+    load: async () => (await import("./commands/landscape.ts")).landscapeCommand,
+  },
+  inspect: {
+    description: "list an ONNX model: what goes in and out, operators, parameters, cost, what can be trained",
+    arguments: { "<model>": "an ONNX file" },
+    load: async () => (await import("./commands/inspect.ts")).inspectCommand,
+  },
+  finetune: {
+    description: "train an image classifier on from its weights",
+    arguments: { "<model>": "an ONNX file, a run folder, or a network by name with its --weights" },
+    load: async () => (await import("./commands/finetune.ts")).finetuneCommand,
+  },
+  "export-step": {
+    description: "write a model's whole training step as one ONNX file, for programs in any language",
+    arguments: { "<model>": "an ONNX file" },
+    load: async () => (await import("./commands/export-step.ts")).exportStepCommand,
+  },
+  figures: {
+    description: "train what is missing and draw the paper's figures 2 to 5 for a network and data",
+    load: async () => (await import("./commands/figures.ts")).figuresCommand,
+  },
+  optimizers: {
+    description: "list the optimizers with what a step of each costs on this machine",
+    load: async () => (await import("./commands/optimizers.ts")).optimizersCommand,
+  },
+  data: {
+    description: "write a generated data set as a folder of pictures and annotations",
+    arguments: { "<name>": "people or wardrobe, with options after a colon" },
+    load: async () => (await import("./commands/data.ts")).dataCommand,
+  },
+  demo: {
+    description: "train one network five ways on Fashion-MNIST and compare, or a network for poses",
+    arguments: { "[what]": "what to show" },
+    load: async () => (await import("./commands/demo.ts")).demoCommand,
+  },
+} satisfies Readonly<Record<string, ListedCommand>>;
+
+export type CommandName = keyof typeof commands;
+
+export const commandNames = Object.keys(commands) as CommandName[];
+
+/** The command without its flags and its action: all that the list shows. */
+export function listedCommand(name: CommandName): Command {
+  const { description, arguments: described = {} }: ListedCommand = commands[name];
+  const command = new Command(name).description(description);
+  for (const [argument, what] of Object.entries(described)) command.argument(argument, what);
+  return command;
+}
+
+/** The command with everything that it has. */
+export async function loadedCommand(name: CommandName): Promise<Command> {
+  const complete = await commands[name].load();
+  return complete(listedCommand(name));
 }

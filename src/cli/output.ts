@@ -1,10 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileError } from "../common/files.ts";
-import { writeReport } from "../report/html.ts";
 import { metricText } from "../report/numbers.ts";
-import { readComparison } from "../report/read.ts";
-import { comparisonTable } from "../report/table.ts";
 import type { RunResult } from "../runs/run.ts";
 import type { RunSummary } from "../train/records.ts";
 import { duration, say } from "./progress.ts";
@@ -36,8 +33,11 @@ export function freshFolder(name: string): string {
 
 /** Writes the report of a run or comparison and, unless standard output is for JSON, prints its table and where it is. */
 export async function present(folder: string, { json }: { json?: boolean }): Promise<void> {
+  const { writeReport } = await import("../report/html.ts");
   const report = await writeReport(folder);
   if (json) return;
+  const { readComparison } = await import("../report/read.ts");
+  const { comparisonTable } = await import("../report/table.ts");
   process.stdout.write(`\n${comparisonTable(await readComparison(folder), outputStyle())}\n\n`);
   process.stdout.write(`Report: ${report}\n`);
 }

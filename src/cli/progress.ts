@@ -1,4 +1,5 @@
-import { MultiBar, type Options, type Params } from "cli-progress";
+import { createRequire } from "node:module";
+import type * as CliProgress from "cli-progress";
 import type { PartHooks } from "../measure/measurement-cache.ts";
 import { metricText } from "../report/numbers.ts";
 import type { RunHooks } from "../runs/run-request.ts";
@@ -26,7 +27,7 @@ const featureInterval = 2;
 const barColumns = { least: 6, most: 30 };
 
 /** The display on the terminal now, a single bar; of the library's kinds this one lets lines pass above it. */
-let display: MultiBar | undefined;
+let display: CliProgress.MultiBar | undefined;
 
 /** A line for the person at the terminal. */
 export function say(line: string): void {
@@ -168,6 +169,8 @@ function pace(isBar: boolean): (share: number) => boolean {
 /** A bar on the terminal, if there is one. */
 function openBar(label: string) {
   if (process.stderr.isTTY !== true) return undefined;
+  // Loaded with the first bar, which most commands end without.
+  const { MultiBar } = createRequire(import.meta.url)("cli-progress") as typeof CliProgress;
   display = new MultiBar({
     format: fittingLine(),
     stream: process.stderr,
@@ -228,7 +231,11 @@ export function restoreTerminal(): void {
  */
 function fittingLine() {
   let [width, level, columns] = [0, 0, 0];
-  return (_: Options, { value, total, progress, maxWidth }: Params, shown: Shown): string => {
+  return (
+    _: CliProgress.Options,
+    { value, total, progress, maxWidth }: CliProgress.Params,
+    shown: Shown,
+  ): string => {
     if (maxWidth !== width) [width, level, columns] = [maxWidth, 0, barColumns.most];
     const steps = total > 0 ? `${String(value).padStart(String(total).length)}/${total}` : "preparing …";
     const lines = shortened(steps, shown);

@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Command } from "commander";
 import { z } from "zod";
 import { isObject } from "../common/objects.ts";
 import { parse } from "../common/schema.ts";
 import { figuresSchema } from "../paper/configuration.ts";
 import { comparisonSchema, runSchema } from "../runs/configuration.ts";
 import { importedModel } from "../runs/network-settings.ts";
-import { compareCommand } from "./commands/compare.ts";
-import { figuresCommand } from "./commands/figures.ts";
-import { finetuneCommand } from "./commands/finetune.ts";
-import { trainCommand } from "./commands/train.ts";
+import { type CommandName, commands, listedCommand } from "./commands.ts";
 import type { Flag } from "./flags.ts";
 import { putFlags } from "./put-flags.ts";
 import { comparisonFlags, figuresFlags, importFlags, runFlags, type SettingFlags } from "./setting-flags.ts";
@@ -19,30 +15,27 @@ import type { Settings } from "./settings.ts";
 // Every setting of a document has a flag, and the flag reaches that setting and no other.
 
 interface Case {
-  command: () => Command;
   flags: readonly Flag[];
   schema: z.ZodType;
   document: (flag: Flag) => Settings;
 }
 
-const cases: Readonly<Record<string, Case>> = {
-  train: { command: trainCommand, flags: runFlags, schema: runSchema, document: () => ({}) },
+const cases = {
+  train: { flags: runFlags, schema: runSchema, document: () => ({}) },
   compare: {
-    command: compareCommand,
     flags: comparisonFlags,
     schema: comparisonSchema,
     document: ({ of: [[name] = ["sgd"]] }) => ({
       runs: [{ name: "a", optimizer: { method: "sam", base: { name } } }],
     }),
   },
-  figures: { command: figuresCommand, flags: figuresFlags, schema: figuresSchema, document: () => ({}) },
+  figures: { flags: figuresFlags, schema: figuresSchema, document: () => ({}) },
   finetune: {
-    command: finetuneCommand,
     flags: importFlags,
     schema: importedModel,
     document: () => ({ file: "a.onnx" }),
   },
-};
+} satisfies Readonly<Partial<Record<CommandName, Case>>>;
 
 /** Values of flags that are texts. */
 const texts: Readonly<Record<string, string>> = {
@@ -65,12 +58,14 @@ const beside: Readonly<Record<string, string[]>> = {
 /** Settings of documents only. */
 const documentsOnly = ["pose.skeleton"];
 
-for (const [name, { command, flags, schema, document }] of Object.entries(cases)) {
+for (const name of Object.keys(cases) as (keyof typeof cases)[]) {
+  const { flags, schema, document }: Case = cases[name];
+  const complete = await commands[name].load();
   describe(name, () => {
     for (const flag of flags) {
       test(`--${flag.name}`, () => {
         const given = (args: string[]) => {
-          const made = command();
+          const made = complete(listedCommand(name));
           let values: SettingFlags = {};
           made.action((...parameters: unknown[]) => {
             values = parameters[made.registeredArguments.length] as SettingFlags;

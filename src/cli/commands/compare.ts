@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { Command } from "commander";
+import type { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { compare } from "../../runs/compare.ts";
 import { type NamedRun, parseComparison, type RunConfiguration } from "../../runs/configuration.ts";
@@ -30,10 +30,7 @@ Examples:
   $ lowland compare --config comparison.json --only sgd,sam-0.1 --seed 2 --out runs/seed-2`;
 
 /** `lowland compare`: several optimizers on the same data, weights and order. */
-export function compareCommand(): Command {
-  const command = new Command("compare").description(
-    "train one network with several optimizers and compare them",
-  );
+export function compareCommand(command: Command): Command {
   addPlaceFlags(command).option("--only <names>", "only these runs, separated by commas");
   addFlags(command, comparisonFlags, "unknown").addHelpText("after", `${networkHelp()}\n${examples}`);
   return command.action(async (flags: SettingFlags & PlaceFlags & { only?: string }) => {

@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { loadPeople, readPeople } from "../../data/people/people.ts";
 import { writeCocoFolder } from "../../data/sets/coco-writer.ts";
@@ -24,10 +24,8 @@ Examples:
   $ lowland train --task segmentation --data wardrobe/`;
 
 /** `lowland data`: a generated data set as files. */
-export function dataCommand(): Command {
-  return new Command("data")
-    .description("write a generated data set as a folder of pictures and annotations")
-    .argument("<name>", "people or wardrobe, with options after a colon")
+export function dataCommand(command: Command): Command {
+  return command
     .requiredOption("--out <folder>", "folder to write")
     .option("--data-dir <folder>", "folder with Fashion-MNIST's files, for wardrobe")
     .addHelpText("after", examples)

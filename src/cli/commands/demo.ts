@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { Argument, Command } from "commander";
+import type { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { DatasetUnavailable } from "../../data/sources.ts";
 import { parseComparison, type RunConfiguration } from "../../runs/configuration.ts";
@@ -47,12 +47,8 @@ interface DemoFlags {
 }
 
 /** `lowland demo` (npm start): from nothing to a report, by default one network trained five ways. */
-export function demoCommand(): Command {
-  const command = new Command("demo")
-    .description("train one network five ways on Fashion-MNIST and compare, or a network for poses")
-    .addArgument(
-      new Argument("[what]", "what to show").choices(Object.keys(shows)).default("optimizers" satisfies Show),
-    );
+export function demoCommand(command: Command): Command {
+  command.registeredArguments[0].choices(Object.keys(shows)).default("optimizers" satisfies Show);
   addPlaceFlags(command)
     .option("--clean", "clean labels and a small convolutional network")
     .option("--only <names>", "only these runs, separated by commas");

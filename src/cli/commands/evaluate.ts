@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import { openTaskOf } from "../../measure/measured-model.ts";
 import { evaluateFile } from "../../model-files/evaluate.ts";
 import { detailTables } from "../../report/details-table.ts";
@@ -28,10 +28,7 @@ interface EvaluateFlags extends SettingFlags {
 }
 
 /** `lowland evaluate`: a run's model, or any ONNX classifier, on test data. */
-export function evaluateCommand(): Command {
-  const command = new Command("evaluate")
-    .description("measure a run's model, or any ONNX classifier, on the test set of some data")
-    .argument("<run or model>", "a run folder, or an ONNX file");
+export function evaluateCommand(command: Command): Command {
   return addFileFlags(addDataFlags(command))
     .optionsGroup("Options:")
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { Command, Option } from "commander";
+import { type Command, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { elementCount } from "../../graph/graph.ts";
 import { loadModel } from "../../import/load.ts";
@@ -54,10 +54,8 @@ interface Flags extends SettingFlags {
 }
 
 /** `lowland export-step`: a training step as a file that any program with ONNX Runtime can run. */
-export function exportStepCommand(): Command {
-  const command = new Command("export-step")
-    .description("write a model's whole training step as one ONNX file, for programs in any language")
-    .argument("<model>", "an ONNX file")
+export function exportStepCommand(command: Command): Command {
+  command
     .requiredOption("-o, --out <file>", "the file to write, x.onnx; x.json and x.safetensors go beside it")
     .addOption(
       new Option("--loss <name>", "what is minimized").choices(["cross-entropy"]).default("cross-entropy"),

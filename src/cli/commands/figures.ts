@@ -1,6 +1,6 @@
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Command, Option } from "commander";
+import { type Command, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { type FiguresConfiguration, figuresSchema, parseFigures } from "../../paper/configuration.ts";
 import { figuresLead, paperFigures } from "../../paper/figures.ts";
@@ -42,9 +42,8 @@ interface FiguresFlags extends SettingFlags {
 }
 
 /** `lowland figures`: the paper's figures 2 to 5 for a network and data. */
-export function figuresCommand(): Command {
-  const command = new Command("figures")
-    .description("train what is missing and draw the paper's figures 2 to 5 for a network and data")
+export function figuresCommand(command: Command): Command {
+  command
     .option("--config <file>", "JSON file with the settings (default: cnn on Fashion-MNIST)")
     .option("--data-dir <folder>", "folder with the data set's files")
     .option("--out <folder>", "folder of runs and pictures (default: runs/ and the configuration's name)")

@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { isObject } from "../../common/objects.ts";
 import { parseRun, runSchema } from "../../runs/configuration.ts";
@@ -47,10 +47,7 @@ const weightsFlags = flagsBeside(flagsFor(settingFlags, "weights"), fileFlags);
 const otherFlags = flagsBeside(flagsBut(settingFlags, "weights"), fileFlags);
 
 /** `lowland finetune`: train a network on from its weights. */
-export function finetuneCommand(): Command {
-  const command = new Command("finetune")
-    .description("train an image classifier on from its weights")
-    .argument("<model>", "an ONNX file, a run folder, or a network by name with its --weights");
+export function finetuneCommand(command: Command): Command {
   addFlags(addPlaceFlags(command), fileFlags);
   // A network by name does not start without them, so they have no default.
   addFlags(command, weightsFlags, "unknown");

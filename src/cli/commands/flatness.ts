@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { Command, Option } from "commander";
+import { type Command, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { radii } from "../../flatness/radius.ts";
 import { curvatures } from "../../flatness/spectrum.ts";
@@ -63,18 +63,15 @@ interface FlatnessFlags extends MeasuringFlags {
 }
 
 /** `lowland flatness`: how flat the loss is around a model's weights. */
-export function flatnessCommand(): Command {
-  const command = new Command("flatness")
-    .description("measure how flat the loss is around a model's weights: sharpness and curvature")
-    .argument("<run or model>", "a run folder, or an ONNX file of a classifier")
-    .addOption(
-      listOption(
-        "--measure <names>",
-        `what to measure: all, or of ${flatnessMeasures.join(", ")}, separated by commas`,
-        chosen("--measure", flatnessMeasures),
-        defaultMeasures,
-      ),
-    );
+export function flatnessCommand(command: Command): Command {
+  command.addOption(
+    listOption(
+      "--measure <names>",
+      `what to measure: all, or of ${flatnessMeasures.join(", ")}, separated by commas`,
+      chosen("--measure", flatnessMeasures),
+      defaultMeasures,
+    ),
+  );
   addMeasuringFlags(command, { subset: defaultSubset })
     .addOption(listOption("--rho <list>", "radii ‖ε‖ ≤ ρ, separated by commas", numberList, [0.05]))
     .addOption(listOption("--rho-adaptive <list>", "radii ‖ε/|w|‖ ≤ ρ (scale-invariant)", numberList, [0.5]))

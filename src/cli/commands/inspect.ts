@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { Command } from "commander";
+import type { Command } from "commander";
 import { inspectModel } from "../../model-files/inspect.ts";
 import { addFlags } from "../add-flags.ts";
 import { modelText } from "../model-text.ts";
@@ -22,10 +22,8 @@ interface Flags extends SettingFlags {
 }
 
 /** `lowland inspect`: what is in an ONNX file, and what of it can be trained. */
-export function inspectCommand(): Command {
-  const command = new Command("inspect")
-    .description("list an ONNX model: what goes in and out, operators, parameters, cost, what can be trained")
-    .argument("<model>", "an ONNX file")
+export function inspectCommand(command: Command): Command {
+  command
     .option("--all", "show long lists whole")
     .option("--batch-size <n>", "examples in the batch that cost is counted for (default: 1)", numberOption);
   return addFlags(command, flagsFor(importFlags, ...Object.keys(loadSettings.shape)))

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { Command, Option } from "commander";
+import { type Command, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { replaceFile } from "../../common/files.ts";
 import type { LandscapeRecord } from "../../flatness/results.ts";
@@ -52,10 +52,8 @@ interface LandscapeFlags extends MeasuringFlags {
 }
 
 /** `lowland landscape`: the loss on lines and planes through a model's weights. */
-export function landscapeCommand(): Command {
-  const command = new Command("landscape")
-    .description("see the loss on a line or a plane through a model's weights")
-    .argument("<run or model>", "a run folder, or an ONNX file of a classifier")
+export function landscapeCommand(command: Command): Command {
+  command
     .addOption(new Option("--plane", "two directions (default)").conflicts("line"))
     .addOption(new Option("--line", "one direction"))
     .addOption(

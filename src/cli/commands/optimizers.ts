@@ -1,5 +1,5 @@
 import Table from "cli-table3";
-import { Command } from "commander";
+import type { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { bilateralSamVariants } from "../../optim/bilateral-sam.ts";
 import { parseRun } from "../../runs/configuration.ts";
@@ -41,10 +41,7 @@ interface Flags extends SettingFlags {
 }
 
 /** `lowland optimizers`: what there is, and what a step of each costs on this machine. */
-export function optimizersCommand(): Command {
-  const command = new Command("optimizers").description(
-    "list the optimizers with what a step of each costs on this machine",
-  );
+export function optimizersCommand(command: Command): Command {
   return addFlags(command, flagsFor(runFlags, "model", "batchSize", "threads"))
     .option("--image <shape>", "channels, height and width of the images", "1x28x28")
     .option("--json", "print the table as JSON and nothing else on standard output")

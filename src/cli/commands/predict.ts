@@ -1,5 +1,5 @@
 import { basename, extname, join } from "node:path";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { replaceFile } from "../../common/files.ts";
 import { encodePng } from "../../data/image-file.ts";
@@ -42,11 +42,8 @@ interface PredictFlags extends SettingFlags {
 }
 
 /** `lowland predict`: what a run's model, or any ONNX classifier, sees in picture files. */
-export function predictCommand(): Command {
-  const command = new Command("predict")
-    .description("say what a run's model, or any ONNX classifier, sees in pictures")
-    .argument("<run or model>", "a run folder, or an ONNX file")
-    .argument("<pictures...>", "picture files")
+export function predictCommand(command: Command): Command {
+  command
     .option(
       "--top <n>",
       "classes to name for each picture, the most probable first (default: 5)",

@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { parseRun } from "../../runs/configuration.ts";
 import { withStatedPictures } from "../../runs/stated-pictures.ts";
@@ -23,8 +23,7 @@ Examples:
   $ lowland train --config run.json --out runs/second --resume`;
 
 /** `lowland train`: one run. */
-export function trainCommand(): Command {
-  const command = new Command("train").description("train one network and write its run folder");
+export function trainCommand(command: Command): Command {
   addFlags(addPlaceFlags(command), runFlags).addHelpText("after", `${networkHelp()}\n${examples}`);
   return command.action(async (flags: SettingFlags & PlaceFlags) => {
     const document = flags.config ? await readConfiguration(flags.config) : {};
