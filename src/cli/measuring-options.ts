@@ -2,15 +2,11 @@ import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/catalogue.ts";
-import { openSurface, type Surface } from "../flatness/surface.ts";
-import { readModelFile } from "../import/load.ts";
-import { type ModelToMeasure, openModel } from "../measure/measured-model.ts";
+import type { Surface } from "../flatness/surface.ts";
+import type { ModelToMeasure } from "../measure/measured-model.ts";
 import { parseRun, runSchema } from "../runs/configuration.ts";
 import { dataOf, findModel, type TrainedModel } from "../runs/trained-model.ts";
-import { openEngine } from "../runtime/remote.ts";
-import { statedPictures } from "../tasks/picture-form.ts";
 import { addFlags } from "./add-flags.ts";
-import { loadWithProgress } from "./data.ts";
 import { putFlags, settingsOf } from "./put-flags.ts";
 import { fileSettings, flagsFor, imageFlags, importFlags, type SettingFlags } from "./setting-flags.ts";
 import { defined, numberOption } from "./settings.ts";
@@ -50,12 +46,19 @@ export async function loadNamedData(
   flags: SettingFlags & { data?: string; dataDir?: string },
   signal?: AbortSignal,
 ) {
-  const stated = found.run ? {} : statedPictures(await readModelFile(found.path));
+  const { loadWithProgress } = await import("./data.ts");
+  const stated = found.run ? {} : await picturesOf(found.path);
   const { data, images } = parseRun(
     putFlags(runSchema, dataOf(found, flags.data, stated), flags, imageFlags),
   );
   const task = found.run?.task.name;
   return { name: data, data: await loadWithProgress(data, { task, dataDir: flags.dataDir, images, signal }) };
+}
+
+async function picturesOf(file: string) {
+  const { readModelFile } = await import("../import/load.ts");
+  const { statedPictures } = await import("../tasks/picture-form.ts");
+  return statedPictures(await readModelFile(file));
 }
 
 /** The flags about how a file takes images, for commands that look at it as it is. */
@@ -105,6 +108,7 @@ export async function openNamedModel(
   const found = await findModel(place);
   const { data } = await loadNamedData(found, flags, signal);
   const { batchSize, batchNorm, labelSmoothing } = flags;
+  const { openModel } = await import("../measure/measured-model.ts");
   return openModel(found, data, {
     set: flags.train ? "train" : "test",
     subset: flags.subset ?? { atMost: subset },
@@ -126,6 +130,8 @@ export async function withSurface<T>(
       throw new UserError(`--${name} is ${value}; choose a number above 0`);
     }
   }
+  const { openSurface } = await import("../flatness/surface.ts");
+  const { openEngine } = await import("../runtime/remote.ts");
   const engines = Array.from({ length: Math.min(threads, surface.batches.length) }, () =>
     openEngine({ threads: 1 }),
   );

@@ -60,10 +60,10 @@ const documentsOnly = ["pose.skeleton"];
 
 for (const name of Object.keys(cases) as (keyof typeof cases)[]) {
   const { flags, schema, document }: Case = cases[name];
-  const complete = await commands[name].load();
   describe(name, () => {
     for (const flag of flags) {
-      test(`--${flag.name}`, () => {
+      test(`--${flag.name}`, async () => {
+        const complete = await commands[name].load();
         const given = (args: string[]) => {
           const made = complete(listedCommand(name));
           let values: SettingFlags = {};

@@ -1,7 +1,8 @@
 import { basename } from "node:path";
 import type { RunConfiguration } from "../runs/configuration.ts";
 import { networkName } from "../runs/network.ts";
-import { createOptimizer, optimizerLabel } from "../runs/optimizers.ts";
+import { optimizerLabel } from "../runs/optimizer-label.ts";
+import { createOptimizer } from "../runs/optimizers.ts";
 import { runTask } from "../runs/run.ts";
 import { loadWithProgress } from "./data.ts";
 import { interruptedExitCode, interruptSignal } from "./interrupt.ts";

@@ -3,24 +3,15 @@ import { extname, join } from "node:path";
 import { UserError } from "../common/errors.ts";
 import { whyUnreadable } from "../common/files.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
-import { loadDigits } from "./digits.ts";
 import { cacheDirectory } from "./files.ts";
+import { readGenerated } from "./generated-options.ts";
 import type { Parts } from "./image-arrays.ts";
 import type { ImageForm } from "./image-file.ts";
-import { loadPeople, readPeople } from "./people/people.ts";
-import { loadArrays } from "./sets/arrays.ts";
-import { loadCifar } from "./sets/cifar-set.ts";
-import { type ImageList, listClassFolder } from "./sets/class-folder.ts";
-import { loadCocoPersons } from "./sets/coco-persons.ts";
-import { listFromFile } from "./sets/file-list.ts";
-import { loadMaskFolder } from "./sets/mask-folder.ts";
-import { loadMnist } from "./sets/mnist-set.ts";
-import { loadPictures } from "./sets/pictures.ts";
+import type { ImageList } from "./sets/class-folder.ts";
 import type { DataSource, DatasetPair, SampleKind } from "./source.ts";
 import type { LoadOptions } from "./sources.ts";
-import { loadWardrobe, readWardrobe } from "./wardrobe/wardrobe.ts";
 
-// Data sets by name, and anybody's own by path.
+// Data sets by name, and anybody's own by path. What reads them is loaded with the first data that need it.
 
 export const datasetNames = [
   "fashion-mnist",
@@ -84,13 +75,19 @@ export async function loadDataset(nameOrPath: string, options: DataOptions = {})
   const name = setNamed(nameOrPath);
   switch (name) {
     case "fashion-mnist":
-    case "mnist":
+    case "mnist": {
+      const { loadMnist } = await import("./sets/mnist-set.ts");
       return loadMnist(name, options);
-    case "digits":
+    }
+    case "digits": {
+      const { loadDigits } = await import("./digits.ts");
       return loadDigits();
+    }
     case "cifar10":
-    case "cifar100":
+    case "cifar100": {
+      const { loadCifar } = await import("./sets/cifar-set.ts");
       return loadCifar(name, options);
+    }
     case "people":
       throw new UserError(
         `${nameOrPath} has persons with joints and no classes; it is for pose estimation (task, --task pose)`,
@@ -130,20 +127,21 @@ export async function loadSamples(
 
 /** The set that a text names, with options or without. */
 function setNamed(text: string): (typeof datasetNames)[number] | undefined {
-  if (readPeople(text)) return "people";
-  if (readWardrobe(text)) return "wardrobe";
+  if (readGenerated(text, "people")) return "people";
+  if (readGenerated(text, "wardrobe")) return "wardrobe";
   return datasetNames.find((name) => name === text);
 }
 
 async function loadMasks(nameOrPath: string, options: DataOptions) {
   const { images, signal, onDecoded } = options;
   const { size = 64, channels = 3, fit = "crop", testShare } = images ?? {};
-  const wardrobe = readWardrobe(nameOrPath);
+  const wardrobe = readGenerated(nameOrPath, "wardrobe");
   if (wardrobe) {
     if (channels !== 3)
       throw new UserError(
         `${nameOrPath} has pictures of 3 channels, and images.channels is ${channels}; leave it out`,
       );
+    const { loadWardrobe } = await import("./wardrobe/wardrobe.ts");
     return loadWardrobe({ size, ...wardrobe }, nameOrPath, options);
   }
   if (setNamed(nameOrPath))
@@ -151,14 +149,21 @@ async function loadMasks(nameOrPath: string, options: DataOptions) {
       `${nameOrPath} has no masks; for segmentation name wardrobe, or a folder with images/ and masks/`,
     );
   const form = { channels, height: size, width: size, fit };
+  const { loadMaskFolder } = await import("./sets/mask-folder.ts");
   return loadMaskFolder(nameOrPath, { form, testShare, signal, onProgress: onDecoded });
 }
 
 async function loadPersons(nameOrPath: string, { images, log }: DataOptions) {
-  const people = readPeople(nameOrPath);
-  if (people) return loadPeople({ size: images?.size, ...people }, nameOrPath);
+  const people = readGenerated(nameOrPath, "people");
+  if (people) {
+    const { loadPeople } = await import("./people/people.ts");
+    return loadPeople({ size: images?.size, ...people }, nameOrPath);
+  }
   const found = await stat(nameOrPath).catch(() => undefined);
-  if (found?.isDirectory()) return loadCocoPersons(nameOrPath, { size: images?.size, log });
+  if (found?.isDirectory()) {
+    const { loadCocoPersons } = await import("./sets/coco-persons.ts");
+    return loadCocoPersons(nameOrPath, { size: images?.size, log });
+  }
   const reason = setNamed(nameOrPath) ? `${nameOrPath} has no joints` : `there is no folder "${nameOrPath}"`;
   throw new UserError(
     `${reason}; for pose estimation name people, or a folder in COCO's format (annotations/*.json and pictures)`,
@@ -177,21 +182,25 @@ async function loadPath(path: string, options: DataOptions): Promise<DatasetPair
   }
   const { testShare } = options.images ?? {};
   if (found.isDirectory()) {
+    const { loadArrays } = await import("./sets/arrays.ts");
     const arrays = await loadArrays(path);
-    return arrays
-      ? named(arrays, path)
-      : loadListed(path, await listClassFolder(path, { testShare }), options);
+    if (arrays) return named(arrays, path);
+    const { listClassFolder } = await import("./sets/class-folder.ts");
+    return loadListed(path, await listClassFolder(path, { testShare }), options);
   }
   const extension = extname(path).toLowerCase();
   switch (extension) {
     case ".npz": {
+      const { loadArrays } = await import("./sets/arrays.ts");
       const arrays = await loadArrays(path);
       if (arrays) return named(arrays, path);
       break;
     }
     case ".csv":
-    case ".json":
+    case ".json": {
+      const { listFromFile } = await import("./sets/file-list.ts");
       return loadListed(path, await listFromFile(path, { testShare }), options);
+    }
   }
   throw new UserError(
     `${path} holds no data that are read; name a folder with a folder of pictures per class, a list (.csv, .json), an .npz file, or a folder of .npy or IDX files`,
@@ -203,12 +212,13 @@ function named({ train, test }: DatasetPair, path: string): DatasetPair {
   return { train: { ...train, name: path }, test: { ...test, name: path } };
 }
 
-function loadListed(
+async function loadListed(
   name: string,
   list: ImageList,
   { images = {}, log, signal, onDecoded, cacheFolder = join(cacheDirectory(), "pictures") }: DataOptions,
 ): Promise<DatasetPair> {
   const { size = 64, channels = 3, fit = "crop", onBadImage } = images;
   const form = { channels, height: size, width: size, fit };
+  const { loadPictures } = await import("./sets/pictures.ts");
   return loadPictures(list, { name, form, cacheFolder, onBadImage, log, signal, onProgress: onDecoded });
 }

@@ -16,9 +16,9 @@ import { scalarInput, scalarWords } from "../optim/scalars.ts";
 import type { ScheduleConfig } from "../optim/schedules.ts";
 import { initialState } from "../optim/state.ts";
 import { type TrainingStepOptions, trainingStep, trainingStepOptions } from "../optim/training-step.ts";
-import { optimizerLabel } from "../runs/optimizers.ts";
+import { optimizerLabel } from "../runs/optimizer-label.ts";
 import { nextSuffix, type Tensors } from "../runtime/engine.ts";
-import { classLoss } from "../tasks/classification/classification.ts";
+import { classLoss } from "../tasks/classification/class-task.ts";
 import { microBatchCount } from "../tasks/task-network.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
 

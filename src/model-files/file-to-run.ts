@@ -18,7 +18,7 @@ import {
   openSizes,
   outputForm,
   type TaskData,
-} from "../runs/network.ts";
+} from "../runs/model-file.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { ImageInput } from "../tasks/image-input.ts";
 import { filledUp } from "../tasks/task-evaluation.ts";

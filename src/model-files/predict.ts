@@ -9,10 +9,10 @@ import { classCount } from "../import/output-end.ts";
 import { compile } from "../lower/compile.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import { softmax } from "../ops/softmax.ts";
-import type { TaskData } from "../runs/network.ts";
+import type { TaskData } from "../runs/model-file.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
-import { classification, classificationTask } from "../tasks/classification/classification.ts";
+import { classificationName, classificationTask } from "../tasks/classification/class-task.ts";
 import { normalizations } from "../tasks/image-input.ts";
 import { statedClasses, statedInput, statedTask } from "../tasks/model-metadata.ts";
 import { pictureForm } from "../tasks/picture-form.ts";
@@ -92,10 +92,10 @@ export async function predictPictures(
       "pictures are of no data set, whose mean and deviation could be used; choose imagenet, unit or symmetric (normalization, --normalization)",
     );
   const proto = await readModelFile(model, name);
-  const task = statedTask(proto) ?? classification.name;
-  if (task !== classification.name)
+  const task = statedTask(proto) ?? classificationName;
+  if (task !== classificationName)
     throw new UserError(
-      `${name} is a model for ${task}; predict names the classes that a model for ${classification.name} sees in pictures`,
+      `${name} is a model for ${task}; predict names the classes that a model for ${classificationName} sees in pictures`,
     );
   const form = pictureForm(proto, options);
   const classNames = options.classNames ?? statedClasses(proto);

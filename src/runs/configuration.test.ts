@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { UserError } from "../common/errors.ts";
 import { parseComparison, parseRun } from "./configuration.ts";
-import { createOptimizer, createSchedule, optimizerLabel } from "./optimizers.ts";
+import { optimizerLabel } from "./optimizer-label.ts";
+import { createOptimizer, createSchedule } from "./optimizers.ts";
 
 const refuses = (document: unknown, expected: RegExp, parse: (value: unknown) => unknown = parseRun) =>
   assert.throws(

@@ -15,7 +15,7 @@ import type { TaskRecord } from "../train/task-record.ts";
 import type { RunConfiguration } from "./configuration.ts";
 import { environment } from "./environment.ts";
 import type { GivenWeights } from "./initial-weights.ts";
-import { optimizerIdentity, optimizerLabel } from "./optimizers.ts";
+import { optimizerIdentity, optimizerLabel } from "./optimizer-label.ts";
 import { type Checkpoint, type ExistingRun, RunFolder } from "./run-folder.ts";
 
 // What a run is asked for, and what its records say of it.

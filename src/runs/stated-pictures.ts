@@ -1,6 +1,4 @@
 import { isObject } from "../common/objects.ts";
-import { readModelFile } from "../import/load.ts";
-import { statedPictures } from "../tasks/picture-form.ts";
 
 /**
  * The settings of a run whose network is an ONNX file, with the form of pictures that the file states. What the settings
@@ -12,6 +10,8 @@ export async function withStatedPictures<Settings extends { model?: unknown; ima
 ): Promise<Settings> {
   const { model, images } = settings;
   if (!isObject(model) || typeof model.file !== "string") return settings;
+  const { readModelFile } = await import("../import/load.ts");
+  const { statedPictures } = await import("../tasks/picture-form.ts");
   const stated = statedPictures(await readModelFile(model.file));
   if (images !== undefined && !isObject(images)) return settings;
   return { ...settings, images: { ...stated, ...images } };

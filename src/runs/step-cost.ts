@@ -9,7 +9,7 @@ import type { Tensors } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import type { Task } from "../tasks/task.ts";
 import { type Network, taskObjective } from "../tasks/task-network.ts";
-import { type OptimizerIdentity, optimizerIdentity, optimizerLabel } from "./optimizers.ts";
+import { type OptimizerIdentity, optimizerIdentity, optimizerLabel } from "./optimizer-label.ts";
 
 /** What one optimizer costs on one network. */
 export interface StepCost extends OptimizerIdentity {

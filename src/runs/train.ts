@@ -7,11 +7,10 @@ import type { DataSource } from "../data/source.ts";
 import type { Layer } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import { taskNamed } from "../tasks/index.ts";
 import type { DataPair, TaskKind } from "../tasks/task.ts";
-import { parseRun, type RunSettings, runSchema } from "./configuration.ts";
+import type { RunSettings } from "./configuration.ts";
 import type { GivenWeights } from "./initial-weights.ts";
-import { type RunResult, runTask } from "./run.ts";
+import type { RunResult } from "./run.ts";
 import type { RunHooks } from "./run-request.ts";
 import { withStatedPictures } from "./stated-pictures.ts";
 
@@ -84,6 +83,10 @@ const ownOptions: OptionKinds<Omit<CommonOptions<NoSettings>, keyof RunSettings>
 export async function train<Own extends z.ZodRawShape = NoSettings>(
   options: TrainOptions<Own>,
 ): Promise<RunResult> {
+  // Loaded with the first run: a program may have come for something else in the library.
+  const { parseRun, runSchema } = await import("./configuration.ts");
+  const { runTask } = await import("./run.ts");
+  const { taskNamed } = await import("../tasks/index.ts");
   const given: CommonOptions<Own> = options;
   const kind = typeof given.task === "object" ? (given.task as TaskKind) : undefined;
   const settings = { ...runSchema.shape, ...kind?.settings };

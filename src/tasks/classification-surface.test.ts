@@ -8,7 +8,7 @@ import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { usingSurface } from "../testing/surfaces.ts";
 import { classEvaluation } from "./classification/class-evaluation.ts";
-import { classificationTask } from "./classification/classification.ts";
+import { classificationTask } from "./classification/class-task.ts";
 import { classificationSurface } from "./classification-surface.ts";
 import { TaskEvaluation } from "./task-evaluation.ts";
 import { preparedNetwork } from "./task-network.ts";

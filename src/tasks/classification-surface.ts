@@ -6,7 +6,7 @@ import type { LossSurface } from "../flatness/surface.ts";
 import type { Layer } from "../nn/module.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import { type CrossEntropyOptions, smoothingOptions } from "../ops/losses.ts";
-import { classificationTask } from "./classification/classification.ts";
+import { classificationTask } from "./classification/class-task.ts";
 import { preparedNetwork } from "./task-network.ts";
 import { type TaskSurfaceOptions, taskSurface } from "./task-surface.ts";
 

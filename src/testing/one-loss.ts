@@ -7,10 +7,11 @@ import { openModel } from "../measure/measured-model.ts";
 import { evaluateModel } from "../model-files/evaluate.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
 import { parseRun } from "../runs/configuration.ts";
-import { networkOf, openModelFile } from "../runs/network.ts";
+import { openModelFile } from "../runs/model-file.ts";
+import { networkOf } from "../runs/network.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 import { classEvaluation } from "../tasks/classification/class-evaluation.ts";
-import { classificationTask } from "../tasks/classification/classification.ts";
+import { classificationTask } from "../tasks/classification/class-task.ts";
 import { TaskEvaluation } from "../tasks/task-evaluation.ts";
 import type { Network } from "../tasks/task-network.ts";
 

@@ -20,7 +20,6 @@ import {
   type SettingFlags,
 } from "../setting-flags.ts";
 import type { Settings } from "../settings.ts";
-import { trainAndPresent } from "../train-run.ts";
 
 const examples = `
 Examples:
@@ -59,7 +58,9 @@ export function finetuneCommand(command: Command): Command {
       "file" in source
         ? fileSettings(source.file, document, flags)
         : networkSettings(source.network, document, flags);
-    process.exitCode = await trainAndPresent(parseRun(await withStatedPictures(settings)), flags);
+    const configuration = parseRun(await withStatedPictures(settings));
+    const { trainAndPresent } = await import("../train-run.ts");
+    process.exitCode = await trainAndPresent(configuration, flags);
   });
 }
 

@@ -1,8 +1,6 @@
 import { statSync } from "node:fs";
 import type { Command } from "commander";
-import { inspectModel } from "../../model-files/inspect.ts";
 import { addFlags } from "../add-flags.ts";
-import { modelText } from "../model-text.ts";
 import { printJson } from "../output.ts";
 import { settingsOf } from "../put-flags.ts";
 import { flagsFor, importFlags, loadSettings, type SettingFlags } from "../setting-flags.ts";
@@ -30,11 +28,13 @@ export function inspectCommand(command: Command): Command {
     .option("--json", "print everything as JSON and nothing else on standard output")
     .addHelpText("after", examples)
     .action(async (path: string, { batchSize, all = false, json, ...flags }: Flags) => {
+      const { inspectModel } = await import("../../model-files/inspect.ts");
       const model = await inspectModel(path, { ...settingsOf(loadSettings, flags), batchSize });
       if (json) {
         printJson({ file: path, ...model });
         return;
       }
+      const { modelText } = await import("../model-text.ts");
       const { columns = 80, isTTY } = process.stdout;
       const color = isTTY === true && process.env.NO_COLOR === undefined;
       const text = modelText(model, {

@@ -11,7 +11,6 @@ import {
   runFlags,
   type SettingFlags,
 } from "../setting-flags.ts";
-import { trainAndPresent } from "../train-run.ts";
 
 const examples = `
 Examples:
@@ -33,6 +32,7 @@ export function trainCommand(command: Command): Command {
       );
     }
     const configuration = parseRun(await withStatedPictures(applyFlags(document, flags)));
+    const { trainAndPresent } = await import("../train-run.ts");
     process.exitCode = await trainAndPresent(configuration, flags);
   });
 }

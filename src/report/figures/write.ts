@@ -1,11 +1,7 @@
 import { join } from "node:path";
 import type { FlatnessRecord, LandscapeRecord } from "../../flatness/index.ts";
-import { writeFigurePage } from "../drawing/figure-page.ts";
 import type { Figure } from "../drawing/page-document.ts";
-import { writePictures } from "../drawing/pictures.ts";
 import { fixed, metricList, significant } from "../numbers.ts";
-import { flatnessFigures } from "./flatness.ts";
-import { landscapeFigures } from "./landscape.ts";
 import { measuredNote } from "./measured.ts";
 
 /** Where the pictures of a measurement are. */
@@ -25,7 +21,7 @@ export async function writeMeasurementFigures(
   folder: string,
   record: FlatnessRecord | LandscapeRecord,
 ): Promise<WrittenFigures> {
-  const figures = record.type === "flatness" ? flatnessFigures(record) : landscapeFigures(record);
+  const figures = await figuresOf(record);
   const title =
     record.type === "flatness" ? `Flatness of ${record.name}` : `Loss landscape of ${record.name}`;
   const metrics = metricList(record.metrics, record.task.metrics);
@@ -39,6 +35,8 @@ export async function writeFigures(
   name: string,
   content: { title: string; lead: string; figures: readonly Figure[]; data?: unknown },
 ): Promise<WrittenFigures> {
+  const { writePictures } = await import("../drawing/pictures.ts");
+  const { writeFigurePage } = await import("../drawing/figure-page.ts");
   const pictures = await writePictures(
     join(folder, "pictures"),
     content.figures.flatMap(({ charts }) => charts),
@@ -46,4 +44,9 @@ export async function writeFigures(
   const page = join(folder, `${name}.html`);
   await writeFigurePage(page, content);
   return { page, pictures };
+}
+
+async function figuresOf(record: FlatnessRecord | LandscapeRecord): Promise<Figure[]> {
+  if (record.type === "flatness") return (await import("./flatness.ts")).flatnessFigures(record);
+  return (await import("./landscape.ts")).landscapeFigures(record);
 }

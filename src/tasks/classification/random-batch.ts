@@ -3,7 +3,7 @@ import { rangeOf } from "../../data/rows.ts";
 import { imageClasses } from "../../data/source.ts";
 import { createModel, type ModelShape } from "../../nn/models.ts";
 import { preparedNetwork } from "../task-network.ts";
-import { classificationTask } from "./classification.ts";
+import { classificationTask } from "./class-task.ts";
 
 /** A network by its name, and one batch of random images with classes: what it takes to time its steps. */
 export async function randomBatch(model: string, shape: ModelShape, count: number) {
