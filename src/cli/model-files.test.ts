@@ -6,8 +6,9 @@ import { create } from "@bufbuild/protobuf";
 import { readModel, writeModel } from "../onnx/model.ts";
 import { StringStringEntryProtoSchema } from "../onnx/onnx_pb.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
-import { lowland, temporaryFolder } from "../testing/cli.ts";
+import { lowland, refusal, temporaryFolder } from "../testing/cli.ts";
 import { type ModelText, onnxModel } from "../testing/onnx-models.ts";
+import type { CommandName } from "./commands.ts";
 
 // Models that come as files, at the command line: what is said of good ones, and one sentence for each bad one.
 
@@ -234,25 +235,34 @@ const hostile: Record<string, [path: string, sentence: RegExp]> = {
 /** What `inspect` describes as far as it goes, the others refuse. */
 const described = new Set(["with a cycle", "with a missing tensor", "with names that clash"]);
 
-describe("a bad file is one clear sentence", { concurrency: 2 }, () => {
+describe("a bad file is one clear sentence", () => {
+  const commands: [CommandName, ...string[]][] = [
+    ["inspect"],
+    ["export-step", "-o", join(folder, "x.onnx")],
+    ["finetune", "--data", "digits", "--out", join(folder, "never")],
+  ];
   for (const [name, [path, sentence]] of Object.entries(hostile)) {
-    const commands = [
-      ["inspect"],
-      ["export-step", "-o", join(folder, "x.onnx")],
-      ["finetune", "--data", "digits", "--out", join(folder, "never")],
-    ];
     for (const command of commands) {
       if (command[0] === "inspect" && described.has(name)) continue;
       test(`${command[0]}: a file ${name}`, async () => {
-        const { code, stdout, stderr } = await lowland([...command, path]);
-        assert.match(stderr, /^lowland: [^\n]+\n$/, "one line");
-        assert.match(stderr.slice("lowland: ".length, -1), sentence);
-        assert.equal(stdout, "");
+        const { code, text = "" } = await refusal([...command, path]);
+        assert.match(text, /^[^\n]+$/, "one line");
+        assert.match(text, sentence);
         assert.equal(code, 2);
         assert.ok(!existsSync(join(folder, "never")), "nothing is written");
       });
     }
   }
+
+  test("on standard error, with nothing on standard output", async () => {
+    const [path, sentence] = hostile.truncated;
+    for (const command of commands) {
+      const { code, stdout, stderr } = await lowland([...command, path]);
+      assert.match(stderr, /^lowland: [^\n]+\n$/, "one line");
+      assert.match(stderr.slice("lowland: ".length, -1), sentence);
+      assert.deepEqual([code, stdout], [2, ""]);
+    }
+  });
 
   for (const name of described) {
     test(`inspect: a file ${name} is described as far as it goes`, async () => {
