@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { commandNames, loadedCommand } from "./commands.ts";
+import { commandNames, listedCommand, loadedCommand } from "./commands.ts";
 
 describe("the help of every command", () => {
   for (const name of commandNames) {
     test(name, async () => {
       const command = await loadedCommand(name);
+      assert.equal(command.usage(), listedCommand(name).usage(), "the list of commands says its arguments");
       let help = "";
       command.configureOutput({
         writeOut: (text) => {
