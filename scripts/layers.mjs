@@ -17,6 +17,7 @@ const folders = {
   runtime: "Node",
   nn: "pure",
   import: "pure",
+  quantization: "pure",
   data: "Node",
   train: "pure",
   flatness: "pure",

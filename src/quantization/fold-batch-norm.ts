@@ -1,0 +1,90 @@
+import { readAttributes } from "../onnx/attributes.ts";
+import type { NodeProto } from "../onnx/onnx_pb.ts";
+import type { TensorData } from "../onnx/tensor.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
+import { channelsOf } from "./channels.ts";
+import type { ModelEditor } from "./editor.ts";
+import { outputAxis } from "./layers.ts";
+
+// BatchNorm in inference is y = factor·x + shift for each channel. Behind a convolution or linear layer it becomes a part of
+// its weights and bias, so that the layer gives what is quantized.
+
+/** What BatchNorm's inference mode multiplies each channel by and adds. */
+export interface Affine {
+  factor: Float64Array;
+  shift: Float64Array;
+}
+
+/** factor = scale / √(variance + ε), shift = bias − mean·factor. */
+export function batchNormAffine(
+  [scale, bias, mean, variance]: readonly ArrayLike<number>[],
+  epsilon: number,
+): Affine {
+  const factor = Float64Array.from(scale, (value, index) => value / Math.sqrt(variance[index] + epsilon));
+  return { factor, shift: Float64Array.from(bias, (value, index) => value - mean[index] * factor[index]) };
+}
+
+/** Weights whose output channels are multiplied, and the bias to them. */
+export function foldedLayer(
+  weight: TensorData,
+  axis: number,
+  bias: ArrayLike<number> | undefined,
+  { factor, shift }: Affine,
+): { weight: Float64Array<ArrayBuffer>; bias: Float64Array<ArrayBuffer> } {
+  const { channelOf } = channelsOf(weight, axis);
+  return {
+    weight: Float64Array.from(
+      weight.data as Float32Array,
+      (value, index) => value * factor[channelOf(index)],
+    ),
+    bias: Float64Array.from(shift, (value, index) => value + (bias?.[index] ?? 0) * factor[index]),
+  };
+}
+
+/**
+ * Folds every BatchNorm that alone reads a layer whose weights are stored.
+ * @returns how many were folded
+ */
+export function foldBatchNorms(editor: ModelEditor): number {
+  const norms = editor.graph.node.filter(({ opType }) => opType === "BatchNormalization");
+  return norms.filter((norm) => fold(editor, norm)).length;
+}
+
+function fold(editor: ModelEditor, norm: NodeProto): boolean {
+  const [input, ...names] = norm.input;
+  const layer = editor.makerOf(input);
+  const given = names.map((name) => editor.weight(name));
+  const { epsilon, training_mode: training } = readAttributes(norm.attribute);
+  const isTraining = training !== undefined && "int" in training && training.int !== 0;
+  const axis = layer && outputAxis(layer);
+  const weight = editor.weight(layer?.input[1]);
+  const biasName = layer?.input[2];
+  const bias = editor.weight(biasName);
+  if (
+    !layer ||
+    layer.opType === "MatMul" ||
+    axis === undefined ||
+    !weight ||
+    (biasName && !bias) ||
+    isTraining
+  )
+    return false;
+  if (given.some((tensor) => !tensor) || editor.onlyReaderOf(input) !== norm) return false;
+  const affine = batchNormAffine(
+    given.map((tensor) => tensor!.data),
+    epsilon && "float" in epsilon ? epsilon.float : 1e-5,
+  );
+  // A linear layer's bias may be one number for all.
+  if (weight.shape[axis] !== affine.factor.length || (bias && bias.data.length !== affine.factor.length))
+    return false;
+  const folded = foldedLayer(weight, axis, bias?.data, affine);
+  layer.input[1] = editor.store(layer.input[1], tensorData(folded.weight, weight.shape, "float32"));
+  layer.input[2] = editor.store(biasName || `${layer.input[1]}_bias`, biasOf(folded.bias));
+  layer.output[0] = norm.output[0];
+  editor.remove(norm);
+  return true;
+}
+
+function biasOf(values: Float64Array): TensorData<"float32"> {
+  return { type: "float32", shape: [values.length], data: Float32Array.from(values) };
+}
