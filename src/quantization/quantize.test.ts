@@ -209,7 +209,7 @@ describe("bias correction", () => {
       const isLinear = kind === "linear";
       const editor = new ModelEditor(
         onnxModel({
-          inputs: { x: inputs.shape },
+          inputs: { x: ["batch", ...inputs.shape.slice(1)] },
           weights: {
             w: tensorData(weight.data, weight.shape, "float32"),
             b: tensorData(bias.data, bias.shape, "float32"),
