@@ -62,8 +62,8 @@ function takes(misspelt: string, option: string, call: Takes["call"]): Takes {
 
 // Options are checked before anything else is looked at, so nothing else has to be given.
 const any = {} as never;
-const { flatness, nn, onnx, ops, optim, schedules, weights } = api;
-const namespaces = { flatness, nn, onnx, ops, optim, schedules, weights };
+const { flatness, nn, onnx, ops, optim, quantization, schedules, weights } = api;
+const namespaces = { flatness, nn, onnx, ops, optim, quantization, schedules, weights };
 
 const functions: Entries<Omit<typeof api, keyof typeof namespaces>> = {
   FileError: none,
@@ -198,6 +198,15 @@ const weightFiles: Entries<typeof api.weights> = {
   readSafetensors: none,
   stateDict: none,
   writeSafetensors: none,
+};
+
+const quantizations: Entries<typeof quantization> = {
+  activationMethods: none,
+  quantizeModel: takes("weightRang", "weightRange", (options) =>
+    api.quantization.quantizeModel(any, options, any),
+  ),
+  weightMethods: none,
+  weightRanges: none,
 };
 
 const operators: Entries<typeof ops> = {
@@ -384,6 +393,7 @@ for (const [place, exports, entries] of [
   ["optim.", optim, optimizers],
   ["schedules.", schedules, schedulesOfRun],
   ["onnx.", onnx, modelFiles],
+  ["quantization.", quantization, quantizations],
   ["weights.", weights, weightFiles],
   ["ops.", ops, operators],
   ["flatness.", flatness, measurements],

@@ -69,6 +69,7 @@ export {
   type PredictOptions,
   predictPictures,
 } from "./model-files/predict.ts";
+export * as quantization from "./quantization/index.ts";
 export * as weights from "./weights/index.ts";
 
 // Flatness: sharpness, curvature and landscapes of a loss, and pictures of what was measured.

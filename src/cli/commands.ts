@@ -49,6 +49,11 @@ export const commands = {
     arguments: { "<model>": "an ONNX file, a run folder, or a network by name with its --weights" },
     load: async () => (await import("./commands/finetune.ts")).finetuneCommand,
   },
+  quantize: {
+    description: "make a model of small integers, and measure what that costs",
+    arguments: { "<run or model>": "a run folder, or an ONNX file" },
+    load: async () => (await import("./commands/quantize.ts")).quantizeCommand,
+  },
   "export-step": {
     description: "write a model's whole training step as one ONNX file, for programs in any language",
     arguments: { "<model>": "an ONNX file" },

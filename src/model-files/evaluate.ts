@@ -11,7 +11,7 @@ import { compile } from "../lower/compile.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import { type DataType, isFloat } from "../onnx/types.ts";
 import { type FileSettings, outputForm, requireFileOutput } from "../runs/model-file.ts";
-import { openEngine } from "../runtime/remote.ts";
+import { type EngineOptions, openEngine } from "../runtime/remote.ts";
 import { classEvaluation } from "../tasks/classification/class-evaluation.ts";
 import { classificationTask } from "../tasks/classification/class-task.ts";
 import type { Details } from "../tasks/details.ts";
@@ -78,7 +78,7 @@ export async function evaluateModel(
 export async function evaluateFile(
   model: string | Uint8Array,
   { task, evaluations: [evaluation] }: Pick<OpenedTask, "task" | "evaluations">,
-  options: EvaluateOptions = {},
+  options: EvaluateOptions & { engine?: EngineOptions } = {},
 ): Promise<Evaluation> {
   const isPath = typeof model === "string";
   const { name = isPath ? model : "the model", threads, onProgress, onNote } = options;
@@ -89,7 +89,7 @@ export async function evaluateFile(
     { onNote, normalization: options.normalization, dimensions: options.dimensions, output: options.output },
   );
   const [size] = file.input.shape;
-  const engine = openEngine({ threads });
+  const engine = openEngine({ threads, ...options.engine });
   try {
     const target = await engine.target();
     const give = await loadToRun(engine, model, file, { name, stored: task.input, onNote });

@@ -137,18 +137,33 @@ export async function loadToRun(
       `${name} cannot be run by ONNX Runtime: ${error.message.trim().replaceAll(/\s+/g, " ")}`,
     );
   };
+  const ownInput = await loadImages(engine, { input, images }, { stored, onNote });
+  await engine.load("model", typeof model === "string" ? resolve(model) : model).catch(refused);
+  return async (rows) => {
+    const { outputs } = await engine.run("model", { [input.name]: await ownInput(rows) }).catch(refused);
+    return { values: widened(outputs[output]), type: outputs[output].type };
+  };
+}
+
+/**
+ * Loads what makes a stored input a file's own into an engine, as program `images`.
+ * @returns the file's input for stored inputs [count, …] of at most the file's batch
+ */
+export async function loadImages(
+  engine: Engine,
+  { input, images }: Pick<FileToRun, "input" | "images">,
+  { stored, onNote }: { stored: Shape } & Pick<RunFileOptions, "onNote">,
+): Promise<(stored: TensorData) => Promise<TensorData>> {
   const [size] = input.shape;
   const adapted = images && imagesGraph(images, [size, ...stored], input.shape);
   if (images && adapted) {
     onNote?.(images.describe(input.shape));
     await engine.load("images", compile(adapted, { target: await engine.target() }));
   }
-  await engine.load("model", typeof model === "string" ? resolve(model) : model).catch(refused);
   return async (rows) => {
     const filled = filledUp(rows, size);
     const fed = adapted ? (await engine.run("images", { input: filled })).outputs.adapted : filled;
-    const { outputs } = await engine.run("model", { [input.name]: narrowed(fed, input.type) }).catch(refused);
-    return { values: widened(outputs[output]), type: outputs[output].type };
+    return narrowed(fed, input.type);
   };
 }
 

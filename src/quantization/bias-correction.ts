@@ -5,6 +5,7 @@ import { type Batches, forEachBatch, withOutputs } from "./calibrate.ts";
 import { channelsOf } from "./channels.ts";
 import { ModelEditor } from "./editor.ts";
 import { dequantizedWeights, fakeQuantized, type WeightQuantizer } from "./insert.ts";
+import { biasNameOf } from "./layers.ts";
 import type { Quantizer } from "./weight-scales.ts";
 
 // Rounding weights and inputs shifts the mean of what a layer gives (Nagel et al. 2019, arXiv 1906.04721, section 4.2). The
@@ -47,7 +48,8 @@ export async function correctBiases(
       shape: [data.length],
       data: Float32Array.from(data),
     };
-    layer.input[2] = editor.store(layer.input[2] || `${layer.input[1]}_bias`, tensor);
+    if (bias) editor.replaceWeight(layer, 2, tensor);
+    else layer.input[2] = editor.store(biasNameOf(layer), tensor);
   }
 }
 

@@ -94,6 +94,19 @@ export class ModelEditor {
     return own;
   }
 
+  /** Gives a node other weights: under the same name, where nothing else reads them. */
+  replaceWeight(node: NodeProto, input: number, tensor: TensorData): void {
+    const name = node.input[input];
+    const isShared = this.readersOf(name).length > 1 || node.input.filter((one) => one === name).length > 1;
+    const at = this.graph.initializer.findIndex((stored) => stored.name === name);
+    if (isShared || at < 0) {
+      node.input[input] = this.store(name, tensor);
+    } else {
+      this.weights.set(name, tensor);
+      this.graph.initializer[at] = writeTensor(name, tensor);
+    }
+  }
+
   /** A node whose outputs are new; where it stands is decided in the end. */
   add(
     opType: string,

@@ -91,8 +91,7 @@ function scale(
   input: number,
   factor: (index: number) => number,
 ): void {
-  const name = layer.input[input];
-  const weight = editor.weight(name)!;
+  const weight = editor.weight(layer.input[input])!;
   const scaled = Float32Array.from(weight.data, (value, index) => value * factor(index));
-  layer.input[input] = editor.store(name, tensorData(scaled, weight.shape, "float32"));
+  editor.replaceWeight(layer, input, tensorData(scaled, weight.shape, "float32"));
 }

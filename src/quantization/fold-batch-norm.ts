@@ -4,7 +4,7 @@ import type { TensorData } from "../onnx/tensor.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import { channelsOf } from "./channels.ts";
 import type { ModelEditor } from "./editor.ts";
-import { outputAxis } from "./layers.ts";
+import { biasNameOf, outputAxis } from "./layers.ts";
 
 // BatchNorm in inference is y = factor·x + shift for each channel. Behind a convolution or linear layer it becomes a part of
 // its weights and bias, so that the layer gives what is quantized.
@@ -78,8 +78,9 @@ function fold(editor: ModelEditor, norm: NodeProto): boolean {
   if (weight.shape[axis] !== affine.factor.length || (bias && bias.data.length !== affine.factor.length))
     return false;
   const folded = foldedLayer(weight, axis, bias?.data, affine);
-  layer.input[1] = editor.store(layer.input[1], tensorData(folded.weight, weight.shape, "float32"));
-  layer.input[2] = editor.store(biasName || `${layer.input[1]}_bias`, biasOf(folded.bias));
+  editor.replaceWeight(layer, 1, tensorData(folded.weight, weight.shape, "float32"));
+  if (biasName) editor.replaceWeight(layer, 2, biasOf(folded.bias));
+  else layer.input[2] = editor.store(biasNameOf(layer), biasOf(folded.bias));
   layer.output[0] = norm.output[0];
   editor.remove(norm);
   return true;

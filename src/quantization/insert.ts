@@ -138,7 +138,7 @@ function within32Bits(value: number): number {
 }
 
 /** The integers that stand for weights. */
-export function integerWeights(
+function integerWeights(
   weight: TensorData<"float32">,
   { axis, scales, high }: WeightQuantizer,
 ): TensorData<"int8"> {

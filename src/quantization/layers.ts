@@ -26,6 +26,11 @@ export function outputAxis(node: NodeProto): number | undefined {
   }
 }
 
+/** What the bias of a layer that has none is called when it gets one. */
+export function biasNameOf({ input: [, weight] }: NodeProto): string {
+  return weight.endsWith(".weight") ? weight.replace(/weight$/, "bias") : `${weight}_bias`;
+}
+
 /** How many groups a convolution has. */
 export function groupsOf(node: NodeProto): number {
   const { group } = readAttributes(node.attribute);

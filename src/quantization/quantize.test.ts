@@ -8,14 +8,16 @@ import { readModel, writeModel } from "../onnx/model.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
+import type { EngineOptions } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
+import { integersSaturate } from "../runtime/saturation.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { type NodeText, onnxModel } from "../testing/onnx-models.ts";
 import { correctBiases } from "./bias-correction.ts";
 import { ModelEditor } from "./editor.ts";
 import { quantizeLayer, quantizeSites } from "./insert.ts";
 import { outputAxis } from "./layers.ts";
-import { type QuantizeOptions, quantizeModel } from "./quantize.ts";
+import { PostTraining, type QuantizeOptions, quantizeModel } from "./quantize.ts";
 import { quantizedLayers, sitesOf } from "./sites.ts";
 import { largestWeight } from "./weight-scales.ts";
 
@@ -187,11 +189,9 @@ describe("post-training quantization", () => {
     const [x] = examples;
     const float = await executed(uneven, { x });
     const errorOf = async (options: QuantizeOptions) => {
-      const { model, equalizedPairs } = await quantize({ perChannel: false, ...options }, uneven);
-      return {
-        pairs: equalizedPairs,
-        error: relativeError((await executed(model, { x })).values, float.values),
-      };
+      const training = new PostTraining(uneven, { perChannel: false, ...options }, { engine, batches });
+      const { values } = await executed((await training.quantize()).model, { x });
+      return { pairs: training.equalizedPairs, error: relativeError(values, float.values) };
     };
     const [without, withIt] = [await errorOf({}), await errorOf({ equalize: true })];
     // conv1's result is read by the addition too.
@@ -318,6 +318,37 @@ describe("integers against float64", () => {
   }
 });
 
+describe("kernels for 8 bits", () => {
+  const { saturation } = JSON.parse(
+    readFileSync(new URL("../../fixtures/quantization/int8.json", import.meta.url), "utf8"),
+  );
+  const runWith = async (file: string, options: EngineOptions) => {
+    const own = openEngine({ threads: 1, ...options });
+    try {
+      const path = new URL(`../../fixtures/quantization/${file.replace("int8/", "")}`, import.meta.url);
+      await own.load("model", new Uint8Array(readFileSync(path)));
+      const x = tensorData(new Float32Array(32).fill(255), [1, 8, 2, 2], "float32");
+      return Number(Object.values((await own.run("model", { x })).outputs)[0].data[0]);
+    } finally {
+      await own.close();
+    }
+  };
+  for (const { name, file, output } of saturation) {
+    test(`${name}: exact kernels do not saturate`, async () => {
+      assert.equal(await runWith(file, {}), output);
+    });
+  }
+
+  test("the fastest kernels are exact for 7 bits, and for 8 where the processor is found to be", async () => {
+    const [full, half] = saturation;
+    assert.equal(await runWith(half.file, { exactIntegers: false }), half.output);
+    assert.equal(
+      (await runWith(full.file, { exactIntegers: false })) !== full.output,
+      await integersSaturate(),
+    );
+  });
+});
+
 describe("bad input", () => {
   const refusals: [what: string, run: () => Promise<unknown>, message: RegExp][] = [
     ["1 bit", () => quantize({ weights: 1 }), /^weights: 1 bits were asked for; integers have 2 to 8$/],
@@ -327,7 +358,7 @@ describe("bad input", () => {
       () => quantize({ layers: { "head*": "float" } }),
       /^layers: "head\*" fits no layer; the layers are conv1, depthwise, conv2, fc$/,
     ],
-    ["all layers float", () => quantize({ layers: { "*": "float" } }), /^no layer is quantized/],
+    ["all layers float", () => quantize({ layers: { "*": "float" } }), /^every layer stays float/],
     [
       "no data",
       () => quantizeModel(network, {}, { engine, batches: async function* () {} }),

@@ -1,8 +1,14 @@
 import { UserError } from "../common/errors.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
 import type { ModelProto, NodeProto } from "../onnx/onnx_pb.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { type ActivationMethod, activationQuantizer } from "./activation-ranges.ts";
-import { correctBiases, type QuantizedLayer } from "./bias-correction.ts";
+import {
+  type ActivationMethod,
+  activationMethods,
+  activationQuantizer,
+  type Range,
+} from "./activation-ranges.ts";
+import { correctBiases } from "./bias-correction.ts";
 import { chosenBits, type LayerBits, type LayerChoices, layerNames, siteBits } from "./bits.ts";
 import { type Batches, calibrate } from "./calibrate.ts";
 import { channelsOf } from "./channels.ts";
@@ -12,17 +18,28 @@ import { foldBatchNorms } from "./fold-batch-norm.ts";
 import { quantizeLayer, quantizeSites } from "./insert.ts";
 import { outputAxis } from "./layers.ts";
 import { quantizedLayers, type Site, sitesOf } from "./sites.ts";
-import { largestWeight, type Quantizer, type WeightMethod, weightScales } from "./weight-scales.ts";
+import {
+  largestWeight,
+  type Quantizer,
+  type WeightMethod,
+  weightMethods,
+  weightScales,
+} from "./weight-scales.ts";
 
-// Post-training quantization: a trained float network to one whose layers compute in integers.
+// Post-training quantization: a trained float network becomes one whose layers compute in integers.
+
+export const weightRanges = ["8bit", "7bit"] as const;
+export type WeightRange = (typeof weightRanges)[number];
 
 export interface QuantizeOptions {
-  /** 2 to 8. Default: 8. */
+  /** Bits of weights, 2 to 8. Default: 8. */
   weights?: number;
-  /** 2 to 8. Default: 8. */
+  /** Bits of what layers read, 2 to 8. Default: 8. */
   activations?: number;
-  /** Layers that differ, by patterns of their names, the last that fits. Default: the first and the last have 8 bits. */
+  /** Layers that differ, by patterns of their names; of several that fit, the last. The first and the last have 8 bits. */
   layers?: LayerChoices;
+  /** `7bit`: weights of 8 bits keep within ±63, which is exact in every kernel of every processor. Default: `8bit`. */
+  weightRange?: WeightRange;
   /** Default: `min-max`. */
   weightMethod?: WeightMethod;
   /** Default: `min-max`. */
@@ -31,14 +48,21 @@ export interface QuantizeOptions {
   percentile?: number;
   /** A scale for each output channel. Default: true. */
   perChannel?: boolean;
-  /** Default: false. */
+  /** Whether channels between two layers are brought to the same range. Default: false. */
   equalize?: boolean;
-  /** Default: false. */
+  /** Whether the mean that rounding shifts is put right. Default: false. */
   correctBiases?: boolean;
 }
 
+const optionKinds: OptionKinds<QuantizeOptions> = {
+  ...{ weights: "number", activations: "number", layers: "object", percentile: "number" },
+  ...{ weightRange: weightRanges, weightMethod: weightMethods, activationMethod: activationMethods },
+  ...{ perChannel: "boolean", equalize: "boolean", correctBiases: "boolean" },
+};
+
 /** What became of a layer. */
 export interface QuantizedLayerRecord {
+  /** That of its weights, without `.weight`. */
   name: string;
   operator: string;
   /** Absent for a layer that stays float. */
@@ -47,64 +71,111 @@ export interface QuantizedLayerRecord {
   elements: number;
 }
 
+export interface QuantizedModel {
+  model: ModelProto;
+  layers: QuantizedLayerRecord[];
+}
+
 /**
  * Quantizes a model for integer kernels, in the form that ONNX files have it: QuantizeLinear and DequantizeLinear
  * around every layer.
- * @param batches calibration data: some hundred examples as the model reads them
+ * @param source an engine, and calibration data: some hundred examples as the model reads them
  * @throws UserError for bits out of range, a pattern that fits no layer, a model that is quantized or has no layers
  */
 export async function quantizeModel(
   given: ModelProto,
   options: QuantizeOptions,
   source: { engine: Engine; batches: Batches },
-): Promise<{ model: ModelProto; layers: QuantizedLayerRecord[]; equalizedPairs: number }> {
-  const { perChannel = true, percentile = 99.99 } = options;
-  const { weightMethod = "min-max", activationMethod = "min-max" } = options;
-  const editor = new ModelEditor(given);
-  requireFloat(editor);
-  const names = layerNames(editor);
-  const elements = new Map(
-    [...names.keys()].map((node) => [node, editor.weight(node.input[1])!.data.length]),
-  );
-  foldBatchNorms(editor);
-  const bitsOf = chosenBits([...names.values()], options);
-  const layers = quantizedLayers(editor, (node) => bitsOf(names.get(node)!) === "float");
-  if (layers.length === 0)
-    throw new UserError(
-      "no layer is quantized; the model has no convolution or linear layer with stored weights, or all stay float",
+): Promise<QuantizedModel> {
+  readOptions("quantizeModel", options, optionKinds);
+  return new PostTraining(given, options, source).quantize();
+}
+
+/** A model that is quantized in several ways: its ranges are measured once. */
+export class PostTraining {
+  /** Names of the layers, in their order. */
+  readonly layers: readonly string[];
+  /** Pairs of layers whose channels were brought to the same range. */
+  readonly equalizedPairs: number;
+  private readonly options: QuantizeOptions;
+  private readonly source: { engine: Engine; batches: Batches };
+  private readonly prepared: ModelProto;
+  private readonly ranges = new Map<string, Range>();
+
+  /** @throws UserError for a model that is quantized, or of operators from before opset 13 */
+  constructor(given: ModelProto, options: QuantizeOptions, source: { engine: Engine; batches: Batches }) {
+    const editor = new ModelEditor(given);
+    requireFloat(editor);
+    foldBatchNorms(editor);
+    const names = layerNames(editor);
+    this.equalizedPairs = options.equalize ? equalize(editor, [...names.keys()]) : 0;
+    this.layers = [...names.values()];
+    this.prepared = editor.snapshot();
+    this.options = options;
+    this.source = source;
+  }
+
+  /** @param layers in place of the options' */
+  async quantize(layers: LayerChoices | undefined = this.options.layers): Promise<QuantizedModel> {
+    const editor = new ModelEditor(this.prepared);
+    const names = layerNames(editor);
+    const bitsOf = chosenBits([...names.values()], { ...this.options, layers });
+    const elements = new Map(
+      [...names.keys()].map((node) => [node, editor.weight(node.input[1])!.data.length]),
     );
-  const equalizedPairs = options.equalize ? equalize(editor, layers) : 0;
+    const quantized = quantizedLayers(editor, (node) => bitsOf(names.get(node)!) === "float");
+    if (quantized.length === 0)
+      throw new UserError(
+        names.size === 0
+          ? "the model has no convolution or linear layer with stored weights, so nothing of it is quantized"
+          : "every layer stays float, so nothing is quantized",
+      );
+    const bits = new Map(quantized.map((layer) => [layer, bitsOf(names.get(layer)!) as LayerBits]));
+    const sites = sitesOf(editor, quantized);
+    const quantizers = await this.quantizers(editor, sites, siteBits(sites, bits));
+    const records = quantized.map((layer) => ({
+      layer,
+      weight: this.weightQuantizer(editor, layer, bits.get(layer)!),
+      input: quantizers.get(layer.input[0])!,
+    }));
+    if (this.options.correctBiases) await correctBiases(editor, records, this.source);
+    quantizeSites(editor, sites, ({ name }) => quantizers.get(name)!);
+    for (const { layer, weight, input } of records) quantizeLayer(editor, layer, weight, input);
+    for (const layer of names.keys()) if (!bits.has(layer)) keepFloat(editor, layer);
+    return {
+      model: editor.finish(),
+      layers: [...names].map(([node, name]) => ({
+        ...{ name, operator: node.opType, elements: elements.get(node)! },
+        ...(bits.has(node) && { bits: bits.get(node) }),
+      })),
+    };
+  }
 
-  const bits = new Map(layers.map((layer) => [layer, bitsOf(names.get(layer)!) as LayerBits]));
-  const sites = sitesOf(editor, layers);
-  const activationBits = siteBits(sites, bits);
-  const ranges = await calibrate(editor, sites, {
-    ...source,
-    optionsOf: (name) => ({ method: activationMethod, percentile, bits: activationBits(name) }),
-  });
-  const quantizerOf = ({ name, like = name }: Site): Quantizer =>
-    activationQuantizer(ranges.get(like)!, activationBits(like));
-  const byName = new Map(sites.map((site) => [site.name, quantizerOf(site)]));
+  /** The integers of each site by its name, from ranges that are measured where they are not known yet. */
+  private async quantizers(
+    editor: ModelEditor,
+    sites: readonly Site[],
+    bitsOf: (name: string) => number,
+  ): Promise<Map<string, Quantizer>> {
+    const { activationMethod: method = "min-max", percentile = 99.99 } = this.options;
+    const unknown = sites.filter(({ name, like }) => like === undefined && !this.ranges.has(name));
+    if (unknown.length > 0) {
+      const optionsOf = (name: string) => ({ method, percentile, bits: bitsOf(name) });
+      const measured = await calibrate(editor, unknown, { ...this.source, optionsOf });
+      for (const [name, range] of measured) this.ranges.set(name, range);
+    }
+    return new Map(
+      sites.map(({ name, like = name }) => [name, activationQuantizer(this.ranges.get(like)!, bitsOf(like))]),
+    );
+  }
 
-  const quantized = (): QuantizedLayer[] =>
-    layers.map((layer) => {
-      const high = largestWeight(bits.get(layer)!.weights);
-      const axis = perChannel ? outputAxis(layer) : undefined;
-      const channels = channelsOf(editor.weight(layer.input[1])!, axis);
-      const scales = weightScales(channels, { high, method: weightMethod, percentile });
-      return { layer, weight: { axis, scales, high }, input: byName.get(layer.input[0])! };
-    });
-  const records = quantized();
-  if (options.correctBiases) await correctBiases(editor, records, source);
-  quantizeSites(editor, sites, quantizerOf);
-  for (const { layer, weight, input } of records) quantizeLayer(editor, layer, weight, input);
-  for (const layer of names.keys()) if (!bits.has(layer)) keepFloat(editor, layer);
-
-  const record = ([node, name]: [NodeProto, string]): QuantizedLayerRecord => ({
-    ...{ name, operator: node.opType, elements: elements.get(node)! },
-    ...(bits.has(node) && { bits: bits.get(node) }),
-  });
-  return { model: editor.finish(), layers: [...names].map(record), equalizedPairs };
+  private weightQuantizer(editor: ModelEditor, layer: NodeProto, { weights }: LayerBits) {
+    const { perChannel = true, percentile = 99.99, weightMethod: method = "min-max" } = this.options;
+    const high = largestWeight(Math.min(weights, this.options.weightRange === "7bit" ? 7 : 8));
+    const axis = perChannel ? outputAxis(layer) : undefined;
+    const channels = channelsOf(editor.weight(layer.input[1])!, axis);
+    return { axis, scales: weightScales(channels, { high, method, percentile }), high };
+  }
 }
 
 /**

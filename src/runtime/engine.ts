@@ -3,6 +3,18 @@ import type { Tensors } from "../onnx/tensor.ts";
 
 export type { Tensors } from "../onnx/tensor.ts";
 
+export interface EngineOptions {
+  /** Threads of one operator. Default: one per core. */
+  threads?: number;
+  /** Whether operators become faster ones. Without, a quantized file computes in float between its roundings. Default: true. */
+  fuse?: boolean;
+  /**
+   * Whether sums of products of 8-bit integers are exact on every processor; on x86 without VNNI the faster kernels saturate
+   * for weights of more than 7 bits. Default: true.
+   */
+  exactIntegers?: boolean;
+}
+
 export interface RunOptions {
   /**
    * Let results named `x.next` replace the stored tensor `x`. They do so all together, and only if they and every

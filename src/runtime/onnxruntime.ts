@@ -1,4 +1,6 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { UserError } from "../common/errors.ts";
 import type { Target } from "../lower/blocked.ts";
@@ -6,7 +8,14 @@ import { readModel } from "../onnx/model.ts";
 import type { GraphProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { type DataType, dataTypeNumber } from "../onnx/types.ts";
-import { type Engine, nextSuffix, type RunOptions, type RunResult, type Tensors } from "./engine.ts";
+import {
+  type Engine,
+  type EngineOptions,
+  nextSuffix,
+  type RunOptions,
+  type RunResult,
+  type Tensors,
+} from "./engine.ts";
 import { type ProbedSession, probeTarget } from "./probe.ts";
 
 // The only file that knows ONNX Runtime.
@@ -33,13 +42,13 @@ interface Slot {
 export class OnnxRuntimeEngine implements Engine {
   private readonly programs = new Map<string, Program>();
   private readonly store = new Map<string, Slot>();
-  private readonly threads: number;
+  private readonly options: Required<EngineOptions>;
   private probed: Promise<Target> | undefined;
   private last: Promise<unknown> = Promise.resolve();
   private closed = false;
 
-  constructor({ threads }: { threads: number }) {
-    this.threads = threads;
+  constructor({ threads, fuse = true, exactIntegers = true }: EngineOptions & { threads: number }) {
+    this.options = { threads, fuse, exactIntegers };
   }
 
   target(): Promise<Target> {
@@ -98,11 +107,14 @@ export class OnnxRuntimeEngine implements Engine {
    */
   private async createSession(model: Uint8Array | string): Promise<InferenceSession> {
     const isPath = typeof model === "string";
+    const { threads, fuse, exactIntegers } = this.options;
+    const fused = isInFloat64(isPath ? await readFile(model) : model) ? "basic" : "all";
     const options: InferenceSession.SessionOptions = {
-      intraOpNumThreads: this.threads,
+      intraOpNumThreads: threads,
       interOpNumThreads: 1,
       logSeverityLevel: 3,
-      graphOptimizationLevel: isInFloat64(isPath ? await readFile(model) : model) ? "basic" : "all",
+      graphOptimizationLevel: fuse ? fused : "disabled",
+      extra: { session: { x64quantprecision: exactIntegers ? "1" : "0" } },
     };
     return isPath ? InferenceSession.create(model, options) : InferenceSession.create(model, options);
   }
@@ -181,6 +193,20 @@ export class OnnxRuntimeEngine implements Engine {
     const slot = this.store.get(name);
     if (!slot) throw new Error(`"${name}" is neither an input of the run nor stored`);
     return slot;
+  }
+}
+
+/** The operators that ONNX Runtime makes of a model, in their order. */
+export async function fusedOperators(model: Uint8Array): Promise<string[]> {
+  const folder = await mkdtemp(join(tmpdir(), "lowland-"));
+  try {
+    const optimizedModelFilePath = join(folder, "fused.onnx");
+    const session = await InferenceSession.create(model, { optimizedModelFilePath, logSeverityLevel: 4 });
+    await session.release();
+    const { graph } = readModel(await readFile(optimizedModelFilePath));
+    return (graph?.node ?? []).map(({ opType }) => opType);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 }
 

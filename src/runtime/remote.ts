@@ -4,7 +4,9 @@ import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import type { Target } from "../lower/blocked.ts";
 import type { TensorData } from "../onnx/tensor.ts";
-import type { Engine, RunOptions, RunResult, Tensors } from "./engine.ts";
+import type { Engine, EngineOptions, RunOptions, RunResult, Tensors } from "./engine.ts";
+
+export type { EngineOptions } from "./engine.ts";
 
 /** A call of one of the engine's methods, as sent to its thread. */
 export interface Call {
@@ -15,18 +17,17 @@ export interface Call {
 
 export type Answer = { id: number; result: unknown } | { id: number; error: string };
 
-export interface EngineOptions {
-  /** Threads of one operator. Default: one per core. */
-  threads?: number;
-}
-
 /** Starts an engine on a thread of its own, so that the calling thread stays free while it computes. */
 export function openEngine(options: EngineOptions = {}): Engine {
-  const { threads = availableParallelism() } = readOptions("openEngine", options, { threads: "number" });
+  const { threads = availableParallelism(), ...rest } = readOptions("openEngine", options, {
+    ...{ threads: "number", fuse: "boolean", exactIntegers: "boolean" },
+  });
   if (!(Number.isInteger(threads) && threads >= 1)) {
     throw new UserError(`threads is ${threads}; it has to be a whole number of 1 or more`);
   }
-  return new RemoteEngine(new Worker(new URL("./worker.js", import.meta.url), { workerData: { threads } }));
+  return new RemoteEngine(
+    new Worker(new URL("./worker.js", import.meta.url), { workerData: { threads, ...rest } }),
+  );
 }
 
 interface Waiting {

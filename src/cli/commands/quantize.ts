@@ -1,0 +1,201 @@
+import { stat } from "node:fs/promises";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { UserError } from "../../common/errors.ts";
+import { replaceFile } from "../../common/files.ts";
+import { randomStream } from "../../common/random.ts";
+import { selected } from "../../data/source.ts";
+import { openTaskOf } from "../../measure/measured-model.ts";
+import { evaluateFile } from "../../model-files/evaluate.ts";
+import { type LayerSensitivity, layersWithin, sensitivities } from "../../model-files/layer-choice.ts";
+import { quantizationEffect } from "../../model-files/quantization-effect.ts";
+import { FileQuantizer, type QuantizeFileOptions } from "../../model-files/quantize.ts";
+import { activationMethods } from "../../quantization/activation-ranges.ts";
+import type { LayerBits, LayerChoices } from "../../quantization/bits.ts";
+import { weightRanges } from "../../quantization/quantize.ts";
+import { weightMethods } from "../../quantization/weight-scales.ts";
+import { quantizationText, sensitivityText } from "../../report/quantization.ts";
+import { findModel, importedModelOf } from "../../runs/trained-model.ts";
+import { integersSaturate } from "../../runtime/saturation.ts";
+import type { DataPair } from "../../tasks/task.ts";
+import { addDataFlags, addFileFlags, loadNamedData } from "../measuring-options.ts";
+import { outputStyle, printJson } from "../output.ts";
+import { say } from "../progress.ts";
+import { settingsOf } from "../put-flags.ts";
+import { fileSettings, type SettingFlags } from "../setting-flags.ts";
+import { numberOption } from "../settings.ts";
+
+const examples = `
+Examples:
+  $ lowland quantize runs/mine
+  $ lowland quantize classifier.onnx --data photos --weight-range 7bit
+  $ lowland quantize runs/mine --weights 4 --activations 8 --layer 'layer1*=8' --correct-biases
+  $ lowland quantize runs/mine --weights 4 --activations 4 --max-drop 0.5
+
+Ranges are measured on training examples, and what is lost on the test set. The first and the last layer have 8 bits unless
+--layer says otherwise. A layer is called by its weights: conv1 has conv1.weight. ONNX Runtime computes 8-bit integers; of
+fewer bits the file holds as many values, in bytes.`;
+
+interface QuantizeFlags extends SettingFlags {
+  data?: string;
+  dataDir?: string;
+  weights: number;
+  activations: number;
+  layer?: LayerChoices;
+  weightRange: QuantizeFileOptions["weightRange"];
+  weightMethod: QuantizeFileOptions["weightMethod"];
+  activationMethod: QuantizeFileOptions["activationMethod"];
+  percentile: number;
+  perChannel: boolean;
+  equalize?: boolean;
+  correctBiases?: boolean;
+  calibration: number;
+  sensitivity?: boolean;
+  maxDrop?: number;
+  seed: number;
+  threads?: number;
+  out?: string;
+  overwrite?: boolean;
+  json?: boolean;
+}
+
+/** `lowland quantize`: a trained file to one of small integers. */
+export function quantizeCommand(command: Command): Command {
+  addDataFlags(command)
+    .optionsGroup("Integers:")
+    .option("--weights <bits>", "of weights, 2 to 8", numberOption, 8)
+    .option("--activations <bits>", "of what layers read, 2 to 8", numberOption, 8)
+    .option(
+      "--layer <pattern=bits>",
+      "layers that differ: conv1=8, 'layer4.*=w4a8', fc=float (may be repeated)",
+      layerOption,
+    )
+    .addOption(
+      new Option("--weight-range <range>", "7bit: weights of 8 bits within ±63, exact in every kernel")
+        .choices(weightRanges)
+        .default("8bit"),
+    )
+    .addOption(
+      new Option("--weight-method <name>", "how the scale of weights is chosen")
+        .choices(weightMethods)
+        .default("min-max"),
+    )
+    .addOption(
+      new Option("--activation-method <name>", "how the range of activations is chosen")
+        .choices(activationMethods)
+        .default("min-max"),
+    )
+    .option("--percentile <p>", "of the methods of that name", numberOption, 99.99)
+    .option("--no-per-channel", "one scale for all of a layer's weights")
+    .option("--equalize", "bring the channels between two layers to the same range")
+    .option("--correct-biases", "put the mean right that rounding shifts")
+    .option("--calibration <n>", "training examples that ranges are measured on", numberOption, 256)
+    .option("--sensitivity", "say what each layer costs alone, on up to 1,000 further training examples")
+    .option(
+      "--max-drop <points>",
+      "leave the most sensitive layers at 8 bits or float until no more than this is lost there, in points of the first metric",
+      numberOption,
+    );
+  return addFileFlags(command)
+    .optionsGroup("Options:")
+    .option("--seed <n>", "decides which training examples", numberOption, 1)
+    .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
+    .option("--out <file>", "the file to write (default: model.w8a8.onnx beside the model)")
+    .option("--overwrite", "replace the file if it is there")
+    .option("--json", "print the result as JSON and nothing else on standard output")
+    .addHelpText("after", examples)
+    .action(quantize);
+}
+
+async function quantize(place: string, flags: QuantizeFlags): Promise<void> {
+  const found = await findModel(place);
+  const out = flags.out ?? found.path.replace(/(\.onnx)?$/, `.w${flags.weights}a${flags.activations}.onnx`);
+  if (out === found.path) throw new UserError(`${out} is the model itself; name another file with --out`);
+  if (!flags.overwrite && (await stat(out).catch(() => undefined)))
+    throw new UserError(
+      `${out} is there already; replace it with --overwrite, or name another file with --out`,
+    );
+  const { name, data } = await loadNamedData(found, flags);
+  const { opened, kind } = openTaskOf(found, data);
+  const file = { ...importedModelOf(found), ...settingsOf(fileSettings, flags) };
+  const { normalization, output, dimensions } = file;
+  const options = { normalization, output, dimensions, threads: flags.threads };
+  const quantizer = await FileQuantizer.open(found.path, opened, { ...flags, ...options, onNote: say });
+  try {
+    let layers = flags.layer;
+    let order: LayerSensitivity[] | undefined;
+    if (flags.sensitivity || flags.maxDrop !== undefined) {
+      const held = openTaskOf(found, heldOut(data, flags)).opened;
+      const measure = (model: string | Uint8Array) =>
+        evaluateFile(model, held, { ...options, name: "the model" });
+      const choosing = { quantizer, measure, float: await measure(found.path), leading: kind.metrics[0] };
+      order = await sensitivities({
+        ...choosing,
+        onProgress: (done, total) => say(`  ${done} of ${total} layers measured`),
+      });
+      if (flags.maxDrop !== undefined) {
+        const chosen = await layersWithin(
+          flags.maxDrop / (kind.metrics[0].unit === "%" ? 100 : 1),
+          order,
+          choosing,
+        );
+        if (!chosen)
+          throw new UserError(
+            `the drop is more than ${flags.maxDrop} even with all layers but one in float; allow more (--max-drop) or use more bits`,
+          );
+        layers = { ...chosen.choices, ...layers };
+      }
+    }
+    const { bytes, ...made } = await quantizer.quantize(layers);
+    const effect = await quantizationEffect(found.path, bytes, opened, {
+      ...options,
+      onProgress: (done, total) => say(`  ${done} of ${total} measurements`),
+    });
+    await replaceFile(out, bytes);
+    const size = { float: (await stat(found.path)).size, quantized: bytes.length };
+    const saturates = await integersSaturate();
+    const record = {
+      ...{ model: found.path, quantized: out, data: name, task: kind.name, size, saturates, ...made },
+      ...(order && { sensitivity: order }),
+      ...withoutDetails(effect),
+    };
+    if (flags.json) printJson(record);
+    else {
+      const style = outputStyle();
+      if (order) process.stdout.write(`${sensitivityText(order, kind.metrics[0], style)}\n\n`);
+      process.stdout.write(`${quantizationText(record, kind, style)}\n`);
+    }
+    if (saturates && made.layers.some(({ bits }) => bits?.weights === 8) && flags.weightRange === "8bit")
+      say(
+        "This processor's fastest kernels saturate for weights of 8 bits; Lowland runs exact ones. For files that run elsewhere use --weight-range 7bit.",
+      );
+  } finally {
+    await quantizer.close();
+  }
+}
+
+/** Training examples as the test part: up to 1,000, none of those that ranges are measured on where there are enough. */
+function heldOut(data: DataPair, { calibration, seed }: QuantizeFlags): DataPair {
+  const order = randomStream(seed, "calibration").permutation(data.train.count);
+  const start = Math.max(0, Math.min(calibration, data.train.count - 1000));
+  return { ...data, test: selected(data.train, order.subarray(start, start + 1000)) };
+}
+
+function withoutDetails({ float, fake, executed, ...rest }: Awaited<ReturnType<typeof quantizationEffect>>) {
+  const told = ({ loss, metrics, examples }: typeof float) => ({ loss, metrics, examples });
+  return { float: told(float), fake: told(fake), executed: told(executed), ...rest };
+}
+
+/** `conv1=8`, `layer4.*=w4a8`, `fc=float` beside earlier ones. */
+function layerOption(text: string, earlier: LayerChoices = {}): LayerChoices {
+  const [, pattern, value] = /^(.+)=(float|\d+|w\d+a\d+)$/.exec(text) ?? [];
+  if (pattern === undefined)
+    throw new InvalidArgumentError(
+      "It has to be a pattern and bits, as in conv1=8, conv1=w4a8 or conv1=float.",
+    );
+  return { ...earlier, [pattern]: value === "float" ? value : bitsIn(value) };
+}
+
+function bitsIn(text: string): LayerBits {
+  const [weights, activations = weights] = (text.match(/\d+/g) ?? []).map(Number);
+  return { weights, activations };
+}

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { train } from "../runs/train.ts";
+import { lowland, refusal, temporaryFolder } from "../testing/cli.ts";
+
+const root = temporaryFolder();
+const run = join(root, "run");
+
+before(async () => {
+  const settings = {
+    data: "digits",
+    model: "cnn",
+    optimizer: { method: "sgd" },
+    learningRate: 0.05,
+  } as const;
+  await train({ ...settings, epochs: 2, evaluateEvery: 2, threads: 1, out: run });
+});
+
+test("a run becomes a file of integers that is as accurate, a third of the size, and evaluated as any file", async () => {
+  const out = join(root, "small.onnx");
+  const args = ["--weights", "6", "--layer", "conv3=float", "--calibration", "100", "--correct-biases"];
+  const ended = await lowland(["quantize", run, "--out", out, ...args, "--threads", "1", "--json"]);
+  assert.equal(ended.code, 0, ended.stderr);
+  const { float, fake, executed, agreement, layers, operators, size, latency } = JSON.parse(ended.stdout);
+  assert.ok(float.metrics.accuracy > 0.9, String(float.metrics.accuracy));
+  assert.ok(Math.abs(fake.metrics.accuracy - float.metrics.accuracy) < 0.02);
+  assert.ok(Math.abs(executed.metrics.accuracy - fake.metrics.accuracy) < 0.005);
+  assert.ok(agreement.executed >= 0.995, String(agreement.executed));
+  assert.deepEqual(
+    layers.map(({ name, bits }: { name: string; bits?: { weights: number } }) => [name, bits?.weights]),
+    [
+      ["conv1", 8],
+      ["conv2", 6],
+      ["conv3", undefined],
+      ["conv4", 6],
+      ["conv5", 6],
+      ["fc", 8],
+    ],
+  );
+  assert.equal(operators.QLinearConv, 4);
+  assert.ok(size.quantized < 0.45 * size.float);
+  assert.equal(size.quantized, statSync(out).size);
+  assert.deepEqual(
+    latency.map(({ batch }: { batch: number }) => batch),
+    [1, 128],
+  );
+
+  const evaluated = await lowland(["evaluate", out, "--data", "digits", "--threads", "1", "--json"]);
+  assert.equal(evaluated.code, 0, evaluated.stderr);
+  assert.equal(JSON.parse(evaluated.stdout).metrics.accuracy, executed.metrics.accuracy);
+
+  // What is there stays, and a quantized file is no start.
+  const bytes = readFileSync(out);
+  const again = await refusal(["quantize", run, "--out", out]);
+  assert.deepEqual(again, {
+    code: 2,
+    text: `${out} is there already; replace it with --overwrite, or name another file with --out`,
+  });
+  assert.deepEqual(readFileSync(out), bytes);
+  const twice = await refusal(["quantize", out, "--data", "digits"]);
+  assert.equal(twice.code, 2);
+  assert.match(twice.text ?? "", /^the model is quantized already \(\d+ nodes: /);
+});
+
+test("--max-drop spares layers until what is lost is small enough", async () => {
+  const out = join(root, "spared.onnx");
+  const args = ["--weights", "2", "--activations", "2", "--max-drop", "3", "--threads", "1", "--json"];
+  const ended = await lowland(["quantize", run, "--out", out, ...args]);
+  assert.equal(ended.code, 0, ended.stderr);
+  const { layers, sensitivity } = JSON.parse(ended.stdout);
+  const bits = new Map(
+    layers.map(({ name, bits }: { name: string; bits?: { weights: number } }) => [name, bits?.weights]),
+  );
+  const order: string[] = sensitivity.map(({ name }: { name: string }) => name);
+  assert.deepEqual(order.toSorted(), ["conv1", "conv2", "conv3", "conv4", "conv5", "fc"]);
+  const drops: number[] = sensitivity.map(({ metricDrop }: { metricDrop: number }) => metricDrop);
+  assert.deepEqual(
+    drops,
+    drops.toSorted((a, b) => b - a),
+  );
+  // Two bits everywhere lose far more; the most sensitive layers are the ones that have more.
+  const spared = order.filter((name) => bits.get(name) !== 2 && name !== "conv1" && name !== "fc");
+  assert.ok(spared.length >= 1);
+  const inner = order.filter((name) => name !== "conv1" && name !== "fc");
+  assert.deepEqual(spared, inner.slice(0, spared.length));
+});
+
+const refusals: [what: string, args: string[], text: RegExp][] = [
+  ["1 bit", ["--weights", "1"], /^weights: 1 bits were asked for; integers have 2 to 8$/],
+  ["17 bits", ["--activations", "17"], /^activations: 17 bits were asked for/],
+  [
+    "a layer that is not there",
+    ["--layer", "head=float"],
+    /^layers: "head" fits no layer; the layers are conv1, /,
+  ],
+];
+for (const [what, args, text] of refusals)
+  test(`${what}: one sentence, nothing written`, async () => {
+    const refused = await refusal(["quantize", run, "--out", join(root, "none.onnx"), ...args]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.text ?? "", text);
+    assert.throws(() => statSync(join(root, "none.onnx")));
+  });
+
+test("a file without layers, and one that is no model", async () => {
+  const path = join(root, "text.onnx");
+  writeFileSync(path, "hello");
+  const refused = await refusal(["quantize", path, "--data", "digits"]);
+  assert.equal(refused.code, 2);
+  assert.match(refused.text ?? "", /text\.onnx is not an ONNX model/);
+});

@@ -1,0 +1,16 @@
+// Trained float networks as networks of small integers.
+export {
+  type ActivationMethod,
+  activationMethods,
+} from "./activation-ranges.ts";
+export type { LayerBits, LayerChoices } from "./bits.ts";
+export type { Batches } from "./calibrate.ts";
+export {
+  type QuantizedLayerRecord,
+  type QuantizedModel,
+  type QuantizeOptions,
+  quantizeModel,
+  type WeightRange,
+  weightRanges,
+} from "./quantize.ts";
+export { type WeightMethod, weightMethods } from "./weight-scales.ts";
