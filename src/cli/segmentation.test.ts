@@ -12,8 +12,9 @@ import { evaluateFile } from "../model-files/evaluate.ts";
 import { conv2d } from "../nn/layers.ts";
 import { buildModel, initialTensors, type Layer } from "../nn/module.ts";
 import { softmax } from "../ops/softmax.ts";
+import { parseRun } from "../runs/configuration.ts";
+import { openTask } from "../runs/open-task.ts";
 import { train } from "../runs/train.ts";
-import { segmentation } from "../tasks/segmentation/segmentation.ts";
 import { lowland, readJsonFile, temporaryFolder } from "../testing/cli.ts";
 
 // Segmentation from pictures to numbers: a folder of images and masks on the command line, arrays and files in the library.
@@ -143,7 +144,7 @@ test("arrays train in the library; the written model gives logits for each pixel
   const { summary, model } = await train({ ...settings, data: { train: given, test: held } });
   assert.ok(summary && summary.metrics.meanIou > 0.7, JSON.stringify(summary?.metrics));
   // Of several batches the loss is that of all pixels with a class, whichever image they are of.
-  const { evaluations, task } = segmentation.open({ augmentation: {} }, { train: given, test: held }, 1);
+  const { evaluations, task } = openTask(parseRun({ task: "segmentation" }), { train: given, test: held });
   const whole = await evaluateFile(model, { task, evaluations }, { threads: 1 });
   assert.ok(
     Math.abs(whole.loss - summary.testLoss) < 1e-5 * whole.loss,

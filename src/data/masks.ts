@@ -22,6 +22,8 @@ export interface ImageMasks
     Pick<ImageClasses, "channels" | "height" | "width" | "classNames" | "maximum" | "mean" | "deviation"> {
   /** Share of the pixels that have a class. Tells these from images with a class each. */
   readonly classShare: number;
+  /** How many pixels each class has, in all masks or in some of them: what `classWeights` reads. */
+  readonly classPixels?: readonly number[];
 }
 
 /** Images and masks as plain arrays. */
@@ -66,17 +68,26 @@ export function imageMasks({
       `${nameOf(index)} has the value ${masks[wrong]} in ${same.length} of ${plane} pixels; there are ${classNames.length} classes (0 … ${classNames.length - 1}), and ${ignoredClass} for pixels of none`,
     );
   }
+  const counts = classPixels([masks], classNames.length);
   const part = (array: Uint8Array, index: number, size: number) =>
     array.subarray(index * size, (index + 1) * size) as Uint8Array<ArrayBuffer>;
   return {
     ...description,
-    classShare: 1 - masks.filter((value) => value === ignoredClass).length / masks.length,
+    classShare: counts.reduce((sum, pixels) => sum + pixels, 0) / masks.length,
+    classPixels: counts,
     fingerprint: bytesToHex(sha256.create().update(images).update(masks).digest()),
     read: (index) => ({
       image: { type: "uint8", shape: [channels, height, width], data: part(images, index, channels * plane) },
       mask: { type: "uint8", shape: [height, width], data: part(masks, index, plane) },
     }),
   };
+}
+
+/** How many pixels of masks each class has. */
+export function classPixels(masks: Iterable<Uint8Array>, classes: number): number[] {
+  const counts = new Array<number>(classes).fill(0);
+  for (const mask of masks) for (const value of mask) if (value < classes) counts[value]++;
+  return counts;
 }
 
 /** @throws UserError for data without masks */

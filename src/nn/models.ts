@@ -64,7 +64,7 @@ const models = {
     { width: factor, depth: factor, dropout: dropout(0.2), stochasticDepth: dropout(0.2) },
     efficientnetB0,
   ),
-  unet: maps(model({ width: whole(12), depth: whole(3) }, unet)),
+  unet: maps(model({ width: whole(12), depth: whole(3), growth: whole(4), stem: whole(1) }, unet)),
   "resnet18-imagenet": plain((shape) => imagenetResnet(shape, 18)),
   "resnet34-imagenet": plain((shape) => imagenetResnet(shape, 34)),
   "resnet50-imagenet": plain((shape) => imagenetResnet(shape, 50)),

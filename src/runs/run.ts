@@ -77,6 +77,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
     const measure = await prepareMeasurements(engine, setup, recordOf(request), configuration);
     const epochs: EpochRecord[] = [...(folder?.epochs ?? [])];
     let skippedSteps = 0;
+    const remarks = new Set<string>();
     const finishedEpochs = last?.epoch.epoch ?? 0;
     const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
     onStart?.({ task: recordOf(request), totalSteps, finishedSteps, stepsPerEpoch, batchSize });
@@ -95,7 +96,14 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       stepsPerEpoch,
       finishedEpochs,
       batches: (epoch) =>
-        trainingFeeds(fromFeatures?.opened ?? opened, model, { ...batchesOf(epoch), microBatches }),
+        trainingFeeds(fromFeatures?.opened ?? opened, model, {
+          ...batchesOf(epoch),
+          microBatches,
+          onRemark: (remark) => {
+            if (!remarks.has(remark)) onNote?.(remark);
+            remarks.add(remark);
+          },
+        }),
       onNonFinite: configuration.onNonFinite,
       signal,
       onStep: (record) => {

@@ -148,14 +148,22 @@ export function microBatchCount(
   return count;
 }
 
+export interface TrainingFeedOptions extends Omit<TrainingBatchOptions<never>, "row" | "order"> {
+  microBatches: number;
+  /** Is given what the task remarks on batches. */
+  onRemark?: (remark: string) => void;
+}
+
 /** The feeds of each training step of an epoch: rows, and what the network wants drawn at random. */
 export async function* trainingFeeds(
   { task, train, order }: Pick<OpenedTask, "task" | "train" | "order">,
   model: Model,
-  { microBatches, ...options }: Omit<TrainingBatchOptions<never>, "row" | "order"> & { microBatches: number },
+  { microBatches, onRemark, ...options }: TrainingFeedOptions,
 ): AsyncGenerator<Tensors> {
   const random = randomStream(options.seed, "network", options.epoch);
   for await (const { inputs } of trainingBatches(train, { ...options, row: task.row, order })) {
+    const remark = onRemark && task.remark?.(inputs);
+    if (remark !== undefined) onRemark?.(remark);
     yield { ...inputs, ...drawRandomInputs(model, random, microBatches) };
   }
 }

@@ -45,6 +45,8 @@ export interface Task<S extends Sample = Sample> {
    * the size of the batch. Absent: all samples weigh 1.
    */
   weight?(targets: Targets, purpose: LossPurpose): Value | undefined;
+  /** What a person should know of a training batch, by its rows. It is said once. */
+  remark?(inputs: Tensors): string | undefined;
   /** What metrics read of the network's output, a row for each sample. */
   predict(output: Value, targets: Targets): Readonly<Record<string, Value>>;
   /** Means over the batch that flatness and landscapes show beside the loss, by names of the task's metrics. */

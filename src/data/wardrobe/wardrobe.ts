@@ -1,7 +1,7 @@
 import { randomStream } from "../../common/random.ts";
 import { type GeneratedOptions, readGenerated, withDefaults } from "../generated-options.ts";
 import { drawnOnce } from "../kept-samples.ts";
-import type { ImageMasks, MaskSample } from "../masks.ts";
+import { classPixels, type ImageMasks, type MaskSample } from "../masks.ts";
 import { loadMnist } from "../sets/mnist-set.ts";
 import { ChannelSums, type ImageClasses } from "../source.ts";
 import type { LoadOptions } from "../sources.ts";
@@ -11,7 +11,7 @@ import { drawScene } from "./scene.ts";
 
 const wardrobeDefaults = { train: 6_000, test: 1_000, size: 64, seed: 1 } as const;
 
-/** How many scenes the mean and the deviation of pixels are measured on, at most. */
+/** How many scenes the mean and the deviation of pixels, and the sizes of classes, are measured on, at most. */
 const measuredScenes = 500;
 
 /**
@@ -50,11 +50,14 @@ export function wardrobeOf(
     drawnOnce((index) => sampleOf(garments[kind], randomStream(seed, `wardrobe ${kind}`, index), size));
   const [training, testing] = [reader("train"), reader("test")];
   const sums = new ChannelSums(3);
-  for (let index = 0; index < Math.min(train, measuredScenes); index++) sums.add(training(index).image.data);
+  const measured = Array.from({ length: Math.min(train, measuredScenes) }, (_, index) => training(index));
+  for (const { image } of measured) sums.add(image.data);
   const normalization = sums.normalization(255);
+  const classNames = ["background", ...garments.train.classNames];
+  const masks = measured.map(({ mask }) => mask.data);
   const part = (kind: "train" | "test", count: number, read: ImageMasks["read"]): ImageMasks => ({
     ...{ name, count, read, channels: 3, height: size, width: size, maximum: 255, classShare: 1 },
-    classNames: ["background", ...garments.train.classNames],
+    ...{ classNames, classPixels: classPixels(masks, classNames.length) },
     fingerprint: `wardrobe 1 ${kind} seed ${seed} size ${size} count ${count} of ${garments[kind].fingerprint}`,
     ...normalization,
   });

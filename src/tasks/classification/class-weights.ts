@@ -1,4 +1,6 @@
+import { z } from "zod";
 import { UserError } from "../../common/errors.ts";
+import { flags } from "../../common/flags.ts";
 import type { ImageClasses } from "../../data/source.ts";
 
 /**
@@ -10,6 +12,20 @@ import type { ImageClasses } from "../../data/source.ts";
 export type ClassWeights = "none" | "balanced" | Readonly<Record<string, number>>;
 
 /**
+ * The setting of them.
+ * @param ofWhat added to the formula, where what has a class is no image
+ */
+export function classWeightsSetting(ofWhat = "") {
+  return z
+    .union([z.enum(["none", "balanced"]), z.record(z.string(), z.number().min(0))])
+    .default("none")
+    .describe(
+      `How much each class counts in the training loss: \`balanced\`: n/(k·n_c) (scikit-learn)${ofWhat}; or weights by class name, 1 for classes that are not named. A batch's loss is the weighted mean (PyTorch). The test loss has no weights.`,
+    )
+    .register(flags, { group: "Training step" });
+}
+
+/**
  * A weight for each class, scaled so that the mean over the samples is 1: a weighted mean is the same in any scale.
  * Nothing where all samples count alike.
  * @throws UserError for the name of a class that there is not, and where no sample would count
@@ -18,10 +34,21 @@ export function weightOfClasses(
   weights: ClassWeights,
   { name, classNames, labels }: Pick<ImageClasses, "name" | "classNames" | "labels">,
 ): readonly number[] | undefined {
+  return weightsByCounts(weights, { name, classNames, counts: classCounts(labels, classNames.length) });
+}
+
+/**
+ * The same by how many samples each class has.
+ * @throws UserError as {@link weightOfClasses} does
+ */
+export function weightsByCounts(
+  weights: ClassWeights,
+  { name, classNames, counts }: { name: string; classNames: readonly string[]; counts: readonly number[] },
+): readonly number[] | undefined {
   if (weights === "none") return undefined;
-  const counts = classCounts(labels, classNames.length);
   const given = weights === "balanced" ? balancedWeights(counts) : namedWeights(weights, classNames, name);
-  const mean = given.reduce((sum, weight, index) => sum + weight * counts[index], 0) / labels.length;
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const mean = given.reduce((sum, weight, index) => sum + weight * counts[index], 0) / total;
   if (mean === 0)
     throw new UserError(
       `classWeights gives 0 to every class that ${name} has images of; give at least one of them more than 0`,

@@ -8,7 +8,7 @@ import { validateDatasets } from "../../data/validate.ts";
 import type { OpenedTask, TaskKind } from "../task.ts";
 import { classEvaluation, memorized } from "./class-evaluation.ts";
 import { classificationName, classificationTask } from "./class-task.ts";
-import { statedWeights, weightOfClasses } from "./class-weights.ts";
+import { classWeightsSetting, statedWeights, weightOfClasses } from "./class-weights.ts";
 import { withLabelNoise } from "./label-noise.ts";
 
 // Which of several classes an image is of: logits, softmax cross entropy, accuracy.
@@ -34,13 +34,7 @@ const settings = {
       "`uniform`: over all classes, cross entropy (PyTorch); `kl`: over the other classes, Kullback–Leibler divergence (the paper).",
     )
     .register(flags, { group: "Training step" }),
-  classWeights: z
-    .union([z.enum(["none", "balanced"]), z.record(z.string(), z.number().min(0))])
-    .default("none")
-    .describe(
-      "How much each class counts in the training loss: `balanced`: n/(k·n_c) (scikit-learn); or weights by class name, 1 for classes that are not named. A batch's loss is the weighted mean (PyTorch). The test loss has no weights.",
-    )
-    .register(flags, { group: "Training step" }),
+  classWeights: classWeightsSetting(),
   sampler: z
     .enum(["shuffle", "balanced"])
     .default("shuffle")

@@ -2,15 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { gradients } from "../../autodiff/gradients.ts";
 import { randomStream } from "../../common/random.ts";
 import { ignoredClass, imageMasks, type MaskSample } from "../../data/masks.ts";
-import { Graph } from "../../graph/graph.ts";
-import { assertClose, evaluate, tensor } from "../../testing/numeric.ts";
+import { assertClose } from "../../testing/numeric.ts";
 import { overlap } from "./overlap.ts";
-import { pixelCrossEntropy, segmentationTask } from "./segmentation.ts";
+import { segmentationTask } from "./segmentation.ts";
 
-// Losses and gradients beside PyTorch's, metrics beside those of the definitions (fixtures/vectors/segmentation.json).
+// Metrics beside those of the definitions (fixtures/tasks/segmentation-metrics.json).
 
 interface Numbers {
   shape: number[];
@@ -25,49 +23,9 @@ interface Vectors {
     meanIou: number | null;
     pixelAccuracy: number | null;
   }[];
-  crossEntropy: {
-    name: string;
-    logits: Numbers;
-    truth: Numbers;
-    mean: number | "nan";
-    gradientOfMean: Numbers;
-  }[];
 }
-const file = fileURLToPath(new URL("../../../fixtures/vectors/segmentation.json", import.meta.url));
+const file = fileURLToPath(new URL("../../../fixtures/tasks/segmentation-metrics.json", import.meta.url));
 const vectors: Vectors = JSON.parse(readFileSync(file, "utf8"));
-
-async function lossOf({ logits, truth }: { logits: Numbers; truth: Numbers }) {
-  const graph = new Graph();
-  const x = graph.input("logits", "float64", logits.shape);
-  const loss = pixelCrossEntropy(x, graph.input("target", "int32", truth.shape));
-  const [gradient] = gradients(loss, [x]);
-  const target = { type: "int32", shape: truth.shape, data: Int32Array.from(truth.data) } as const;
-  return evaluate({ loss, gradient }, { logits: tensor(logits.data, logits.shape), target });
-}
-
-describe("cross entropy of pixels", () => {
-  const [given, nothing] = ["cross-entropy-ignore", "cross-entropy-all-ignored"].map(
-    (name) => vectors.crossEntropy.find((each) => each.name === name)!,
-  );
-
-  test("is PyTorch's with ignore_index 255, and so is its gradient", async () => {
-    const { loss, gradient } = await lossOf(given);
-    assertClose(loss, [Number(given.mean)], 1e-12);
-    assertClose(gradient, given.gradientOfMean.data, 1e-12);
-    assert.ok(given.truth.data.includes(ignoredClass));
-  });
-
-  test("of a batch without any class is 0, and moves nothing", async () => {
-    assert.ok(nothing.truth.data.every((value) => value === ignoredClass));
-    const { loss, gradient } = await lossOf(nothing);
-    assertClose(loss, [0], 0);
-    assertClose(
-      gradient,
-      nothing.logits.data.map(() => 0),
-      0,
-    );
-  });
-});
 
 describe("mean IoU and pixel accuracy", () => {
   for (const { name, classes, truth, predicted, meanIou, pixelAccuracy } of vectors.metrics) {

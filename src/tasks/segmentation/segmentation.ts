@@ -1,23 +1,53 @@
 import { z } from "zod";
 import { UserError } from "../../common/errors.ts";
+import { flags } from "../../common/flags.ts";
 import { type Augmentation, checkAugmentation, drawMove, moved } from "../../data/augmentation.ts";
 import { type ImageMasks, ignoredClass, type MaskSample, masksOf } from "../../data/masks.ts";
-import type { Value } from "../../graph/graph.ts";
-import { tensorData } from "../../onnx/tensor-data.ts";
-import { divideOrZero, mul, neg } from "../../ops/arithmetic.ts";
-import { equal, less, where } from "../../ops/comparison.ts";
+import { mul } from "../../ops/arithmetic.ts";
+import { equal } from "../../ops/comparison.ts";
 import { cast } from "../../ops/elementwise.ts";
-import { reshape } from "../../ops/movement.ts";
 import { argMax, reduceSum } from "../../ops/reduction.ts";
-import { logSoftmax } from "../../ops/softmax.ts";
+import {
+  type ClassWeights,
+  classWeightsSetting,
+  statedWeights,
+  weightsByCounts,
+} from "../classification/class-weights.ts";
 import { pixelRow, storedImages } from "../image-input.ts";
 import type { Task, TaskKind } from "../task.ts";
 import { overlap } from "./overlap.ts";
+import { meanOfKept, type PixelLossOptions, pixelLoss, pixelLosses, pixelWeights } from "./pixel-loss.ts";
 
-// Which class each pixel of an image is of: logits for each pixel, cross entropy over the pixels that have a class,
-// mean IoU.
+// Which class each pixel of an image is of: logits for each pixel, cross entropy or Dice over the pixels that have a
+// class, mean IoU.
 
 const settings = {
+  pixelLoss: z
+    .enum(pixelLosses)
+    .default("crossEntropy")
+    .describe(
+      "What is minimized, over the pixels that have a class: `crossEntropy`; `dice`: soft Dice of each image; or the sum of both.",
+    )
+    .register(flags, { group: "Training step" }),
+  dice: z
+    .strictObject({
+      smooth: z
+        .number()
+        .min(0)
+        .default(1)
+        .describe("Added to the numerator and the denominator of each class's Dice."),
+      squared: z
+        .boolean()
+        .default(false)
+        .describe("The denominator has squares of probabilities (V-Net) in place of probabilities."),
+      classes: z
+        .enum(["present", "all"])
+        .default("present")
+        .describe("Classes that the mean is taken over; `present`: those in the image's mask."),
+    })
+    .prefault({})
+    .register(flags, { group: "Training step" }),
+  classWeights: classWeightsSetting(" of pixels"),
   augmentation: z
     .strictObject({
       crop: z
@@ -39,7 +69,7 @@ export const segmentation: TaskKind<typeof settings, MaskSample> = {
   samples: "masks",
   settings,
   defaults: { model: "unet" },
-  loss: { name: "cross entropy of pixels", unit: "nats" },
+  loss: { name: "pixel loss", unit: "" },
   metrics: [
     {
       name: "meanIou",
@@ -57,11 +87,16 @@ export const segmentation: TaskKind<typeof settings, MaskSample> = {
       meaning: "share of the pixels with a class that get it",
     },
   ],
-  open({ augmentation }, data) {
+  open({ augmentation, pixelLoss: loss, dice, classWeights }, data) {
     const [train, test] = [masksOf(data.train), masksOf(data.test)];
     requireAlike(train, test);
+    const task = segmentationTask(train, augmentation, {
+      loss,
+      dice,
+      classWeights: weightsOf(classWeights, train),
+    });
     return {
-      task: segmentationTask(train, augmentation),
+      task: { ...task, lossSettings: { ...task.lossSettings, ...statedWeights(classWeights) } },
       train,
       evaluations: [{ source: test, metric: () => overlap(train.classNames.length) }],
     };
@@ -72,16 +107,19 @@ export const segmentation: TaskKind<typeof settings, MaskSample> = {
 export function segmentationTask(
   data: ImageMasks,
   augmentation: Pick<Augmentation, "crop" | "flip"> = {},
+  lossOptions: PixelLossOptions = {},
 ): Task<MaskSample> {
   checkAugmentation(augmentation);
   const { channels, height, width, classNames, classShare } = data;
   const form = { channels, height, width, fill: [] };
   const stored = storedImages(data);
+  const { loss = "crossEntropy", dice, classWeights } = lossOptions;
   return {
     ...stored,
     output: { name: "logits", shape: [classNames.length, height, width], holds: "logits" },
     targets: { target: { type: "int32", shape: [height, width] } },
     metadata: { classes: classNames, ...stored.metadata },
+    lossSettings: { pixelLoss: loss },
     row: ({ image, mask }, random) => {
       const move = random && drawMove(augmentation, form, random());
       const seen = move ? moved(image.data, form, move) : image.data;
@@ -92,9 +130,17 @@ export function segmentationTask(
         target: { type: "int32", shape: mask.shape, data: Int32Array.from(classes) },
       };
     },
-    loss: (output, { target }) => pixelCrossEntropy(output, target),
-    // Each pixel with a class counts alike, whichever image it is of.
-    weight: ({ target }) => mul(reduceSum(keptOf(target)), 1 / (height * width * Math.max(classShare, 1e-6))),
+    loss: (output, { target }, purpose) =>
+      pixelLoss(output, target, purpose === "training" ? lossOptions : { loss, dice }),
+    // Each pixel with a class counts alike, or by the weight of its class, whichever image it is of.
+    weight: ({ target }, purpose) => {
+      const weights = pixelWeights(target, purpose === "training" ? classWeights : undefined);
+      return mul(reduceSum(weights), 1 / (height * width * Math.max(classShare, 1e-6)));
+    },
+    remark: ({ target }) => {
+      if ((target.data as Int32Array).some((value) => value !== ignoredClass)) return undefined;
+      return "a batch has no pixel with a class: its loss and its gradient are 0";
+    },
     predict: (output) => ({ class: cast(argMax(output, 1), "int32") }),
     batchMetrics: (output, { target }) => ({
       pixelAccuracy: meanOfKept(cast(equal(cast(argMax(output, 1), "int32"), target), output.type), target),
@@ -102,32 +148,13 @@ export function segmentationTask(
   };
 }
 
-/**
- * The mean of −ln p over the pixels whose class is not ignored; 0 where there are none.
- * @param logits [N, classes, H, W]
- * @param target [N, H, W], int32
- */
-export function pixelCrossEntropy(logits: Value, target: Value): Value {
-  const [count, classes, height, width] = logits.shape;
-  const numbers = Array.from({ length: classes }, (_, index) => index);
-  const isRight = equal(
-    reshape(target, [count, 1, height, width]),
-    logits.graph.constant(tensorData(numbers, [1, classes, 1, 1], "int32")),
+/** A weight for each class by its pixels. */
+function weightsOf(setting: ClassWeights, { name, classNames, classPixels: counts }: ImageMasks) {
+  if (setting === "none") return undefined;
+  if (counts) return weightsByCounts(setting, { name, classNames, counts });
+  throw new UserError(
+    `classWeights needs to know how many pixels each class has, and ${name} does not state its classPixels; add them to the source`,
   );
-  // No class is the ignored one, so that such a pixel's sum is 0.
-  const losses = neg(reduceSum(where(isRight, logSoftmax(logits, 1), 0), [1]));
-  return meanOfKept(losses, target);
-}
-
-/** The mean of values [N, H, W] over the pixels that have a class. */
-function meanOfKept(values: Value, target: Value): Value {
-  const kept = keptOf(target, values.type);
-  return divideOrZero(reduceSum(where(less(target, ignoredClass), values, 0)), reduceSum(kept));
-}
-
-/** 1 for pixels that have a class, 0 for the others. */
-function keptOf(target: Value, type: Value["type"] = "float32"): Value {
-  return cast(less(target, ignoredClass), type);
 }
 
 function requireAlike(train: ImageMasks, test: ImageMasks): void {
