@@ -154,7 +154,7 @@ test("mistakes are one sentence each", async () => {
   );
   await refused(
     ["demo", "pose", "--clean"],
-    "--clean has no meaning for pose, which has no labels; leave it out",
+    "--clean has no meaning for pose, which has no wrong labels; leave it out",
   );
   await refused(
     ["predict", "own", "folder/val/000000000001.png", "none.png", "--out", "drawn"],
@@ -170,6 +170,6 @@ test("mistakes are one sentence each", async () => {
   );
   await refused(
     ["train", "--task", "pose", "--model", "cnn", "--data", "people:train=64,test=4"],
-    "cnn gives a number for each class, the task takes a map for each joint or class; choose one of unet, simple-baseline-18, simple-baseline-50, simple-baseline-small",
+    "cnn gives a number for each class, the task takes a map for each joint or class; choose one of unet, fcn-resnet18, fcn-resnet34, fcn-resnet50, deeplabv3-resnet18, deeplabv3-resnet34, deeplabv3-resnet50, simple-baseline-18, simple-baseline-50, simple-baseline-small",
   );
 });

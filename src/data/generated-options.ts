@@ -15,19 +15,23 @@ export interface GeneratedOptions {
   seed?: number;
 }
 
-type Option = keyof GeneratedOptions;
-
-const least: Readonly<Record<Option, number>> = { train: 1, test: 1, size: 32, seed: 0 };
+const common: Readonly<Record<keyof GeneratedOptions, number>> = { train: 1, test: 1, size: 32, seed: 0 };
 
 /**
  * The options of a generated set, if a text names it, with options or without.
+ * @param own the set's own options, each with its least value
  * @throws UserError for an unknown option, or a value that is not a whole number or too small
  */
-export function readGenerated(text: string, set: string): GeneratedOptions | undefined {
+export function readGenerated<Own extends string = never>(
+  text: string,
+  set: string,
+  own: Readonly<Record<Own, number>> = {} as Record<Own, number>,
+): (GeneratedOptions & Partial<Record<Own, number>>) | undefined {
   const { name, options } = readNamedOptions(text);
   if (name !== set) return undefined;
+  const least: Readonly<Record<string, number>> = { ...common, ...own };
   const read = ([option, value]: [string, string]) => {
-    if (!isOption(option))
+    if (!Object.hasOwn(least, option))
       throw new UserError(`${set} has no option "${option}"; it has ${Object.keys(least).join(", ")}`);
     const number = Number(value);
     if (value.trim() === "" || !Number.isSafeInteger(number) || number < least[option])
@@ -40,19 +44,10 @@ export function readGenerated(text: string, set: string): GeneratedOptions | und
 }
 
 /** Options with the defaults of a set for those that are absent or undefined. */
-export function withDefaults(
-  options: GeneratedOptions,
-  defaults: Required<GeneratedOptions>,
-): Required<GeneratedOptions> {
-  const {
-    train = defaults.train,
-    test = defaults.test,
-    size = defaults.size,
-    seed = defaults.seed,
-  } = options;
-  return { train, test, size, seed };
-}
-
-function isOption(text: string): text is Option {
-  return Object.hasOwn(least, text);
+export function withDefaults<All extends Readonly<Record<string, number>>>(
+  options: { [Option in keyof All]?: number },
+  defaults: All,
+): Record<keyof All, number> {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(given) };
 }

@@ -1,8 +1,9 @@
 import { UserError } from "../common/errors.ts";
 import { readNamedOptions } from "../common/named-options.ts";
+import { deeplab, fcn } from "./models/dilated.ts";
 import { efficientnetB0, mobilenetV2 } from "./models/mobile.ts";
 import { pyramidnet } from "./models/pyramidnet.ts";
-import { imagenetResnet, resnet, resnet20 } from "./models/resnet.ts";
+import { imagenetResnet, type ResnetDepth, resnet, resnet20 } from "./models/resnet.ts";
 import type { ModelShape } from "./models/shape.ts";
 import { simpleBaseline, smallSimpleBaseline } from "./models/simple-baseline.ts";
 import { cnn, lenet5, mlp } from "./models/small.ts";
@@ -44,6 +45,14 @@ const maps = (entry: ModelEntry): ModelEntry => ({ ...entry, output: "maps" });
 const dropout = (probability: number): ModelOption => ({ default: probability, min: 0, below: 1 });
 const whole = (number: number): ModelOption => ({ default: number, min: 1, whole: true });
 const factor: ModelOption = { default: 1, min: 0.05 };
+const fcnOf = (depth: ResnetDepth) =>
+  maps(model({ stride: whole(8), dropout: dropout(0.1) }, (shape, options) => fcn(shape, depth, options)));
+const deeplabOf = (depth: ResnetDepth) =>
+  maps(
+    model({ stride: whole(8), rate: whole(12), dropout: dropout(0.5) }, (shape, options) =>
+      deeplab(shape, depth, options),
+    ),
+  );
 
 export type { ModelShape } from "./models/shape.ts";
 
@@ -68,6 +77,12 @@ const models = {
   "resnet18-imagenet": plain((shape) => imagenetResnet(shape, 18)),
   "resnet34-imagenet": plain((shape) => imagenetResnet(shape, 34)),
   "resnet50-imagenet": plain((shape) => imagenetResnet(shape, 50)),
+  "fcn-resnet18": fcnOf(18),
+  "fcn-resnet34": fcnOf(34),
+  "fcn-resnet50": fcnOf(50),
+  "deeplabv3-resnet18": deeplabOf(18),
+  "deeplabv3-resnet34": deeplabOf(34),
+  "deeplabv3-resnet50": deeplabOf(50),
   "simple-baseline-18": maps(plain((shape) => simpleBaseline(shape, 18))),
   "simple-baseline-50": maps(plain((shape) => simpleBaseline(shape, 50))),
   "simple-baseline-small": maps(model({ width: factor, units: whole(1) }, smallSimpleBaseline)),

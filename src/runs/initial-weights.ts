@@ -46,9 +46,11 @@ export function startingTensors(
   const { tensors, source, except } = given;
   const named = [...model.parameters, ...model.buffers];
   for (const pattern of [except].flat()) {
-    if (named.some(({ name }) => fitsNames(name, pattern))) continue;
+    // A file may have more than the network, such as an auxiliary classifier.
+    const names = [...named.map(({ name }) => name), ...Object.keys(tensors)];
+    if (names.some((name) => fitsNames(name, pattern))) continue;
     throw new UserError(
-      `"${pattern}", excepted from the weights, fits no name of the network; there are ${named.map(({ name }) => name).join(", ")}`,
+      `"${pattern}", excepted from the weights, fits no name of the network or of ${source}; the network has ${named.map(({ name }) => name).join(", ")}`,
     );
   }
   const head = new Set(stage?.parameters);

@@ -26,19 +26,32 @@ const examples = `
 Fashion-MNIST with 40 % noisy labels shows what flat minima are for: sharp ones learn the noise by heart. On clean
 labels and in few epochs the order is the other way round: try --clean.
 
-pose trains a small network to find the joints of generated people, and ends in a page with the best and the worst pictures.
+pose trains a small network to find the joints of generated people, segmentation one to find the garments in generated
+scenes and the outlines of them. Both end in a page with the best and the worst pictures.
 
 Examples:
   $ npm start
   $ npm start -- --clean
   $ npm start -- --label-noise 0.6 --epochs 20 --seed 2
   $ npm start -- --data digits
-  $ npm start -- pose`;
+  $ npm start -- pose
+  $ npm start -- segmentation`;
 
-/** What there is to be shown, and the configuration it is. */
-const shows = { optimizers: "noisy-labels", pose: "pose" } as const;
+interface Show {
+  /** The name of its configuration. */
+  configuration: string;
+  /** How long it takes on two cores. */
+  minutes: number;
+}
 
-type Show = keyof typeof shows;
+/** What there is to be shown. */
+const shows = {
+  optimizers: { configuration: "noisy-labels", minutes: 2 },
+  pose: { configuration: "pose", minutes: 11 },
+  segmentation: { configuration: "segmentation", minutes: 12 },
+} satisfies Record<string, Show>;
+
+type ShowName = keyof typeof shows;
 
 interface DemoFlags {
   clean?: boolean;
@@ -48,15 +61,16 @@ interface DemoFlags {
 
 /** `lowland demo` (npm start): from nothing to a report, by default one network trained five ways. */
 export function demoCommand(command: Command): Command {
-  command.registeredArguments[0].choices(Object.keys(shows)).default("optimizers" satisfies Show);
+  command.registeredArguments[0].choices(Object.keys(shows)).default("optimizers" satisfies ShowName);
   addPlaceFlags(command)
     .option("--clean", "clean labels and a small convolutional network")
     .option("--only <names>", "only these runs, separated by commas");
   addFlags(command, comparisonFlags, "unknown").addHelpText("after", `${networkHelp()}\n${examples}`);
-  return command.action(async (what: Show, flags: SettingFlags & PlaceFlags & DemoFlags) => {
+  return command.action(async (what: ShowName, flags: SettingFlags & PlaceFlags & DemoFlags) => {
     if (flags.clean && what !== "optimizers")
-      throw new UserError("--clean has no meaning for pose, which has no labels; leave it out");
-    const name = flags.clean ? "clean" : shows[what];
+      throw new UserError(`--clean has no meaning for ${what}, which has no wrong labels; leave it out`);
+    const { configuration: own, minutes } = shows[what];
+    const name = flags.clean ? "clean" : own;
     const path =
       flags.config ?? fileURLToPath(new URL(`../../../assets/configurations/${name}.json`, import.meta.url));
     const document = await readConfiguration(path);
@@ -69,11 +83,12 @@ export function demoCommand(command: Command): Command {
       flags.only,
     );
     const [{ configuration: shared }] = runs;
+    const isPlain = JSON.stringify(runs) === JSON.stringify(parseComparison(document));
     const examples = shared.limit ?? data.train.count;
     const { labelNoise = 0 } = shared;
     const noise = labelNoise > 0 ? `, ${Number((100 * labelNoise).toPrecision(3))} % noisy labels` : "";
     say(
-      `${counted(runs.length, "run")} of ${counted(shared.epochs, "epoch")}: ${networkName(shared.model)} on ${examples.toLocaleString("en")} ${taskNamed(shared.task).examples} of ${used}${noise}`,
+      `${counted(runs.length, "run")} of ${counted(shared.epochs, "epoch")}: ${networkName(shared.model)} on ${examples.toLocaleString("en")} ${taskNamed(shared.task).examples} of ${used}${noise}${isPlain && name === own ? `; about ${minutes} minutes on two cores` : ""}`,
     );
     const out = flags.out ?? freshFolder(name);
     process.exitCode = await compareAndPresent({ runs, data, out, flags, signal });

@@ -4,7 +4,7 @@ import type { ImageClasses } from "../source.ts";
 import { type Color, paintBackground } from "./background.ts";
 import { type Garment, garmentAt } from "./garment.ts";
 
-// A scene: one to four garments on a textured background, turned, scaled, dyed, one over the other, under a light.
+// A scene: some garments on a textured background, turned, scaled, dyed, one over the other, under a light.
 
 /** Where and how a garment lies in a scene. */
 export interface Placement {
@@ -51,13 +51,27 @@ const leastVisible = 0.15;
 
 const between = (random: Random, low: number, high: number) => low + (high - low) * random.uniform();
 
+export interface SceneOptions {
+  /** Height and width in pixels. */
+  size: number;
+  /** Most garments; the least is one. */
+  garments: number;
+  /** Largest angle that garments are turned by, to either side, in degrees. */
+  turn: number;
+  /** Smallest and largest height and width of a garment's image, in percent of the scene's. */
+  smallest: number;
+  largest: number;
+}
+
 /**
  * Draws a scene: the same arguments and state of the random stream give the same one.
  * @param garments square gray images
- * @param size height and width of the scene in pixels
  */
-export function drawScene(garments: ImageClasses, random: Random, size: number): Scene {
-  const drawn = Array.from({ length: 1 + random.integer(4) }, () => drawPlacement(garments, random, size));
+export function drawScene(garments: ImageClasses, random: Random, options: SceneOptions): Scene {
+  const { size, garments: most } = options;
+  const drawn = Array.from({ length: 1 + random.integer(most) }, () =>
+    drawPlacement(garments, random, options),
+  );
   const mask = new Uint8Array(size * size);
   // From the top down: whether a garment stays depends on those above it alone.
   const kept: Layer[] = [];
@@ -84,14 +98,19 @@ export function drawScene(garments: ImageClasses, random: Random, size: number):
   };
 }
 
-function drawPlacement({ count }: ImageClasses, random: Random, size: number): Placement {
+function drawPlacement(
+  { count }: ImageClasses,
+  random: Random,
+  { size, turn, smallest, largest }: SceneOptions,
+): Placement {
+  const angle = (turn * Math.PI) / 180;
   const tone = () => between(random, 0.15, 1);
   return {
     index: random.integer(count),
     x: between(random, 0.12, 0.88) * size,
     y: between(random, 0.12, 0.88) * size,
-    angle: between(random, -Math.PI / 3, Math.PI / 3),
-    side: between(random, 0.35, 0.85) * size,
+    angle: between(random, -angle, angle),
+    side: (between(random, smallest, largest) / 100) * size,
     color: [tone(), tone(), tone()],
   };
 }

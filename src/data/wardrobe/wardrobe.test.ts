@@ -30,7 +30,8 @@ const garments: ImageClasses = imageClasses(
   (index) => pixels.subarray(784 * index, 784 * (index + 1)),
 );
 const size = 64;
-const draw = (index: number, seed = 1) => drawScene(garments, randomStream(seed, "scenes", index), size);
+const form = { size, garments: 4, turn: 60, smallest: 35, largest: 85 };
+const draw = (index: number, seed = 1) => drawScene(garments, randomStream(seed, "scenes", index), form);
 const scenes = Array.from({ length: 60 }, (_, index) => draw(index));
 
 const outlines = Array.from(labels, (_, index) =>

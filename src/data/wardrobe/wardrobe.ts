@@ -1,3 +1,4 @@
+import { UserError } from "../../common/errors.ts";
 import { randomStream } from "../../common/random.ts";
 import { type GeneratedOptions, readGenerated, withDefaults } from "../generated-options.ts";
 import { drawnOnce } from "../kept-samples.ts";
@@ -5,11 +6,20 @@ import { classPixels, type ImageMasks, type MaskSample } from "../masks.ts";
 import { loadMnist } from "../sets/mnist-set.ts";
 import { ChannelSums, type ImageClasses } from "../source.ts";
 import type { LoadOptions } from "../sources.ts";
-import { drawScene } from "./scene.ts";
+import { drawScene, type SceneOptions } from "./scene.ts";
 
 // Scenes of Fashion-MNIST's garments with exact masks, generated: as many as one wants.
 
-const wardrobeDefaults = { train: 6_000, test: 1_000, size: 64, seed: 1 } as const;
+/** Options of scenes of garments. */
+export interface WardrobeOptions extends GeneratedOptions, Partial<SceneOptions> {}
+
+const wardrobeDefaults = {
+  ...{ train: 6_000, test: 1_000, size: 64, seed: 1 },
+  ...{ garments: 3, turn: 30, smallest: 45, largest: 85 },
+} as const;
+
+/** The least values of the set's own options. */
+const leastOfScenes = { garments: 1, turn: 0, smallest: 1, largest: 1 } as const;
 
 /** How many scenes the mean and the deviation of pixels, and the sizes of classes, are measured on, at most. */
 const measuredScenes = 500;
@@ -18,18 +28,19 @@ const measuredScenes = 500;
  * Whether a text names the set, with options or without: `wardrobe:train=20000,size=96`.
  * @throws UserError for an unknown option, or a value that is not a whole number or too small
  */
-export function readWardrobe(text: string): GeneratedOptions | undefined {
-  return readGenerated(text, "wardrobe");
+export function readWardrobe(text: string): WardrobeOptions | undefined {
+  return readGenerated(text, "wardrobe", leastOfScenes);
 }
 
 /**
  * The training and the test part: scenes of Fashion-MNIST's training garments, and scenes of its test garments.
- * @param options default: 6,000 and 1,000 scenes of 64×64, seed 1
+ * @param options default: 6,000 and 1,000 scenes of 64×64, seed 1, of up to three garments that are turned by up to 30°, their
+ * images 45 to 85 % of the scene's side
  * @param name what messages call the set
  * @throws DatasetUnavailable when Fashion-MNIST is available nowhere
  */
 export async function loadWardrobe(
-  options: GeneratedOptions = {},
+  options: WardrobeOptions = {},
   name = "wardrobe",
   places: LoadOptions = {},
 ): Promise<Record<"train" | "test", ImageMasks>> {
@@ -42,12 +53,17 @@ export async function loadWardrobe(
  */
 export function wardrobeOf(
   garments: Record<"train" | "test", ImageClasses>,
-  options: GeneratedOptions,
+  options: WardrobeOptions,
   name: string,
 ): Record<"train" | "test", ImageMasks> {
-  const { train, test, size, seed } = withDefaults(options, wardrobeDefaults);
+  const { train, test, seed, ...scene } = withDefaults(options, wardrobeDefaults);
+  const { size, garments: most, turn, smallest, largest } = scene;
+  if (smallest > largest)
+    throw new UserError(
+      `${name}: smallest is ${smallest} and largest ${largest}; the largest garment cannot be smaller than the smallest`,
+    );
   const reader = (kind: "train" | "test") =>
-    drawnOnce((index) => sampleOf(garments[kind], randomStream(seed, `wardrobe ${kind}`, index), size));
+    drawnOnce((index) => sampleOf(garments[kind], randomStream(seed, `wardrobe ${kind}`, index), scene));
   const [training, testing] = [reader("train"), reader("test")];
   const sums = new ChannelSums(3);
   const measured = Array.from({ length: Math.min(train, measuredScenes) }, (_, index) => training(index));
@@ -58,7 +74,7 @@ export function wardrobeOf(
   const part = (kind: "train" | "test", count: number, read: ImageMasks["read"]): ImageMasks => ({
     ...{ name, count, read, channels: 3, height: size, width: size, maximum: 255, classShare: 1 },
     ...{ classNames, classPixels: classPixels(masks, classNames.length) },
-    fingerprint: `wardrobe 1 ${kind} seed ${seed} size ${size} count ${count} of ${garments[kind].fingerprint}`,
+    fingerprint: `wardrobe 2 ${kind} seed ${seed} size ${size} garments ${most} turn ${turn} sides ${smallest} to ${largest} count ${count} of ${garments[kind].fingerprint}`,
     ...normalization,
   });
   return { train: part("train", train, training), test: part("test", test, testing) };
@@ -66,7 +82,7 @@ export function wardrobeOf(
 
 function sampleOf(...scene: Parameters<typeof drawScene>): MaskSample {
   const { image, mask } = drawScene(...scene);
-  const size = scene[2];
+  const [, , { size }] = scene;
   return {
     image: { type: "uint8", shape: [3, size, size], data: image },
     mask: { type: "uint8", shape: [size, size], data: mask },

@@ -23,6 +23,10 @@ const depths = { 18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3] } as const
 /** How many layers a residual network has. */
 export type ResnetDepth = keyof typeof depths;
 
+/** How much smaller than the image what a residual network for ImageNet makes of it is. */
+export const outputStrides = [8, 16, 32] as const;
+export type OutputStride = (typeof outputStrides)[number];
+
 /**
  * The residual network with a stem for small images, a 3×3 convolution and no pooling. Names and structure of
  * kuangliu/pytorch-cifar (`ResNet18`, …), which starts from PyTorch's defaults.
@@ -50,15 +54,21 @@ export function imagenetResnet({ channels, classes }: ModelShape, depth: ResnetD
 /**
  * The layers of {@link imagenetResnet} before its pool: [N, channels, H, W] to [N, features, H/32, W/32], sizes rounded
  * up at each of the five halvings.
+ * @param outputStride how much smaller the result is: 32, or 8 or 16, where the last stages are dilated in place of their
+ * strides, as by torchvision's `replace_stride_with_dilation`
  */
-export function imagenetBackbone(channels: number, depth: ResnetDepth) {
+export function imagenetBackbone(
+  channels: number,
+  depth: ResnetDepth,
+  { outputStride = 32 }: { outputStride?: OutputStride } = {},
+) {
   const initializer = kaimingNormal("fan-out");
   const layers: Record<string, Layer> = {
     conv1: conv2d(channels, 64, 7, { stride: 2, padding: 3, bias: false, initializer }),
     bn1: batchNorm(64),
     relu: relu(),
     maxpool: maxPool(3, { stride: 2, padding: 1 }),
-    ...stages(depth, { projection: "downsample", initializer }),
+    ...stages(depth, { projection: "downsample", initializer }, outputStride),
   };
   return { layers, features: 512 * expansion(depth) };
 }
@@ -91,13 +101,26 @@ function expansion(depth: ResnetDepth): number {
   return depth < 50 ? 1 : 4;
 }
 
-function stages(depth: ResnetDepth, spelling: Spelling): Record<string, Layer> {
+function stages(
+  depth: ResnetDepth,
+  spelling: Spelling,
+  outputStride: OutputStride = 32,
+): Record<string, Layer> {
   const block = depth < 50 ? basicBlock : bottleneck;
-  let inputs = 64;
+  let [inputs, reached, dilation] = [64, 4, 1];
   const layers = depths[depth].map((units, stage) => {
     const width = 64 * 2 ** stage;
+    const halves = stage > 0 && reached < outputStride;
+    if (halves) reached *= 2;
+    // The first block of a dilated stage still has the dilation of the stage before.
+    const before = dilation;
+    if (stage > 0 && !halves) dilation *= 2;
     const blocks = Array.from({ length: units }, (_, unit) => {
-      const made = block(inputs, width, unit === 0 && stage > 0 ? 2 : 1, spelling);
+      const isFirst = unit === 0;
+      const made = block(inputs, width, isFirst && halves ? 2 : 1, {
+        ...spelling,
+        dilation: isFirst ? before : dilation,
+      });
       inputs = width * expansion(depth);
       return made;
     });
@@ -106,20 +129,26 @@ function stages(depth: ResnetDepth, spelling: Spelling): Record<string, Layer> {
   return Object.fromEntries(layers);
 }
 
+interface BlockOptions extends Spelling {
+  /** Of its 3×3 convolutions. Default 1. */
+  dilation?: number;
+}
+
 /** Two 3×3 convolutions, the first with the stride, beside a shortcut. */
 export function basicBlock(
   inputs: number,
   width: number,
   stride: number,
-  { projection, initializer }: Spelling,
+  { dilation, ...spelling }: BlockOptions,
 ): Layer {
+  const { initializer } = spelling;
   return residual(
     sequential({
-      ...convolution(1, inputs, width, 3, { stride, initializer }),
+      ...convolution(1, inputs, width, 3, { stride, dilation, initializer }),
       relu: relu(),
-      ...convolution(2, width, width, 3, { initializer }),
+      ...convolution(2, width, width, 3, { dilation, initializer }),
     }),
-    shortcut(inputs, width, stride, { projection, initializer }),
+    shortcut(inputs, width, stride, spelling),
   );
 }
 
@@ -128,17 +157,18 @@ function bottleneck(
   inputs: number,
   width: number,
   stride: number,
-  { projection, initializer }: Spelling,
+  { dilation, ...spelling }: BlockOptions,
 ): Layer {
+  const { initializer } = spelling;
   return residual(
     sequential({
       ...convolution(1, inputs, width, 1, { initializer }),
       relu1: relu(),
-      ...convolution(2, width, width, 3, { stride, initializer }),
+      ...convolution(2, width, width, 3, { stride, dilation, initializer }),
       relu2: relu(),
       ...convolution(3, width, 4 * width, 1, { initializer }),
     }),
-    shortcut(inputs, 4 * width, stride, { projection, initializer }),
+    shortcut(inputs, 4 * width, stride, spelling),
   );
 }
 
@@ -148,11 +178,12 @@ function convolution(
   inputs: number,
   outputs: number,
   kernel: number,
-  options: Conv2dOptions,
+  { dilation = 1, ...options }: Conv2dOptions,
 ): Record<string, Layer> {
   return {
     [`conv${number}`]: conv2d(inputs, outputs, kernel, {
-      padding: (kernel - 1) / 2,
+      padding: (dilation * (kernel - 1)) / 2,
+      dilation,
       bias: false,
       ...options,
     }),
