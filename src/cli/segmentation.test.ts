@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
@@ -9,7 +9,7 @@ import { type ImageMasks, imageMasks } from "../data/masks.ts";
 import { selected } from "../data/source.ts";
 import { compile } from "../lower/compile.ts";
 import { evaluateFile } from "../model-files/evaluate.ts";
-import { conv2d } from "../nn/layers.ts";
+import { createModel } from "../nn/models.ts";
 import { buildModel, initialTensors, type Layer } from "../nn/module.ts";
 import { softmax } from "../ops/softmax.ts";
 import { parseRun } from "../runs/configuration.ts";
@@ -116,6 +116,36 @@ describe("a folder of images and masks", () => {
     assert.ok(Math.abs(metrics.pixelAccuracy - ended.metrics.pixelAccuracy) < 0.01);
   });
 
+  test("the demonstration trains by its own settings and ends in a page", async () => {
+    const told = await lowland(
+      [
+        ...[
+          "demo",
+          "segmentation",
+          "--data",
+          "scenes",
+          "--image-size",
+          "16",
+          "--channels",
+          "1",
+          "--epochs",
+          "1",
+        ],
+        ...["--model", "unet:width=4,depth=1,stem=2", "--batch-size", "8", "--sharpness-images", "8"],
+        ...["--out", "demo", "--threads", "1"],
+      ],
+      { cwd: root },
+    );
+    assert.equal(told.code, 0, told.stderr);
+    assert.match(told.stderr, /^1 run of 1 epoch: unet:width=4,depth=1,stem=2 on 48 images of scenes$/m);
+    assert.match(readFileSync(join(root, "demo", "report.html"), "utf8"), /mean IoU/);
+    const { configuration } = readJsonFile(root, "demo", "adam", "run.json");
+    assert.deepEqual(
+      [configuration.task, configuration.optimizer.method, configuration.pixelLoss],
+      ["segmentation", "adam", "crossEntropy"],
+    );
+  });
+
   test("settings and data of another task are refused in a sentence", async () => {
     const refusals: [string[], RegExp][] = [
       [
@@ -175,9 +205,10 @@ test("arrays train in the library; the written model gives logits for each pixel
   assert.ok(right > 0.6 * size * size, `${right} pixels`);
 });
 
-test("a file that ends in a Softmax over the classes of each pixel trains by what is before it", async () => {
+test("a file that ends in a Softmax over the classes of each pixel trains by what is before it; resizing is in the file", async () => {
   const [given, held] = [scenes(0, 16), scenes(100, 8)];
-  const layer: Layer = conv2d(1, 3, 3, { padding: 1 });
+  const form = { channels: 1, height: size, width: size, classes: 3 };
+  const layer = createModel("unet:width=4,depth=1,stem=2", form);
   const fileOf = (name: string, made: Layer) => {
     const model = buildModel(made, { inputShape: [1, size, size], batchSize: 1, training: false });
     model.graph.output("y", model.logits);

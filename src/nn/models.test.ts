@@ -149,6 +149,17 @@ describe("shapes", () => {
       /unet with depth 3 needs images whose height and width are multiples of 8, got 28×28; choose such a size/,
     );
     assert.deepEqual(build(createModel("unet:depth=2", images), images).logits.shape, [3, 10, 28, 28]);
+    // With a stem the levels begin at a lower resolution, and the logits still have the image's.
+    assert.throws(
+      () => createModel("unet:depth=2,stem=2", images),
+      /unet with depth 2 and stem 2 needs images whose height and width are multiples of 8, got 28×28/,
+    );
+    const stemmed = build(createModel("unet:depth=1,stem=2,growth=8", images), images);
+    assert.deepEqual(stemmed.logits.shape, [3, 10, 28, 28]);
+    assert.deepEqual(
+      stemmed.parameters.find(({ name }) => name === "stem.conv.weight")?.shape,
+      [12, 1, 3, 3],
+    );
     const graph = new Graph();
     const x = graph.input("x", "float32", [1, 1, 2, 2]);
     const { y } = await evaluate(
@@ -156,6 +167,27 @@ describe("shapes", () => {
       { x: tensor([1, 2, 3, 4], [1, 1, 2, 2], "float32") },
     );
     assertClose(y, [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4], 0);
+  });
+
+  test("networks with dilated stages keep to their output stride, and give maps of the image's size", () => {
+    const odd = { channels: 3, height: 40, width: 52, classes: 4 };
+    for (const [stride, height, width] of [
+      [8, 5, 7],
+      [16, 3, 4],
+      [32, 2, 2],
+    ]) {
+      for (const name of [`fcn-resnet18:stride=${stride}`, `deeplabv3-resnet50:stride=${stride},rate=1`]) {
+        const { logits } = build(createModel(name, odd), odd);
+        assert.deepEqual(logits.shape, [3, 4, 40, 52]);
+        assert.ok(logits.origin.kind === "node");
+        const [maps] = logits.origin.node.inputs;
+        assert.deepEqual(maps?.shape, [3, 4, height, width], name);
+      }
+    }
+    assert.throws(
+      () => createModel("fcn-resnet18:stride=4", odd),
+      /fcn-resnet18: stride is 4; it has to be one of 8, 16, 32/,
+    );
   });
 
   test("lenet5 refuses images that its two poolings leave nothing of", () => {
