@@ -280,6 +280,10 @@ test("a run starts from the weights of another, by name, and the excepted ones a
     assert.deepEqual(numbersOf(mixed.tensors, name), numbersOf(from.tensors, name), name);
   }
   assert.notDeepEqual(numbersOf(first.tensors, "fc.weight"), numbersOf(fresh.tensors, "fc.weight"));
+  // What a file has beside the network, such as an auxiliary classifier, is left out by the same pattern.
+  const more = { ...first.tensors, "aux_classifier.4.weight": first.tensors["fc.weight"] };
+  const left = await train({ ...still, weights: { tensors: more, except: "aux_classifier.*" } });
+  assert.deepEqual(numbersOf(left.tensors, "fc.weight"), numbersOf(first.tensors, "fc.weight"));
   for (const [weights, expected] of [
     [join(out, "none"), /the weights .*none cannot be read \(ENOENT/],
     [join(out, "run.json"), /run\.json is damaged/],
