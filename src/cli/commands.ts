@@ -73,7 +73,8 @@ export const commands = {
     load: async () => (await import("./commands/data.ts")).dataCommand,
   },
   demo: {
-    description: "train one network five ways on Fashion-MNIST and compare, or a network for poses or for segmentation",
+    description:
+      "train one network five ways on Fashion-MNIST and compare, or a network for poses or for segmentation",
     arguments: { "[what]": "what to show" },
     load: async () => (await import("./commands/demo.ts")).demoCommand,
   },
