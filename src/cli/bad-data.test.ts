@@ -128,11 +128,11 @@ const mistakes: Record<string, Mistake> = {
     make: (folder) =>
       make(folder, { ...classes(["a", "b"]), "a/cut.jpg": photograph.subarray(0, photograph.length / 2) }),
     message:
-      /^data: 1 file cannot be read: data\/a\/cut\.jpg \((it is damaged or cut off|[^)]*(premature|truncated|end of)[^)]*)\); remove them, or skip/i,
+      /^data: 1 file cannot be used: data\/a\/cut\.jpg \((it is damaged or cut off|[^)]*(premature|truncated|end of)[^)]*)\); correct or remove them, or skip/i,
   },
   "text that is named .jpg": {
     make: (folder) => make(folder, { ...classes(["a", "b"]), "b/text.jpg": "no picture" }),
-    message: /^data: 1 file cannot be read: data\/b\/text\.jpg \(it is no picture in a format that is read\)/,
+    message: /^data: 1 file cannot be used: data\/b\/text\.jpg \(it is no picture in a format that is read\)/,
   },
   "a web page that is named .jpg": {
     make: (folder) => make(folder, { ...classes(["a", "b"]), "b/page.jpg": "<!DOCTYPE html><html>" }),
@@ -157,7 +157,8 @@ const mistakes: Record<string, Mistake> = {
           ]).flat(),
         ),
       }),
-    message: /^data: 12 files cannot be read: (?:\S*bad\d\.png \([^)]*\), ){10}and 2 more; remove them/,
+    message:
+      /^data: 12 files cannot be used: (?:\S*bad\d\.png \([^)]*\), ){10}and 2 more; correct or remove them/,
   },
   "a picture that is a broken link": {
     make: (folder) => {
@@ -229,7 +230,7 @@ const mistakes: Record<string, Mistake> = {
       }),
     data: "data/list.csv",
     message:
-      /^data\/list\.csv: 2 files cannot be read: data\/2\.png \(it does not exist\), data\/5\.png \(it does not exist\); remove/,
+      /^data\/list\.csv: 2 files cannot be used: data\/2\.png \(it does not exist\), data\/5\.png \(it does not exist\); correct or remove/,
   },
   "a list with a picture twice": {
     make: (folder) =>
@@ -351,7 +352,7 @@ describe("what is unusual in a person's own data, and no mistake", () => {
     assert.equal(code, 0, stderr);
     assert.match(
       stderr,
-      /^data: 11 files cannot be read: (?:\S*bad\d+\.jpg \([^)]*\), ){10}and 1 more; left out$/m,
+      /^data: 11 files cannot be used: (?:\S*bad\d+\.jpg \([^)]*\), ){10}and 1 more; left out$/m,
     );
   });
 });

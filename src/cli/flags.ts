@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { DeclaredFlag, FlagInfo } from "../common/flags.ts";
 import { isObject } from "../common/objects.ts";
 import { type Kind, type Setting, settingOf } from "./setting.ts";
-import { namedNumber, numberOption } from "./settings.ts";
+import { namedNumber, namedText, numberOption } from "./settings.ts";
 
 // From a schema to flags: one for every setting that is not marked to have none.
 
@@ -180,6 +180,8 @@ function formOf({ kind, info, description = "" }: Setting, path: readonly string
     }
     case "numbers-by-name":
       return { read: namedNumber, value: "<name=n>", repeated: true };
+    case "texts-by-name":
+      return { read: namedText, value: "<name=text>", repeated: true };
     case "list": {
       const element = settingOf(kind.element);
       const { read } = formOf(element, path);

@@ -20,6 +20,7 @@ import { lowland, readJsonFile, temporaryFolder } from "../testing/cli.ts";
 // Segmentation from pictures to numbers: a folder of images and masks on the command line, arrays and files in the library.
 
 const root = temporaryFolder();
+const environment = { cwd: root, env: { LOWLAND_HOME: join(root, "home") } };
 const size = 16;
 
 /** A dark square and a bright disc on gray, with a border of no class around both, and noise. */
@@ -87,7 +88,7 @@ describe("a folder of images and masks", () => {
     writeFileSync(join(root, "run.json"), JSON.stringify(document));
   });
   const run = async (...args: string[]) => {
-    const { code, stdout, stderr } = await lowland(args, { cwd: root });
+    const { code, stdout, stderr } = await lowland(args, environment);
     assert.equal(code, 0, stderr);
     return stdout;
   };
@@ -154,7 +155,7 @@ describe("a folder of images and masks", () => {
       ],
       [
         ["--config", "run.json", "--data", "digits"],
-        /^lowland: digits has no masks; for segmentation name wardrobe, or a folder with images\/ and masks\/\n$/,
+        /^lowland: digits has no masks; for segmentation name wardrobe, or a folder of pictures and masks\n$/,
       ],
       [
         ["--config", "run.json", "--model", "mlp"],
@@ -162,7 +163,7 @@ describe("a folder of images and masks", () => {
       ],
     ];
     for (const [args, message] of refusals) {
-      const { code, stderr } = await lowland(["train", ...args, "--out", "refused"], { cwd: root });
+      const { code, stderr } = await lowland(["train", ...args, "--out", "refused"], environment);
       assert.equal(code, 2);
       assert.match(stderr, message);
     }

@@ -8,7 +8,7 @@ type Schema = z.core.$ZodType;
 
 /** What a setting is. */
 export type Kind =
-  | { type: "number" | "text" | "switch" | "numbers-by-name" }
+  | { type: "number" | "text" | "switch" | "numbers-by-name" | "texts-by-name" }
   | { type: "choices"; values: readonly (string | number)[] }
   | { type: "list"; element: Schema }
   | { type: "settings"; shape: Readonly<Record<string, Schema>> }
@@ -76,7 +76,7 @@ function kindOf(schema: Schema, info: FlagInfo): Kind {
     case "boolean":
       return { type: "switch" };
     case "record":
-      return { type: "numbers-by-name" };
+      return { type: definition(def.valueType).type === "string" ? "texts-by-name" : "numbers-by-name" };
     case "enum":
       return { type: "choices", values: Object.values(def.entries) };
     case "array":

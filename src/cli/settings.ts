@@ -25,3 +25,11 @@ export function namedNumber(text: string, earlier: unknown): Settings {
   }
   return { ...(isObject(earlier) ? earlier : {}), [name]: Number(number) };
 }
+
+/** `cat=#ff0000` as an entry beside earlier ones. */
+export function namedText(text: string, earlier: unknown): Settings {
+  const [, name, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (name === undefined)
+    throw new InvalidArgumentError("It has to be a name and a value, as in cat=#ff0000.");
+  return { ...(isObject(earlier) ? earlier : {}), [name]: value };
+}

@@ -8,6 +8,7 @@ import { readGenerated } from "./generated-options.ts";
 import type { Parts } from "./image-arrays.ts";
 import type { ImageForm } from "./image-file.ts";
 import type { ImageList } from "./sets/class-folder.ts";
+import type { PictureSetOptions } from "./sets/packed-set.ts";
 import type { DataSource, DatasetPair, SampleKind } from "./source.ts";
 import type { LoadOptions } from "./sources.ts";
 
@@ -35,6 +36,10 @@ export interface PictureOptions {
   testShare?: number;
   /** What to do about files that are no pictures. Default `"refuse"`. */
   onBadImage?: "refuse" | "skip";
+  /** For masks that hold colors: the color of each class, as `#ff8000`. Classes are numbered in this order. */
+  maskColors?: Readonly<Record<string, string>>;
+  /** For masks that hold colors: the color of pixels of no class. */
+  ignoredColor?: string;
 }
 
 export interface DataOptions extends LoadOptions {
@@ -104,8 +109,8 @@ export async function loadDataset(nameOrPath: string, options: DataOptions = {})
 }
 
 /**
- * Loads some data as a task reads them: as {@link loadDataset} for `"classes"`; for `"masks"` the generated set `wardrobe`, or a
- * folder with `images/` and `masks/`; for `"persons"` the generated set `people`, or a folder in COCO's format.
+ * Loads some data as a task reads them: as {@link loadDataset} for `"classes"`; for `"masks"` the generated set `wardrobe`, a
+ * folder with `images/` and `masks/`, or one in Pascal VOC's format; for `"persons"` the generated set `people`, or a folder in COCO's format.
  * @throws UserError when there are no such data, and naming the file that cannot be used
  */
 export async function loadSamples(
@@ -133,24 +138,20 @@ function setNamed(text: string): (typeof datasetNames)[number] | undefined {
 }
 
 async function loadMasks(nameOrPath: string, options: DataOptions) {
-  const { images, signal, onDecoded } = options;
-  const { size = 64, channels = 3, fit = "crop", testShare } = images ?? {};
+  const { images = {} } = options;
   const wardrobe = readGenerated(nameOrPath, "wardrobe");
   if (wardrobe) {
-    if (channels !== 3)
-      throw new UserError(
-        `${nameOrPath} has pictures of 3 channels, and images.channels is ${channels}; leave it out`,
-      );
+    if (images.channels === 1)
+      throw new UserError(`${nameOrPath} has pictures of 3 channels, and images.channels is 1; leave it out`);
     const { loadWardrobe } = await import("./wardrobe/wardrobe.ts");
-    return loadWardrobe({ size, ...wardrobe }, nameOrPath, options);
+    return loadWardrobe({ size: images.size ?? defaultSize, ...wardrobe }, nameOrPath, options);
   }
   if (setNamed(nameOrPath))
     throw new UserError(
-      `${nameOrPath} has no masks; for segmentation name wardrobe, or a folder with images/ and masks/`,
+      `${nameOrPath} has no masks; for segmentation name wardrobe, or a folder of pictures and masks`,
     );
-  const form = { channels, height: size, width: size, fit };
-  const { loadMaskFolder } = await import("./sets/mask-folder.ts");
-  return loadMaskFolder(nameOrPath, { form, testShare, signal, onProgress: onDecoded });
+  const { loadMaskSet } = await import("./sets/mask-set.ts");
+  return loadMaskSet(nameOrPath, images, setOptions(nameOrPath, options));
 }
 
 async function loadPersons(nameOrPath: string, { images, log }: DataOptions) {
@@ -212,13 +213,20 @@ function named({ train, test }: DatasetPair, path: string): DatasetPair {
   return { train: { ...train, name: path }, test: { ...test, name: path } };
 }
 
-async function loadListed(
-  name: string,
-  list: ImageList,
-  { images = {}, log, signal, onDecoded, cacheFolder = join(cacheDirectory(), "pictures") }: DataOptions,
-): Promise<DatasetPair> {
-  const { size = 64, channels = 3, fit = "crop", onBadImage } = images;
-  const form = { channels, height: size, width: size, fit };
+async function loadListed(name: string, list: ImageList, options: DataOptions): Promise<DatasetPair> {
   const { loadPictures } = await import("./sets/pictures.ts");
-  return loadPictures(list, { name, form, cacheFolder, onBadImage, log, signal, onProgress: onDecoded });
+  return loadPictures(list, setOptions(name, options));
+}
+
+/** Height and width of pictures where nothing is said. */
+const defaultSize = 64;
+
+/** How the picture files of a set are read. */
+function setOptions(
+  name: string,
+  { images = {}, log, signal, onDecoded, cacheFolder = join(cacheDirectory(), "pictures") }: DataOptions,
+): PictureSetOptions {
+  const { size = defaultSize, channels = 3, fit = "crop", onBadImage } = images;
+  const form = { channels, height: size, width: size, fit };
+  return { name, form, cacheFolder, onBadImage, log, signal, onProgress: onDecoded };
 }

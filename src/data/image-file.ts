@@ -38,6 +38,8 @@ export interface DecodedImage {
 /** A file that is no picture, or only a part of one. The message says why, without the path. */
 export class UnreadableImage extends Error {
   override readonly name = "UnreadableImage";
+  /** Which file it is, where several are read together. */
+  path?: string;
 }
 
 /** Extensions that are looked at in folders, in lower case. The content decides what a file is, not its name. */

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { crc32, deflateSync } from "node:zlib";
+import sharp from "sharp";
 import { temporaryFolder } from "../testing/cli.ts";
+import { type PngOfNumbers, pngOfNumbers } from "../testing/png.ts";
 import { decodeMask, sizeOf } from "./mask-file.ts";
-import { loadMaskFolder } from "./sets/mask-folder.ts";
+import { encodeIndices } from "./png-indices.ts";
 
-// Masks as Pascal VOC has them (fixtures/datasets), whose numbers of pixels by class are known, and folders of them.
+// Masks as Pascal VOC has them (fixtures/datasets), whose numbers of pixels by class are known, and PNG files of every form.
 
 const fixture = (path: string) => fileURLToPath(new URL(`../../fixtures/datasets/${path}`, import.meta.url));
 const expected = JSON.parse(readFileSync(fixture("expected.json"), "utf8"));
@@ -18,169 +19,189 @@ const voc = (name: string) => ({
   mask: fixture(`VOCdevkit/VOC2012/SegmentationClass/${name}.png`),
 });
 
-/** A PNG file of gray levels as they are, so many bits each. */
-function grayPng(levels: Uint8Array, width: number, depth: number): Buffer {
-  const chunk = (type: string, data: Uint8Array) => {
-    const body = Buffer.concat([Buffer.from(type), data]);
-    const ends = [data.length, crc32(body)].map((value) => {
-      const bytes = Buffer.alloc(4);
-      bytes.writeUInt32BE(value);
-      return bytes;
-    });
-    return Buffer.concat([ends[0], body, ends[1]]);
-  };
-  const height = levels.length / width;
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header[8] = depth;
-  const rows = Array.from({ length: height }, (_, row) => {
-    const bytes = Buffer.alloc(1 + (width * depth) / 8);
-    for (let x = 0; x < width; x++)
-      bytes[1 + ((x * depth) >> 3)] |= levels[row * width + x] << (8 - depth - ((x * depth) & 7));
-    return bytes;
-  });
-  return Buffer.concat([
-    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
-    chunk("IHDR", header),
-    chunk("IDAT", deflateSync(Buffer.concat(rows))),
-    chunk("IEND", Buffer.alloc(0)),
-  ]);
-}
-
 function counts(classes: Uint8Array): Record<string, number> {
   const found: Record<string, number> = {};
   for (const value of classes) found[value] = (found[value] ?? 0) + 1;
   return found;
 }
 
+let files = 0;
+/** Decodes a PNG file at its own size. */
+async function decodedOf(png: PngOfNumbers | Uint8Array, colors?: Parameters<typeof decodeMask>[3]) {
+  const file = join(root, `${files++}.png`);
+  writeFileSync(file, png instanceof Uint8Array ? png : pngOfNumbers(png));
+  const size = await sizeOf(file);
+  return decodeMask(file, { ...size, fit: "crop" }, size, colors);
+}
+
 describe("a mask file", () => {
   for (const { name, width, height, pixels } of expected.voc.masks) {
     test(`with a palette gives its indices: ${name}`, async () => {
       const { image, mask } = voc(name);
-      assert.deepEqual(await sizeOf(image), [height, width]);
-      const form = { channels: 1, height, width, fit: "crop" } as const;
-      assert.deepEqual(counts(await decodeMask(mask, form, [height, width])), pixels);
+      const size = await sizeOf(image);
+      assert.deepEqual(size, { height, width, isTurned: false });
+      const { classes, values } = await decodeMask(mask, { height, width, fit: "crop" }, size);
+      assert.deepEqual(counts(classes), pixels);
+      assert.deepEqual(Object.fromEntries(values), pixels);
+      for (const [value, , row, column] of values)
+        assert.equal(classes.indexOf(value), row * width + column, "the first pixel of a value");
     });
   }
 
   test("is resized without mixing classes; what is padded is of no class", async () => {
     const [{ name, width, height, pixels }] = expected.voc.masks;
-    const small = { channels: 1, height: 30, width: 30 } as const;
+    const size = { width, height, isTurned: false };
     for (const fit of ["crop", "stretch", "pad"] as const) {
-      const resized = counts(await decodeMask(voc(name).mask, { ...small, fit }, [height, width]));
-      assert.equal(
-        Object.values(resized).reduce((a, b) => a + b),
-        900,
-      );
-      for (const value of Object.keys(resized)) assert.ok(value in pixels, `${fit}: ${value}`);
+      const { classes, values } = await decodeMask(voc(name).mask, { height: 30, width: 30, fit }, size);
+      assert.equal(classes.length, 900);
+      for (const value of Object.keys(counts(classes))) assert.ok(value in pixels, `${fit}: ${value}`);
+      assert.deepEqual(Object.fromEntries(values), pixels, "what the file holds");
     }
-    const large = { channels: 1, height: 90, width: 90, fit: "pad" } as const;
-    const padded = await decodeMask(voc(name).mask, large, [height, width]);
+    const padded = await decodeMask(voc(name).mask, { height: 90, width: 90, fit: "pad" }, size);
     // 80×60 becomes 90×67 or 68 and has a border above and below.
-    assert.deepEqual(counts(padded.subarray(0, 90 * 10)), { 255: 900 });
+    assert.deepEqual(counts(padded.classes.subarray(0, 90 * 10)), { 255: 900 });
   });
 
-  for (const depth of [1, 2, 4, 8]) {
+  for (const depth of [1, 2, 4, 8] as const) {
+    // 11 columns, so that rows end within a byte.
+    const numbers = Uint8Array.from({ length: 88 }, (_, at) => (at * 7) % 2 ** depth);
     test(`of ${depth} bits of gray holds numbers, not brightness`, async () => {
-      const classes = Uint8Array.from({ length: 64 }, (_, at) => at % Math.min(2 ** depth, 16));
-      const file = join(root, `gray-${depth}.png`);
-      writeFileSync(file, grayPng(classes, 8, depth));
-      const form = { channels: 1, height: 8, width: 8, fit: "crop" } as const;
-      assert.deepEqual(await decodeMask(file, form, [8, 8]), classes);
+      const { classes } = await decodedOf({ numbers, width: 11, depth, type: "gray" });
+      assert.deepEqual(classes, numbers);
+    });
+
+    test(`of ${depth} bits with a palette holds its indices, whatever the colors and their transparency`, async () => {
+      // Two colors only, so that colors cannot tell indices apart.
+      const palette = Array.from({ length: 2 ** depth }, (_, index) =>
+        index % 2 === 0 ? ([224, 224, 192] as const) : ([0, 0, 0] as const),
+      );
+      const tRNS = Uint8Array.from(palette, (_, index) => (index * 50) % 256);
+      const gAMA = Uint8Array.of(0, 0, 0x40, 0);
+      const { classes } = await decodedOf({
+        ...{ numbers, width: 11, depth, type: "palette", palette },
+        chunks: { tRNS, bKGD: Uint8Array.of(1) },
+      });
+      assert.deepEqual(classes, numbers);
+      const pale = pngOfNumbers({ numbers, width: 11, depth, type: "palette", palette, chunks: { gAMA } });
+      assert.deepEqual((await decodedOf(pale)).classes, numbers);
     });
   }
 
+  test("with a palette of few colors keeps indices beyond them, which are then no class", async () => {
+    const numbers = Uint8Array.of(0, 1, 1, 9);
+    const palette = [
+      [0, 0, 0],
+      [128, 0, 0],
+    ] as const;
+    const { values } = await decodedOf({ numbers, width: 2, depth: 8, type: "palette", palette });
+    assert.deepEqual(values.at(-1), [9, 1, 1, 1]);
+  });
+
+  test("that was written here is read as it was, and as sharp reads its colors", async () => {
+    const data = Uint8Array.from({ length: 300 }, (_, at) => (at * 31) % 256);
+    const palette = Uint8Array.from({ length: 768 }, (_, at) => (at * 5) % 256);
+    const png = encodeIndices({ height: 15, width: 20, data }, palette);
+    assert.deepEqual((await decodedOf(png)).classes, data);
+    const colors = await sharp(png).raw().toBuffer();
+    for (const [at, index] of data.entries())
+      assert.deepEqual(
+        [...colors.subarray(3 * at, 3 * at + 3)],
+        [...palette.subarray(3 * index, 3 * index + 3)],
+      );
+  });
+
+  test("of colors gives the classes of a table, whatever form the PNG has", async () => {
+    const table = new Map([
+      [0x000000, 0],
+      [0xffffff, 1],
+      [0xe0e0c0, 255],
+    ]);
+    const colors = [0, 0, 0, 224, 224, 192, 255, 255, 255, 0, 0, 0];
+    const classes = Uint8Array.of(0, 255, 1, 0);
+    const forms: PngOfNumbers[] = [
+      { numbers: colors, width: 2, depth: 8, type: "colors" },
+      { numbers: colors, width: 2, depth: 8, type: "colors", chunks: { gAMA: Uint8Array.of(0, 0, 0x40, 0) } },
+      {
+        ...{ numbers: [5, 2, 3, 5], width: 2, depth: 8, type: "palette" },
+        palette: [0, 0x40, 0xe0e0c0, 0xffffff, 0, 0].map((color) => [
+          color >> 16,
+          (color >> 8) & 255,
+          color & 255,
+        ]),
+      },
+    ];
+    for (const form of forms) assert.deepEqual((await decodedOf(form, table)).classes, classes, form.type);
+    // Black and white of one bit, and 255 of gray, which is no class where masks hold numbers.
+    const white = { width: 2, type: "gray" } as const;
+    assert.deepEqual(
+      (await decodedOf({ ...white, numbers: [0, 1, 1, 0], depth: 1 }, table)).classes,
+      Uint8Array.of(0, 1, 1, 0),
+    );
+    assert.deepEqual(
+      (await decodedOf({ ...white, numbers: [0, 255, 255, 0], depth: 8 }, table)).classes,
+      Uint8Array.of(0, 1, 1, 0),
+    );
+    await assert.rejects(decodedOf({ ...white, numbers: [0, 255, 254, 0], depth: 8 }, table), {
+      name: "UnreadableImage",
+      message:
+        "its pixel in row 2, column 1 is #fefefe, which is the color of no class; add it to the colors (images.maskColors, --mask-color), or make it the color of pixels of no class (images.ignoredColor, --ignored-color)",
+    });
+  });
+
   const refusals: Record<string, RegExp> = {
-    "colours.png": /^its pixels are colors; a mask holds class numbers/,
+    "colours.png": /^its pixels are colors \(#000000(, #[0-9a-f]{6})+(, …)?\); a mask holds class numbers/,
     "other-size.png": /^it is 50×70 \(height × width\) and its image 60×80$/,
     "jpeg-mask.jpg": /^it is no PNG file; other formats blur or recolor class numbers$/,
   };
   for (const [file, reason] of Object.entries(refusals)) {
     test(`that is none is refused: ${file}`, async () => {
-      const form = { channels: 1, height: 60, width: 80, fit: "crop" } as const;
-      await assert.rejects(decodeMask(fixture(`voc-flawed/${file}`), form, [60, 80]), {
+      const size = { height: 60, width: 80, isTurned: false };
+      await assert.rejects(decodeMask(fixture(`voc-flawed/${file}`), { ...size, fit: "crop" }, size), {
         name: "UnreadableImage",
         message: reason,
       });
     });
   }
 
+  test("that is cut off, or has 16 bits, is refused", async () => {
+    const whole = { numbers: new Uint8Array(400), width: 20, depth: 8, type: "gray" } as const;
+    const bytes = pngOfNumbers(whole);
+    const file = join(root, "cut.png");
+    for (const length of [0, 20, bytes.length - 14, bytes.length - 4]) {
+      writeFileSync(file, bytes.subarray(0, length));
+      const size = { height: 20, width: 20, isTurned: false };
+      await assert.rejects(decodeMask(file, { ...size, fit: "crop" }, size), {
+        message: /^(the file is empty|it is damaged or cut off)$/,
+      });
+    }
+    await assert.rejects(decodedOf({ ...whole, depth: 16 }), {
+      message: "it has 16 bits a pixel; a mask has at most 8, so save it with 8",
+    });
+  });
+
+  test("belongs to stored pixels, whatever the EXIF orientation of its picture says", async () => {
+    const turned = join(root, "turned.jpg");
+    const gray = { create: { width: 40, height: 30, channels: 3, background: "gray" } } as const;
+    await sharp(gray).withMetadata({ orientation: 6 }).jpeg().toFile(turned);
+    const size = await sizeOf(turned);
+    assert.deepEqual(size, { height: 30, width: 40, isTurned: true });
+    const mask = join(root, "upright.png");
+    writeFileSync(mask, pngOfNumbers({ numbers: new Uint8Array(1200), width: 30, depth: 8, type: "gray" }));
+    await assert.rejects(decodeMask(mask, { ...size, fit: "crop" }, size), {
+      message:
+        /^it is 40×30 \(height × width\) and its image 30×40 as it is stored: its EXIF orientation is not applied/,
+    });
+  });
+
   test("gray with class numbers, and one without any class, are read", async () => {
-    const form = { channels: 1, height: 60, width: 80, fit: "crop" } as const;
-    const gray = counts(await decodeMask(fixture("voc-flawed/grey.png"), form, [60, 80]));
+    const size = { height: 60, width: 80, isTurned: false };
+    const form = { ...size, fit: "crop" } as const;
+    const gray = counts((await decodeMask(fixture("voc-flawed/grey.png"), form, size)).classes);
     assert.ok(
       Object.keys(gray).every((value) => Number(value) < 21 || value === "255"),
       JSON.stringify(gray),
     );
-    const none = await decodeMask(fixture("voc-flawed/all-255.png"), form, [60, 80]);
-    assert.deepEqual(counts(none), { 255: 4800 });
-  });
-});
-
-describe("a folder of images and masks", () => {
-  let folders = 0;
-  /** A folder with the pairs of VOC in the given parts. */
-  function folderOf(parts: Record<string, readonly string[]>, classNames?: readonly string[]): string {
-    const folder = join(root, `set-${folders++}`);
-    for (const [part, names] of Object.entries(parts)) {
-      for (const kind of ["images", "masks"]) mkdirSync(join(folder, part, kind), { recursive: true });
-      for (const name of names) {
-        writeFileSync(join(folder, part, "images", `${name}.jpg`), readFileSync(voc(name).image));
-        writeFileSync(join(folder, part, "masks", `${name}.png`), readFileSync(voc(name).mask));
-      }
-    }
-    if (classNames) writeFileSync(join(folder, "classes.txt"), `${classNames.join("\r\n")}\r\n`);
-    return folder;
-  }
-  const all: string[] = [...expected.voc.train, ...expected.voc.val];
-  const form = { channels: 3, height: 32, width: 32, fit: "stretch" } as const;
-  const refused = (folder: string, message: RegExp) =>
-    assert.rejects(loadMaskFolder(folder, { form }), { name: "UserError", message });
-
-  test("has its parts by folders, and the names of classes.txt", async () => {
-    const folder = folderOf({ train: expected.voc.train, val: expected.voc.val }, expected.voc.classes);
-    const { train, test: held } = await loadMaskFolder(folder, { form });
-    assert.deepEqual([train.count, held.count, train.classNames], [2, 2, expected.voc.classes]);
-    assert.deepEqual([train.mean, train.deviation], [held.mean, held.deviation]);
-    const { image, mask } = await train.read(0);
-    assert.deepEqual(
-      [image.shape, mask.shape],
-      [
-        [3, 32, 32],
-        [32, 32],
-      ],
-    );
-    assert.deepEqual(Object.keys(counts(mask.data as Uint8Array)), ["0", "1", "15", "255"]);
-  });
-
-  test("without parts gives a share for testing, by the seed", async () => {
-    const folder = folderOf({ "": all });
-    const first = await loadMaskFolder(folder, { form, testShare: 0.25 });
-    const again = await loadMaskFolder(folder, { form, testShare: 0.25 });
-    assert.deepEqual([first.train.count, first.test.count], [3, 1]);
-    assert.equal(first.test.fingerprint, again.test.fingerprint);
-    assert.equal(first.train.classNames.length, 21, "0 … 20");
-  });
-
-  test("with a mask or an image too few or with another class is refused by name", async () => {
-    const missing = folderOf({ "": all });
-    writeFileSync(join(missing, "images", "extra.jpg"), readFileSync(voc(all[0]).image));
-    await refused(missing, /images\/extra\.jpg has no mask; .*masks\/extra\.png was expected$/);
-    const few = folderOf({ "": all }, expected.voc.classes.slice(0, 16));
-    await refused(
-      few,
-      /masks\/2007_0000\d\d\.png has the value \d+ in \d+ of 1024 pixels; there are 16 classes \(0 … 15\), and 255 for pixels of none$/,
-    );
-    const damaged = folderOf({ "": all });
-    for (const name of all.slice(0, 2)) writeFileSync(join(damaged, "masks", `${name}.png`), "no picture");
-    await refused(
-      damaged,
-      /: 2 files cannot be used: masks\/2007_000032\.png \(it is no PNG file;.*\), masks\/2007_000039\.png/,
-    );
-    await refused(
-      join(root, "nowhere"),
-      /^there is no folder .*nowhere; data with masks are a folder with images\/ and masks\/$/,
-    );
+    const none = await decodeMask(fixture("voc-flawed/all-255.png"), form, size);
+    assert.deepEqual(counts(none.classes), { 255: 4800 });
   });
 });

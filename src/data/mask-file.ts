@@ -2,64 +2,67 @@ import { readFile } from "node:fs/promises";
 import { type ImageForm, UnreadableImage } from "./image-file.ts";
 import { loadSharp } from "./load-sharp.ts";
 import { ignoredClass } from "./masks.ts";
+import { plainPng, pngForm } from "./png-indices.ts";
 
-// A mask is a PNG file whose pixels are class numbers: indices of its palette, or levels of gray. Decoders give the
-// palette's colors instead; these are turned back into indices here.
+// A mask is a PNG file whose pixels are class numbers, as indices of its palette or levels of gray; or colors, where a
+// table says which class each color is of.
 
-/** Height and width of a picture file as it is stored. */
-export async function sizeOf(path: string): Promise<readonly [height: number, width: number]> {
+/** The class of each color 0xRRGGBB. */
+export type ColorClasses = ReadonlyMap<number, number>;
+
+/** A mask at the size of its image's form, and what its file holds. */
+export interface DecodedMask {
+  /** [height, width]: class numbers, or {@link ignoredClass}. */
+  classes: Uint8Array<ArrayBuffer>;
+  /** What the file holds before it is resized. */
+  values: readonly MaskValue[];
+}
+
+/** A value of a mask file, how many of the pixels have it, and where the first of them is. */
+export type MaskValue = readonly [value: number, pixels: number, row: number, column: number];
+
+/** Height and width of a picture file as its pixels are stored. */
+export async function sizeOf(path: string): Promise<{ height: number; width: number; isTurned: boolean }> {
   const { default: sharp } = await loadSharp();
   const {
     height,
     width,
     orientation = 1,
-  } = await sharp(path)
+  } = await sharp(await readFile(path))
     .metadata()
     .catch((error: Error) => {
-      throw new UnreadableImage(error.message);
+      throw new UnreadableImage(error.message.trim());
     });
-  if (orientation > 1)
-    throw new UnreadableImage("its EXIF orientation turns it, which a mask does not have; save it upright");
-  return [height, width];
+  return { height, width, isTurned: orientation > 4 };
 }
 
 /**
- * The classes of a mask file, [height, width], brought to a form's size as images are, without mixing classes. What a
- * form pads is of no class.
- * @param size of the image that it is the mask of
- * @throws UnreadableImage for what is no PNG file of class numbers, or of another size
+ * The classes of a mask file, brought to a form's size as images are, without mixing classes. What a form pads is of no
+ * class.
+ * @param image the size of the image that it is the mask of
+ * @param colors the classes of colors; left out: pixels are class numbers
+ * @throws UnreadableImage for what is no such PNG file, or of another size than its image
  */
 export async function decodeMask(
   path: string,
-  { height, width, fit }: ImageForm,
-  [imageHeight, imageWidth]: readonly [height: number, width: number],
-): Promise<Uint8Array> {
+  { height, width, fit }: Pick<ImageForm, "height" | "width" | "fit">,
+  image: Awaited<ReturnType<typeof sizeOf>>,
+  colors?: ColorClasses,
+): Promise<DecodedMask> {
   const { default: sharp } = await loadSharp();
-  const bytes = await readFile(path);
-  const { depth, isPalette, isGray, palette } = readHeader(bytes);
-  if (!isPalette && !isGray)
+  const stored = await storedNumbers(await readFile(path), colors);
+  if (stored.height !== image.height || stored.width !== image.width) {
+    const turned = image.isTurned
+      ? " as it is stored: its EXIF orientation is not applied, since masks belong to stored pixels"
+      : "";
     throw new UnreadableImage(
-      "its pixels are colors; a mask holds class numbers, as a PNG with a palette or gray",
+      `it is ${stored.height}×${stored.width} (height × width) and its image ${image.height}×${image.width}${turned}`,
     );
-  if (depth > 8) throw new UnreadableImage(`it has ${depth} bits a pixel; a mask has at most 8`);
-  const failed = (error: Error) => {
-    throw new UnreadableImage(error.message.trim());
-  };
-  const picture = sharp(bytes, { failOn: "warning" });
-  const { data, info } = await (isPalette
-    ? picture.toColorspace("srgb").removeAlpha()
-    : picture.toColorspace("b-w")
-  )
-    .raw({ depth: "uchar" })
-    .toBuffer({ resolveWithObject: true })
-    .catch(failed);
-  if (info.height !== imageHeight || info.width !== imageWidth)
-    throw new UnreadableImage(
-      `it is ${info.height}×${info.width} (height × width) and its image ${imageHeight}×${imageWidth}`,
-    );
-  const classes = isPalette ? indices(data, info.channels, palette) : levels(data, info.channels, depth);
-  const { data: resized } = await sharp(classes, {
-    raw: { width: info.width, height: info.height, channels: 1 },
+  }
+  const values = valuesOf(stored.data, stored.width);
+  if (stored.height === height && stored.width === width) return { classes: stored.data, values };
+  const { data: resized } = await sharp(stored.data, {
+    raw: { width: stored.width, height: stored.height, channels: 1 },
   })
     .resize({
       ...{ width, height },
@@ -71,55 +74,92 @@ export async function decodeMask(
     .raw({ depth: "uchar" })
     .toBuffer({ resolveWithObject: true });
   // Some versions of the decoder give gray as three equal channels.
-  const channels = resized.length / (height * width);
-  return Uint8Array.from({ length: height * width }, (_, at) => resized[at * channels]);
+  return { classes: everyNth(resized, resized.length / (height * width)), values };
 }
 
-interface PngHeader {
-  depth: number;
-  isPalette: boolean;
-  isGray: boolean;
-  /** Colors as 0xRRGGBB to the first index that has them. */
-  palette: ReadonlyMap<number, number>;
+interface Numbers {
+  height: number;
+  width: number;
+  /** [height, width] */
+  data: Uint8Array<ArrayBuffer>;
 }
 
-function readHeader(bytes: Uint8Array): PngHeader {
-  const signature = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
-  if (signature.some((byte, at) => bytes[at] !== byte))
-    throw new UnreadableImage("it is no PNG file; other formats blur or recolor class numbers");
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const [depth, colorType] = [bytes[24], bytes[25]];
-  const palette = new Map<number, number>();
-  for (let at = 8; at + 8 <= bytes.length; at += 12 + view.getUint32(at)) {
-    if (String.fromCharCode(...bytes.subarray(at + 4, at + 8)) !== "PLTE") continue;
-    const colors = view.getUint32(at) / 3;
-    for (let index = 0; index < colors; index++) {
-      const start = at + 8 + 3 * index;
-      const color = (bytes[start] << 16) | (bytes[start + 1] << 8) | bytes[start + 2];
-      if (!palette.has(color)) palette.set(color, index);
+/** The numbers that the pixels of a file are, or that a table gives its colors. */
+async function storedNumbers(bytes: Uint8Array, colors: ColorClasses | undefined): Promise<Numbers> {
+  const { default: sharp } = await loadSharp();
+  const { depth, holds } = pngForm(bytes);
+  if (depth > 8 && !colors)
+    throw new UnreadableImage(`it has ${depth} bits a pixel; a mask has at most 8, so save it with 8`);
+  const isNumbers = !colors && holds !== "colors";
+  const picture = sharp(plainPng(bytes, { numbered: isNumbers }), { failOn: "warning" });
+  const { data, info } = await (isNumbers && holds === "gray"
+    ? picture.toColorspace("b-w").removeAlpha()
+    : picture.toColorspace("srgb").removeAlpha()
+  )
+    .raw({ depth: "uchar" })
+    .toBuffer({ resolveWithObject: true })
+    .catch((error: Error) => {
+      throw new UnreadableImage(error.message.trim().replaceAll(/\s+/g, " "));
+    });
+  const { height, width, channels } = info;
+  if (isNumbers) {
+    const numbers = everyNth(data, channels);
+    return { height, width, data: holds === "gray" ? levels(numbers, depth) : numbers };
+  }
+  const found = (at: number) => {
+    const [green, blue] = channels < 3 ? [0, 0] : [1, 2];
+    const start = at * channels;
+    return (data[start] << 16) | (data[start + green] << 8) | data[start + blue];
+  };
+  const pixels = height * width;
+  if (!colors) throw new UnreadableImage(hasColors(pixels, found));
+  const classes = new Uint8Array(pixels);
+  for (let at = 0; at < pixels; at++) {
+    const number = colors.get(found(at));
+    if (number === undefined) {
+      const place = `row ${Math.floor(at / width) + 1}, column ${(at % width) + 1}`;
+      throw new UnreadableImage(
+        `its pixel in ${place} is ${colorText(found(at))}, which is the color of no class; add it to the colors (images.maskColors, --mask-color), or make it the color of pixels of no class (images.ignoredColor, --ignored-color)`,
+      );
     }
-    break;
+    classes[at] = number;
   }
-  return { depth, isPalette: colorType === 3, isGray: colorType === 0 || colorType === 4, palette };
+  return { height, width, data: classes };
 }
 
-function indices(colors: Uint8Array, channels: number, palette: PngHeader["palette"]): Uint8Array {
-  const result = new Uint8Array(colors.length / channels);
-  for (let pixel = 0; pixel < result.length; pixel++) {
-    const at = channels * pixel;
-    const [red, green, blue] =
-      channels < 3 ? [colors[at], colors[at], colors[at]] : colors.subarray(at, at + 3);
-    const index = palette.get((red << 16) | (green << 8) | blue);
-    if (index === undefined) throw new UnreadableImage("its colors are not those of its palette");
-    result[pixel] = index;
+/** `#rrggbb` */
+function colorText(color: number): string {
+  return `#${color.toString(16).padStart(6, "0")}`;
+}
+
+const namedColors = 5;
+
+function hasColors(pixels: number, colorAt: (at: number) => number): string {
+  const colors = new Set<number>();
+  for (let at = 0; at < pixels && colors.size <= namedColors; at++) colors.add(colorAt(at));
+  const named = [...colors].slice(0, namedColors).map(colorText).join(", ");
+  return `its pixels are colors (${named}${colors.size > namedColors ? ", …" : ""}); a mask holds class numbers, as a PNG with a palette or gray, unless the class of each color is named (images.maskColors, --mask-color background=#000000 --mask-color cat=#ff0000)`;
+}
+
+function valuesOf(numbers: Uint8Array, width: number): MaskValue[] {
+  const [pixels, first] = [new Float64Array(256), new Int32Array(256).fill(-1)];
+  for (let at = 0; at < numbers.length; at++) {
+    const value = numbers[at];
+    if (pixels[value]++ === 0) first[value] = at;
   }
+  return Array.from(pixels.keys())
+    .filter((value) => pixels[value] > 0)
+    .map((value) => [value, pixels[value], Math.floor(first[value] / width), first[value] % width] as const);
+}
+
+function everyNth(data: Uint8Array, step: number): Uint8Array<ArrayBuffer> {
+  const result = new Uint8Array(data.length / step);
+  for (let at = 0; at < result.length; at++) result[at] = data[at * step];
   return result;
 }
 
 /** Of 1, 2 or 4 bits decoders make 8. */
-function levels(gray: Uint8Array, channels: number, depth: number): Uint8Array {
+function levels(gray: Uint8Array, depth: number): Uint8Array<ArrayBuffer> {
   const step = 255 / (2 ** depth - 1);
-  return Uint8Array.from({ length: gray.length / channels }, (_, pixel) =>
-    Math.round(gray[channels * pixel] / step),
-  );
+  return Uint8Array.from(gray, (level) => Math.round(level / step));
 }

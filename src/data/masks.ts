@@ -19,7 +19,10 @@ export interface MaskSample extends Sample {
 /** Images of one size, each with a mask. */
 export interface ImageMasks
   extends DataSource<MaskSample>,
-    Pick<ImageClasses, "channels" | "height" | "width" | "classNames" | "maximum" | "mean" | "deviation"> {
+    Pick<
+      ImageClasses,
+      "channels" | "height" | "width" | "classNames" | "maximum" | "mean" | "deviation" | "fit"
+    > {
   /** Share of the pixels that have a class. Tells these from images with a class each. */
   readonly classShare: number;
   /** How many pixels each class has, in all masks or in some of them: what `classWeights` reads. */
@@ -94,6 +97,6 @@ export function classPixels(masks: Iterable<Uint8Array>, classes: number): numbe
 export function masksOf(source: DataSource): ImageMasks {
   if ("classShare" in source) return source as ImageMasks;
   throw new UserError(
-    `${source.name} has no masks: segmentation needs a class for each pixel, as wardrobe or a folder with images/ and masks/ has`,
+    `${source.name} has no masks: segmentation needs a class for each pixel, as wardrobe and a folder of pictures and masks have`,
   );
 }

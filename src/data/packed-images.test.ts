@@ -7,7 +7,8 @@ import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../common/errors.ts";
 import { decodeImage, type ImageForm } from "./image-file.ts";
-import { type PackOptions, packImages } from "./packed-images.ts";
+import type { PackOptions } from "./packed-files.ts";
+import { packImages } from "./packed-images.ts";
 import { listClassFolder } from "./sets/class-folder.ts";
 
 const pictures = fileURLToPath(new URL("../../fixtures/datasets/image-folder", import.meta.url));

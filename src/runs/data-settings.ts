@@ -17,7 +17,7 @@ export const dataSettings = {
     .string()
     .default("fashion-mnist")
     .describe(
-      `A data set's name (${datasetNames.map((name) => `\`${name}\``).join(", ")}), or the path of a folder of pictures with a folder per class, a list of pictures (.csv, .json), an .npz file, or a folder of .npy or IDX files; for segmentation a folder with \`images/\` and \`masks/\`, for pose one in COCO's format.`,
+      `A data set's name (${datasetNames.map((name) => `\`${name}\``).join(", ")}), or the path of a folder of pictures with a folder per class, a list of pictures (.csv, .json), an .npz file, or a folder of .npy or IDX files; for segmentation a folder with \`images/\` and \`masks/\` or one in Pascal VOC's format, for pose one in COCO's format.`,
     )
     .register(flags, { group: "Data", value: "<name>" }),
   images: z
@@ -46,6 +46,18 @@ export const dataSettings = {
         .enum(["refuse", "skip"])
         .default("refuse")
         .describe("What to do about files that are no pictures."),
+      maskColors: z
+        .record(z.string(), z.string())
+        .optional()
+        .describe(
+          'Segmentation with masks that hold colors: the color of each class, such as `{ "background": "#000000", "cat": "#ff0000" }`. Classes are numbered in this order. Left out: masks hold class numbers.',
+        )
+        .register(flags, { name: "mask-color", value: "<class=color>" }),
+      ignoredColor: z
+        .string()
+        .optional()
+        .describe("Segmentation with masks that hold colors: the color of pixels of no class.")
+        .register(flags, { value: "<color>" }),
     })
     .prefault({})
     .register(flags, { group: "Data", prefix: "" }),

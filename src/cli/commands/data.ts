@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { loadPeople, readPeople } from "../../data/people/people.ts";
 import { writeCocoFolder } from "../../data/sets/coco-writer.ts";
-import { writeMaskFolder } from "../../data/sets/mask-writer.ts";
+import { writeVocFolder } from "../../data/sets/voc-writer.ts";
 import { loadWardrobe, readWardrobe } from "../../data/wardrobe/wardrobe.ts";
 import type { DataPair } from "../../tasks/task.ts";
 import { interruptSignal } from "../interrupt.ts";
@@ -11,8 +11,9 @@ import { say } from "../progress.ts";
 const examples = `
 people: pictures of jointed figures with COCO's 17 joints, drawn by a seed. The folder has annotations/*.json in COCO's
 format and PNG pictures.
-wardrobe: scenes of Fashion-MNIST's garments with masks, drawn by a seed. The folder has train and test, each with PNG files
-in images/ and masks/, and classes.txt. Fashion-MNIST comes from the cache, --data-dir or the network.
+wardrobe: scenes of Fashion-MNIST's garments with masks, drawn by a seed. The folder is in Pascal VOC's format: JPEGImages/ (with
+PNG files), SegmentationClass/, ImageSets/Segmentation/train.txt and val.txt, and classes.txt. Fashion-MNIST comes from the
+cache, --data-dir or the network.
 
 Options follow after a colon: train and test (numbers of pictures), size (pixels), seed.
 
@@ -51,7 +52,7 @@ async function writeGenerated(name: string, out: string, dataDir?: string): Prom
   if (wardrobe) {
     const { signal } = following;
     const parts = await loadWardrobe(wardrobe, name, { dataDirectory: dataDir, log: say, signal });
-    await writeMaskFolder(out, parts, following);
+    await writeVocFolder(out, parts, following);
     return parts;
   }
   throw new UserError(`${name} is no generated data set; it has to be people or wardrobe`);

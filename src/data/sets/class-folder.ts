@@ -49,14 +49,7 @@ const parts = ["train", "validation", "test"] as const satisfies readonly Part[]
  */
 export async function listClassFolder(folder: string, options: SplitOptions = {}): Promise<ImageList> {
   const entries = await foldersOf(folder);
-  const found = new Map<Part, string>();
-  for (const part of parts) {
-    const own = entries.filter((name) => (partNames[part] as readonly string[]).includes(name.toLowerCase()));
-    if (own.length > 1)
-      throw new UserError(`${folder} has the folders ${own.join(" and ")}; keep one of them`);
-    if (own.length === 1) found.set(part, join(folder, own[0]));
-  }
-  const train = found.get("train");
+  const { train, ...others } = partFolders(folder, entries);
   if (train === undefined) {
     const { classNames, images } = await listClasses(folder, entries);
     return { classNames, validation: [], ...stratifiedSplit(images, classNames, options) };
@@ -64,12 +57,28 @@ export async function listClassFolder(folder: string, options: SplitOptions = {}
   const { classNames, images } = await listClasses(train, await foldersOf(train));
   const held: Record<"validation" | "test", readonly ListedImage[]> = { validation: [], test: [] };
   for (const part of ["validation", "test"] as const) {
-    const place = found.get(part);
+    const place = others[part];
     if (place !== undefined) held[part] = await listKnownClasses(place, classNames);
   }
   if (held.test.length > 0) return { classNames, train: images, ...held };
   if (held.validation.length > 0) return { classNames, train: images, validation: [], test: held.validation };
   return { classNames, validation: [], ...stratifiedSplit(images, classNames, options) };
+}
+
+/**
+ * The folders of the parts.
+ * @param names of the folders in a folder
+ * @throws UserError for two folders of one part
+ */
+export function partFolders(folder: string, names: readonly string[]): Partial<Record<Part, string>> {
+  const found: Partial<Record<Part, string>> = {};
+  for (const part of parts) {
+    const own = names.filter((name) => (partNames[part] as readonly string[]).includes(name.toLowerCase()));
+    if (own.length > 1)
+      throw new UserError(`${folder} has the folders ${own.join(" and ")}; keep one of them`);
+    if (own.length === 1) found[part] = join(folder, own[0]);
+  }
+  return found;
 }
 
 /**

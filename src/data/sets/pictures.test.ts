@@ -106,7 +106,7 @@ describe("listed pictures as sources", () => {
       assert.ok(error instanceof UserError);
       assert.match(
         error.message,
-        /^own: 13 files cannot be read: (?:\S*\.png \([^)]*\), ){10}and 3 more; remove/,
+        /^own: 13 files cannot be used: (?:\S*\.png \([^)]*\), ){10}and 3 more; correct or remove/,
       );
       return true;
     });
@@ -119,7 +119,7 @@ describe("listed pictures as sources", () => {
       [data.train.count, data.validation?.count, data.test.count],
       [list.train.length, list.validation.length, list.test.length],
     );
-    assert.match(lines[0], /^own: 13 files cannot be read: .* and 3 more; left out$/);
+    assert.match(lines[0], /^own: 13 files cannot be used: .* and 3 more; left out$/);
     data.close?.();
   });
 

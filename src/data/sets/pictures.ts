@@ -1,26 +1,12 @@
 import { createHash } from "node:crypto";
 import { UserError } from "../../common/errors.ts";
 import type { ImageForm } from "../image-file.ts";
-import {
-  type BadImage,
-  type PackedImages,
-  type PackOptions,
-  packedBytes,
-  packImages,
-} from "../packed-images.ts";
+import { type PackedImages, packImages } from "../packed-images.ts";
 import { type DatasetPair, type ImageClasses, imageClasses } from "../source.ts";
 import type { ImageList, ListedImage } from "./class-folder.ts";
+import { type PictureSetOptions, packedOrRefused } from "./packed-set.ts";
 
 // Listed picture files as sources: decoded once, all parts in one file, normalized as the training part is.
-
-export interface PictureSetOptions extends PackOptions {
-  /** How messages name the set. */
-  name: string;
-  /** What to do about files that are no pictures. Default `"refuse"`. */
-  onBadImage?: "refuse" | "skip";
-  /** Gets a sentence for files that were left out, and one for the folder where decoded pictures are kept. */
-  log?: (line: string) => void;
-}
 
 /**
  * The parts of a list as images of one size.
@@ -29,30 +15,12 @@ export interface PictureSetOptions extends PackOptions {
  *   or a class that has no training picture left, or a part without pictures
  */
 export async function loadPictures(list: ImageList, options: PictureSetOptions): Promise<DatasetPair> {
-  const { name, cacheFolder, onBadImage = "refuse", log } = options;
+  const { name } = options;
   // In an order that does not depend on the parts, so that another share for testing finds the same pixels.
   const paths = [
     ...new Set([...list.train, ...list.validation, ...list.test].map(({ path }) => path)),
   ].sort();
-  let decoded = false;
-  const packed = await packImages(paths, {
-    ...options,
-    onProgress: (...counts) => {
-      decoded = true;
-      options.onProgress?.(...counts);
-    },
-  });
-  if (packed.bad.length > 0) {
-    if (onBadImage === "refuse")
-      throw new UserError(
-        `${name}: ${describeBad(packed.bad)}; remove them, or skip them with --on-bad-image skip`,
-      );
-    log?.(`${name}: ${describeBad(packed.bad)}; left out`);
-  }
-  if (decoded)
-    log?.(
-      `Decoded pictures are kept in ${cacheFolder} (${((await packedBytes(cacheFolder)) / 1e6).toFixed(1)} MB); what is not used for 30 days is removed`,
-    );
+  const packed = await packedOrRefused((packing) => packImages(paths, packing), options);
   const positions = new Map(packed.kept.map((place, position) => [paths[place], position]));
   const decodedOf = (images: readonly ListedImage[]) =>
     images.flatMap((image): Decoded[] => {
@@ -106,10 +74,4 @@ function requireClasses({ classNames }: ImageList, present: ReadonlySet<number>,
   const empty = classNames.findIndex((_, number) => !present.has(number));
   if (empty >= 0)
     throw new UserError(`${name}: class "${classNames[empty]}" has no training picture that can be read`);
-}
-
-function describeBad(bad: readonly BadImage[]): string {
-  const shown = bad.slice(0, 10).map(({ path, reason }) => `${path} (${reason})`);
-  const rest = bad.length > shown.length ? `, and ${bad.length - shown.length} more` : "";
-  return `${bad.length} ${bad.length === 1 ? "file cannot" : "files cannot"} be read: ${shown.join(", ")}${rest}`;
 }

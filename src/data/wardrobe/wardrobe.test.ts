@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import sharp from "sharp";
 import { randomStream } from "../../common/random.ts";
 import { temporaryFolder } from "../../testing/cli.ts";
 import { loadDataset, loadSamples } from "../catalogue.ts";
-import type { MaskSample } from "../masks.ts";
-import { loadMaskFolder } from "../sets/mask-folder.ts";
-import { writeMaskFolder } from "../sets/mask-writer.ts";
+import type { ImageMasks, MaskSample } from "../masks.ts";
 import { parseNpy } from "../sets/npy.ts";
+import { writeVocFolder } from "../sets/voc-writer.ts";
 import { type ImageClasses, imageClasses, selected } from "../source.ts";
 import { outlineOf } from "./garment.ts";
 import { drawScene } from "./scene.ts";
@@ -193,26 +193,37 @@ describe("the set wardrobe", () => {
     assert.equal(new Set(images.map(({ image }) => image.data.join())).size, 8);
   });
 
-  test("written as a folder it is read as the same samples", async () => {
-    const folder = temporaryFolder();
+  test("written in Pascal VOC's format it is read as the same samples", async () => {
+    const folder = join(temporaryFolder(), "w");
     const written = wardrobeOf(parts, { train: 12, test: 3, size: 40 }, "wardrobe");
     const progress: number[] = [];
-    await writeMaskFolder(join(folder, "w"), written, { onProgress: (count) => progress.push(count) });
+    await writeVocFolder(folder, written, { onProgress: (count) => progress.push(count) });
     assert.equal(progress.at(-1), 15);
-    assert.equal(readdirSync(join(folder, "w", "train", "masks"))[11], "000012.png");
-    const form = { channels: 3, height: 40, width: 40, fit: "crop" } as const;
-    const read = await loadMaskFolder(join(folder, "w"), { form });
+    assert.equal(readdirSync(join(folder, "SegmentationClass"))[11], "train_000012.png");
+    const list = readFileSync(join(folder, "ImageSets", "Segmentation", "val.txt"), "utf8");
+    assert.equal(list, "val_000001\nval_000002\nval_000003\n");
+    // VOC's own palette, as a decoder that returns colors sees it.
+    const { data } = await sharp(join(folder, "SegmentationClass", "train_000001.png"))
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const colors = ["0,0,0", "128,0,0", "0,128,0"];
+    const { mask } = await written.train.read(0);
+    for (const [at, index] of mask.data.entries())
+      assert.equal(data.subarray(3 * at, 3 * at + 3).join(), colors[index]);
+    const read = await loadSamples("masks", folder, { images: { size: 40 }, cacheFolder: `${folder}-cache` });
     for (const part of ["train", "test"] as const) {
-      assert.deepEqual(read[part].classNames, written[part].classNames);
-      assert.equal(read[part].count, written[part].count);
-      assert.deepEqual(await masksOfAll(read[part]), await masksOfAll(written[part]));
+      const own = read[part] as ImageMasks;
+      assert.deepEqual(own.classNames, written[part].classNames);
+      assert.deepEqual([own.count, own.classShare], [written[part].count, 1]);
+      assert.deepEqual(await masksOfAll(own), await masksOfAll(written[part]));
       for (const [channel, mean] of written[part].mean.entries()) {
-        assert.ok(Math.abs(read[part].mean[channel] - mean) < 1e-12);
-        assert.ok(Math.abs(read[part].deviation[channel] - written[part].deviation[channel]) < 1e-12);
+        assert.ok(Math.abs(own.mean[channel] - mean) < 1e-12);
+        assert.ok(Math.abs(own.deviation[channel] - written[part].deviation[channel]) < 1e-12);
       }
     }
-    await assert.rejects(writeMaskFolder(join(folder, "w"), written), {
-      message: `${join(folder, "w")} is not empty; name another folder`,
+    read.close?.();
+    await assert.rejects(writeVocFolder(folder, written), {
+      message: `${folder} is not empty; name another folder`,
     });
   });
 
