@@ -141,7 +141,8 @@ function hasColors(pixels: number, colorAt: (at: number) => number): string {
   return `its pixels are colors (${named}${colors.size > namedColors ? ", …" : ""}); a mask holds class numbers, as a PNG with a palette or gray, unless the class of each color is named (images.maskColors, --mask-color background=#000000 --mask-color cat=#ff0000)`;
 }
 
-function valuesOf(numbers: Uint8Array, width: number): MaskValue[] {
+/** The values of a mask of some width, in their order. */
+export function valuesOf(numbers: Uint8Array, width: number): MaskValue[] {
   const [pixels, first] = [new Float64Array(256), new Int32Array(256).fill(-1)];
   for (let at = 0; at < numbers.length; at++) {
     const value = numbers[at];

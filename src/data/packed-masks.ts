@@ -1,6 +1,5 @@
 import { decodeImage, UnreadableImage } from "./image-file.ts";
-import { type ColorClasses, decodeMask, type MaskValue, sizeOf } from "./mask-file.ts";
-import { ignoredClass } from "./masks.ts";
+import { type ColorClasses, decodeMask, type MaskValue, sizeOf, valuesOf } from "./mask-file.ts";
 import { type PackedFiles, type PackOptions, packFiles } from "./packed-files.ts";
 import { channelSums } from "./source.ts";
 
@@ -16,8 +15,8 @@ export interface MaskFacts {
   sums: readonly number[];
   /** Of the mask's file. */
   values: readonly MaskValue[];
-  /** Pixels of no class at the size of the form. */
-  ignored: number;
+  /** Values at the size of the form, each with its number of pixels. */
+  pixels: readonly (readonly [value: number, pixels: number])[];
 }
 
 /**
@@ -46,8 +45,8 @@ export function packMasks(
         const bytes = new Uint8Array(data.length + classes.length);
         bytes.set(data);
         bytes.set(classes, data.length);
-        const ignored = classes.filter((value) => value === ignoredClass).length;
-        return { bytes, facts: { sums: channelSums(data, channels), values, ignored } };
+        const pixels = valuesOf(classes, width).map(([value, count]) => [value, count] as const);
+        return { bytes, facts: { sums: channelSums(data, channels), values, pixels } };
       },
     },
   );

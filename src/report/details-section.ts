@@ -144,10 +144,21 @@ function sampleSection(
       const facts = part.columns.map((column, at) => factText(column, values[at]));
       return card(pictures.get(pictureKey(run, picture)), index, facts);
     });
-    const grid = `<ul class="samples">\n${items.join("\n")}\n</ul>`;
+    const isWide = (part.panels ?? 1) > 1;
+    const grid = `${legendOf(part.legend ?? [])}<ul class="samples${isWide ? " wide" : ""}">\n${items.join("\n")}\n</ul>`;
     return runs.length === 1 ? grid : `<h3>${prose(run.label)}</h3>\n${grid}`;
   });
   return section(found[0].part, grids.join("\n"));
+}
+
+/** What the colors in the pictures stand for. */
+function legendOf(entries: NonNullable<DetailSamples["legend"]>): string {
+  if (entries.length === 0) return "";
+  const items = entries.map(({ label, color }) => {
+    const square = `<svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><rect x="0.5" y="0.5" width="11" height="11" fill="${color ? escapeHtml(color) : "none"}" stroke="currentColor"/></svg>`;
+    return `<li>${square}${escapeHtml(label)}${color ? "" : " (no color)"}</li>`;
+  });
+  return `<ul class="key">${items.join("")}</ul>\n`;
 }
 
 function factText(column: DetailTable["columns"][number], value: DetailValue): string {

@@ -123,6 +123,19 @@ test("samples are cards with their picture and what was found of them, fewer whe
   assert.equal(detailSections(several, pictures).match(/<li /g)!.length, 12);
 });
 
+test("a legend names the colors of pictures, which are wide where several stand beside each other", () => {
+  const made = evaluation([1, 1]);
+  const [set] = made.details.samples;
+  const legend = [{ label: "ground" }, { label: "a <b>", color: "#e6194b" }];
+  const details = { ...made.details, samples: [{ ...set, panels: 3, legend }] };
+  const html = detailSections([run("sgd", { ...made, details })], new Map());
+  assert.match(html, /<ul class="samples wide">/);
+  assert.match(html, /<ul class="key"><li><svg[^>]*>.*?fill="none".*?<\/svg>ground \(no color\)<\/li>/);
+  assert.match(html, /fill="#e6194b"[^>]*\/><\/svg>a &lt;b&gt;<\/li><\/ul>/);
+  const plain = detailSections([run("sgd", made)], new Map());
+  assert.doesNotMatch(plain, /class="key"|wide/);
+});
+
 test("a matrix is a chart for each run, told in words", () => {
   const [figure, ...others] = detailFigures([
     run("sgd", evaluation([1, 1])),

@@ -79,6 +79,10 @@ figcaption{font-weight:600;font-size:.95rem}
 .samples li{display:flex;flex-direction:column;font-size:.85rem;line-height:1.35}
 .samples img,.samples .missing{width:8rem;height:8rem;margin-bottom:.35rem}
 .samples img{object-fit:contain;object-position:left;image-rendering:pixelated}
+.samples.wide{grid-template-columns:repeat(auto-fill,minmax(min(100%,24.5rem),1fr))}
+.samples.wide img{width:100%;max-width:24.5rem;height:auto}
+.key{list-style:none;display:flex;flex-wrap:wrap;gap:.3rem 1.1rem;margin:.6rem 0;padding:0;font-size:.88rem}
+.key li{display:flex;align-items:center;gap:.4rem}
 .samples .missing{display:flex;align-items:center;border:1px dashed var(--line);color:var(--muted);padding:.3rem}
 details{margin:.5rem 0}
 summary{cursor:pointer;color:var(--accent);width:fit-content}

@@ -79,6 +79,20 @@ test("what is written is read; pixels are in files beside it, no larger than nee
   assert.deepEqual([decoded[2].height, decoded[2].width], [192, 128]);
 });
 
+test("several pictures beside each other have room for each, and a legend", async () => {
+  const folder = join(root, "panels");
+  const { samples, ...details } = detailsOf([large]);
+  const legend = [{ label: "ground" }, { label: "disc", color: "#e6194b" }];
+  await writeEvaluation(folder, {
+    ...about,
+    details: { ...details, samples: samples.map((set) => ({ ...set, panels: 3, legend })) },
+  });
+  const [set] = (await readEvaluation(folder))!.details.samples;
+  assert.deepEqual([set.panels, set.legend], [3, legend]);
+  const { height, width } = await decodeImage((await readEvaluationPicture(folder, set.items[0].picture))!);
+  assert.deepEqual([height, width], [large.height, large.width], "not shrunk to 192");
+});
+
 test("a later evaluation takes the place of an earlier one, pictures too", async () => {
   const folder = join(root, "replaced");
   await writeEvaluation(folder, { ...about, details: detailsOf([gray, red]) });

@@ -20,7 +20,7 @@ const name = "evaluation.json";
 const pictureFolder = "pictures/evaluation";
 const pictureFile = /^pictures\/evaluation\/[\w-]+\.png$/;
 
-/** Pixels along the longer side of a picture, at most. */
+/** Pixels along the longer side of a picture, at most; of several beside each other as many for each. */
 const pictureSize = 192;
 
 const column = z.object({
@@ -75,6 +75,18 @@ const schema = z.object({
       z.object({
         ...titled,
         columns: z.array(column),
+        panels: z.number().int().positive().optional(),
+        legend: z
+          .array(
+            z.object({
+              label: z.string(),
+              color: z
+                .string()
+                .regex(/^#[0-9a-f]{6}$/)
+                .optional(),
+            }),
+          )
+          .optional(),
         items: z.array(
           z.object({
             index: z.number().int(),
@@ -98,14 +110,15 @@ export async function writeEvaluation(
   await rm(join(folder, name), { force: true });
   await rm(join(folder, pictureFolder), { recursive: true, force: true });
   await makeFolder(join(folder, pictureFolder));
-  const pictures: [path: string, picture: Picture][] = [];
+  const panels = new Map(details.samples.map((set) => [set.id, set.panels ?? 1]));
+  const pictures: { path: string; picture: Picture; longest: number }[] = [];
   const stored = withPictures(details, (picture, { id: set, index }) => {
     const path = `${pictureFolder}/${set}-${index}.png`;
-    pictures.push([path, picture]);
+    pictures.push({ path, picture, longest: pictureSize * (panels.get(set) ?? 1) });
     return path;
   });
-  for (const [path, picture] of pictures)
-    await replaceFile(join(folder, path), await encodePng(picture, pictureSize));
+  for (const { path, picture, longest } of pictures)
+    await replaceFile(join(folder, path), await encodePng(picture, longest));
   const record = { format, ...evaluated, details: stored };
   await writeJson(join(folder, name), record);
 }

@@ -57,12 +57,22 @@ export interface DetailSamples<P = Picture> {
   title: string;
   note?: string;
   columns: readonly DetailColumn[];
+  /** How many pictures of a sample each picture shows beside each other. Default 1. */
+  panels?: number;
+  /** What the colors in the pictures stand for. */
+  legend?: readonly LegendEntry[];
   items: readonly {
     /** Its place in the data. */
     index: number;
     values: readonly DetailValue[];
     picture: P;
   }[];
+}
+
+/** What a color stands for, as `#rrggbb`; without one: what is left as it is. */
+export interface LegendEntry {
+  label: string;
+  color?: string;
 }
 
 /** Pixels to look at. */

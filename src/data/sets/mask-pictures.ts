@@ -77,16 +77,19 @@ function colorClasses(colors: readonly string[], ignoredColor: string | undefine
 function maskSource(
   packed: PackedFiles<MaskFacts>,
   positions: Int32Array,
-  description: Omit<ImageMasks, "count" | "read" | "fingerprint" | "classShare">,
+  description: Omit<ImageMasks, "count" | "read" | "fingerprint" | "classShare" | "classPixels">,
 ): ImageMasks {
   const { channels, height, width } = description;
   const plane = height * width;
-  let ignored = 0;
-  for (const position of positions) ignored += packed.facts[position].ignored;
+  const classPixels = new Array<number>(description.classNames.length).fill(0);
+  for (const position of positions)
+    for (const [value, pixels] of packed.facts[position].pixels)
+      if (value !== ignoredClass) classPixels[value] += pixels;
+  const known = classPixels.reduce((sum, pixels) => sum + pixels, 0);
   const fingerprint = createHash("sha256").update(packed.key).update(positions).digest("hex").slice(0, 32);
   return {
-    ...{ ...description, fingerprint, count: positions.length },
-    classShare: 1 - ignored / (positions.length * plane),
+    ...{ ...description, fingerprint, count: positions.length, classPixels },
+    classShare: known / (positions.length * plane),
     read: (index) => {
       const bytes = packed.read(positions[index]);
       return {

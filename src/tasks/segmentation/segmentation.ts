@@ -15,7 +15,7 @@ import {
 } from "../classification/class-weights.ts";
 import { pixelRow, storedImages } from "../image-input.ts";
 import type { Task, TaskKind } from "../task.ts";
-import { overlap } from "./overlap.ts";
+import { maskEvaluation } from "./mask-evaluation.ts";
 import { meanOfKept, type PixelLossOptions, pixelLoss, pixelLosses, pixelWeights } from "./pixel-loss.ts";
 
 // Which class each pixel of an image is of: logits for each pixel, cross entropy or Dice over the pixels that have a
@@ -86,6 +86,14 @@ export const segmentation: TaskKind<typeof settings, MaskSample> = {
       better: "higher",
       meaning: "share of the pixels with a class that get it",
     },
+    {
+      name: "meanDice",
+      label: "test mean Dice",
+      unit: "%",
+      better: "higher",
+      meaning:
+        "twice the intersection of predicted and true pixels over the sum of both, mean of the same classes",
+    },
   ],
   open({ augmentation, pixelLoss: loss, dice, classWeights }, data) {
     const [train, test] = [masksOf(data.train), masksOf(data.test)];
@@ -98,7 +106,7 @@ export const segmentation: TaskKind<typeof settings, MaskSample> = {
     return {
       task: { ...task, lossSettings: { ...task.lossSettings, ...statedWeights(classWeights) } },
       train,
-      evaluations: [{ source: test, metric: () => overlap(train.classNames.length) }],
+      evaluations: [maskEvaluation(test)],
     };
   },
 };
