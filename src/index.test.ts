@@ -76,6 +76,7 @@ const functions: Entries<Omit<typeof api, keyof typeof namespaces>> = {
   compile: takes("targets", "target", (options) => api.compile(any, options)),
   evaluateModel: takes("thread", "threads", (options) => api.evaluateModel(any, any, options)),
   pixelRow: none,
+  predictMasks: takes("fitt", "fit", (options) => api.predictMasks(any, [], options)),
   predictPictures: takes("topp", "top", (options) => api.predictPictures(any, [], options)),
   exportStep: takes("batch", "batchSize", (options) => api.exportStep(any, any, options)),
   gradients: none,

@@ -69,6 +69,12 @@ export {
   type PredictOptions,
   predictPictures,
 } from "./model-files/predict.ts";
+export {
+  type ClassShare,
+  type MaskPrediction,
+  type PictureMask,
+  predictMasks,
+} from "./model-files/predict-masks.ts";
 export * as quantization from "./quantization/index.ts";
 export * as weights from "./weights/index.ts";
 

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
-import type { DecodedImage } from "../data/image-file.ts";
+import { type DecodedImage, decodeImage } from "../data/image-file.ts";
 import type { Box } from "../data/sets/coco-keypoints.ts";
 import { partAround } from "../data/sets/coco-persons.ts";
 import { readModelFile } from "../import/load.ts";
@@ -12,7 +12,7 @@ import { decodeHeatMaps, jointsInPicture, tapsFor } from "../tasks/pose/decoding
 import { mapToPicture, placementMatrix, regionOf, type Size } from "../tasks/pose/region.ts";
 import { withSkeleton } from "../tasks/pose/skeleton-drawing.ts";
 import { type StatedPose, statedPose } from "../tasks/pose/stated-pose.ts";
-import { decodedOrReason } from "./predict.ts";
+import { type InPicture, overPictures } from "./picture-files.ts";
 
 /** A joint that a model sees in a picture. */
 export interface FoundJoint {
@@ -25,9 +25,7 @@ export interface FoundJoint {
 }
 
 /** What a model sees of a person in a picture file, or why the file cannot be looked at. */
-export type PosePrediction =
-  | { file: string; joints: readonly FoundJoint[]; drawn: DecodedImage }
-  | { file: string; error: string };
+export type PosePrediction = InPicture<{ joints: readonly FoundJoint[]; drawn: DecodedImage }>;
 
 export interface PredictPosesOptions {
   /** How messages name the model. Default: its path. */
@@ -68,13 +66,11 @@ export async function predictPoses(
       });
       return outputs.heatmaps.data as Float32Array;
     };
-    const predictions: PosePrediction[] = [];
-    for (const file of files) {
-      const picture = await decodedOrReason(file);
-      if (typeof picture === "string") predictions.push({ file, error: picture });
-      else predictions.push({ file, ...(await personIn(picture, box, { form, input, mapsOf })) });
-    }
-    return predictions;
+    return await overPictures(files, {
+      atOnce: 1,
+      read: (file) => decodeImage(file),
+      look: async ([picture]) => [await personIn(picture, box, { form, input, mapsOf })],
+    });
   } finally {
     await engine.close();
   }

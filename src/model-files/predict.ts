@@ -1,8 +1,8 @@
 import { UserError } from "../common/errors.ts";
-import { readOptions } from "../common/options.ts";
-import { type DecodedImage, decodeImage, type ImageForm, UnreadableImage } from "../data/image-file.ts";
+import { type OptionKinds, readOptions } from "../common/options.ts";
+import { type DecodedImage, decodeImage, type ImageForm } from "../data/image-file.ts";
 import { imageClasses } from "../data/source.ts";
-import { elementCount, Graph } from "../graph/graph.ts";
+import { Graph } from "../graph/graph.ts";
 import { readModelFile } from "../import/load.ts";
 import { asRows } from "../import/logits.ts";
 import { classCount } from "../import/output-end.ts";
@@ -14,16 +14,10 @@ import type { Engine } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { classificationName, classificationTask } from "../tasks/classification/class-task.ts";
 import { normalizations } from "../tasks/image-input.ts";
-import { statedClasses, statedInput, statedTask } from "../tasks/model-metadata.ts";
+import { statedClasses, statedTask } from "../tasks/model-metadata.ts";
 import { pictureForm } from "../tasks/picture-form.ts";
-import {
-  endOf,
-  type FileValues,
-  loadToRun,
-  logitsFrom,
-  openToRun,
-  type RunFileOptions,
-} from "./file-to-run.ts";
+import { endOf, type FileValues, logitsFrom, type RunFileOptions } from "./file-to-run.ts";
+import { type InPicture, loadForPictures, overPictures } from "./picture-files.ts";
 
 /** One class that a model sees in a picture. */
 export interface ClassProbability {
@@ -35,15 +29,12 @@ export interface ClassProbability {
 }
 
 /** What a model sees in a picture file, or why the file cannot be looked at. */
-export type PicturePrediction =
-  | { file: string; classes: readonly ClassProbability[] }
-  | { file: string; error: string };
+export type PicturePrediction = InPicture<{ classes: readonly ClassProbability[] }>;
 
-export interface PredictOptions extends Omit<RunFileOptions, "onNote"> {
+/** How pictures are brought to a model. */
+export interface PictureOptions extends Omit<RunFileOptions, "onNote"> {
   /** How messages name the model. Default: its path. */
   name?: string;
-  /** How many classes, the most probable first. Default 5. */
-  top?: number;
   /** Height and width of the images that the model takes, where its file leaves them open. */
   imageSize?: readonly [height: number, width: number];
   /** How pictures become images of that size. Default: as in training, where the file's metadata state it, or `"crop"`. */
@@ -54,6 +45,24 @@ export interface PredictOptions extends Omit<RunFileOptions, "onNote"> {
   onNote?: (text: string) => void;
   onProgress?: (pictures: number, total: number) => void;
 }
+
+export interface PredictOptions extends PictureOptions {
+  /** How many classes, the most probable first. Default 5. */
+  top?: number;
+}
+
+export const pictureOptions: OptionKinds<PictureOptions> = {
+  name: "text",
+  imageSize: "list",
+  fit: ["crop", "stretch", "pad"],
+  classNames: "list",
+  threads: "number",
+  onNote: "function",
+  onProgress: "function",
+  normalization: normalizations,
+  dimensions: "object",
+  output: "text",
+};
 
 /** Pictures that are decoded at a time. */
 const batchSize = 32;
@@ -71,26 +80,11 @@ export async function predictPictures(
   files: readonly string[],
   options: PredictOptions = {},
 ): Promise<PicturePrediction[]> {
-  readOptions("predictPictures", options, {
-    name: "text",
-    top: "number",
-    imageSize: "list",
-    fit: ["crop", "stretch", "pad"],
-    classNames: "list",
-    threads: "number",
-    onNote: "function",
-    onProgress: "function",
-    normalization: normalizations,
-    dimensions: "object",
-    output: "text",
-  });
+  readOptions("predictPictures", options, { ...pictureOptions, top: "number" });
   const { name = typeof model === "string" ? model : "the model", top = 5, threads, onProgress } = options;
   if (!(Number.isInteger(top) && top >= 1))
     throw new UserError(`top is ${top}; choose a whole number of at least 1`);
-  if (options.normalization === "dataset")
-    throw new UserError(
-      "pictures are of no data set, whose mean and deviation could be used; choose imagenet, unit or symmetric (normalization, --normalization)",
-    );
+  requireOwnScale(options);
   const proto = await readModelFile(model, name);
   const task = statedTask(proto) ?? classificationName;
   if (task !== classificationName)
@@ -102,22 +96,23 @@ export async function predictPictures(
   const engine = openEngine({ threads });
   try {
     const probabilitiesOf = await loadClassifier(engine, model, proto, { ...options, form, name });
-    const predictions: PicturePrediction[] = [];
-    for (let start = 0; start < files.length; start += batchSize) {
-      const batch = files.slice(start, start + batchSize);
-      const decoded = await Promise.all(batch.map((file) => decodedOrReason(file, form)));
-      const probabilities = await probabilitiesOf(decoded.filter((picture) => typeof picture !== "string"));
-      for (const [index, file] of batch.entries()) {
-        const picture = decoded[index];
-        if (typeof picture === "string") predictions.push({ file, error: picture });
-        else predictions.push({ file, classes: mostProbable(probabilities.shift()!, top, classNames) });
-      }
-      onProgress?.(predictions.length, files.length);
-    }
-    return predictions;
+    return await overPictures(files, {
+      ...{ atOnce: batchSize, onProgress },
+      read: (file) => decodeImage(file, form),
+      look: async (pictures) =>
+        (await probabilitiesOf(pictures)).map((all) => ({ classes: mostProbable(all, top, classNames) })),
+    });
   } finally {
     await engine.close();
   }
+}
+
+/** @throws UserError for the scale of a data set, which pictures from anywhere do not have */
+export function requireOwnScale({ normalization }: PictureOptions): void {
+  if (normalization === "dataset")
+    throw new UserError(
+      "pictures are of no data set, whose mean and deviation could be used; choose imagenet, unit or symmetric (normalization, --normalization)",
+    );
 }
 
 /** Loads a file, and returns what gives the probabilities of pictures. */
@@ -125,34 +120,14 @@ async function loadClassifier(
   engine: Engine,
   model: string | Uint8Array,
   proto: ModelProto,
-  {
-    form,
-    name,
-    onNote,
-    normalization,
-    dimensions,
-    output,
-  }: PredictOptions & { form: ImageForm; name: string },
+  options: PredictOptions & { form: ImageForm; name: string },
 ): Promise<(pictures: readonly DecodedImage[]) => Promise<Float32Array[]>> {
-  const data = formAsData(form);
-  const own = statedInput(proto) ? undefined : form.channels === 3 ? "imagenet" : "unit";
-  const file = openToRun(proto, data, {
-    dimensions,
-    output,
-    onNote,
-    normalization: normalization ?? own,
-  });
-  const give = await loadToRun(engine, model, file, { name, stored: data.task.input, onNote });
-  const [size] = file.input.shape;
+  const data = formAsData(options.form);
+  const { file, valuesOf } = await loadForPictures(engine, model, proto, { ...options, data });
   let isReady = false;
   return async (pictures) => {
     const found: Float32Array[] = [];
-    for (let start = 0; start < pictures.length; start += size) {
-      const batch = pictures.slice(start, start + size);
-      const shape = [batch.length, form.channels, form.height, form.width];
-      const data = new Float32Array(elementCount(shape));
-      for (const [index, picture] of batch.entries()) data.set(picture.data, index * picture.data.length);
-      const given = await give({ type: "float32", shape, data });
+    for await (const given of valuesOf(pictures)) {
       if (!isReady) {
         const graph = probabilityGraph(given, endOf(file, given.values));
         await engine.load("probabilities", compile(graph, { target: await engine.target() }));
@@ -161,7 +136,8 @@ async function loadClassifier(
       const { outputs } = await engine.run("probabilities", { values: given.values });
       const all = outputs.probabilities.data as Float32Array;
       const classes = all.length / given.values.shape[0];
-      for (const index of batch.keys()) found.push(all.slice(index * classes, (index + 1) * classes));
+      for (let index = 0; index < given.pictures; index++)
+        found.push(all.slice(index * classes, (index + 1) * classes));
     }
     return found;
   };
@@ -211,16 +187,4 @@ function formAsData({ channels, height, width }: ImageForm): TaskData {
     () => new Uint8Array(channels * height * width),
   );
   return { task: classificationTask(train), train };
-}
-
-/** A decoded picture, or why a file is none. */
-export async function decodedOrReason(file: string, form?: ImageForm): Promise<DecodedImage | string> {
-  try {
-    return await decodeImage(file, form);
-  } catch (error) {
-    if (error instanceof UnreadableImage) return error.message;
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    return code === "ENOENT" ? "there is no such file" : message;
-  }
 }

@@ -2,15 +2,19 @@ import { basename, extname, join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { replaceFile } from "../../common/files.ts";
-import { encodePng } from "../../data/image-file.ts";
+import { type DecodedImage, encodePng } from "../../data/image-file.ts";
+import { encodeIndices } from "../../data/png-indices.ts";
 import type { Box } from "../../data/sets/coco-keypoints.ts";
 import { readModelFile } from "../../import/load.ts";
-import { type PicturePrediction, type PredictOptions, predictPictures } from "../../model-files/predict.ts";
-import { type FoundJoint, type PosePrediction, predictPoses } from "../../model-files/predict-poses.ts";
+import type { InPicture } from "../../model-files/picture-files.ts";
+import { type PictureOptions, type PredictOptions, predictPictures } from "../../model-files/predict.ts";
+import { maskPalette, predictMasks } from "../../model-files/predict-masks.ts";
+import { type FoundJoint, predictPoses } from "../../model-files/predict-poses.ts";
+import type { ModelProto } from "../../onnx/onnx_pb.ts";
 import { makeFolder } from "../../runs/run-folder.ts";
 import { findModel, importedModelOf, type TrainedModel } from "../../runs/trained-model.ts";
+import { type TaskName, taskNames } from "../../tasks/index.ts";
 import { statedTask } from "../../tasks/model-metadata.ts";
-import { pose } from "../../tasks/pose/pose.ts";
 import { addFileFlags } from "../measuring-options.ts";
 import { printJson } from "../output.ts";
 import { say } from "../progress.ts";
@@ -23,9 +27,12 @@ Examples:
   $ lowland predict runs/photos holiday/*.jpg
   $ lowland predict classifier.onnx cat.png --top 1 --json
   $ lowland predict runs/poses person.jpg --out drawn
+  $ lowland predict runs/scenes street.jpg --out drawn --fit pad
   $ lowland predict resnet18.onnx cat.png --normalization imagenet --image-size 224
 
 A model for poses that Lowland trained draws a skeleton over each picture, which shows one person.
+A model for segmentation, one that gives [batch, classes, height, width], writes each picture with the colors of its classes
+over it, and the class numbers as a PNG mask with a palette, 255 where --fit crop cuts the picture off.
 
 Pictures (JPEG, PNG, WebP, GIF, TIFF, AVIF) are scaled and cropped to the size that the model takes. A model that Lowland
 wrote says how its pixels are scaled and what its classes are called.`;
@@ -34,14 +41,22 @@ interface PredictFlags extends SettingFlags {
   top?: number;
   imageSize?: [number, number];
   fit?: PredictOptions["fit"];
-  /** Of models for poses. */
   box?: Box;
   out?: string;
   threads?: number;
   json?: boolean;
 }
 
-/** `lowland predict`: what a run's model, or any ONNX classifier, sees in picture files. */
+/** Flags that models for some tasks only take. */
+const taskFlags = {
+  top: ["classification"],
+  imageSize: ["classification", "segmentation"],
+  fit: ["classification", "segmentation"],
+  box: ["pose"],
+  out: ["segmentation", "pose"],
+} as const satisfies Partial<Record<keyof PredictFlags, readonly TaskName[]>>;
+
+/** `lowland predict`: what a run's model, or any ONNX classifier or segmentation network, sees in picture files. */
 export function predictCommand(command: Command): Command {
   command
     .option(
@@ -66,89 +81,169 @@ export function predictCommand(command: Command): Command {
       "for poses: where the person is, in pixels (default: all of each picture)",
       boxOption,
     )
-    .option("--out <folder>", "for poses: folder for the pictures with skeletons (default: NAME.poses)")
+    .option(
+      "--out <folder>",
+      "for poses and segmentation: folder for what is drawn (default: NAME.poses, NAME.masks)",
+    )
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
     .option("--json", "print the result as JSON and nothing else on standard output")
     .addHelpText("after", examples)
     .action(async (place: string, files: string[], flags: PredictFlags) => {
       const found = await findModel(place);
-      if (statedTask(await readModelFile(found.path)) === pose.name) return drawPoses(found, files, flags);
-      const meaningless = (["out", "box"] as const).find((name) => flags[name] !== undefined);
-      if (meaningless)
-        throw new UserError(
-          `--${meaningless} has no meaning for ${place}, which is no model for poses; leave it out`,
-        );
-      const given = settingsOf(fileSettings, flags);
-      const { output, dimensions } = { ...importedModelOf(found), ...given };
-      const { normalization } = given;
-      if (found.run && (found.run.format ?? 1) < 2 && normalization === undefined) {
-        throw new UserError(
-          `the run in ${place} is from a version whose models do not say how their pixels are scaled; say it with --normalization, or train again`,
-        );
+      const task = taskOf(await readModelFile(found.path));
+      requireOwnFlags(place, task, flags);
+      switch (task) {
+        case "classification":
+          return nameClasses(found, files, flags);
+        case "segmentation":
+          return drawMasks(found, files, flags);
+        case "pose":
+          return drawPoses(found, files, flags);
+        default:
+          return task satisfies never;
       }
-      const { top, imageSize, fit, threads } = flags;
-      const predictions = await predictPictures(found.path, files, {
-        ...{ normalization, output, dimensions, top, imageSize, fit, threads },
-        onNote: say,
-      });
-      if (flags.json) printJson({ model: found.path, pictures: predictions });
-      else for (const prediction of predictions) process.stdout.write(line(prediction));
-      requireRead(predictions);
     });
+}
+
+/** The task that a file states, or else the one that its output is for: maps are taken for those of classes. */
+function taskOf(model: ModelProto): TaskName {
+  const stated = statedTask(model);
+  if (stated !== undefined) return taskNames.find((name) => name === stated) ?? "classification";
+  const type = model.graph?.output.length === 1 ? model.graph.output[0].type?.value : undefined;
+  const axes = type?.case === "tensorType" ? (type.value.shape?.dim.length ?? 0) : 0;
+  const last = type?.case === "tensorType" ? type.value.shape?.dim.at(-1)?.value : undefined;
+  const isMap = axes === 4 && !(last?.case === "dimValue" && last.value === 1n);
+  return isMap ? "segmentation" : "classification";
+}
+
+/** @throws UserError for a flag that has no meaning for a model */
+function requireOwnFlags(place: string, task: TaskName, flags: PredictFlags): void {
+  for (const [name, tasks] of Object.entries(taskFlags))
+    if (flags[name as keyof typeof taskFlags] !== undefined && !(tasks as readonly TaskName[]).includes(task))
+      throw new UserError(
+        `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} has no meaning for ${place}, which is a model for ${task}; leave it out`,
+      );
+}
+
+/** How pictures are brought to a model, by what its run and the flags say. */
+function pictureSettings(
+  found: TrainedModel,
+  { imageSize, fit, threads, ...flags }: PredictFlags,
+): PictureOptions {
+  const given = settingsOf(fileSettings, flags);
+  const { output, dimensions } = { ...importedModelOf(found), ...given };
+  const { normalization } = given;
+  if (found.run && (found.run.format ?? 1) < 2 && normalization === undefined) {
+    throw new UserError(
+      `the run in ${found.run.folder} is from a version whose models do not say how their pixels are scaled; say it with --normalization, or train again`,
+    );
+  }
+  return { ...{ normalization, output, dimensions, imageSize, fit, threads }, onNote: say };
+}
+
+/** The classes that a classifier sees. */
+async function nameClasses(
+  found: TrainedModel,
+  files: readonly string[],
+  flags: PredictFlags,
+): Promise<void> {
+  const { top, json } = flags;
+  const predictions = await predictPictures(found.path, files, { ...pictureSettings(found, flags), top });
+  tell(predictions, { model: found.path, json }, ({ classes }) =>
+    classes.map(({ class: name, probability }) => `${name} ${(100 * probability).toFixed(1)} %`).join(", "),
+  );
+}
+
+/** The class of each pixel, as colors over the pictures and as masks. */
+async function drawMasks(found: TrainedModel, files: readonly string[], flags: PredictFlags): Promise<void> {
+  const { out = `${found.name.replace(/\.onnx$/, "")}.masks`, json } = flags;
+  const predictions = await predictMasks(found.path, files, pictureSettings(found, flags));
+  const pictures = await drawn(predictions, out, async ({ classes, mask, drawn: picture }, path) => {
+    const maskFile = `${path}-mask.png`;
+    await replaceFile(maskFile, encodeIndices(mask, maskPalette(classes)));
+    return { classes, picture: await writePicture(`${path}.png`, picture), mask: maskFile };
+  });
+  tell(pictures, { model: found.path, json }, ({ classes, picture, mask }) => {
+    const shares = classes.map(
+      ({ class: name, share, color }) => `${name} ${(100 * share).toFixed(1)} %${color ? ` (${color})` : ""}`,
+    );
+    return `${shares.join(", ")}; drawn in ${picture}, class numbers in ${mask}`;
+  });
 }
 
 /** The joints that a model for poses sees, as skeletons over the pictures. */
 async function drawPoses(
-  { name, path }: TrainedModel,
+  { name, path: model }: TrainedModel,
   files: readonly string[],
   { box, out = `${name.replace(/\.onnx$/, "")}.poses`, threads, json }: PredictFlags,
 ): Promise<void> {
-  const predictions = await predictPoses(path, files, { box, threads });
-  await makeFolder(out);
-  const pictures = [];
+  const predictions = await predictPoses(model, files, { box, threads });
+  const pictures = await drawn(predictions, out, async ({ joints, drawn: picture }, path) => ({
+    ...{ joints, picture: await writePicture(`${path}.png`, picture) },
+  }));
+  tell(
+    pictures,
+    { model, json },
+    ({ joints, picture }) => `drawn in ${picture}, mean score ${meanScore(joints).toFixed(2)}`,
+  );
+}
+
+/**
+ * Writes what is drawn of each picture into a folder.
+ * @param write gets the path of a picture's files without their ends
+ */
+async function drawn<Found extends object, Written>(
+  predictions: readonly InPicture<Found>[],
+  out: string,
+  write: (found: Found, path: string) => Promise<Written>,
+): Promise<InPicture<Written>[]> {
+  if (predictions.some((prediction) => !("error" in prediction))) await makeFolder(out);
+  const written: InPicture<Written>[] = [];
   for (const [index, prediction] of predictions.entries()) {
-    if ("error" in prediction) {
-      pictures.push(prediction);
-      continue;
-    }
-    const { file, joints, drawn } = prediction;
+    const { file } = prediction;
+    if ("error" in prediction) written.push({ file, error: String(prediction.error) });
     // Files of several folders may have one name.
-    const picture = join(out, `${index + 1}-${basename(file, extname(file))}.png`);
-    await replaceFile(picture, await encodePng(drawn, Math.max(drawn.height, drawn.width)));
-    pictures.push({ file, joints, picture });
+    else {
+      const path = join(out, `${index + 1}-${basename(file, extname(file))}`);
+      written.push({ file, ...(await write(prediction, path)) });
+    }
   }
-  if (json) printJson({ model: path, pictures });
+  return written;
+}
+
+async function writePicture(path: string, picture: DecodedImage): Promise<string> {
+  await replaceFile(path, await encodePng(picture, Math.max(picture.height, picture.width)));
+  return path;
+}
+
+/**
+ * Prints a line for each picture, or all as JSON.
+ * @throws UserError that counts the files that are no pictures, and names the first
+ */
+function tell<Found extends object>(
+  pictures: readonly InPicture<Found>[],
+  { model, json }: { model: string; json?: boolean },
+  textOf: (found: Found) => string,
+): void {
+  if (json) printJson({ model, pictures });
   else
-    for (const told of pictures)
+    for (const picture of pictures)
       process.stdout.write(
-        "error" in told
-          ? `${told.file}: not read (${told.error})\n`
-          : `${told.file}: drawn in ${told.picture}, mean score ${meanScore(told.joints).toFixed(2)}\n`,
+        "error" in picture
+          ? `${picture.file}: not read (${picture.error})\n`
+          : `${picture.file}: ${textOf(picture)}\n`,
       );
-  requireRead(predictions);
-}
-
-function meanScore(joints: readonly FoundJoint[]): number {
-  return joints.reduce((sum, { score }) => sum + score, 0) / joints.length;
-}
-
-/** @throws UserError that counts the files that are no pictures, and names the first */
-function requireRead(predictions: readonly (PicturePrediction | PosePrediction)[]): void {
-  const unread = predictions.filter((prediction) => "error" in prediction);
+  const unread = pictures.filter((picture) => "error" in picture);
   if (unread.length === 0) return;
   const [{ file, error }] = unread;
   const others = unread.length > 1 ? `, and ${unread.length - 1} more` : "";
   throw new UserError(
-    `${unread.length} of ${predictions.length} pictures cannot be read: ${file} (${error})${others}`,
+    `${unread.length} of ${pictures.length} pictures cannot be read: ${file} (${error})${others}`,
   );
 }
 
-function line(prediction: PicturePrediction): string {
-  if ("error" in prediction) return `${prediction.file}: not read (${prediction.error})\n`;
-  const classes = prediction.classes.map(
-    ({ class: name, probability }) => `${name} ${(100 * probability).toFixed(1)} %`,
-  );
-  return `${prediction.file}: ${classes.join(", ")}\n`;
+function meanScore(joints: readonly FoundJoint[]): number {
+  return joints.reduce((sum, { score }) => sum + score, 0) / joints.length;
 }
 
 function boxOption(text: string): Box {

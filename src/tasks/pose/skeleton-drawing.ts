@@ -1,4 +1,5 @@
 import type { Keypoints } from "../../data/sets/coco-keypoints.ts";
+import { enlarged } from "../enlarged.ts";
 import type { Pixels } from "./affine.ts";
 import type { Skeleton } from "./skeleton.ts";
 
@@ -19,21 +20,14 @@ const colors: Record<"left" | "right" | "middle", Color> = {
  * @param isShown whether a joint is drawn
  */
 export function withSkeleton(
-  { channels, height, width, data }: Pixels,
+  picture: Pixels,
   joints: Keypoints,
   { limbs, pairs }: Pick<Skeleton, "limbs" | "pairs">,
   { factor, isShown }: { factor: number; isShown: (joint: number) => boolean },
 ): { channels: 3; height: number; width: number; data: Uint8Array<ArrayBuffer> } {
-  const [rows, columns] = [height * factor, width * factor];
+  const drawn = enlarged(picture, factor);
+  const { height: rows, width: columns, data: pixels } = drawn;
   const plane = rows * columns;
-  const pixels = new Uint8Array(3 * plane);
-  for (let channel = 0; channel < 3; channel++) {
-    const from = (channels === 3 ? channel : 0) * height * width;
-    for (let y = 0; y < rows; y++)
-      for (let x = 0; x < columns; x++)
-        pixels[channel * plane + y * columns + x] =
-          data[from + Math.floor(y / factor) * width + Math.floor(x / factor)];
-  }
   const [left, right] = [new Set(pairs.map(([a]) => a)), new Set(pairs.map(([, b]) => b))];
   const sideOf = (joint: number) => (left.has(joint) ? "left" : right.has(joint) ? "right" : "middle");
   // Centers of pixels are whole numbers.
@@ -52,7 +46,7 @@ export function withSkeleton(
       const [x, y] = at(joint);
       dot(x, y, 2.2, colors[sideOf(joint)]);
     }
-  return { channels: 3, height: rows, width: columns, data: pixels };
+  return drawn;
 
   function dot(x: number, y: number, radius: number, color: Color): void {
     for (let row = Math.max(0, Math.ceil(y - radius)); row <= Math.min(rows - 1, y + radius); row++)

@@ -19,7 +19,7 @@ describe("colors of classes", () => {
 });
 
 describe("a picture under its classes", () => {
-  test("is tinted where there is a color, covered at borders, and left alone elsewhere", () => {
+  test("is tinted where there is a color, covered at borders, and gray elsewhere", () => {
     const picture = { channels: 1, height: 3, width: 4, data: new Uint8Array(12).fill(100) } as const;
     const classes = [0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1];
     const { channels, data } = withClasses(picture, classes, [undefined, [200, 0, 40]]);
@@ -29,6 +29,9 @@ describe("a picture under its classes", () => {
     assert.deepEqual(at(0, 0), [100, 100, 100]);
     assert.deepEqual(at(0, 1), [100, 100, 100]);
     assert.deepEqual(at(1, 3), [155, 45, 67]);
+    assert.deepEqual(at(1, 2), [200, 0, 40], "at the border");
+    const red = { channels: 3, height: 1, width: 1, data: Uint8Array.of(255, 0, 0) } as const;
+    assert.deepEqual([...withClasses(red, [0], [undefined]).data], [76, 76, 76]);
     const { data: meeting } = withClasses(picture, classes, [
       [0, 9, 0],
       [200, 0, 40],

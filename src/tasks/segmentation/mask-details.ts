@@ -1,5 +1,6 @@
 import { type ImageMasks, ignoredClass } from "../../data/masks.ts";
 import type { DetailMatrix, DetailSamples, Details, DetailTable, LegendEntry, Picture } from "../details.ts";
+import { enlarged } from "../enlarged.ts";
 import { classColors, colorText } from "./class-colors.ts";
 import { type Confusion, overlapScores } from "./confusion.ts";
 import { besideEachOther, withClasses } from "./overlay.ts";
@@ -108,12 +109,11 @@ async function samplesOf(
     const picture = pictureOf(image.data, { channels, height, width, maximum: source.maximum });
     const factor = Math.max(1, Math.round(shownHeight / height));
     for (const value of [...mask.data, ...predicted]) seen.add(value);
-    const plain = new Uint8Array(height * width);
     items.push({
       index,
       values: [score],
       picture: besideEachOther([
-        withClasses(picture, plain, [undefined], factor),
+        enlarged(picture, factor),
         withClasses(picture, mask.data, colors, factor),
         withClasses(picture, predicted, colors, factor),
       ]),

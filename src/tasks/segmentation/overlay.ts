@@ -8,38 +8,50 @@ import type { Color } from "./class-colors.ts";
 const visible = 0.45;
 
 /**
- * A picture with the color of each pixel's class over it, enlarged by a whole factor. Where classes meet, the color
- * covers the picture. Pixels of no class are striped.
+ * A picture in gray with the color of each pixel's class over it, enlarged by a whole factor, so that every color is that
+ * of a class. At its border a class covers the picture. Pixels of no class are striped.
  * @param classes [height, width]
  */
 export function withClasses(
-  { channels, height, width, data }: Picture,
+  picture: Picture,
   classes: ArrayLike<number>,
   colors: readonly (Color | undefined)[],
   factor = 1,
 ): Picture {
+  const { height, width } = picture;
   const [rows, columns] = [height * factor, width * factor];
   const plane = rows * columns;
   const pixels = new Uint8Array(3 * plane);
-  const classAt = (x: number, y: number) =>
-    classes[
-      Math.min(height - 1, Math.floor(y / factor)) * width + Math.min(width - 1, Math.floor(x / factor))
-    ];
+  const gray = grayOf(picture);
+  const inside = (value: number, count: number) =>
+    Math.min(count - 1, Math.max(0, Math.floor(value / factor)));
+  const classAt = (x: number, y: number) => classes[inside(y, height) * width + inside(x, width)];
   for (let y = 0; y < rows; y++)
     for (let x = 0; x < columns; x++) {
       const own = classAt(x, y);
+      const below = gray[inside(y, height) * width + inside(x, width)];
       const color = own === ignoredClass ? stripe(x, y) : colors[own];
-      const isEdge = own !== ignoredClass && (classAt(x + 1, y) !== own || classAt(x, y + 1) !== own);
-      const left = color === undefined ? 1 : isEdge ? 0 : visible;
-      const from = Math.floor(y / factor) * width + Math.floor(x / factor);
-      for (let channel = 0; channel < 3; channel++) {
-        const below = data[(channels === 3 ? channel * height * width : 0) + from];
-        pixels[channel * plane + y * columns + x] = Math.round(
-          left * below + (1 - left) * (color?.[channel] ?? 0),
-        );
-      }
+      const isBorder =
+        classAt(x - 1, y) !== own ||
+        classAt(x + 1, y) !== own ||
+        classAt(x, y - 1) !== own ||
+        classAt(x, y + 1) !== own;
+      const left = isBorder ? 0 : visible;
+      for (let channel = 0; channel < 3; channel++)
+        pixels[channel * plane + y * columns + x] = color
+          ? Math.round(left * below + (1 - left) * color[channel])
+          : below;
     }
   return { channels: 3, height: rows, width: columns, data: pixels };
+}
+
+/** ITU-R BT.601 luminance. */
+function grayOf({ channels, height, width, data }: Picture): Uint8Array {
+  if (channels === 1) return data;
+  const plane = height * width;
+  return Uint8Array.from({ length: plane }, (_, at) =>
+    Math.round(0.299 * data[at] + 0.587 * data[plane + at] + 0.114 * data[2 * plane + at]),
+  );
 }
 
 function stripe(x: number, y: number): Color {
