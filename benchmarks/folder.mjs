@@ -10,23 +10,20 @@
 // nothing to do: it waited for the next batch. `peakMegabytes` is the largest memory of the whole process, so
 // with ONNX Runtime's and, in the epoch, one batch in the step and one ahead. With --keep the folder and the cache stay
 // and are used again.
-import { spawnSync } from "node:child_process";
-import {
-  existsSync,
-  linkSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, statSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
+import {
+  filesOf,
+  inPhases,
+  openFiles,
+  peakMegabytes,
+  perProcessorSecond,
+  rounded,
+  watchedEngine,
+} from "./phases.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -52,38 +49,17 @@ const root = options.keep ?? mkdtempSync(join(tmpdir(), "lowland-pictures-"));
 const pictures = join(root, "pictures");
 const cacheFolder = join(root, "cache");
 
-const phases = { sharp: sharpAlone, decode, epoch };
-if (options.phase) {
-  const started = performance.now();
-  const result = await phases[options.phase]();
-  const seconds = (performance.now() - started) / 1000;
-  const { user, system } = process.cpuUsage();
-  console.log(
-    JSON.stringify({
-      phase: options.phase,
-      ...result,
-      seconds: rounded(seconds),
-      processorSeconds: rounded((user + system) / 1e6),
-      peakMegabytes: peakMegabytes(),
-    }),
-  );
-} else {
-  await makeFolder();
-  console.log(
-    JSON.stringify({ count, size, stored, distinct, processor: cpus()[0].model, cores: cpus().length }),
-  );
-  try {
-    for (const phase of Object.keys(phases)) {
-      const args = [...process.argv.slice(2), "--keep", root, "--phase", phase];
-      const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...args], {
-        stdio: "inherit",
-      });
-      if (status !== 0) process.exit(status ?? 1);
-    }
-  } finally {
-    if (!options.keep) rmSync(root, { recursive: true });
-  }
-}
+await inPhases(
+  { sharp: sharpAlone, decode, epoch },
+  {
+    phase: options.phase,
+    script: import.meta.url,
+    root,
+    keep: options.keep !== undefined,
+    before: makeFolder,
+    about: { count, size, stored, distinct },
+  },
+);
 
 /** Pictures with broad shapes and some noise: as many bytes as photographs have. */
 async function makeFolder() {
@@ -158,10 +134,7 @@ async function decode() {
 async function epoch() {
   const lowland = await import(new URL(`${options.dist}/index.js`, import.meta.url).href);
   const { batchNorm, conv2d, flatten, globalAveragePool, linear, maxPool, relu, sequential } = lowland.nn;
-  let thread;
-  process.on("worker", (worker) => {
-    thread ??= worker;
-  });
+  const engine = watchedEngine();
   const started = performance.now();
   const data = await load();
   const loadSeconds = rounded((performance.now() - started) / 1000);
@@ -180,59 +153,20 @@ async function epoch() {
     flatten: flatten(),
     fc: linear(64, classes),
   });
-  let [before, after, steps] = [];
   const { summary, epochs } = await lowland.train({
     ...{ data, model, optimizer: lowland.sgd({ momentum: 0.9 }), learningRate: 0.05, epochs: 1 },
     batchSize: Number(options["batch-size"]),
     ...(options.limit && { limit: Number(options.limit) }),
     threads: Number(options.threads),
     sharpness: { images: 32 },
-    onStep: ({ step }) => {
-      after = thread.performance.eventLoopUtilization();
-      // The first step has what happens once.
-      if (step === 1) before = after;
-      steps = step;
-    },
+    onStep: engine.onStep,
   });
-  const [idle, active] = [after.idle - before.idle, after.active - before.active];
   return {
     loadSeconds,
     loadedMegabytes,
-    steps,
-    waiting: rounded(idle / (idle + active)),
+    ...engine.result(),
     examplesPerSecond: Math.round(epochs[0].examplesPerSecond),
     testAccuracy: rounded(summary.metrics.accuracy),
-    filesOpen: existsSync("/proc/self/fd") ? openPixelFiles() : undefined,
+    filesOpen: openFiles(cacheFolder),
   };
-}
-
-function openPixelFiles() {
-  const links = readdirSync("/proc/self/fd").map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`);
-    } catch {
-      return "";
-    }
-  });
-  return links.filter((link) => link.startsWith(cacheFolder)).length;
-}
-
-/** The most that the process had so far. */
-function peakMegabytes() {
-  return Math.round(process.resourceUsage().maxRSS / 1024);
-}
-
-function perProcessorSecond(done, before) {
-  const { user, system } = process.cpuUsage(before);
-  return { picturesPerProcessorSecond: Math.round(done / ((user + system) / 1e6)) };
-}
-
-function filesOf(folder) {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
-}
-
-function rounded(value) {
-  return Math.round(value * 1000) / 1000;
 }
