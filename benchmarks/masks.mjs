@@ -98,7 +98,7 @@ async function epoch() {
     loadSeconds,
     loadedMegabytes,
     ...engine.result(),
-    ...perProcessorSecond(data.train.count, before),
+    ...perProcessorSecond(Number(options.limit ?? data.train.count), before),
     examplesPerSecond: Math.round(epochs[0].examplesPerSecond),
     filesOpen: openFiles(cacheFolder),
   };

@@ -8,6 +8,7 @@ import { readGenerated } from "./generated-options.ts";
 import type { Parts } from "./image-arrays.ts";
 import type { ImageForm } from "./image-file.ts";
 import type { ImageList } from "./sets/class-folder.ts";
+import type { MaskColorOptions } from "./sets/mask-set.ts";
 import type { PictureSetOptions } from "./sets/packed-set.ts";
 import type { DataSource, DatasetPair, SampleKind } from "./source.ts";
 import type { LoadOptions } from "./sources.ts";
@@ -25,7 +26,7 @@ export const datasetNames = [
 ] as const;
 
 /** How picture files become images of one size, and which of them are for testing. */
-export interface PictureOptions {
+export interface PictureOptions extends MaskColorOptions {
   /** Height and width. Default 64. */
   size?: number;
   /** 1: gray, 3: RGB (default). */
@@ -36,10 +37,6 @@ export interface PictureOptions {
   testShare?: number;
   /** What to do about files that are no pictures. Default `"refuse"`. */
   onBadImage?: "refuse" | "skip";
-  /** For masks that hold colors: the color of each class, as `#ff8000`. Classes are numbered in this order. */
-  maskColors?: Readonly<Record<string, string>>;
-  /** For masks that hold colors: the color of pixels of no class. */
-  ignoredColor?: string;
 }
 
 export interface DataOptions extends LoadOptions {

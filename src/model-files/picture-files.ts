@@ -1,7 +1,7 @@
 import { type DecodedImage, type ImageForm, UnreadableImage } from "../data/image-file.ts";
 import { elementCount } from "../graph/graph.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
-import type { TaskData } from "../runs/network.ts";
+import type { TaskData } from "../runs/model-file.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { statedInput } from "../tasks/model-metadata.ts";
 import { type FileToRun, type FileValues, loadToRun, openToRun, type RunFileOptions } from "./file-to-run.ts";

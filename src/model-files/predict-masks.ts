@@ -4,7 +4,7 @@ import { type DecodedImage, decodeImage, type ImageForm } from "../data/image-fi
 import { type ImageMasks, ignoredClass } from "../data/masks.ts";
 import { readModelFile } from "../import/load.ts";
 import type { TensorData } from "../onnx/tensor.ts";
-import type { TaskData } from "../runs/network.ts";
+import type { TaskData } from "../runs/model-file.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { statedClasses, statedTask } from "../tasks/model-metadata.ts";
 import { pictureForm } from "../tasks/picture-form.ts";

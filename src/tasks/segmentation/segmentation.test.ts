@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import { randomStream } from "../../common/random.ts";
 import { ignoredClass, imageMasks, type MaskSample } from "../../data/masks.ts";
 import { segmentationTask } from "./segmentation.ts";
