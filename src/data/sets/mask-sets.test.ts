@@ -357,5 +357,14 @@ describe("a folder of images and masks", () => {
       /^#aaaaaa is the color of both a and b in images\.maskColors; give/,
     );
     await withColors({ a: "#aaaaaa" }, /^images\.maskColors has 1 class; segmentation needs two or more$/);
+    const withIgnored = (ignoredColor: string, message: RegExp, maskColors?: Record<string, string>) =>
+      refused(folder, message, { images: { size: 4, maskColors, ignoredColor } });
+    const two = { a: "#000000", b: "#ffffff" };
+    await withIgnored("white", /^images\.ignoredColor is "white"; write it as #ff8000/, two);
+    await withIgnored("#FFFFFF", /^#FFFFFF is images\.ignoredColor and the color of b; choose another/, two);
+    await withIgnored(
+      "#ffffff",
+      /^images\.ignoredColor is #ffffff, and no class has a color; name these too/,
+    );
   });
 });
