@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type FlagInfo, flags } from "../common/flags.ts";
 import { isObject } from "../common/objects.ts";
+import { innerSchema } from "../common/schema.ts";
 
 // A schema as the command line sees it: what is inside the layers that zod puts around it.
 
@@ -31,7 +32,7 @@ export interface Setting {
 export function settingOf(schema: Schema, around: FlagInfo = {}): Setting {
   const info = { ...flags.get(schema), ...around };
   const description = z.globalRegistry.get(schema)?.description;
-  const inner = innerOf(schema);
+  const inner = innerSchema(schema);
   if (inner === undefined) return { kind: kindOf(schema, info), info, description };
   const setting = settingOf(inner, info);
   return {
@@ -43,22 +44,6 @@ export function settingOf(schema: Schema, around: FlagInfo = {}): Setting {
 
 function definition(schema: Schema) {
   return (schema as z.core.$ZodTypes)._zod.def;
-}
-
-function innerOf(schema: Schema): Schema | undefined {
-  const def = definition(schema);
-  switch (def.type) {
-    case "default":
-    case "prefault":
-    case "optional":
-    case "nullable":
-      return def.innerType;
-    case "pipe":
-      // What a person writes is the input; a preprocessed one is the output's.
-      return definition(def.in).type === "transform" ? def.out : def.in;
-    default:
-      return undefined;
-  }
 }
 
 function defaultOf(schema: Schema): unknown {
@@ -124,7 +109,7 @@ function shapeOf(schema: Schema): Readonly<Record<string, Schema>> {
 /** The values of a literal. */
 function literalsOf(schema: Schema | undefined): (string | number)[] {
   if (schema === undefined) return [];
-  const inner = innerOf(schema);
+  const inner = innerSchema(schema);
   if (inner) return literalsOf(inner);
   const def = definition(schema);
   return def.type === "literal"

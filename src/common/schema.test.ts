@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
 import { UserError } from "./errors.ts";
-import { parse, renamed } from "./schema.ts";
+import { filledIn, parse, renamed } from "./schema.ts";
 
 const shape = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("circle"), radius: z.number().positive() }),
@@ -127,4 +127,33 @@ test("a setting is taken by its earlier name too, and refused by both at once", 
 test("a value of two possible types that is missing is said to be missing", () => {
   const schema = z.object({ id: z.union([z.int(), z.string()]) });
   assert.throws(() => parse(schema, {}), /UserError: id is missing; it has to be a finite number or a text/);
+});
+
+test("defaults of settings are filled in at any depth; those of an alternative only where it is chosen", () => {
+  const defaults = {
+    title: "plan",
+    main: { kind: "circle", radius: 2 },
+    margin: { left: 1 },
+    others: [{ kind: "circle", radius: 3 }],
+  };
+  const filled = (document: unknown) => filledIn(drawing, document, defaults);
+  assert.deepEqual(filled({}), defaults);
+  assert.deepEqual(filled({ title: "own", main: {} }), { ...defaults, title: "own" });
+  const rectangle = { kind: "rectangle", width: 1, height: 2 };
+  assert.deepEqual(filled({ main: rectangle }), { ...defaults, main: rectangle });
+  assert.deepEqual(filled({ others: [rectangle], margin: 4 }), {
+    ...defaults,
+    others: [rectangle],
+    margin: 4,
+  });
+  const nested = z.strictObject({
+    page: z
+      .strictObject({ size: z.number(), ink: z.strictObject({ red: z.number() }) })
+      .prefault({} as never),
+  });
+  const page = { size: 96, ink: { red: 1 } };
+  assert.deepEqual(filledIn(nested, { page: { size: 5 } }, { page }), { page: { ...page, size: 5 } });
+  // What is no document stays as it is, for the schema to refuse.
+  assert.equal(filledIn(nested, "text", { page }), "text");
+  assert.deepEqual(filledIn(nested, { page: 7, other: 1 }, { page }), { page: 7, other: 1 });
 });

@@ -1,6 +1,7 @@
 import { distance } from "fastest-levenshtein";
 import { z } from "zod";
 import { UserError } from "./errors.ts";
+import { isObject } from "./objects.ts";
 
 type Issue = z.core.$ZodIssue;
 
@@ -32,6 +33,47 @@ export function renamed<Schema extends z.ZodType>(
     return Object.fromEntries(Object.entries(value).map(([key, one]) => [nameOf(key), one]));
   };
   return z.preprocess(current, schema) as z.ZodType<z.output<Schema>, z.input<Schema>>;
+}
+
+/**
+ * A document with defaults for what it leaves out, at any depth of its settings. Of alternatives only the one that the
+ * defaults choose has them.
+ */
+export function filledIn(schema: z.core.$ZodType, document: unknown, defaults: unknown): unknown {
+  if (document === undefined) return defaults;
+  const def = innermost(schema);
+  const isChoice = def.type === "union" && "discriminator" in def;
+  if (!isObject(document) || !isObject(defaults) || (def.type !== "object" && !isChoice)) return document;
+  const chosen = isChoice ? String(def.discriminator) : undefined;
+  if (chosen !== undefined && (document[chosen] ?? defaults[chosen]) !== defaults[chosen]) return document;
+  const shape = def.type === "object" ? def.shape : {};
+  const filled = Object.entries(defaults).map(([key, value]) => [
+    key,
+    key in shape ? filledIn(shape[key], document[key], value) : (document[key] ?? value),
+  ]);
+  return { ...document, ...Object.fromEntries(filled) };
+}
+
+/** The schema inside the layers that zod puts around it: of a pipe what a person writes. */
+export function innerSchema(schema: z.core.$ZodType): z.core.$ZodType | undefined {
+  const { def } = (schema as z.core.$ZodTypes)._zod;
+  switch (def.type) {
+    case "default":
+    case "prefault":
+    case "optional":
+    case "nullable":
+      return def.innerType;
+    case "pipe":
+      // A preprocessed document is the output's.
+      return (def.in as z.core.$ZodTypes)._zod.def.type === "transform" ? def.out : def.in;
+    default:
+      return undefined;
+  }
+}
+
+function innermost(schema: z.core.$ZodType): z.core.$ZodTypes["_zod"]["def"] {
+  const inner = innerSchema(schema);
+  return inner ? innermost(inner) : (schema as z.core.$ZodTypes)._zod.def;
 }
 
 function explain(issue: Issue, schema: z.core.$ZodType, document: unknown): string {

@@ -27,6 +27,17 @@ describe("a run's document", () => {
     });
   });
 
+  test("keeps the task's defaults beside what it says of the same settings", () => {
+    const { images, model } = parseRun({ task: "pose", images: { testShare: 0.5 } });
+    assert.deepEqual([images.size, images.testShare, model], [96, 0.5, "simple-baseline-small"]);
+    assert.equal(parseRun({ task: "pose", images: { size: 64 } }).images.size, 64);
+    const [{ configuration }] = parseComparison({
+      ...{ task: "pose", images: { channels: 3 } },
+      runs: [{ name: "a", optimizer: { method: "sgd" } }],
+    });
+    assert.equal(configuration.images.size, 96);
+  });
+
   test("that says nothing is bilateral SAM on Fashion-MNIST with the paper's settings", () => {
     assert.deepEqual(parseRun({}), {
       task: "classification",

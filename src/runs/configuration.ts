@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { UserError } from "../common/errors.ts";
 import { flags } from "../common/flags.ts";
-import { parse, renamed } from "../common/schema.ts";
+import { filledIn, parse, renamed } from "../common/schema.ts";
 import { modelNames, modelText } from "../nn/models.ts";
 import { perturbChoices } from "../optim/parameter-groups.ts";
 import { type TaskName, taskNamed, taskNames, tasks } from "../tasks/index.ts";
@@ -291,7 +291,8 @@ export function parseForTask<T>(
     if (other && !(setting in kind.settings))
       throw new UserError(`${setting} is a setting of ${other}, and the task is ${kind.name}; leave it out`);
   }
-  return parse(schemaOf(kind), { ...kind.defaults, ...(value as object) });
+  const schema = schemaOf(kind);
+  return parse(schema, filledIn(schema, value, kind.defaults ?? {}));
 }
 
 /** @throws UserError for a task whose name or settings Lowland or every run has */
