@@ -1,5 +1,6 @@
 import { UserError } from "../common/errors.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import type { CocoId, CocoPerson } from "./sets/coco-keypoints.ts";
 import { ChannelSums, type DataSource, type ImageClasses, type Sample } from "./source.ts";
 
 // Persons with their joints as samples. Coordinates: the center of a pixel is a whole number.
@@ -32,6 +33,25 @@ export interface Persons extends DataSource<PersonSample> {
   readonly deviation: ImageClasses["deviation"];
   /** Labelled joints of a person, on average. */
   readonly labelled: number;
+  /** What evaluation by COCO's rules has to know beside samples. Absent: samples are all there is. */
+  readonly annotated?: AnnotatedPictures;
+  /** How sure a detector was of each box. Absent: the boxes are annotated ones. */
+  readonly scores?: readonly number[];
+  /**
+   * What a detector found in the same pictures: persons without labelled joints, one for each box, with `scores`.
+   * @param file in COCO's format of results
+   * @throws UserError for a file that cannot be read, and for boxes of other pictures
+   */
+  withBoxes?(file: string): Persons;
+}
+
+/** All that is annotated in the pictures of a set: crowds and persons without labelled joints too. */
+export interface AnnotatedPictures {
+  /** Id of the persons' category. */
+  category: CocoId;
+  /** Ids of pictures, by the numbers that samples have for them. */
+  pictures: readonly CocoId[];
+  persons: readonly CocoPerson[];
 }
 
 /** @throws UserError for data without joints */

@@ -28,6 +28,8 @@ export interface Evaluation {
   metrics: Record<string, number>;
   /** More than the metrics say: each class, what is taken for what, the worst samples with their pixels. */
   details?: Details;
+  /** The predictions as the text of a file that other tools evaluate, where the task has such a form. */
+  predictions?: string;
   seconds: number;
   examplesPerSecond: number;
 }
@@ -71,13 +73,14 @@ export async function evaluateModel(
 }
 
 /**
- * Loss and metrics of an ONNX file for a task, by its first evaluation. ONNX Runtime runs the file as it is.
+ * Loss and metrics of an ONNX file for a task, by its evaluations of other than training samples: loss, details and speed
+ * are of the first, predictions of the last that has them. ONNX Runtime runs the file as it is.
  * @param model path of the file, or its bytes
  * @throws UserError if it is no ONNX model, no network for the task, or ONNX Runtime refuses it
  */
 export async function evaluateFile(
   model: string | Uint8Array,
-  { task, evaluations: [evaluation] }: Pick<OpenedTask, "task" | "evaluations">,
+  { task, evaluations: [evaluation, ...further] }: Pick<OpenedTask, "task" | "evaluations">,
   options: EvaluateOptions & { engine?: EngineOptions } = {},
 ): Promise<Evaluation> {
   const isPath = typeof model === "string";
@@ -107,12 +110,21 @@ export async function evaluateFile(
       return (await engine.run(program, { values, ...targets })).outputs;
     };
     const started = performance.now();
-    const { loss, metrics, details } = await evaluate(evaluation, task, {
+    const { loss, metrics, details, ...first } = await evaluate(evaluation, task, {
       ...{ batchSize: size, run, onProgress },
     });
     const seconds = (performance.now() - started) / 1000;
     const examplesPerSecond = examples / seconds;
-    return { examples, loss, metrics, details: await details?.(), seconds, examplesPerSecond };
+    let { predictions } = first;
+    for (const other of further.filter(({ ofTraining }) => !ofTraining)) {
+      const evaluated = await evaluate(other, task, { batchSize: size, run });
+      Object.assign(metrics, evaluated.metrics);
+      predictions = evaluated.predictions ?? predictions;
+    }
+    return {
+      ...{ examples, loss, metrics, details: await details?.(), seconds, examplesPerSecond },
+      ...(predictions && { predictions: predictions() }),
+    };
   } finally {
     await engine.close();
   }

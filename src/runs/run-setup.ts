@@ -69,6 +69,7 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
     features,
     weights: tensors,
     notes: [
+      ...(opened.notes ?? []),
       ...(network.notes ?? []),
       ...(note === undefined ? [] : [note]),
       ...part.notes,

@@ -16,6 +16,8 @@ export interface Evaluated {
   metrics: Record<string, number>;
   /** What else the metric has found, where it looks for more. */
   details?: () => Promise<Details>;
+  /** The predictions as a file that other tools evaluate, where the metric has such a form. */
+  predictions?: () => string;
 }
 
 const predicted = "predicted.";
@@ -41,7 +43,7 @@ export function outputEvaluation(task: Task, output: Value, count = output.shape
  * @param run gives what {@link outputEvaluation} put out, for rows of at most `batchSize` samples
  */
 export async function evaluate<S extends Sample>(
-  { source, metric }: Evaluation<S>,
+  { source, metric, secondView }: Evaluation<S>,
   task: Pick<Task<S>, "row">,
   {
     batchSize,
@@ -63,14 +65,11 @@ export async function evaluate<S extends Sample>(
     running.catch(() => {});
     next = await batches.next();
     const outputs = await running;
+    const second = secondView && (await run({ ...inputs, input: secondView(inputs.input) }, count));
     const weight = outputs[lossWeight] ? Number(outputs[lossWeight].data[0]) : count;
     loss += Number(outputs.loss.data[0]) * weight;
     weights += weight;
-    const predictions = Object.entries(outputs).filter(([name]) => name.startsWith(predicted));
-    gathered.add(
-      Object.fromEntries(predictions.map(([name, value]) => [name.slice(predicted.length), value])),
-      samples,
-    );
+    gathered.add(predictionsIn(outputs), samples, second && predictionsIn(second));
     seen += count;
     onProgress?.(seen, source.count);
   }
@@ -79,7 +78,14 @@ export async function evaluate<S extends Sample>(
     loss: weights > 0 ? loss / weights : 0,
     metrics: gathered.result(),
     details: gathered.details?.bind(gathered),
+    predictions: gathered.predictions?.bind(gathered),
   };
+}
+
+/** What {@link outputEvaluation} put out of the predictions, by their own names. */
+function predictionsIn(outputs: Tensors): Tensors {
+  const predictions = Object.entries(outputs).filter(([name]) => name.startsWith(predicted));
+  return Object.fromEntries(predictions.map(([name, value]) => [name.slice(predicted.length), value]));
 }
 
 /** Measures a network whose parameters are stored in an engine. */

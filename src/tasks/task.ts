@@ -3,7 +3,7 @@ import type { Random } from "../common/random.ts";
 import type { EpochOrder } from "../data/rows.ts";
 import type { DataSource, Sample, SampleKind } from "../data/source.ts";
 import type { Shape, TensorType, Value } from "../graph/graph.ts";
-import type { Tensors } from "../onnx/tensor.ts";
+import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import type { TaskRecord } from "../train/task-record.ts";
 import type { Details } from "./details.ts";
 import type { StoredImages } from "./image-input.ts";
@@ -13,12 +13,17 @@ import type { StoredImages } from "./image-input.ts";
 
 /** Gathers predictions batch by batch. */
 export interface Metric<S extends Sample = Sample> {
-  /** @param predicted what `Task.predict` gives, a row for each sample */
-  add(predicted: Tensors, samples: readonly S[]): void;
+  /**
+   * @param predicted what `Task.predict` gives, a row for each sample
+   * @param second the same of {@link Evaluation.secondView}
+   */
+  add(predicted: Tensors, samples: readonly S[], second?: Tensors): void;
   /** By names of the task's metrics. Those that do not apply are left out. */
   result(): Record<string, number>;
   /** What else was found, for a person who wants to know more than the metrics. May read samples again. */
   details?(): Promise<Details>;
+  /** All predictions as the text of a file in the field's own format, which other tools evaluate. */
+  predictions?(): string;
 }
 
 /** A problem on certain data: how samples become inputs, what is minimized, and what is looked at. */
@@ -77,6 +82,10 @@ export interface TaskOutput {
 export interface Evaluation<S extends Sample = Sample> {
   source: DataSource<S>;
   metric: () => Metric<S>;
+  /** Of samples that only a training run has, so that evaluating a file leaves it out. */
+  ofTraining?: boolean;
+  /** Another look at the inputs of a batch, such as their mirror images: metrics get what is predicted of both. */
+  secondView?(input: TensorData): TensorData;
 }
 
 /** A task with the data it is trained and tested on. */
@@ -89,6 +98,8 @@ export interface OpenedTask<S extends Sample = Sample> {
   evaluations: readonly [Evaluation<S>, ...Evaluation<S>[]];
   /** What is measured of the test set, of the validation part, where the data have one. */
   validation?: Evaluation<S>;
+  /** What a person should know of how the data are taken, a sentence each. */
+  notes?: readonly string[];
 }
 
 /** The parts of some data. */
@@ -108,6 +119,8 @@ export interface TaskKind<Settings extends z.ZodRawShape = z.ZodRawShape, S exte
   readonly samples?: SampleKind;
   /** Settings of a run that have other defaults for this task, such as `{ model: "unet" }`. */
   readonly defaults?: Readonly<Record<string, unknown>>;
+  /** Settings of its own that decide evaluation alone, such as `pose.flipTest`: a finished run can be evaluated with others. */
+  readonly evaluationSettings?: readonly string[];
   /**
    * Opens the training and the test part; the validation part is opened as a test part.
    * @throws UserError for data of another kind, and for settings that do not fit them

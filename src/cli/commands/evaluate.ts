@@ -1,15 +1,20 @@
 import type { Command } from "commander";
+import { UserError } from "../../common/errors.ts";
+import { replaceFile } from "../../common/files.ts";
 import { openTaskOf } from "../../measure/measured-model.ts";
 import { evaluateFile } from "../../model-files/evaluate.ts";
 import { detailTables } from "../../report/details-table.ts";
 import { metricList } from "../../report/numbers.ts";
-import { findModel, importedModelOf } from "../../runs/trained-model.ts";
+import { runSchema } from "../../runs/configuration.ts";
+import { findModel, importedModelOf, type TrainedModel } from "../../runs/trained-model.ts";
 import { withPictures } from "../../tasks/details.ts";
+import { taskNamed, taskNames } from "../../tasks/index.ts";
+import { addFlags } from "../add-flags.ts";
 import { addDataFlags, addFileFlags, loadNamedData } from "../measuring-options.ts";
 import { outputStyle, printJson } from "../output.ts";
 import { say } from "../progress.ts";
-import { settingsOf } from "../put-flags.ts";
-import { fileSettings, type SettingFlags } from "../setting-flags.ts";
+import { putFlags, settingsOf } from "../put-flags.ts";
+import { fileSettings, flagsFor, runFlags, type SettingFlags } from "../setting-flags.ts";
 import { numberOption } from "../settings.ts";
 
 const examples = `
@@ -17,6 +22,7 @@ Examples:
   $ lowland evaluate runs/noisy-labels/sam-0.1
   $ lowland evaluate classifier.onnx --data fashion-mnist --json
   $ lowland evaluate resnet18.onnx --data fashion-mnist --normalization imagenet
+  $ lowland evaluate runs/poses --pose-flip-test auto --pose-boxes detections.json --predictions poses.json
 
 Images are made to fit the model: resized, repeated over its channels or made gray, and scaled.`;
 
@@ -24,30 +30,48 @@ interface EvaluateFlags extends SettingFlags {
   data?: string;
   dataDir?: string;
   threads?: number;
+  predictions?: string;
   json?: boolean;
 }
 
+/** Of settings of tasks that decide evaluation alone. */
+const evaluationFlags = flagsFor(
+  runFlags,
+  ...taskNames.flatMap((name) => taskNamed(name).evaluationSettings ?? []),
+);
+
 /** `lowland evaluate`: a run's model, or any ONNX classifier, on test data. */
 export function evaluateCommand(command: Command): Command {
-  return addFileFlags(addDataFlags(command))
+  return addFlags(addFileFlags(addDataFlags(command)), evaluationFlags, "unknown")
     .optionsGroup("Options:")
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
+    .option(
+      "--predictions <file>",
+      "write the predictions for other tools, where the task has a format: for pose COCO's of results",
+    )
     .option("--json", "print the result as JSON and nothing else on standard output")
     .addHelpText("after", examples)
     .action(async (place: string, flags: EvaluateFlags) => {
       const found = await findModel(place);
       const { path } = found;
       const { name, data } = await loadNamedData(found, flags);
-      const { opened, kind } = openTaskOf(found, data);
+      const { opened, kind } = openTaskOf(found, data, { settings: evaluationSettings(found, flags) });
+      if (flags.predictions !== undefined && !opened.evaluations[0].metric().predictions)
+        throw new UserError(
+          `--predictions has no meaning for ${kind.name}, which has no format for them; leave it out`,
+        );
+      for (const note of opened.notes ?? []) say(note);
       const { normalization, output, dimensions } = {
         ...importedModelOf(found),
         ...settingsOf(fileSettings, flags),
       };
-      const { details, ...result } = await evaluateFile(path, opened, {
+      const { details, predictions, ...result } = await evaluateFile(path, opened, {
         ...{ normalization, output, dimensions },
         threads: flags.threads,
         onNote: say,
       });
+      if (flags.predictions !== undefined && predictions !== undefined)
+        await replaceFile(flags.predictions, predictions);
       if (flags.json) {
         // Pictures are left out.
         const told = details && withPictures(details, () => undefined);
@@ -64,4 +88,11 @@ export function evaluateCommand(command: Command): Command {
         say(`${Math.round(result.examplesPerSecond).toLocaleString("en")} ${kind.examples}/s`);
       }
     });
+}
+
+/** Settings of the run's task with those of the flags in their place. */
+function evaluationSettings({ run }: TrainedModel, flags: EvaluateFlags): Record<string, unknown> {
+  const document = putFlags(runSchema, { ...run?.configuration }, flags, evaluationFlags);
+  const given = new Set(evaluationFlags.map(({ path: [setting] }) => setting));
+  return Object.fromEntries(Object.entries(document).filter(([name]) => given.has(name)));
 }

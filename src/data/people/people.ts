@@ -28,10 +28,9 @@ export async function loadPeople(
   name = "people",
 ): Promise<Record<"train" | "test", Persons>> {
   const { train, test, size, seed } = withDefaults(options, peopleDefaults);
-  const draw = (index: number) => personOf(seed, index, size);
   // Test pictures have the odd numbers, so that a larger training part never reaches them.
-  const training = drawnOnce((index) => draw(2 * index));
-  const testing = drawnOnce((index) => draw(2 * index + 1));
+  const training = drawnOnce((index) => personOf(seed, { picture: index, scene: 2 * index }, size));
+  const testing = drawnOnce((index) => personOf(seed, { picture: index, scene: 2 * index + 1 }, size));
   const statistics = await measuredPersonsOf({ count: train, read: training });
   const part = (kind: "train" | "test", count: number, read: Persons["read"]): Persons => ({
     ...{ name, count, size, limbs: cocoLimbs, read },
@@ -43,8 +42,8 @@ export async function loadPeople(
 }
 
 /** A person as the readers of annotations have it. */
-function personOf(seed: number, index: number, size: number): PersonSample {
-  const scene = drawScene(seed, index, size);
+function personOf(seed: number, number: { picture: number; scene: number }, size: number): PersonSample {
+  const scene = drawScene(seed, number.scene, size);
   // From corners of pixels to their centers; a joint beyond the centers of the outer pixels is outside.
   const keypoints = scene.keypoints.slice();
   for (let at = 0; at < keypoints.length; at += 3) {
@@ -59,6 +58,6 @@ function personOf(seed: number, index: number, size: number): PersonSample {
     box: { type: "float32", shape: [4], data: Float32Array.from(box) },
     area: { type: "float32", shape: [], data: Float32Array.of(scene.area) },
     place: { type: "float32", shape: [3], data: Float32Array.of(0, 0, 1) },
-    picture: { type: "int32", shape: [], data: Int32Array.of(index) },
+    picture: { type: "int32", shape: [], data: Int32Array.of(number.picture) },
   };
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../common/errors.ts";
 import { fileError } from "../../common/files.ts";
@@ -6,7 +7,14 @@ import { type DecodedImage, decodeImage, UnreadableImage } from "../image-file.t
 import { KeptSamples } from "../kept-samples.ts";
 import { measuredPersonsOf, type PersonSample, type Persons } from "../persons.ts";
 import { type CocoPart, readCocoFolder } from "./coco-folder.ts";
-import { type Box, type CocoPerson, requirePictureSize, type TrainingPersons } from "./coco-keypoints.ts";
+import {
+  type Box,
+  type CocoKeypoints,
+  type CocoPerson,
+  requirePictureSize,
+  type TrainingPersons,
+} from "./coco-keypoints.ts";
+import { type DetectedBox, readDetectedBoxes } from "./coco-results.ts";
 
 // Persons of a folder in COCO's format as samples: of each the part of its picture around its box.
 
@@ -39,17 +47,52 @@ export async function loadCocoPersons(
     const left = leftOutOf(training);
     if (left !== undefined) log(`${keypoints.name}: ${left}`);
   }
-  const [training, testing] = [readerOf(train, size), readerOf(test, size)];
+  const [training, testing] = [train, test].map((part) => readerOf(part, part.training.persons, size));
   const statistics = await measuredPersonsOf({ count: train.training.persons.length, read: training });
-  const part = ({ keypoints, training: { persons } }: CocoPart, read: Persons["read"]): Persons => ({
-    ...{ name: folder, count: persons.length, size, read, ...statistics },
-    ...{ joints: keypoints.joints, limbs: keypoints.limbs },
-    fingerprint: createHash("sha256")
-      .update(JSON.stringify([size, keypoints.joints, keypoints.pictures, persons]))
-      .digest("hex")
-      .slice(0, 32),
-  });
+  const part = (coco: CocoPart, read: Persons["read"]): Persons => {
+    const { keypoints } = coco;
+    const { joints, limbs, pictures, category, persons } = keypoints;
+    const of = (cut: readonly CocoPerson[]) => ({
+      ...{ name: folder, count: cut.length, size, joints, limbs, ...statistics },
+      annotated: { category: category.id, pictures: pictures.map(({ id }) => id), persons },
+      fingerprint: createHash("sha256")
+        .update(JSON.stringify([size, joints, pictures, cut]))
+        .digest("hex")
+        .slice(0, 32),
+    });
+    return {
+      ...of(coco.training.persons),
+      read,
+      withBoxes: (file) => {
+        const boxes = detectedBoxes(file, keypoints);
+        const cut = boxes.map((found) => unlabelled(found, joints.length));
+        return { ...of(cut), read: readerOf(coco, cut, size), scores: boxes.map(({ score }) => score) };
+      },
+    };
+  };
   return { train: part(train, training), test: part(test, testing) };
+}
+
+/** @throws UserError for a file that cannot be read, and one without boxes of the category */
+function detectedBoxes(file: string, keypoints: CocoKeypoints): DetectedBox[] {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw fileError(error as NodeJS.ErrnoException, `${file} could not be read`);
+  }
+  const boxes = readDetectedBoxes(text, file, keypoints);
+  if (boxes.length > 0) return boxes;
+  const { id, name } = keypoints.category;
+  throw new UserError(`${file} has no box of the category ${id} (${name}); name the results of a detector`);
+}
+
+/** A box as SimpleBaseline takes those of a detector: not cut to its picture. */
+function unlabelled({ image, box }: DetectedBox, joints: number): CocoPerson {
+  return {
+    ...{ image, box, labelled: 0, isCrowd: false, area: box[2] * box[3] },
+    keypoints: new Array(3 * joints).fill(0),
+  };
 }
 
 function leftOutOf({ leftOut }: TrainingPersons): string | undefined {
@@ -60,7 +103,8 @@ function leftOutOf({ leftOut }: TrainingPersons): string | undefined {
 
 /** Reads persons by index; those of one picture are cut out together. */
 function readerOf(
-  { keypoints: { pictures, name }, training: { persons }, pictures: folder }: CocoPart,
+  { keypoints: { pictures, name }, pictures: folder }: CocoPart,
+  persons: readonly CocoPerson[],
   size: number,
 ): (index: number) => PersonSample | Promise<PersonSample> {
   const kept = new KeptSamples<PersonSample>();
@@ -120,8 +164,9 @@ export function partAround(
   const factor = Math.max(1, Math.floor((seen * longer) / size));
   const half = (enlargement * longer) / 2;
   const [x, y] = [left + width / 2, top + height / 2];
-  const first = Math.max(0, Math.floor(x - half));
-  const above = Math.max(0, Math.floor(y - half));
+  // A box may lie outside the picture: then a pixel of its border is left.
+  const first = within(Math.floor(x - half), picture.width);
+  const above = within(Math.floor(y - half), picture.height);
   const columns = Math.max(
     1,
     Math.floor((Math.min(picture.width, Math.ceil(x + half) + 1) - first) / factor),
@@ -132,6 +177,11 @@ export function partAround(
     image: { type: "uint8", shape: [picture.channels, rows, columns], data },
     place: { type: "float32", shape: [3], data: Float32Array.of(first, above, factor) },
   };
+}
+
+/** The pixel of a line that is next to a place. */
+function within(place: number, length: number): number {
+  return Math.min(length - 1, Math.max(0, place));
 }
 
 interface Part {

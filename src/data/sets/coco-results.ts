@@ -28,7 +28,7 @@ const boxSchema = z.object({
 
 /**
  * Reads boxes in COCO's format of results: those of the category of a file of keypoints, from a score on.
- * @throws UserError for a result without a box, and for one in an image that the file does not have
+ * @throws UserError for a result without a box or with an empty one, and for one in an image that the file does not have
  */
 export function readDetectedBoxes(
   text: string,
@@ -45,6 +45,10 @@ export function readDetectedBoxes(
   return results.flatMap((given, index) => {
     const { image_id, category_id, bbox, score } = checked(boxSchema, given, `${name}: result ${index + 1}`);
     if (category_id !== category.id || score < leastScore) return [];
+    if (!(bbox[2] > 0 && bbox[3] > 0))
+      throw new UserError(
+        `${name}: result ${index + 1} has a box of no size, [${bbox.join(", ")}]; leave it out`,
+      );
     if (!known.has(image_id))
       throw new UserError(
         `${name}: result ${index + 1} belongs to image ${image_id}, which ${annotations} does not have`,
@@ -68,7 +72,7 @@ export interface FoundPerson {
  */
 export function writeCocoResults(
   persons: readonly FoundPerson[],
-  { category }: Pick<CocoKeypoints, "category">,
+  { category }: { category: Pick<CocoKeypoints["category"], "id"> },
 ): string {
   const rows = persons.map(({ image, keypoints, score }) => {
     if (![...keypoints, score].every(Number.isFinite))

@@ -53,6 +53,7 @@ class ClassMetric implements Metric<ClassSample> {
 export function memorized(source: NoisyClasses): Evaluation<ClassSample> {
   return {
     source,
+    ofTraining: true,
     metric: () => {
       let [learned, wrong] = [0, 0];
       return {

@@ -1,4 +1,5 @@
-import type { Box } from "../../data/sets/coco-keypoints.ts";
+import type { Box, Keypoints } from "../../data/sets/coco-keypoints.ts";
+import type { JointPair } from "./skeleton.ts";
 
 // The percentage of correct keypoints: how many labelled joints are found within a share of a reference length.
 
@@ -30,7 +31,7 @@ export class CorrectKeypointsCounter {
 
   /**
    * @param person x and y of every joint, true and predicted; visibility, 0 for a joint that is not labelled; the length
-   *   that distances are compared with, {@link boxLength} for PCK and {@link headLength} for PCKh
+   *   that distances are compared with, {@link boxLength} for PCK, {@link headLength} or {@link segmentLength} for PCKh
    */
   add({
     truth,
@@ -73,4 +74,10 @@ export function boxLength([, , width, height]: Box): number {
 /** What PCKh measures distances by: 0.6 of the diagonal of the box around the head, as MPII does. */
 export function headLength([, , width, height]: Box): number {
   return 0.6 * Math.hypot(width, height);
+}
+
+/** What PCKh measures distances by where no box of the head is annotated: the distance of two joints, if both are labelled. */
+export function segmentLength(keypoints: Keypoints, [a, b]: JointPair): number | undefined {
+  if (!(keypoints[3 * a + 2] > 0 && keypoints[3 * b + 2] > 0)) return undefined;
+  return Math.hypot(keypoints[3 * a] - keypoints[3 * b], keypoints[3 * a + 1] - keypoints[3 * b + 1]);
 }

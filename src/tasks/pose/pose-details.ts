@@ -25,8 +25,11 @@ export async function poseDetails(
     found,
     tenth,
     fifth,
-  }: { found: readonly FoundPerson[]; tenth: CorrectKeypoints; fifth: CorrectKeypoints },
+    halfHead,
+  }: { found: readonly FoundPerson[] } & Record<"tenth" | "fifth" | "halfHead", CorrectKeypoints>,
 ): Promise<Details> {
+  const { head } = form.skeleton;
+  const nameOf = (joint: number) => source.joints[joint].replaceAll("_", " ");
   const order = [...found.keys()].sort((a, b) => found[a].error - found[b].error || a - b);
   const middle = Math.max(0, Math.floor(order.length / 2) - shownSamples / 2);
   const groups = [
@@ -63,6 +66,9 @@ export async function poseDetails(
         id: "joints",
         title: "Joints",
         rowsAre: "joint",
+        ...(!head && {
+          note: "PCKh is left out: the skeleton does not state the ends of the head (pose.skeleton.head).",
+        }),
         compared: "pck",
         columns: [
           {
@@ -79,10 +85,21 @@ export async function poseDetails(
             better: "higher",
             meaning: "the same within a fifth",
           },
+          ...(head
+            ? [
+                {
+                  name: "pckh",
+                  label: "PCKh@0.5",
+                  unit: "%" as const,
+                  better: "higher" as const,
+                  meaning: `share found within half the distance of ${nameOf(head[0])} and ${nameOf(head[1])}`,
+                },
+              ]
+            : []),
         ],
-        rows: source.joints.map((name, joint) => ({
-          name: name.replaceAll("_", " "),
-          values: [tenth.perJoint[joint] ?? null, fifth.perJoint[joint] ?? null],
+        rows: source.joints.map((_, joint) => ({
+          name: nameOf(joint),
+          values: [tenth, fifth, ...(head ? [halfHead] : [])].map(({ perJoint }) => perJoint[joint] ?? null),
         })),
       },
     ],

@@ -1,103 +1,163 @@
+import { UserError } from "../../common/errors.ts";
 import type { PersonSample, Persons } from "../../data/persons.ts";
 import type { Keypoints } from "../../data/sets/coco-keypoints.ts";
-import type { Tensors } from "../../onnx/tensor.ts";
+import type { TensorData, Tensors } from "../../onnx/tensor.ts";
 import type { Evaluation, Metric } from "../task.ts";
-import { type DetectedPose, evaluatePoses, type TruePose } from "./average-precision.ts";
-import { decodeHeatMaps, jointsInPicture, tapsFor } from "./decoding.ts";
-import { personScore } from "./oks.ts";
-import { boxLength, CorrectKeypointsCounter } from "./pck.ts";
+import { decodeHeatMaps, jointsInPicture, mergedFlip, tapsFor } from "./decoding.ts";
+import { FoundPoses } from "./found-poses.ts";
+import { boxLength, CorrectKeypointsCounter, segmentLength } from "./pck.ts";
 import { type FoundPerson, poseDetails } from "./pose-details.ts";
 import { type PoseForm, personRegion } from "./pose-form.ts";
-import { mapToPicture } from "./region.ts";
+import { mapToPicture, type Region } from "./region.ts";
+import { mirroredJoints } from "./skeleton.ts";
 
-/** How well the joints of some persons are found: PCK, COCO's AP and AR, each joint, the best and the worst persons. */
-export function poseEvaluation(source: Persons, form: PoseForm): Evaluation<PersonSample> {
-  return { source, metric: () => new PoseMetric(source, form) };
+/**
+ * How well the joints of some persons are found: PCK, COCO's AP and AR, each joint, the best and the worst persons.
+ * @param boxes a file of boxes that a detector found: AP and AR are measured with them as well
+ * @throws UserError for boxes that do not belong to the persons' pictures
+ */
+export function poseEvaluations(
+  source: Persons,
+  form: PoseForm,
+  boxes?: string,
+): [Evaluation<PersonSample>, ...Evaluation<PersonSample>[]] {
+  const views = form.flipTest && { secondView: mirroredInput };
+  const own = { source, metric: () => new PoseMetric(source, form), ...views };
+  if (boxes === undefined) return [own];
+  const given = source.withBoxes?.(boxes);
+  if (!given)
+    throw new UserError(
+      `pose.boxes names ${boxes}, and ${source.name} is no folder in COCO's format, whose pictures it could belong to; leave it out`,
+    );
+  return [own, { source: given, metric: () => new GivenBoxesMetric(given, form), ...views }];
 }
 
+/** Mirror images of a batch [N, channels, height, width]. */
+function mirroredInput({ type, shape, data }: TensorData): TensorData {
+  const width = shape[3];
+  const pixels = data as Float32Array<ArrayBuffer>;
+  const mirrored = pixels.map((_, at) => pixels[at - (at % width) + width - 1 - (at % width)]);
+  return { type, shape, data: mirrored } as TensorData;
+}
+
+/** With annotated boxes. */
 class PoseMetric implements Metric<PersonSample> {
-  private readonly source: Persons;
-  private readonly form: PoseForm;
-  private readonly counters: { tenth: CorrectKeypointsCounter; fifth: CorrectKeypointsCounter };
-  private readonly found: FoundPerson[] = [];
-  private readonly truth: TruePose[] = [];
-  private readonly detections: DetectedPose[] = [];
+  readonly #source: Persons;
+  readonly #form: PoseForm;
+  readonly #tenth: CorrectKeypointsCounter;
+  readonly #fifth: CorrectKeypointsCounter;
+  readonly #halfHead: CorrectKeypointsCounter;
+  readonly #found: FoundPerson[] = [];
+  readonly #poses: FoundPoses;
 
   constructor(source: Persons, form: PoseForm) {
-    this.source = source;
-    this.form = form;
+    this.#source = source;
+    this.#form = form;
     const counter = (threshold: number) => new CorrectKeypointsCounter(source.joints.length, threshold);
-    this.counters = { tenth: counter(0.1), fifth: counter(0.2) };
+    [this.#tenth, this.#fifth, this.#halfHead] = [counter(0.1), counter(0.2), counter(0.5)];
+    this.#poses = new FoundPoses(source, form.skeleton.sigmas);
   }
 
-  add({ maps }: Tensors, samples: readonly PersonSample[]): void {
-    const { map, alignment, refinement, sigma } = this.form;
-    const size = this.source.joints.length * map[0] * map[1];
-    const data = maps.data as Float32Array;
+  add(predicted: Tensors, samples: readonly PersonSample[], mirrored?: Tensors): void {
     for (const [index, sample] of samples.entries()) {
-      const decoded = decodeHeatMaps(data.subarray(index * size, (index + 1) * size), map, {
-        refinement,
-        taps: tapsFor(sigma),
-      });
-      const region = personRegion(sample, this.form);
-      this.gather(sample, jointsInPicture(decoded, mapToPicture(region, map, alignment)));
+      const { joints, region } = jointsOf(sample, { predicted, mirrored, index }, this.#form);
+      this.#poses.add(sample, region, joints, 1);
+      this.#count(sample, joints);
     }
   }
 
-  /** @param joints x, y and score, joint after joint, in pixels of the sample */
-  private gather({ keypoints, box, area, place, picture }: PersonSample, joints: Keypoints): void {
-    const [first, above, factor] = place.data;
+  #count({ keypoints, box }: PersonSample, joints: Keypoints): void {
     const given = Array.from(keypoints.data);
     const parts = (values: Keypoints) => values.filter((_, at) => at % 3 !== 2);
     const visibility = given.filter((_, at) => at % 3 === 2);
     const [left, top, width, height] = box.data;
     const length = boxLength([left, top, width, height]);
     const person = { truth: parts(given), predicted: parts(joints), visibility, length };
-    this.counters.tenth.add(person);
-    this.counters.fifth.add(person);
-    this.found.push({ joints, error: meanDistance(person) / Math.max(length, 1) });
-    // In pixels of the picture, which a detection may share with other persons.
-    const inPicture = (value: number, axis: number) => (value + 0.5) * factor - 0.5 + [first, above][axis];
-    const placed = (values: Keypoints) =>
-      values.map((value, at) => (at % 3 === 2 ? value : inPicture(value, at % 3)));
-    const image = picture.data[0];
-    this.truth.push({
-      image,
-      keypoints: placed(given),
-      area: area.data[0] * factor ** 2,
-      box: [inPicture(left, 0), inPicture(top, 1), width * factor, height * factor],
-      isCrowd: false,
-      labelled: visibility.filter((value) => value > 0).length,
-    });
-    const scores = joints.filter((_, at) => at % 3 === 2);
-    this.detections.push({ image, keypoints: placed(joints), score: personScore(1, scores) });
+    this.#tenth.add(person);
+    this.#fifth.add(person);
+    const head = this.#form.skeleton.head && segmentLength(given, this.#form.skeleton.head);
+    if (head !== undefined) this.#halfHead.add({ ...person, length: head });
+    this.#found.push({ joints, error: meanDistance(person) / Math.max(length, 1) });
   }
 
   result(): Record<string, number> {
-    const { tenth, fifth } = this.counters;
-    const [pck, pck02] = [tenth.result().pooled, fifth.result().pooled];
-    const { truth, detections } = this;
-    const { statistics } = evaluatePoses({
-      images: [...new Set(truth.map(({ image }) => image))],
-      ...{ truth, detections },
-      sigmas: this.form.skeleton.sigmas,
-    });
+    const [pck, pck02, pckh] = [this.#tenth, this.#fifth, this.#halfHead].map(
+      (counter) => counter.result().pooled,
+    );
+    const { AP, AR } = this.#poses.statistics();
     return {
       ...(pck !== undefined && { pck }),
       ...(pck02 !== undefined && { pck02 }),
-      ...(statistics.AP >= 0 && { averagePrecision: statistics.AP }),
-      ...(statistics.AR >= 0 && { averageRecall: statistics.AR }),
+      ...(pckh !== undefined && { pckh }),
+      ...(AP >= 0 && { averagePrecision: AP }),
+      ...(AR >= 0 && { averageRecall: AR }),
     };
   }
 
   details() {
-    const { tenth, fifth } = this.counters;
-    return poseDetails(this.source, this.form, {
-      found: this.found,
-      tenth: tenth.result(),
-      fifth: fifth.result(),
+    return poseDetails(this.#source, this.#form, {
+      found: this.#found,
+      tenth: this.#tenth.result(),
+      fifth: this.#fifth.result(),
+      halfHead: this.#halfHead.result(),
     });
   }
+
+  predictions(): string {
+    return this.#poses.results();
+  }
+}
+
+/** With the boxes of a detector, which nothing but AP and AR can be measured with. */
+class GivenBoxesMetric implements Metric<PersonSample> {
+  readonly #scores: readonly number[];
+  readonly #form: PoseForm;
+  readonly #poses: FoundPoses;
+  #added = 0;
+
+  constructor(source: Persons, form: PoseForm) {
+    this.#scores = source.scores ?? [];
+    this.#form = form;
+    this.#poses = new FoundPoses(source, form.skeleton.sigmas);
+  }
+
+  add(predicted: Tensors, samples: readonly PersonSample[], mirrored?: Tensors): void {
+    for (const [index, sample] of samples.entries()) {
+      const { joints, region } = jointsOf(sample, { predicted, mirrored, index }, this.#form);
+      this.#poses.add(sample, region, joints, this.#scores[this.#added++]);
+    }
+  }
+
+  result(): Record<string, number> {
+    const { AP, AR } = this.#poses.statistics();
+    return {
+      ...(AP >= 0 && { givenBoxesPrecision: AP }),
+      ...(AR >= 0 && { givenBoxesRecall: AR }),
+    };
+  }
+
+  predictions(): string {
+    return this.#poses.results();
+  }
+}
+
+/** The joints of a person of a batch, in pixels of its sample, and the region that the network saw. */
+function jointsOf(
+  sample: PersonSample,
+  { predicted, mirrored, index }: { predicted: Tensors; mirrored: Tensors | undefined; index: number },
+  form: PoseForm,
+): { joints: Keypoints; region: Region } {
+  const { map, alignment, refinement, sigma, skeleton, flipTest } = form;
+  const size = skeleton.joints.length * map[0] * map[1];
+  const mapsOf = ({ maps }: Tensors) =>
+    (maps.data as Float32Array).subarray(index * size, (index + 1) * size);
+  const maps =
+    flipTest && mirrored
+      ? mergedFlip(mapsOf(predicted), mapsOf(mirrored), map, mirroredJoints(skeleton), flipTest.shift)
+      : mapsOf(predicted);
+  const decoded = decodeHeatMaps(maps, map, { refinement, taps: tapsFor(sigma) });
+  const region = personRegion(sample, form);
+  return { joints: jointsInPicture(decoded, mapToPicture(region, map, alignment)), region };
 }
 
 /** Over labelled joints; 0 where there is none. */

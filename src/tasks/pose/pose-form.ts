@@ -46,6 +46,20 @@ export const poseSettings = {
         .enum(["argmax", "quarter", "dark"])
         .optional()
         .describe("How the place of a maximum is refined. Left out: as the targets need it."),
+      flipTest: z
+        .enum(["off", "auto", "shift", "no-shift"])
+        .default("off")
+        .describe(
+          "Whether evaluation takes the mean of the heat maps of a person and of its mirror image, which takes twice as long; `shift`: those of the mirror image are moved by a pixel, as `rounded` and `exact` targets need it; `no-shift`: as `udp` needs it; `auto`: as the targets need it.",
+        ),
+      boxes: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          "Boxes that a detector found in the test pictures, a file in COCO's format of results: AP and AR are measured with them as well. Left out: with annotated boxes only.",
+        )
+        .register(flags, { value: "<file>" }),
       augmentation: z
         .strictObject({
           flip: share.optional().describe("Probability that left and right are exchanged."),
@@ -79,6 +93,8 @@ export interface PoseForm {
   sigma: number;
   loss: PoseSettings["loss"];
   refinement: Refinement;
+  /** Absent: no flip test. */
+  flipTest?: { shift: boolean };
   augmentation: PoseAugmentation;
 }
 
@@ -90,8 +106,15 @@ const sideOf = 16;
 
 const refinements: Record<TargetKind, Refinement> = { rounded: "quarter", exact: "dark", udp: "dark" };
 
-/** @throws UserError for a skeleton of other joints, and for augmentation that it does not allow */
-export function poseForm({ size, joints, limbs }: Persons, own: PoseSettings): PoseForm {
+/**
+ * @param warn gets a sentence where sigmas are guessed
+ * @throws UserError for a skeleton of other joints, and for augmentation that it does not allow
+ */
+export function poseForm(
+  { size, joints, limbs }: Persons,
+  own: PoseSettings,
+  warn: (sentence: string) => void,
+): PoseForm {
   const { aspect, targets, refinement = refinements[targets], augmentation, padding, sigma, loss } = own;
   if (own.skeleton && own.skeleton.joints.join() !== joints.join())
     throw new UserError(
@@ -101,13 +124,17 @@ export function poseForm({ size, joints, limbs }: Persons, own: PoseSettings): P
     joints: [...joints],
     limbs: limbs.map(([a, b]) => [joints[a], joints[b]] as [string, string]),
   };
-  const skeleton = skeletonOf({ ...byName, ...own.skeleton }, () => {});
+  const skeleton = skeletonOf({ ...byName, ...own.skeleton }, warn);
   checkPoseAugmentation(augmentation, skeleton);
+  const alignment = targets === "udp" ? "udp" : "plain";
   const input = [Math.max(sideOf, sideOf * Math.round((size * aspect) / sideOf)), size] as const;
   return {
     ...{ skeleton, input, targets, refinement, augmentation, padding, sigma, loss },
     map: [input[0] / stride, input[1] / stride],
-    alignment: targets === "udp" ? "udp" : "plain",
+    alignment,
+    ...(own.flipTest !== "off" && {
+      flipTest: { shift: own.flipTest === "auto" ? alignment === "plain" : own.flipTest === "shift" },
+    }),
   };
 }
 

@@ -8,7 +8,7 @@ import type { OpenedTask, Task, TaskKind } from "../task.ts";
 import { warped } from "./affine.ts";
 import { heatMapLoss } from "./heat-map-loss.ts";
 import { drawPlacement } from "./pose-augmentation.ts";
-import { poseEvaluation } from "./pose-evaluation.ts";
+import { poseEvaluations } from "./pose-evaluation.ts";
 import { type PoseForm, personRegion, poseForm, poseSettings, stride } from "./pose-form.ts";
 import { placementMatrix, transformedKeypoints } from "./region.ts";
 import { poseMetadata } from "./stated-pose.ts";
@@ -22,6 +22,7 @@ export const pose: TaskKind<typeof poseSettings, PersonSample> = {
   samples: "persons",
   defaults: { data: "people", images: { size: 96 }, model: "simple-baseline-small" },
   examples: "persons",
+  evaluationSettings: ["pose.flipTest", "pose.boxes", "pose.refinement"],
   loss: { name: "heat map error", unit: "" },
   metrics: [
     {
@@ -39,6 +40,13 @@ export const pose: TaskKind<typeof poseSettings, PersonSample> = {
       meaning: "the same within a fifth",
     },
     {
+      name: "pckh",
+      label: "test PCKh@0.5",
+      unit: "%",
+      better: "higher",
+      meaning: "share found within half the length of the head, where the skeleton states its ends",
+    },
+    {
       name: "averagePrecision",
       label: "test AP",
       unit: "%",
@@ -52,6 +60,20 @@ export const pose: TaskKind<typeof poseSettings, PersonSample> = {
       better: "higher",
       meaning: "COCO's average recall by object keypoint similarity, with the annotated boxes",
     },
+    {
+      name: "givenBoxesPrecision",
+      label: "test AP, given boxes",
+      unit: "%",
+      better: "higher",
+      meaning: "COCO's average precision with the boxes of a detector",
+    },
+    {
+      name: "givenBoxesRecall",
+      label: "test AR, given boxes",
+      unit: "%",
+      better: "higher",
+      meaning: "COCO's average recall with the boxes of a detector",
+    },
   ],
   open({ pose: own }, data): OpenedTask<PersonSample> {
     const [train, test] = [personsOf(data.train), personsOf(data.test)];
@@ -59,12 +81,9 @@ export const pose: TaskKind<typeof poseSettings, PersonSample> = {
       throw new UserError(
         `the test persons have the joints ${test.joints.join(", ")}, but the training persons ${train.joints.join(", ")}`,
       );
-    const form = poseForm(train, own);
-    return {
-      task: poseTask(train, form),
-      train,
-      evaluations: [poseEvaluation(test, form)],
-    };
+    const notes: string[] = [];
+    const form = poseForm(train, own, (sentence) => notes.push(sentence));
+    return { task: poseTask(train, form), train, evaluations: poseEvaluations(test, form, own.boxes), notes };
   },
 };
 

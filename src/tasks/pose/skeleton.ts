@@ -13,6 +13,8 @@ export interface Skeleton {
   sigmas: readonly number[];
   /** Joints above the waist: what half-body crops separate from the rest. */
   upperBody: readonly number[];
+  /** The ends of the head, whose distance PCKh measures by. */
+  head?: JointPair;
 }
 
 export type JointPair = readonly [number, number];
@@ -62,6 +64,11 @@ export const skeletonSettings = z.strictObject({
     .array(name)
     .optional()
     .describe("Joints above the waist, for half-body crops. Left out: those of COCO by name."),
+  head: namePair
+    .optional()
+    .describe(
+      "The two joints at the ends of the head, whose distance PCKh measures by. Left out: `head_top` and `upper_neck` (or `neck`), where there are such.",
+    ),
 });
 export type SkeletonSettings = z.infer<typeof skeletonSettings>;
 
@@ -84,6 +91,9 @@ export function skeletonOf(settings: SkeletonSettings, warn: (sentence: string) 
   const indexed = (given: readonly (readonly [string, string])[], where: string): JointPair[] =>
     given.map(([a, b]) => [at(a, where), at(b, where)]);
   for (const joint of Object.keys(sigmas)) at(joint, "sigmas");
+  const [head] = settings.head ? indexed([settings.head], "head") : [headByName(joints)];
+  if (head && head[0] === head[1])
+    throw new UserError(`the skeleton's head is from ${joints[head[0]]} to itself; name two joints`);
   const coco = new Map(cocoSkeleton.joints.map((joint, index) => [joint, index]));
   const cocoSigma = (joint: string) => cocoSkeleton.sigmas[coco.get(joint) ?? -1];
   const guessed = joints.filter((joint) => sigmas[joint] === undefined && cocoSigma(joint) === undefined);
@@ -101,6 +111,7 @@ export function skeletonOf(settings: SkeletonSettings, warn: (sentence: string) 
       : joints.flatMap((joint, index) =>
           cocoSkeleton.upperBody.includes(coco.get(joint) ?? -1) ? [index] : [],
         ),
+    ...(head && { head }),
   };
 }
 
@@ -109,6 +120,14 @@ export function mirroredJoints({ joints, pairs }: Pick<Skeleton, "joints" | "pai
   const places = joints.map((_, index) => index);
   for (const [a, b] of pairs) [places[a], places[b]] = [b, a];
   return places;
+}
+
+/** MPII's names. */
+function headByName(joints: readonly string[]): JointPair | undefined {
+  const [top, neck] = [["head_top"], ["upper_neck", "neck"]].map((names) =>
+    names.map((joint) => joints.indexOf(joint)).find((index) => index >= 0),
+  );
+  return top === undefined || neck === undefined ? undefined : [top, neck];
 }
 
 function pairsByName(joints: readonly string[]): JointPair[] {
