@@ -79,7 +79,8 @@ function detectedBoxes(file: string, keypoints: CocoKeypoints): DetectedBox[] {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw fileError(error as NodeJS.ErrnoException, `${file} could not be read`);
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw new UserError(`there is no file ${file}`);
+    throw fileError(error, `${file} could not be read`);
   }
   const boxes = readDetectedBoxes(text, file, keypoints);
   if (boxes.length > 0) return boxes;
