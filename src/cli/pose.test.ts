@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { decodeImage } from "../data/image-file.ts";
+import { readCocoKeypoints } from "../data/sets/coco-keypoints.ts";
 import { partAround } from "../data/sets/coco-persons.ts";
 import { warped } from "../tasks/pose/affine.ts";
+import { evaluatePoses } from "../tasks/pose/average-precision.ts";
+import { cocoSkeleton } from "../tasks/pose/skeleton.ts";
 import { lowland, readJsonFile, temporaryFolder, timelessMetrics } from "../testing/cli.ts";
 
 // Pose estimation from the command line: a generated set as files, training, resuming, and all that looks at the run.
@@ -68,6 +71,38 @@ test("people are written as a folder, which trains; the run is evaluated and mea
   assert.ok(Math.abs(readJsonFile(root, "own", "flatness.json").loss - additive) < 1e-4);
   assert.match(readFileSync(join(root, "own", "report.html"), "utf8"), /Persons with the largest errors/);
   assert.ok(existsSync(join(root, "own", "pictures", "evaluation")));
+});
+
+test("a run is evaluated with a flip test and a detector's boxes, and its predictions are written for other tools", async () => {
+  const truth = readCocoKeypoints(
+    readFileSync(join(root, "folder", "annotations", "person_keypoints_val.json"), "utf8"),
+    "truth",
+  );
+  const boxes = truth.persons.map(({ image, box }) => {
+    return { image_id: image, category_id: 1, bbox: box, score: 0.9 };
+  });
+  writeFileSync(join(root, "boxes.json"), JSON.stringify(boxes));
+  const { metrics, loss } = JSON.parse(
+    await run(
+      ...["evaluate", "own", "--json", "--predictions", "poses.json"],
+      ...["--pose-flip-test", "auto", "--pose-boxes", "boxes.json", ...few],
+    ),
+  );
+  const summary = readJsonFile(root, "own", "summary.json");
+  assert.ok(Math.abs(loss - summary.testLoss) < 1e-5);
+  const found = readJsonFile(root, "poses.json");
+  const { statistics } = evaluatePoses({
+    images: truth.pictures.map(({ id }) => id),
+    truth: truth.persons,
+    detections: found.map(({ image_id, ...rest }: { image_id: number }) => ({ image: image_id, ...rest })),
+    sigmas: cocoSkeleton.sigmas,
+  });
+  assert.deepEqual([statistics.AP, statistics.AR], [metrics.givenBoxesPrecision, metrics.givenBoxesRecall]);
+  assert.deepEqual(Object.keys(metrics), [
+    ...Object.keys(summary.metrics),
+    "givenBoxesPrecision",
+    "givenBoxesRecall",
+  ]);
 });
 
 test("predict draws a skeleton over each picture, where the heat maps of its file are highest", async () => {
@@ -151,6 +186,16 @@ test("mistakes are one sentence each", async () => {
   await refused(
     ["train", "--task", "pose", "--data", "digits"],
     "digits has no joints; for pose estimation name people, or a folder in COCO's format (annotations/*.json and pictures)",
+  );
+  await refused(["evaluate", "own", "--pose-boxes", "none.json"], "there is no file none.json");
+  const classifier = ["evaluate", join("own", "model.onnx"), "--data", "digits"];
+  await refused(
+    [...classifier, "--pose-flip-test", "auto"],
+    "--pose-flip-test is for pose, and the task is classification; leave it out",
+  );
+  await refused(
+    [...classifier, "--predictions", "out.json"],
+    "--predictions has no meaning for classification, which has no format for them; leave it out",
   );
   await refused(
     ["demo", "pose", "--clean"],

@@ -60,12 +60,15 @@ export async function evaluate<S extends Sample>(
   const batches = evaluationBatches(source, { row: task.row, batchSize })[Symbol.asyncIterator]();
   for (let next = await batches.next(); !next.done; ) {
     const { inputs, samples, count } = next.value;
+    // Before the first run, which may take the inputs' memory with it.
+    const { input, ...targets } = inputs;
+    const view = secondView && { ...structuredClone(targets), input: secondView(input) };
     const running = run(inputs, count);
     // The next batch is prepared meanwhile; where that throws, that is what the caller gets to hear.
     running.catch(() => {});
     next = await batches.next();
     const outputs = await running;
-    const second = secondView && (await run({ ...inputs, input: secondView(inputs.input) }, count));
+    const second = view && (await run(view, count));
     const weight = outputs[lossWeight] ? Number(outputs[lossWeight].data[0]) : count;
     loss += Number(outputs.loss.data[0]) * weight;
     weights += weight;

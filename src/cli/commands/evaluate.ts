@@ -8,8 +8,9 @@ import { metricList } from "../../report/numbers.ts";
 import { runSchema } from "../../runs/configuration.ts";
 import { findModel, importedModelOf, type TrainedModel } from "../../runs/trained-model.ts";
 import { withPictures } from "../../tasks/details.ts";
-import { taskNamed, taskNames } from "../../tasks/index.ts";
+import { firstTask, taskNamed, taskNames } from "../../tasks/index.ts";
 import { addFlags } from "../add-flags.ts";
+import { camelCase } from "../flags.ts";
 import { addDataFlags, addFileFlags, loadNamedData } from "../measuring-options.ts";
 import { outputStyle, printJson } from "../output.ts";
 import { say } from "../progress.ts";
@@ -90,9 +91,22 @@ export function evaluateCommand(command: Command): Command {
     });
 }
 
-/** Settings of the run's task with those of the flags in their place. */
+/**
+ * Settings of the run's task with those of the flags in their place.
+ * @throws UserError for a flag of another task
+ */
 function evaluationSettings({ run }: TrainedModel, flags: EvaluateFlags): Record<string, unknown> {
-  const document = putFlags(runSchema, { ...run?.configuration }, flags, evaluationFlags);
-  const given = new Set(evaluationFlags.map(({ path: [setting] }) => setting));
-  return Object.fromEntries(Object.entries(document).filter(([name]) => given.has(name)));
+  const { name, settings } = taskNamed(run?.task.name ?? firstTask);
+  const own = evaluationFlags.filter(({ path }) => path[0] in settings);
+  const stray = evaluationFlags.find(
+    (flag) => !own.includes(flag) && flags[camelCase(flag.name)] !== undefined,
+  );
+  if (stray) {
+    const others = taskNames.filter((other) =>
+      taskNamed(other).evaluationSettings?.includes(stray.path.join(".")),
+    );
+    throw new UserError(`--${stray.name} is for ${others.join(", ")}, and the task is ${name}; leave it out`);
+  }
+  const document = putFlags(runSchema, { ...run?.configuration }, flags, own);
+  return Object.fromEntries(Object.entries(document).filter(([setting]) => setting in settings));
 }
