@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { decodeImage } from "../data/image-file.ts";
 import { readCocoKeypoints } from "../data/sets/coco-keypoints.ts";
-import { partAround } from "../data/sets/coco-persons.ts";
+import { partAround } from "../data/sets/coco-parts.ts";
 import { warped } from "../tasks/pose/affine.ts";
 import { evaluatePoses } from "../tasks/pose/average-precision.ts";
 import { cocoSkeleton } from "../tasks/pose/skeleton.ts";
@@ -14,8 +14,9 @@ import { lowland, readJsonFile, temporaryFolder, timelessMetrics } from "../test
 // Pose estimation from the command line: a generated set as files, training, resuming, and all that looks at the run.
 
 const root = temporaryFolder();
+const environment = { cwd: root, env: { LOWLAND_HOME: join(root, "home") } };
 const run = async (...args: string[]) => {
-  const { code, stdout, stderr } = await lowland(args, { cwd: root });
+  const { code, stdout, stderr } = await lowland(args, environment);
   assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
   return stdout;
 };
@@ -162,7 +163,7 @@ test("the demonstration trains a network for poses and ends in a page with pictu
       ...["--model", "simple-baseline-small:width=0.25", "--batch-size", "8", "--sharpness-images", "8"],
       ...["--out", "demo", ...few],
     ],
-    { cwd: root },
+    environment,
   );
   assert.equal(told.code, 0, told.stderr);
   assert.match(
@@ -176,7 +177,7 @@ test("the demonstration trains a network for poses and ends in a page with pictu
 
 test("mistakes are one sentence each", async () => {
   const refused = async (args: string[], message: string) => {
-    const { code, stderr } = await lowland(args, { cwd: root });
+    const { code, stderr } = await lowland(args, environment);
     assert.deepEqual([code, stderr], [2, `lowland: ${message}\n`]);
   };
   await refused(

@@ -151,7 +151,7 @@ async function loadMasks(nameOrPath: string, options: DataOptions) {
   return loadMaskSet(nameOrPath, images, setOptions(nameOrPath, options));
 }
 
-async function loadPersons(nameOrPath: string, { images, log }: DataOptions) {
+async function loadPersons(nameOrPath: string, { images, log, signal, onDecoded, cacheFolder }: DataOptions) {
   const people = readGenerated(nameOrPath, "people");
   if (people) {
     const { loadPeople } = await import("./people/people.ts");
@@ -160,7 +160,8 @@ async function loadPersons(nameOrPath: string, { images, log }: DataOptions) {
   const found = await stat(nameOrPath).catch(() => undefined);
   if (found?.isDirectory()) {
     const { loadCocoPersons } = await import("./sets/coco-persons.ts");
-    return loadCocoPersons(nameOrPath, { size: images?.size, log });
+    const { size, onBadImage } = images ?? {};
+    return loadCocoPersons(nameOrPath, { size, onBadImage, log, signal, cacheFolder, onProgress: onDecoded });
   }
   const reason = setNamed(nameOrPath) ? `${nameOrPath} has no joints` : `there is no folder "${nameOrPath}"`;
   throw new UserError(

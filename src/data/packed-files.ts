@@ -11,26 +11,30 @@ import { type ImageForm, UnreadableImage } from "./image-file.ts";
 // training wants, into one file that is then read by position: an epoch needs no memory for images, and a second run
 // starts at once.
 
-export interface PackOptions {
-  form: ImageForm;
+export interface CacheOptions {
   /** Where the packed files are kept. Those that nobody used for 30 days are removed. */
   cacheFolder: string;
-  /** Called with the number of records decoded so far. */
+  /** Called with the number of groups of files decoded so far. */
   onProgress?: (decoded: number, total: number) => void;
   signal?: AbortSignal;
 }
 
-/** What becomes of files: one record of bytes for each group of them. */
-export interface Packing<Facts> extends Omit<PackOptions, "form"> {
+export interface PackOptions extends CacheOptions {
+  form: ImageForm;
+}
+
+/** What becomes of files: records of bytes for each group of them. */
+export interface Packing<Facts> extends CacheOptions {
   /** Everything beside the files that the bytes depend on. */
   form: unknown;
-  /** Bytes of a record. */
-  recordBytes: number;
+  /** Bytes of all records, at most. */
+  bytes: number;
   /**
    * Decodes a group.
+   * @param place of the group in the list
    * @throws UnreadableImage for files that are none of what they should be
    */
-  decode(paths: readonly string[]): Promise<PackedRecord<Facts>>;
+  decode(paths: readonly string[], place: number): Promise<readonly PackedRecord<Facts>[]>;
 }
 
 export interface PackedRecord<Facts> {
@@ -39,15 +43,17 @@ export interface PackedRecord<Facts> {
   facts: Facts;
 }
 
-/** Records of one size in one file. */
+/** Records in one file, in the order of the groups. */
 export interface PackedFiles<Facts> {
   /** Tells one content from another: the form, and each file's path, size and time. */
   key: string;
-  /** For each record its place in the list of groups: all but the bad ones. */
+  /** For each record the place of its group in the list. */
   kept: readonly number[];
   bad: readonly BadFile[];
   /** Of each record. */
   facts: readonly Facts[];
+  /** Bytes of each record. */
+  lengths: readonly number[];
   /** The bytes of a record. */
   read(index: number): Uint8Array<ArrayBuffer>;
   /** Closes the file; it is opened again by the next read. */
@@ -61,10 +67,10 @@ export interface BadFile {
 }
 
 /** What is kept beside the bytes. */
-type Index<Facts> = Pick<PackedFiles<Facts>, "kept" | "bad" | "facts">;
+type Index<Facts> = Pick<PackedFiles<Facts>, "kept" | "bad" | "facts" | "lengths">;
 
 /** A change here makes every packed file of before another one. */
-const version = 2;
+const version = 3;
 
 /**
  * Decodes groups of files into one file of bytes, or finds it in the cache, where it is kept by the paths, sizes and times
@@ -76,16 +82,15 @@ export async function packFiles<Facts>(
   groups: readonly (readonly string[])[],
   packing: Packing<Facts>,
 ): Promise<PackedFiles<Facts>> {
-  const { form, cacheFolder, recordBytes } = packing;
+  const { form, cacheFolder } = packing;
   const files = await examined(groups);
   const key = keyOf(files, form);
   const pixelFile = join(cacheFolder, `${key}.pixels`);
   const indexFile = join(cacheFolder, `${key}.json`);
   const index =
-    (await readIndex<Facts>(indexFile, pixelFile, recordBytes)) ??
-    (await pack(files, { pixelFile, indexFile }, packing));
-  const { kept, bad, facts } = index;
-  return { ...{ key, kept, bad, facts }, ...recordsOf(pixelFile, recordBytes) };
+    (await readIndex<Facts>(indexFile, pixelFile)) ?? (await pack(files, { pixelFile, indexFile }, packing));
+  const { kept, bad, facts, lengths } = index;
+  return { ...{ key, kept, bad, facts, lengths }, ...recordsOf(pixelFile, lengths) };
 }
 
 /** The size in bytes of all packed files. */
@@ -134,17 +139,11 @@ function keyOf(groups: readonly Group[], form: unknown): string {
   return hash.digest("hex").slice(0, 32);
 }
 
-async function readIndex<Facts>(
-  indexFile: string,
-  pixelFile: string,
-  recordBytes: number,
-): Promise<Index<Facts> | undefined> {
+async function readIndex<Facts>(indexFile: string, pixelFile: string): Promise<Index<Facts> | undefined> {
   try {
     const index = JSON.parse(await readFile(indexFile, "utf8")) as Index<Facts>;
     const { size } = await stat(pixelFile);
-    const { length } = index.kept;
-    // An earlier version kept other facts.
-    if (size !== length * recordBytes || index.facts?.length !== length) return undefined;
+    if (size !== sumOf(index.lengths)) return undefined;
     // The time of its last use: what is not used is removed one day.
     const now = new Date();
     await utimes(pixelFile, now, now).catch(() => {});
@@ -154,14 +153,20 @@ async function readIndex<Facts>(
   }
 }
 
+function sumOf(lengths: readonly number[]): number {
+  return lengths.reduce((sum, length) => sum + length, 0);
+}
+
 /** Records that lie one after the other in a file. */
-function recordsOf(path: string, bytes: number): Pick<PackedFiles<unknown>, "read" | "close"> {
+function recordsOf(path: string, lengths: readonly number[]): Pick<PackedFiles<unknown>, "read" | "close"> {
   let file: number | undefined;
+  const starts = new Float64Array(lengths.length + 1);
+  for (const [index, length] of lengths.entries()) starts[index + 1] = starts[index] + length;
   return {
     read: (index) => {
       file ??= openSync(path, "r");
-      const pixels = new Uint8Array(bytes);
-      if (readSync(file, pixels, 0, bytes, index * bytes) !== bytes)
+      const pixels = new Uint8Array(lengths[index]);
+      if (readSync(file, pixels, 0, pixels.length, starts[index]) !== pixels.length)
         throw new UserError(`${path} ended before image ${index}; delete it, and it is made again`);
       return pixels;
     },
@@ -176,35 +181,41 @@ function recordsOf(path: string, bytes: number): Pick<PackedFiles<unknown>, "rea
 async function pack<Facts>(
   groups: readonly Group[],
   { pixelFile, indexFile }: { pixelFile: string; indexFile: string },
-  { decode, recordBytes, cacheFolder, onProgress, signal }: Packing<Facts>,
+  { decode, bytes, cacheFolder, onProgress, signal }: Packing<Facts>,
 ): Promise<Index<Facts>> {
   await mkdir(cacheFolder, { recursive: true });
   await removeOld(cacheFolder);
-  await requireRoom(cacheFolder, groups.length * recordBytes);
+  await requireRoom(cacheFolder, bytes);
   const beside = `${pixelFile}.${process.pid}.part`;
   const file = await open(beside, "w");
-  const [kept, facts, bad]: [number[], Facts[], BadFile[]] = [[], [], []];
+  const [kept, facts, lengths, bad]: [number[], Facts[], number[], BadFile[]] = [[], [], [], []];
+  let end = 0;
   // Bad luck, such as a disk that is away for a moment, is not kept for the next time.
   let isLasting = true;
   try {
     const pending: ReturnType<typeof decoded<Facts>>[] = [];
-    const start = (group: Group | undefined) => {
-      if (!group) return;
-      const decoding = decoded(group, decode);
+    const start = (place: number) => {
+      if (place >= groups.length) return;
+      const decoding = decoded(groups[place], (paths) => decode(paths, place));
       // It is awaited in its turn, which may never come.
       decoding.catch(() => {});
       pending.push(decoding);
     };
     const ahead = 2 * availableParallelism();
-    for (const first of groups.slice(0, ahead)) start(first);
+    for (let place = 0; place < ahead; place++) start(place);
     for (const place of groups.keys()) {
       signal?.throwIfAborted();
-      start(groups[place + ahead]);
+      start(place + ahead);
       const result = await pending.shift();
-      if (result && "bytes" in result) {
-        await file.write(result.bytes, 0, recordBytes, kept.length * recordBytes);
-        facts.push(result.facts);
-        kept.push(place);
+      if (result && "records" in result) {
+        for (const record of result.records) {
+          const { length } = record.bytes;
+          await file.write(record.bytes, 0, length, end);
+          end += length;
+          facts.push(record.facts);
+          lengths.push(length);
+          kept.push(place);
+        }
       } else if (result) {
         const { isLasting: stays, ...own } = result;
         isLasting &&= stays;
@@ -218,7 +229,7 @@ async function pack<Facts>(
     await file.close().catch(() => {});
     await rm(beside, { force: true });
   }
-  const index: Index<Facts> = { kept, bad, facts };
+  const index: Index<Facts> = { kept, bad, facts, lengths };
   if (isLasting) await replaceFile(indexFile, JSON.stringify(index));
   return index;
 }
@@ -229,13 +240,13 @@ async function pack<Facts>(
  */
 async function decoded<Facts>(
   group: Group,
-  decode: Packing<Facts>["decode"],
-): Promise<PackedRecord<Facts> | (BadFile & { isLasting: boolean })> {
+  decode: (paths: readonly string[]) => Promise<readonly PackedRecord<Facts>[]>,
+): Promise<{ records: readonly PackedRecord<Facts>[] } | (BadFile & { isLasting: boolean })> {
   for (const file of group)
     if ("problem" in file) return { path: file.path, reason: file.problem, isLasting: true };
   const paths = group.map(({ path }) => path);
   try {
-    return await decode(paths);
+    return { records: await decode(paths) };
   } catch (error) {
     const path = (error as { path?: string }).path ?? paths[0];
     if (error instanceof UnreadableImage) return { path, reason: error.message, isLasting: true };

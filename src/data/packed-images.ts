@@ -3,7 +3,7 @@ import { type PackedFiles, type PackOptions, packFiles } from "./packed-files.ts
 import { ChannelSums, channelSums, type ImageClasses } from "./source.ts";
 
 /** Pictures of one size in one file. */
-export interface PackedImages extends Omit<PackedFiles<unknown>, "facts"> {
+export interface PackedImages extends Omit<PackedFiles<unknown>, "facts" | "lengths"> {
   /** Mean and deviation over some of the images. */
   normalization(indices: Iterable<number>): Pick<ImageClasses, "mean" | "deviation">;
 }
@@ -15,14 +15,18 @@ export interface PackedImages extends Omit<PackedFiles<unknown>, "facts"> {
 export async function packImages(paths: readonly string[], options: PackOptions): Promise<PackedImages> {
   const { form } = options;
   const { channels, height, width } = form;
-  const { facts, ...packed } = await packFiles(
+  const {
+    facts,
+    lengths: _,
+    ...packed
+  } = await packFiles(
     paths.map((path) => [path]),
     {
       ...options,
-      recordBytes: channels * height * width,
+      bytes: paths.length * channels * height * width,
       decode: async ([path]) => {
         const { data } = await decodeImage(path, form);
-        return { bytes: data, facts: channelSums(data, channels) };
+        return [{ bytes: data, facts: channelSums(data, channels) }];
       },
     },
   );

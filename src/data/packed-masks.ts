@@ -36,7 +36,7 @@ export function packMasks(
     {
       ...options,
       form: { ...form, colors: colors ? [...colors] : "numbers" },
-      recordBytes: (channels + 1) * height * width,
+      bytes: pairs.length * (channels + 1) * height * width,
       decode: async ([image, mask]) => {
         const [{ data }, size] = await blaming(image, () =>
           Promise.all([decodeImage(image, { ...form, orientation: "ignore" }), sizeOf(image)]),
@@ -46,7 +46,7 @@ export function packMasks(
         bytes.set(data);
         bytes.set(classes, data.length);
         const pixels = valuesOf(classes, width).map(([value, count]) => [value, count] as const);
-        return { bytes, facts: { sums: channelSums(data, channels), values, pixels } };
+        return [{ bytes, facts: { sums: channelSums(data, channels), values, pixels } }];
       },
     },
   );

@@ -3,7 +3,7 @@ import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import { type DecodedImage, decodeImage } from "../data/image-file.ts";
 import type { Box } from "../data/sets/coco-keypoints.ts";
-import { partAround } from "../data/sets/coco-persons.ts";
+import { partAround } from "../data/sets/coco-parts.ts";
 import { readModelFile } from "../import/load.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import { openEngine } from "../runtime/remote.ts";

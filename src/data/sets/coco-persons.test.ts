@@ -11,10 +11,12 @@ import { loadSamples } from "../catalogue.ts";
 import { decodeImage } from "../image-file.ts";
 import { loadPeople } from "../people/people.ts";
 import type { PersonSample, Persons } from "../persons.ts";
+import { partAround } from "./coco-parts.ts";
 import { loadCocoPersons } from "./coco-persons.ts";
 import { writeCocoFolder } from "./coco-writer.ts";
 
 const root = temporaryFolder();
+const cacheFolder = join(root, "cache");
 const published = fileURLToPath(new URL("../../../fixtures/datasets/coco", import.meta.url));
 
 describe("people written as a folder in COCO's format", () => {
@@ -24,7 +26,7 @@ describe("people written as a folder in COCO's format", () => {
   before(async () => {
     people = await loadPeople({ train: 12, test: 5, seed: 4 });
     await writeCocoFolder(folder, people);
-    read = await loadCocoPersons(folder, { size: 96 });
+    read = await loadCocoPersons(folder, { size: 96, cacheFolder });
   });
 
   test("has the same persons: joints, limbs, boxes, areas, where they are in their pictures", async () => {
@@ -79,7 +81,7 @@ describe("people written as a folder in COCO's format", () => {
 
 describe("a published folder", () => {
   test("a part is where its place says, each pixel the mean of as many of the picture", async () => {
-    const { train } = await loadCocoPersons(published, { size: 32 });
+    const { train } = await loadCocoPersons(published, { size: 32, cacheFolder });
     const annotations = JSON.parse(
       readFileSync(join(published, "annotations", "person_keypoints_train2017.json"), "utf8"),
     );
@@ -109,7 +111,7 @@ describe("a published folder", () => {
   });
 
   test("a joint lies in its part where it lies in its picture", async () => {
-    const { test: part } = await loadCocoPersons(published, { size: 32 });
+    const { test: part } = await loadCocoPersons(published, { size: 32, cacheFolder });
     const { annotations } = JSON.parse(
       readFileSync(join(published, "annotations", "person_keypoints_val2017.json"), "utf8"),
     );
@@ -134,18 +136,91 @@ describe("a published folder", () => {
     const stored = await sharp(path).metadata();
     // An orientation in the file alone changes nothing: annotations belong to stored pixels.
     writeFileSync(path, await sharp(path).withMetadata({ orientation: 6 }).toBuffer());
-    const { train } = await loadCocoPersons(folder, { size: 32 });
+    const { train } = await loadCocoPersons(folder, { size: 32, cacheFolder });
     assert.ok(train.count > 0);
     writeFileSync(path, await sharp(path).rotate(90).withMetadata({ orientation: 1 }).toBuffer());
-    await assert.rejects(loadCocoPersons(folder, { size: 32 }), {
+    await assert.rejects(loadCocoPersons(folder, { size: 32, cacheFolder }), {
       name: "UserError",
       message: new RegExp(`says that 000000000009.jpg is ${stored.width}×${stored.height}, the picture is `),
     });
     writeFileSync(path, readFileSync(path).subarray(0, 200));
-    await assert.rejects(loadCocoPersons(folder, { size: 32 }), {
+    await assert.rejects(loadCocoPersons(folder, { size: 32, cacheFolder }), {
       name: "UserError",
-      message: /^.*000000000009\.jpg cannot be read: /,
+      message:
+        /^.*person_keypoints_train2017\.json: 1 file cannot be read: .*000000000009\.jpg \(.*\); mend them, or skip them with --on-bad-image skip$/,
     });
+    const lines: string[] = [];
+    const log = (line: string) => lines.push(line);
+    const left = await loadCocoPersons(folder, { size: 32, cacheFolder, onBadImage: "skip", log });
+    assert.match(
+      lines.join("\n"),
+      /1 file cannot be read: .*000000000009\.jpg \(.*\); their persons are left out/,
+    );
+    const { annotations, images } = JSON.parse(
+      readFileSync(join(folder, "annotations", "person_keypoints_train2017.json"), "utf8"),
+    );
+    const damaged = images.findIndex(
+      ({ file_name }: { file_name: string }) => file_name === "000000000009.jpg",
+    );
+    assert.ok(annotations.some(({ image_id }: { image_id: number }) => image_id === images[damaged].id));
+    assert.ok(left.train.count > 0 && left.train.count < train.count);
+    for (let index = 0; index < left.train.count; index++)
+      assert.notEqual((await left.train.read(index)).picture.data[0], damaged);
+    left.close();
+  });
+});
+
+describe("parts of pictures in the cache", () => {
+  const folder = join(root, "cached");
+  const counted = async () => {
+    let count = 0;
+    const persons = await loadCocoPersons(folder, {
+      ...{ size: 32, cacheFolder, onProgress: () => count++ },
+    });
+    return { count, persons };
+  };
+
+  test("each picture is decoded once, and again when it or a box changes", async () => {
+    cpSync(published, folder, { recursive: true });
+    const first = await counted();
+    assert.ok(first.count > 1);
+    const again = await counted();
+    assert.equal(again.count, 0);
+    assert.equal(again.persons.train.fingerprint, first.persons.train.fingerprint);
+    for (let index = 0; index < first.persons.train.count; index++)
+      assert.deepEqual(await again.persons.train.read(index), await first.persons.train.read(index));
+    const file = join(folder, "annotations", "person_keypoints_val2017.json");
+    const annotated = JSON.parse(readFileSync(file, "utf8"));
+    for (const { bbox } of annotated.annotations) for (const side of [2, 3]) bbox[side] /= 3;
+    writeFileSync(file, JSON.stringify(annotated));
+    const changed = await counted();
+    assert.equal(changed.count, 1);
+    assert.notDeepEqual(
+      (await changed.persons.test.read(0)).image.shape,
+      (await first.persons.test.read(0)).image.shape,
+    );
+    for (const { persons } of [first, again, changed]) persons.close();
+  });
+
+  test("a part is cut out of the whole picture, whatever order persons are read in", async () => {
+    const { persons } = await counted();
+    const { train } = persons;
+    const { images } = JSON.parse(
+      readFileSync(join(folder, "annotations", "person_keypoints_train2017.json"), "utf8"),
+    );
+    for (let index = train.count - 1; index >= 0; index--) {
+      const { image, place, picture, box } = await train.read(index);
+      const path = join(folder, "train2017", images[picture.data[0]].file_name);
+      const whole = await decodeImage(path, { orientation: "ignore" });
+      const [first, above, factor] = place.data;
+      const inPicture = (value: number, start: number) => (value + 0.5) * factor - 0.5 + start;
+      const [left, top, width, height] = box.data;
+      const own = [inPicture(left, first), inPicture(top, above), width * factor, height * factor];
+      const part = partAround(whole, own.map((value) => Math.round(1000 * value) / 1000) as never, 32);
+      assert.deepEqual([part.image.shape, part.place], [image.shape, place]);
+      assert.deepEqual(part.image.data, image.data);
+    }
+    persons.close();
   });
 });
 

@@ -34,14 +34,18 @@ export async function packedOrRefused<Packed extends { bad: readonly BadFile[] }
       );
     log?.(`${name}: ${describeBad(packed.bad)}; left out`);
   }
-  if (isNew)
-    log?.(
-      `Decoded pictures are kept in ${cacheFolder} (${((await packedBytes(cacheFolder)) / 1e6).toFixed(1)} MB); what is not used for 30 days is removed`,
-    );
+  if (isNew) log?.(await describeCache(cacheFolder));
   return packed;
 }
 
-function describeBad(bad: readonly BadFile[]): string {
+/** A sentence on where decoded pictures are. */
+export async function describeCache(cacheFolder: string): Promise<string> {
+  const megabytes = (await packedBytes(cacheFolder)) / 1e6;
+  return `Decoded pictures are kept in ${cacheFolder} (${megabytes.toFixed(1)} MB); what is not used for 30 days is removed`;
+}
+
+/** What is wrong with files, in a sentence that names ten of them. */
+export function describeBad(bad: readonly BadFile[]): string {
   const shown = bad.slice(0, 10).map(({ path, reason }) => `${path} (${reason})`);
   const rest = bad.length > shown.length ? `, and ${bad.length - shown.length} more` : "";
   return `${bad.length} ${bad.length === 1 ? "file cannot" : "files cannot"} be used: ${shown.join(", ")}${rest}`;

@@ -22,6 +22,7 @@ import { heatMapTargets } from "./targets.ts";
 
 const root = temporaryFolder();
 const folder = join(root, "people");
+const cacheFolder = join(root, "cache");
 const annotationFile = join(folder, "annotations", "person_keypoints_val.json");
 const people = 8;
 
@@ -34,7 +35,7 @@ let persons: Record<"train" | "test", Persons>;
 before(async () => {
   await writeCocoFolder(folder, await loadPeople({ train: 4, test: people, size: 64 }));
   annotated = JSON.parse(readFileSync(annotationFile, "utf8"));
-  persons = await loadCocoPersons(folder, { size: 64 });
+  persons = await loadCocoPersons(folder, { size: 64, cacheFolder });
 });
 
 const opened = (pose: RunSettings["pose"], data: Record<"train" | "test", Persons> = persons) =>
@@ -227,7 +228,7 @@ describe("predictions in COCO's format", () => {
     ];
     const text = JSON.stringify({ ...annotated, annotations: [...annotated.annotations, ...more] });
     writeFileSync(annotationFile, text);
-    const data = await loadCocoPersons(folder, { size: 64 });
+    const data = await loadCocoPersons(folder, { size: 64, cacheFolder });
     writeFileSync(annotationFile, JSON.stringify(annotated));
     return { data, text };
   }
@@ -341,7 +342,7 @@ describe("skeletons of a document", () => {
         readFileSync(path, "utf8").replace("left_wrist", "tail").replace("right_wrist", "fin"),
       );
     }
-    const data = await loadCocoPersons(own, { size: 64 });
+    const data = await loadCocoPersons(own, { size: 64, cacheFolder });
     const { joints } = data.train;
     assert.deepEqual(opened({}, data).notes, [
       "no sigma is known for tail, fin: OKS and AP take 0.05; name sigmas in the skeleton to change it",
