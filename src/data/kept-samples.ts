@@ -1,7 +1,7 @@
 import type { Sample } from "./source.ts";
 
 /** Keeps the samples that came first, as long as there is room, so that they need not be made again. */
-export class KeptSamples<S extends Sample> {
+class KeptSamples<S extends Sample> {
   private readonly samples = new Map<number, S>();
   private room = 2 ** 29;
 
