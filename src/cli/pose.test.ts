@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { decodeImage } from "../data/image-file.ts";
 import { readCocoKeypoints } from "../data/sets/coco-keypoints.ts";
 import { partAround } from "../data/sets/coco-parts.ts";
+import { loadCocoPersons } from "../data/sets/coco-persons.ts";
+import { parseRun } from "../runs/configuration.ts";
+import { openTask } from "../runs/open-task.ts";
 import { warped } from "../tasks/pose/affine.ts";
 import { evaluatePoses } from "../tasks/pose/average-precision.ts";
 import { cocoSkeleton } from "../tasks/pose/skeleton.ts";
@@ -70,8 +73,25 @@ test("people are written as a folder, which trains; the run is evaluated and mea
   };
   const additive = (testLoss * labelled("val")) / labelled("train");
   assert.ok(Math.abs(readJsonFile(root, "own", "flatness.json").loss - additive) < 1e-4);
-  assert.match(readFileSync(join(root, "own", "report.html"), "utf8"), /Persons with the largest errors/);
-  assert.ok(existsSync(join(root, "own", "pictures", "evaluation")));
+  const page = readFileSync(join(root, "own", "report.html"), "utf8");
+  const { samples } = readJsonFile(root, "own", "evaluation.json").details;
+  const errors: Record<string, number[]> = {};
+  for (const { id, title, items } of samples) {
+    assert.ok(page.includes(title));
+    errors[id] = items.map(({ values }: { values: number[] }) => values[0]);
+    for (const { picture } of items) {
+      // In the page are the file's own bytes.
+      const bytes = readFileSync(join(root, "own", picture)).toString("base64");
+      assert.ok(page.includes(bytes), `${picture} is not in the report`);
+    }
+  }
+  assert.deepEqual(Object.keys(errors), ["worst", "median", "best"]);
+  assert.equal(errors.best.length, 6);
+  assert.deepEqual(
+    errors.best,
+    errors.best.toSorted((a, b) => a - b),
+  );
+  assert.deepEqual(errors.worst, errors.best.toReversed());
 });
 
 test("a run is evaluated with a flip test and a detector's boxes, and its predictions are written for other tools", async () => {
@@ -104,6 +124,42 @@ test("a run is evaluated with a flip test and a detector's boxes, and its predic
     "givenBoxesPrecision",
     "givenBoxesRecall",
   ]);
+
+  // The file in a bare session, on the folder's persons and on their mirror images.
+  const data = await loadCocoPersons(join(root, "folder"), {
+    ...{ size: 32, cacheFolder: join(root, "home", "pictures") },
+  });
+  const pose = { flipTest: "auto", boxes: join(root, "boxes.json") } as const;
+  const { task, evaluations } = openTask(parseRun({ task: "pose", images: { size: 32 }, pose }), data);
+  const session = await InferenceSession.create(join(root, "own", "model.onnx"));
+  const mapsOf = async (pixels: Float32Array) => {
+    const { heatmaps } = await session.run({ input: new Tensor("float32", pixels, [1, 3, 32, 32]) });
+    return { maps: { type: "float32", shape: [1, 17, 8, 8], data: heatmaps.data } } as never;
+  };
+  const bare: Record<string, number> = {};
+  for (const { source, metric } of evaluations) {
+    const gathered = metric();
+    for (let index = 0; index < source.count; index++) {
+      const sample = await source.read(index);
+      const pixels = task.row(sample).input.data as Float32Array;
+      const mirrored = pixels.map((_, at) => pixels[at - (at % 32) + 31 - (at % 32)]);
+      gathered.add(await mapsOf(pixels), [sample], await mapsOf(mirrored));
+    }
+    Object.assign(bare, gathered.result());
+    const own = JSON.parse(gathered.predictions?.() ?? "[]");
+    if (source !== evaluations[1].source) continue;
+    assert.equal(own.length, found.length);
+    for (const [index, { image_id, keypoints, score }] of own.entries()) {
+      assert.equal(image_id, found[index].image_id);
+      assert.ok(Math.abs(score - found[index].score) < 1e-5);
+      for (const [at, value] of keypoints.entries())
+        assert.ok(Math.abs(value - found[index].keypoints[at]) < 0.01, `${value} at ${at}`);
+    }
+  }
+  data.close();
+  assert.deepEqual(Object.keys(bare).toSorted(), Object.keys(metrics).toSorted());
+  for (const [name, value] of Object.entries(bare))
+    assert.ok(Math.abs(value - metrics[name]) < 0.01, `${name}: ${value} and ${metrics[name]}`);
 });
 
 test("predict draws a skeleton over each picture, where the heat maps of its file are highest", async () => {

@@ -224,6 +224,38 @@ describe("parts of pictures in the cache", () => {
   });
 });
 
+test("persons that cannot be trained on are left out and counted, whatever is wrong with them", async () => {
+  const folder = join(root, "odd");
+  await writeCocoFolder(folder, await loadPeople({ train: 6, test: 2, size: 64 }));
+  const file = join(folder, "annotations", "person_keypoints_train.json");
+  const annotated = JSON.parse(readFileSync(file, "utf8"));
+  const [unlabelled, outside, crowd, zero, text] = annotated.annotations;
+  unlabelled.keypoints.fill(0);
+  outside.bbox = [70, 70, 5, 5];
+  crowd.iscrowd = 1;
+  zero.id = 0;
+  zero.keypoints.splice(0, 3, -30, 200, 2);
+  text.id = "fifth";
+  writeFileSync(file, JSON.stringify(annotated));
+  const lines: string[] = [];
+  const log = (line: string) => lines.push(line.replace(/^.*person_keypoints_/, ""));
+  const { train, close } = await loadCocoPersons(folder, { size: 64, cacheFolder, log });
+  assert.equal(train.count, 3);
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith("train.json")).toSorted(),
+    [
+      "train.json: persons without a labelled joint: 1, the first is annotation 1; they are left out of training",
+      "train.json: boxes outside their picture: 1, the first is that of annotation 2, [70, 70, 5, 5] in 64×64; their persons are left out of training",
+      "train.json: annotations without a number above 0 as id: 2, the first is annotation 0; other tools lose them, Lowland numbers them itself",
+      "train.json: labelled joints outside their picture: 1, the first is nose of annotation 0 at -30, 200; they count where a part of their heat map is seen",
+      "train.json: persons that are left out: 1 (crowd), 1 (no labelled joint), 1 (box outside the picture)",
+    ].toSorted(),
+  );
+  // They stay in the truth that evaluation knows.
+  assert.equal(train.annotated?.persons.length, 6);
+  close();
+});
+
 test("what holds no persons is refused in a sentence", async () => {
   const advice =
     "for pose estimation name people, or a folder in COCO's format (annotations/*.json and pictures)";
