@@ -83,7 +83,7 @@ export async function loadCocoPersons(
       read,
       withBoxes: (file) => {
         const boxes = detectedBoxes(file, coco.keypoints);
-        const cut = boxes.map((found) => unlabelled(found, joints.length));
+        const cut = unlabelled(boxes, joints.length);
         let packing: ReturnType<typeof pack> | undefined;
         const readBox = async (index: number) => {
           packing ??= pack(coco, cut);
@@ -122,12 +122,12 @@ function detectedBoxes(file: string, keypoints: CocoKeypoints): DetectedBox[] {
   throw new UserError(`${file} has no box of the category ${id} (${name}); name the results of a detector`);
 }
 
-/** A box as SimpleBaseline takes those of a detector: not cut to its picture. */
-function unlabelled({ image, box }: DetectedBox, joints: number): CocoPerson {
-  return {
-    ...{ image, box, labelled: 0, isCrowd: false, area: box[2] * box[3] },
-    keypoints: new Array(3 * joints).fill(0),
-  };
+/** Boxes as SimpleBaseline takes those of a detector: not cut to their pictures. */
+function unlabelled(boxes: readonly DetectedBox[], joints: number): CocoPerson[] {
+  const keypoints = new Array(3 * joints).fill(0);
+  return boxes.map(({ image, box }) => {
+    return { image, box, keypoints, labelled: 0, isCrowd: false, area: box[2] * box[3] };
+  });
 }
 
 function leftOutOf({ leftOut }: TrainingPersons): string | undefined {

@@ -48,9 +48,9 @@ export const poseSettings = {
         .describe("How the place of a maximum is refined. Left out: as the targets need it."),
       flipTest: z
         .enum(["off", "auto", "shift", "no-shift"])
-        .default("off")
+        .optional()
         .describe(
-          "Whether evaluation takes the mean of the heat maps of a person and of its mirror image, which takes twice as long; `shift`: those of the mirror image are moved by a pixel, as `rounded` and `exact` targets need it; `no-shift`: as `udp` needs it; `auto`: as the targets need it.",
+          "Whether evaluation takes the mean of the heat maps of a person and of its mirror image, which takes twice as long; `shift`: those of the mirror image are moved by a pixel, as `rounded` and `exact` targets need it; `no-shift`: as `udp` needs it; `auto`: as the targets need it. Left out: off.",
         ),
       boxes: z
         .string()
@@ -127,13 +127,14 @@ export function poseForm(
   const skeleton = skeletonOf({ ...byName, ...own.skeleton }, warn);
   checkPoseAugmentation(augmentation, skeleton);
   const alignment = targets === "udp" ? "udp" : "plain";
+  const { flipTest = "off" } = own;
   const input = [Math.max(sideOf, sideOf * Math.round((size * aspect) / sideOf)), size] as const;
   return {
     ...{ skeleton, input, targets, refinement, augmentation, padding, sigma, loss },
     map: [input[0] / stride, input[1] / stride],
     alignment,
-    ...(own.flipTest !== "off" && {
-      flipTest: { shift: own.flipTest === "auto" ? alignment === "plain" : own.flipTest === "shift" },
+    ...(flipTest !== "off" && {
+      flipTest: { shift: flipTest === "auto" ? alignment === "plain" : flipTest === "shift" },
     }),
   };
 }
