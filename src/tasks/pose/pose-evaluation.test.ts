@@ -216,6 +216,24 @@ describe("the boxes of a detector", () => {
   });
 });
 
+test("a box in a picture that is not there is refused when it is read", async () => {
+  const images = [
+    ...(annotated.images as object[]),
+    { id: 99, file_name: "none.png", width: 64, height: 64 },
+  ];
+  writeFileSync(annotationFile, JSON.stringify({ ...annotated, images }));
+  const data = await loadCocoPersons(folder, { size: 64, cacheFolder });
+  writeFileSync(annotationFile, JSON.stringify(annotated));
+  const file = join(root, "stray.json");
+  writeFileSync(file, JSON.stringify([{ image_id: 99, category_id: 1, bbox: [0, 0, 9, 9], score: 1 }]));
+  const [, given] = opened({ boxes: file }, data).evaluations;
+  await assert.rejects(async () => given.source.read(0), {
+    name: "UserError",
+    message: `${file}: of the pictures with boxes 1 file cannot be read: ${join(folder, "val", "none.png")} (it does not exist); mend them`,
+  });
+  data.close();
+});
+
 describe("predictions in COCO's format", () => {
   /** The folder with a crowd, a person without labelled joints and a picture without persons beside the others. */
   async function crowded(): Promise<{ data: Record<"train" | "test", Persons>; text: string }> {
