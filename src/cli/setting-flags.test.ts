@@ -44,6 +44,7 @@ const texts: Readonly<Record<string, string>> = {
   weights: "a.safetensors",
   "weights-except": "fc.*,bn1.*",
   dimension: "height=64",
+  "mask-color": "cat=#ff0000",
   train: "head",
   features: "compute",
 };

@@ -9,10 +9,13 @@ import { openEngine } from "../runtime/remote.ts";
 import { statedClasses, statedTask } from "../tasks/model-metadata.ts";
 import { pictureForm } from "../tasks/picture-form.ts";
 import { classColors, colorText } from "../tasks/segmentation/class-colors.ts";
+import { segmentationTask } from "../tasks/segmentation/mask-task.ts";
 import { withClasses } from "../tasks/segmentation/overlay.ts";
-import { segmentation, segmentationTask } from "../tasks/segmentation/segmentation.ts";
 import { type InPicture, loadForPictures, overPictures } from "./picture-files.ts";
 import { type PictureOptions, pictureOptions, requireOwnScale } from "./predict.ts";
+
+/** The kind of problem that these models are for. */
+const taskName = "segmentation";
 
 /** A class that a model sees in a picture. */
 export interface ClassShare {
@@ -79,9 +82,9 @@ export async function predictMasks(
   const { name = typeof model === "string" ? model : "the model", threads, onProgress } = options;
   requireOwnScale(options);
   const proto = await readModelFile(model, name);
-  const task = statedTask(proto) ?? segmentation.name;
-  if (task !== segmentation.name)
-    throw new UserError(`${name} is a model for ${task}; predictMasks takes models for ${segmentation.name}`);
+  const task = statedTask(proto) ?? taskName;
+  if (task !== taskName)
+    throw new UserError(`${name} is a model for ${task}; predictMasks takes models for ${taskName}`);
   const form = pictureForm(proto, options);
   const names = options.classNames ?? statedClasses(proto);
   const engine = openEngine({ threads });

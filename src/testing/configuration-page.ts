@@ -154,7 +154,9 @@ function valueText(schema: JsonSchema, name: string): string {
   if (schema.type === "array") return `list of: ${valueText(schema.items as JsonSchema, "")}`;
   if (schema.type === "number" || schema.type === "integer") return numberText(schema);
   if (schema.type === "boolean") return "true or false";
-  return schema.type === "string" ? "text" : "names with numbers";
+  if (schema.type === "string") return "text";
+  const { type } = (schema.additionalProperties ?? {}) as JsonSchema;
+  return type === "string" ? "names with texts" : "names with numbers";
 }
 
 function numberText({ type, minimum, maximum, exclusiveMinimum, exclusiveMaximum }: JsonSchema): string {

@@ -147,7 +147,7 @@ describe("a published folder", () => {
     await assert.rejects(loadCocoPersons(folder, { size: 32, cacheFolder }), {
       name: "UserError",
       message:
-        /^.*person_keypoints_train2017\.json: 1 file cannot be read: .*000000000009\.jpg \(.*\); mend them, or skip them with --on-bad-image skip$/,
+        /^.*person_keypoints_train2017\.json: 1 file cannot be used: .*000000000009\.jpg \(.*\); correct or remove them, or skip them with --on-bad-image skip$/,
     });
     const lines: string[] = [];
     const log = (line: string) => lines.push(line);

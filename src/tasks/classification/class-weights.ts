@@ -1,6 +1,4 @@
-import { z } from "zod";
 import { UserError } from "../../common/errors.ts";
-import { flags } from "../../common/flags.ts";
 import type { ImageClasses } from "../../data/source.ts";
 
 /**
@@ -10,20 +8,6 @@ import type { ImageClasses } from "../../data/source.ts";
  * - by name: these, and 1 for classes that are not named.
  */
 export type ClassWeights = "none" | "balanced" | Readonly<Record<string, number>>;
-
-/**
- * The setting of them.
- * @param ofWhat added to the formula, where what has a class is no image
- */
-export function classWeightsSetting(ofWhat = "") {
-  return z
-    .union([z.enum(["none", "balanced"]), z.record(z.string(), z.number().min(0))])
-    .default("none")
-    .describe(
-      `How much each class counts in the training loss: \`balanced\`: n/(k·n_c) (scikit-learn)${ofWhat}; or weights by class name, 1 for classes that are not named. A batch's loss is the weighted mean (PyTorch). The test loss has no weights.`,
-    )
-    .register(flags, { group: "Training step" });
-}
 
 /**
  * A weight for each class, scaled so that the mean over the samples is 1: a weighted mean is the same in any scale.

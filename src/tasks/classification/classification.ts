@@ -8,7 +8,8 @@ import { validateDatasets } from "../../data/validate.ts";
 import type { OpenedTask, TaskKind } from "../task.ts";
 import { classEvaluation, memorized } from "./class-evaluation.ts";
 import { classificationName, classificationTask } from "./class-task.ts";
-import { classWeightsSetting, statedWeights, weightOfClasses } from "./class-weights.ts";
+import { statedWeights, weightOfClasses } from "./class-weights.ts";
+import { classWeightsSetting } from "./class-weights-setting.ts";
 import { withLabelNoise } from "./label-noise.ts";
 
 // Which of several classes an image is of: logits, softmax cross entropy, accuracy.

@@ -229,7 +229,7 @@ test("a box in a picture that is not there is refused when it is read", async ()
   const [, given] = opened({ boxes: file }, data).evaluations;
   await assert.rejects(async () => given.source.read(0), {
     name: "UserError",
-    message: `${file}: of the pictures with boxes 1 file cannot be read: ${join(folder, "val", "none.png")} (it does not exist); mend them`,
+    message: `${file}: of the pictures with boxes 1 file cannot be used: ${join(folder, "val", "none.png")} (it does not exist); correct or remove them`,
   });
   data.close();
 });

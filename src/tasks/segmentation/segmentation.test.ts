@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomStream } from "../../common/random.ts";
 import { ignoredClass, imageMasks, type MaskSample } from "../../data/masks.ts";
-import { segmentationTask } from "./segmentation.ts";
+import { segmentationTask } from "./mask-task.ts";
 
 test("image and mask are cropped and mirrored alike; what is beyond the image is of no class", () => {
   const random = randomStream(3, "masks");

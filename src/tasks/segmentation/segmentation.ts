@@ -1,22 +1,13 @@
 import { z } from "zod";
 import { UserError } from "../../common/errors.ts";
 import { flags } from "../../common/flags.ts";
-import { type Augmentation, checkAugmentation, drawMove, moved } from "../../data/augmentation.ts";
-import { type ImageMasks, ignoredClass, type MaskSample, masksOf } from "../../data/masks.ts";
-import { mul } from "../../ops/arithmetic.ts";
-import { equal } from "../../ops/comparison.ts";
-import { cast } from "../../ops/elementwise.ts";
-import { argMax, reduceSum } from "../../ops/reduction.ts";
-import {
-  type ClassWeights,
-  classWeightsSetting,
-  statedWeights,
-  weightsByCounts,
-} from "../classification/class-weights.ts";
-import { pixelRow, storedImages } from "../image-input.ts";
-import type { Task, TaskKind } from "../task.ts";
+import { type ImageMasks, type MaskSample, masksOf } from "../../data/masks.ts";
+import { type ClassWeights, statedWeights, weightsByCounts } from "../classification/class-weights.ts";
+import { classWeightsSetting } from "../classification/class-weights-setting.ts";
+import type { TaskKind } from "../task.ts";
 import { maskEvaluation } from "./mask-evaluation.ts";
-import { meanOfKept, type PixelLossOptions, pixelLoss, pixelLosses, pixelWeights } from "./pixel-loss.ts";
+import { segmentationTask } from "./mask-task.ts";
+import { pixelLosses } from "./pixel-loss.ts";
 
 // Which class each pixel of an image is of: logits for each pixel, cross entropy or Dice over the pixels that have a
 // class, mean IoU.
@@ -110,51 +101,6 @@ export const segmentation: TaskKind<typeof settings, MaskSample> = {
     };
   },
 };
-
-/** Segmentation of images like these. */
-export function segmentationTask(
-  data: ImageMasks,
-  augmentation: Pick<Augmentation, "crop" | "flip"> = {},
-  lossOptions: PixelLossOptions = {},
-): Task<MaskSample> {
-  checkAugmentation(augmentation);
-  const { channels, height, width, classNames, classShare } = data;
-  const form = { channels, height, width, fill: [] };
-  const stored = storedImages(data);
-  const { loss = "crossEntropy", dice, classWeights } = lossOptions;
-  return {
-    ...stored,
-    output: { name: "logits", shape: [classNames.length, height, width], holds: "logits" },
-    targets: { target: { type: "int32", shape: [height, width] } },
-    metadata: { classes: classNames, ...stored.metadata },
-    lossSettings: { pixelLoss: loss },
-    row: ({ image, mask }, random) => {
-      const move = random && drawMove(augmentation, form, random());
-      const seen = move ? moved(image.data, form, move) : image.data;
-      const maskForm = { ...form, channels: 1, padding: ignoredClass };
-      const classes = move ? moved(mask.data, maskForm, move) : mask.data;
-      return {
-        input: pixelRow({ ...image, data: seen }),
-        target: { type: "int32", shape: mask.shape, data: Int32Array.from(classes) },
-      };
-    },
-    loss: (output, { target }, purpose) =>
-      pixelLoss(output, target, purpose === "training" ? lossOptions : { loss, dice }),
-    // Each pixel with a class counts alike, or by the weight of its class, whichever image it is of.
-    weight: ({ target }, purpose) => {
-      const weights = pixelWeights(target, purpose === "training" ? classWeights : undefined);
-      return mul(reduceSum(weights), 1 / (height * width * Math.max(classShare, 1e-6)));
-    },
-    remark: ({ target }) => {
-      if ((target.data as Int32Array).some((value) => value !== ignoredClass)) return undefined;
-      return "a batch has no pixel with a class: its loss and its gradient are 0";
-    },
-    predict: (output) => ({ class: cast(argMax(output, 1), "int32") }),
-    batchMetrics: (output, { target }) => ({
-      pixelAccuracy: meanOfKept(cast(equal(cast(argMax(output, 1), "int32"), target), output.type), target),
-    }),
-  };
-}
 
 /** A weight for each class by its pixels. */
 function weightsOf(setting: ClassWeights, { name, classNames, classPixels: counts }: ImageMasks) {
