@@ -1,5 +1,5 @@
 // The transfer study: `resnet20`, pre-trained on five classes of Fashion-MNIST, learns the other five from 100 pictures
-// of each, all pictures halved to 14×14. Transfer (the head alone, everything) against training from scratch on the same 500 pictures, by SGD, SAM at
+// of each. Transfer (the head alone, everything) against training from scratch on the same 500 pictures, by SGD, SAM at
 // ρ_max and at the total radius, and bilateral SAM, over five seeds.
 //
 //   npm run build && node studies/transfer.mjs [--data-dir FOLDER]     trains what is missing
@@ -12,7 +12,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { imageClasses, loadDataset, train } from "lowland";
+import { loadDataset, train } from "lowland";
 import { markdown, meanAndDeviation, resultLines, writeTable } from "./result-lines.mjs";
 
 const { values: flags } = parseArgs({
@@ -110,34 +110,6 @@ function rateRuns() {
   );
 }
 
-/** Pictures of half the height and width, each pixel the mean of four: a quarter of the time. */
-function halved(source) {
-  const [height, width] = [source.height / 2, source.width / 2];
-  const pixels = new Uint8Array(source.count * height * width);
-  let [sum, squares] = [0, 0];
-  for (let picture = 0; picture < source.count; picture++) {
-    const { data } = source.read(picture).image;
-    for (let at = 0; at < height * width; at++) {
-      const corner = 2 * Math.floor(at / width) * source.width + 2 * (at % width);
-      const below = corner + source.width;
-      const value = Math.round((data[corner] + data[corner + 1] + data[below] + data[below + 1]) / 4);
-      pixels[picture * height * width + at] = value;
-      sum += value / 255;
-      squares += (value / 255) ** 2;
-    }
-  }
-  const mean = sum / pixels.length;
-  const { labels, classNames, maximum } = source;
-  return imageClasses(
-    {
-      ...{ name: `${source.name} halved`, fingerprint: `${source.fingerprint} halved` },
-      ...{ channels: 1, height, width, labels, classNames, maximum },
-      ...{ mean: [mean], deviation: [Math.sqrt(squares / pixels.length - mean ** 2)] },
-    },
-    (index) => pixels.subarray(index * height * width, (index + 1) * height * width),
-  );
-}
-
 /** The pictures of some classes as a source of their own: of each class `count` in the file's order, from `start`. */
 function part(source, classes, start = 0, count = source.count) {
   const indices = classes.flatMap((label) => {
@@ -158,10 +130,7 @@ function part(source, classes, start = 0, count = source.count) {
 async function trainMissing(runs) {
   const missing = results.missing(runs);
   console.error(`${missing.length} runs to go`);
-  const whole = await loadDataset("fashion-mnist", { dataDirectory: flags["data-dir"] });
-  const train14 = halved(whole.train);
-  const { mean, deviation } = train14;
-  const fashion = { train: train14, test: { ...halved(whole.test), mean, deviation } };
+  const fashion = await loadDataset("fashion-mnist", { dataDirectory: flags["data-dir"] });
   for (const run of missing) {
     const { way, optimizer, seed, epochs: count, learningRate, configuration } = run;
     const file = await pretrained(fashion);

@@ -154,7 +154,7 @@ describe("a published folder", () => {
     const left = await loadCocoPersons(folder, { size: 32, cacheFolder, onBadImage: "skip", log });
     assert.match(
       lines.join("\n"),
-      /1 file cannot be read: .*000000000009\.jpg \(.*\); their persons are left out/,
+      /1 file cannot be used: .*000000000009\.jpg \(.*\); their persons are left out/,
     );
     const { annotations, images } = JSON.parse(
       readFileSync(join(folder, "annotations", "person_keypoints_train2017.json"), "utf8"),
