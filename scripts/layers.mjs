@@ -21,6 +21,7 @@ const folders = {
   data: "Node",
   train: "pure",
   flatness: "pure",
+  theorem: "pure",
   tasks: "pure",
   runs: "Node",
   measure: "Node",

@@ -63,6 +63,11 @@ export const commands = {
     description: "train what is missing and draw the paper's figures 2 to 5 for a network and data",
     load: async () => (await import("./commands/figures.ts")).figuresCommand,
   },
+  theorem: {
+    description: "the quantities of the paper's theorem 1 on problems of known constants, or in runs",
+    arguments: { "[runs...]": "run folders, or folders of a comparison, to read ς from instead" },
+    load: async () => (await import("./commands/theorem.ts")).theoremCommand,
+  },
   optimizers: {
     description: "list the optimizers with what a step of each costs on this machine",
     load: async () => (await import("./commands/optimizers.ts")).optimizersCommand,

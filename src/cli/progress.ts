@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import type * as CliProgress from "cli-progress";
+import type { Progress } from "../flatness/progress.ts";
 import type { PartHooks } from "../measure/measurement-cache.ts";
 import { metricText } from "../report/numbers.ts";
 import type { RunHooks } from "../runs/run-request.ts";
@@ -188,8 +189,17 @@ function openBar(label: string) {
 
 const nothingShown: Shown = { label: "", loss: "", metric: "", speed: "", left: "", all: "" };
 
+/** Hooks of a computation's parts, which a measurement takes as they are. */
+interface FollowedParts extends Required<Pick<PartHooks, "onPart" | "onPartEnd">> {
+  onProgress: (progress: Omit<Progress, "save">) => void;
+  /** Removes the bar. */
+  close: () => void;
+  /** How many parts were found and not computed. */
+  found: () => number;
+}
+
 /** Shows the parts of a measurement one after another: a bar for each, and a line when it is done. */
-export function followParts(): PartHooks & { close: () => void; found: () => number } {
+export function followParts(): FollowedParts {
   let bar: ReturnType<typeof openBar>;
   let isDue = pace(false);
   let [current, found] = ["", 0];
