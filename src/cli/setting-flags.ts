@@ -56,6 +56,7 @@ export interface PlaceFlags {
   overwrite?: boolean;
   resume?: boolean;
   json?: boolean;
+  dryRun?: boolean;
 }
 
 export function addPlaceFlags(command: Command): Command {
@@ -66,6 +67,14 @@ export function addPlaceFlags(command: Command): Command {
     .addOption(new Option("--overwrite", "replace what is in the folder").conflicts("resume"))
     .option("--resume", "continue the run in the folder from its last epoch")
     .option("--json", "print the summary as JSON and nothing else on standard output");
+}
+
+/** The flag of commands that can say what they would cost. */
+export function dryRunFlag(): Option {
+  return new Option(
+    "--dry-run",
+    "train and write nothing: measure three steps and print what it would take (steps, gradients, FLOPs, time, memory, disk)",
+  ).conflicts("resume");
 }
 
 /** The options of networks, for the end of the help of commands that build one by its name. */

@@ -16,6 +16,11 @@ export async function trainAndPresent(configuration: RunConfiguration, flags: Pl
   const signal = interruptSignal();
   const { task, images } = configuration;
   const data = await loadWithProgress(configuration.data, { ...flags, task, images, signal });
+  if (flags.dryRun) {
+    const { printRunCosts } = await import("./dry-run.ts");
+    const name = networkName(configuration.model);
+    return printRunCosts([{ name, configuration }], data, { ...flags, signal });
+  }
   const optimizer = createOptimizer(configuration.optimizer);
   const label = optimizerLabel(optimizer.config);
   const network = networkName(configuration.model).replace(/\.onnx$/, "");

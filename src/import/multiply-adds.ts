@@ -12,14 +12,22 @@ const counted: Readonly<Record<string, (node: Node) => number>> = {
   Einsum: ({ inputs, attributes }) => einsum(inputs, attributes.equation),
 };
 
-/** Names of the operators that are counted. */
+/** The gradients of a convolution, in training steps: each as much as the convolution. */
+const countedInTraining: typeof counted = {
+  ConvInputGradient: ({ inputs: [dy, weight] }) =>
+    elementCount(dy!.shape) * elementCount(weight!.shape.slice(1)),
+  ConvWeightGradient: ({ inputs: [, dy], outputs: [weight] }) =>
+    elementCount(dy!.shape) * elementCount(weight.shape.slice(1)),
+};
+
+/** Names of the operators that are counted in a network. */
 export const countedOperators = Object.keys(counted);
 
 /** Multiply-adds of a graph's outputs, by operator: two floating-point operations each. */
 export function multiplyAdds(graph: Graph): Map<string, number> {
   const sums = new Map<string, number>();
   for (const node of nodesOf(graph.outputs.values())) {
-    const count = counted[node.operator]?.(node);
+    const count = (counted[node.operator] ?? countedInTraining[node.operator])?.(node);
     if (count) sums.set(node.operator, (sums.get(node.operator) ?? 0) + count);
   }
   return sums;

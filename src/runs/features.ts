@@ -51,6 +51,8 @@ export interface FeaturePlan {
   /** A sentence for people. */
   note: string;
   kept: boolean;
+  /** Where: in a file what memory is too small for. */
+  inFile: boolean;
 }
 
 /**
@@ -68,7 +70,8 @@ export async function planFeatures(
   const floats = shapes.reduce((sum, shape) => sum + elementCount(shape), 0);
   const bytes = 4 * floats * train.count;
   const size = `${floats.toLocaleString("en")} numbers for each of ${train.count.toLocaleString("en")} images, ${sizeText(bytes)}`;
-  const plan = (kept: boolean, note: string) => ({ shapes, bytes, kept, note });
+  const inFile = bytes > limits.memory;
+  const plan = (kept: boolean, note: string) => ({ shapes, bytes, kept, inFile, note });
   const batch = batchOf(objective);
   const isPerExample = found.every(({ type, shape }) => type === "float32" && shape[0] === batch);
   if (!isPerExample) {
@@ -86,7 +89,7 @@ export async function planFeatures(
       `the frozen stages are computed at each step: ${size}, are more than the ${sizeText(limits.file)} that are kept`,
     );
   }
-  const place = bytes > limits.memory ? "in a file" : "in memory";
+  const place = inFile ? "in a file" : "in memory";
   return plan(true, `what the frozen stages give is computed once and kept: ${size} ${place}`);
 }
 
@@ -101,10 +104,9 @@ export async function keepFeatures(
 ): Promise<FeatureTraining | undefined> {
   const { task, train, order } = opened;
   const length = plan.shapes.reduce((sum, shape) => sum + elementCount(shape), 0);
-  const store =
-    plan.bytes > limits.memory
-      ? fileStore(join(folder, "features.part"), length)
-      : memoryStore(train.count, length);
+  const store = plan.inFile
+    ? fileStore(join(folder, "features.part"), length)
+    : memoryStore(train.count, length);
   let targets: readonly Sample[] | undefined;
   try {
     const pass = await preparePass(engine, network, opened);

@@ -17,6 +17,7 @@ import { ProgressDisplay, say } from "../progress.ts";
 import {
   addPlaceFlags,
   comparisonFlags,
+  dryRunFlag,
   networkHelp,
   type PlaceFlags,
   type SettingFlags,
@@ -28,11 +29,14 @@ The configuration holds settings of a run, shared by all, and
 
 Examples:
   $ lowland compare --config comparison.json
+  $ lowland compare --config comparison.json --dry-run
   $ lowland compare --config comparison.json --only sgd,sam-0.1 --seed 2 --out runs/seed-2`;
 
 /** `lowland compare`: several optimizers on the same data, weights and order. */
 export function compareCommand(command: Command): Command {
-  addPlaceFlags(command).option("--only <names>", "only these runs, separated by commas");
+  addPlaceFlags(command)
+    .addOption(dryRunFlag())
+    .option("--only <names>", "only these runs, separated by commas");
   addFlags(command, comparisonFlags, "unknown").addHelpText("after", `${networkHelp()}\n${examples}`);
   return command.action(async (flags: SettingFlags & PlaceFlags & { only?: string }) => {
     if (!flags.config)
@@ -47,6 +51,11 @@ export function compareCommand(command: Command): Command {
       images: shared.images,
       signal,
     });
+    if (flags.dryRun) {
+      const { printRunCosts } = await import("../dry-run.ts");
+      process.exitCode = await printRunCosts(runs, data, { ...flags, signal });
+      return;
+    }
     const out = flags.out ?? freshFolder(basename(flags.config, ".json"));
     process.exitCode = await compareAndPresent({ runs, data, out, flags, signal });
   });

@@ -11,6 +11,7 @@ import { readConfiguration } from "../options.ts";
 import { putFlags } from "../put-flags.ts";
 import {
   addPlaceFlags,
+  dryRunFlag,
   flagsBeside,
   flagsBut,
   flagsFor,
@@ -47,7 +48,7 @@ const otherFlags = flagsBeside(flagsBut(settingFlags, "weights"), fileFlags);
 
 /** `lowland finetune`: train a network on from its weights. */
 export function finetuneCommand(command: Command): Command {
-  addFlags(addPlaceFlags(command), fileFlags);
+  addFlags(addPlaceFlags(command).addOption(dryRunFlag()), fileFlags);
   // A network by name does not start without them, so they have no default.
   addFlags(command, weightsFlags, "unknown");
   addFlags(command, otherFlags, defaults).addHelpText("after", examples);
