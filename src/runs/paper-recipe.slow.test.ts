@@ -26,10 +26,11 @@ describe("the dry run of", () => {
       const kind = document.data as keyof typeof files;
       const data = await loadSamples("classes", kind, { dataDirectory: files[kind] });
       const runs = parseComparison({ ...document, ...small });
-      const run = runs.find(({ name }) => name === "bilateral-sam")!;
+      // The others' steps have more passes of the same network; below one of them is run.
+      const run = runs.find(({ name }) => name === "sgd")!;
       const cost = await measureRunCost({ ...run, data });
       const steps = 200 * Math.floor(data.train.count / 2);
-      assert.deepEqual([cost.steps, cost.gradientEvaluations, cost.evaluations], [steps, 3 * steps, 200]);
+      assert.deepEqual([cost.steps, cost.gradientEvaluations, cost.evaluations], [steps, steps, 200]);
       assert.ok(cost.seconds.total > steps * cost.seconds.step && cost.seconds.step > 0);
       // Weights, momentum, and both in the checkpoint.
       assert.ok(cost.diskBytes > 16 * cost.parameters);
