@@ -19,23 +19,13 @@ export function runCostTable(
     ...[significant(cost.seconds.step), `${cost.evaluations} × ${significant(cost.seconds.evaluation)} s`],
     timeText(cost.seconds.total),
   ]);
-  const sum = [
-    ...[
-      "all",
-      fixed(
-        total(({ steps }) => steps),
-        0,
-      ),
-    ],
-    ...[
-      fixed(
-        total(({ gradientEvaluations }) => gradientEvaluations),
-        0,
-      ),
-      powerOfTen(total(({ flops }) => flops)),
-    ],
-    ...["", "", timeText(total(({ seconds }) => seconds.total))],
+  const [steps, gradients, flops, seconds] = [
+    total((cost) => cost.steps),
+    total((cost) => cost.gradientEvaluations),
+    total((cost) => cost.flops),
+    total((cost) => cost.seconds.total),
   ];
+  const sum = ["all", fixed(steps, 0), fixed(gradients, 0), powerOfTen(flops), "", "", timeText(seconds)];
   const table = new Table({
     chars: noLines,
     style: { "padding-left": 0, "padding-right": 2, head: [], border: [] },

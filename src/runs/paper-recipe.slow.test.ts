@@ -58,7 +58,7 @@ test("lowland compare --dry-run says what it would cost, and leaves no folder", 
   assert.match(stdout, /^sgd +1,000 +1,000 /m);
   assert.match(stdout, /^bilateral-sam +1,000 +3,000 /m);
   assert.match(stdout, /^all +2,000 +4,000 /m);
-  assert.match(stdout, /Peak memory \d+ MiB, disk \d+ MiB/);
+  assert.match(stdout, /Peak memory [\d.]+ [MG]iB, disk [\d.]+ MiB/);
   assert.ok(!existsSync(join(folder, "runs")));
 });
 
