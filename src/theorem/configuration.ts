@@ -3,7 +3,7 @@ import { parse } from "../common/schema.ts";
 
 // What is run on which problems, as one document.
 
-export const problemKinds = ["quadratic", "logistic", "non-convex"] as const;
+const problemKinds = ["quadratic", "logistic", "non-convex"] as const;
 export type ProblemKind = (typeof problemKinds)[number];
 
 const positive = z.number().positive();
