@@ -2,18 +2,20 @@ import { randomStream } from "../common/random.ts";
 import { rangeOf } from "../data/rows.ts";
 import { type DataSource, selected } from "../data/source.ts";
 import { stringEntries } from "../graph/to-onnx.ts";
-import { readModelFile } from "../import/load.ts";
-import { writeModel } from "../onnx/model.ts";
+import { readModelFile, TrainableModel } from "../import/load.ts";
+import { readModel, writeModel } from "../onnx/model.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import type { LayerChoices } from "../quantization/bits.ts";
+import { leastOpset, opsetOf } from "../quantization/editor.ts";
 import { PostTraining, type QuantizedLayerRecord, type QuantizeOptions } from "../quantization/quantize.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { fusedOperators } from "../runtime/onnxruntime.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { writtenMetadata } from "../tasks/model-metadata.ts";
 import type { OpenedTask } from "../tasks/task.ts";
+import { compileForBatches } from "../tasks/task-network.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
-import { loadImages, openToRun } from "./file-to-run.ts";
+import { type FileToRun, loadImages, openToRun } from "./file-to-run.ts";
 
 // A trained file to one of small integers, on a task's data: ranges from training examples, and what became of the metrics.
 
@@ -72,6 +74,7 @@ export class FileQuantizer {
       { task, train: { name: train.name, count: Math.min(count, calibrationBatch) } },
       { normalization, dimensions, output, onNote },
     );
+    const network = opsetOf(proto) < leastOpset ? inNewerOperators(proto, file, dimensions) : proto;
     const engine = openEngine({ threads });
     const [size] = file.input.shape;
     const examples = drawn(train, { count, size, seed });
@@ -83,7 +86,7 @@ export class FileQuantizer {
           yield { [file.input.name]: await ownInput(inputs.input) };
         }
       }
-      return new FileQuantizer(new PostTraining(proto, options, { engine, batches }), engine);
+      return new FileQuantizer(new PostTraining(network, options, { engine, batches }), engine);
     } catch (error) {
       await engine.close();
       throw error;
@@ -102,6 +105,22 @@ export class FileQuantizer {
   close(): Promise<void> {
     return this.engine.close();
   }
+}
+
+/** A file of operators from before those with a scale per channel, as its graph is read, with its own input and outputs. */
+function inNewerOperators(
+  proto: ModelProto,
+  { input }: Pick<FileToRun, "input">,
+  dimensions: QuantizeFileOptions["dimensions"],
+): ModelProto {
+  const model = new TrainableModel(proto, { dimensions });
+  const build = (batchSize: number) => {
+    const { graph, outputs } = model.build({ training: false, batchSize });
+    for (const [name, value] of outputs) graph.output(name, value);
+    return graph;
+  };
+  const metadata = Object.fromEntries(proto.metadataProps.map(({ key, value }) => [key, value]));
+  return readModel(compileForBatches(build, model.tensors, metadata), input.name);
 }
 
 /** Examples drawn at random, in full batches: where there are too few for one, some come twice. */

@@ -12,7 +12,12 @@ import {
 import { readTensor, type TensorData, writeTensor } from "../onnx/tensor.ts";
 
 /** The first operator set whose QuantizeLinear and DequantizeLinear have a scale for each channel. */
-const leastOpset = 13;
+export const leastOpset = 13;
+
+/** The version of ONNX's own operators that a model is of. */
+export function opsetOf({ opsetImport }: ModelProto): number {
+  return Number(opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version);
+}
 
 /**
  * A model whose graph is being rewritten: functions written out, constants among the weights. The model that it is made of
@@ -26,9 +31,7 @@ export class ModelEditor {
 
   /** @throws UserError for a model of operators from before opset 13 */
   constructor(given: ModelProto) {
-    const opset = Number(
-      given.opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version,
-    );
+    const opset = opsetOf(given);
     if (!(opset >= leastOpset))
       throw new UserError(
         `the model is of opset ${opset}; integers with a scale for each channel need opset ${leastOpset} or newer, so export it again`,

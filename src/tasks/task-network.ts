@@ -206,6 +206,15 @@ export function inferenceModel(
     graph.output(name, logits);
     return graph;
   };
+  return compileForBatches(build, tensors, metadata);
+}
+
+/** A network as an ONNX file for batches of any size, unless it is another network for each. */
+export function compileForBatches(
+  build: (batchSize: number) => Graph,
+  tensors: Tensors,
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array<ArrayBuffer> {
   const weights = new Map(Object.entries(tensors));
   const symbolicBatch = dependsOnBatchSize(build(1), build(2)) ? undefined : "batch";
   return compile(build(1), { weights, symbolicBatch, name: "network", metadata });
