@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
+import { readModel, writeModel } from "../onnx/model.ts";
 import { train } from "../runs/train.ts";
 import { lowland, refusal, temporaryFolder } from "../testing/cli.ts";
 
@@ -62,6 +63,18 @@ test("a run becomes a file of integers that is as accurate, a third of the size,
   const twice = await refusal(["quantize", out, "--data", "digits"]);
   assert.equal(twice.code, 2);
   assert.match(twice.text ?? "", /^the model is quantized already \(\d+ nodes: /);
+});
+
+test("operators of before opset 13 become those of it", async () => {
+  const older = readModel(new Uint8Array(readFileSync(join(run, "model.onnx"))));
+  older.opsetImport[0].version = 11n;
+  const path = join(root, "older.onnx");
+  writeFileSync(path, writeModel(older));
+  const ended = await lowland(["quantize", path, "--data", "digits", "--threads", "1", "--json"]);
+  assert.equal(ended.code, 0, ended.stderr);
+  const { float, executed, operators } = JSON.parse(ended.stdout);
+  assert.ok(Math.abs(executed.metrics.accuracy - float.metrics.accuracy) < 0.02);
+  assert.equal(operators.QLinearConv, 5);
 });
 
 test("--max-drop spares layers until what is lost is small enough", async () => {

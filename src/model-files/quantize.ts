@@ -1,3 +1,4 @@
+import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
 import { rangeOf } from "../data/rows.ts";
 import { type DataSource, selected } from "../data/source.ts";
@@ -114,13 +115,14 @@ function inNewerOperators(
   dimensions: QuantizeFileOptions["dimensions"],
 ): ModelProto {
   const model = new TrainableModel(proto, { dimensions });
-  const build = (batchSize: number) => {
-    const { graph, outputs } = model.build({ training: false, batchSize });
-    for (const [name, value] of outputs) graph.output(name, value);
-    return graph;
-  };
+  const build = (batchSize: number) => model.build({ training: false, batchSize, anyBatch: true }).graph;
   const metadata = Object.fromEntries(proto.metadataProps.map(({ key, value }) => [key, value]));
-  return readModel(compileForBatches(build, model.tensors, metadata), input.name);
+  const written = readModel(compileForBatches(build, model.tensors, metadata), input.name);
+  const type = written.graph?.input.find(({ name }) => name === input.name)?.type?.value;
+  if (type?.case === "tensorType" && type.value.shape?.dim[0]?.value.case === "dimParam") return written;
+  throw new UserError(
+    `the model is of opset ${opsetOf(proto)} and its graph holds a batch size, so it cannot be written with operators of opset ${leastOpset}, which integers with a scale per channel need; export it again with opset ${leastOpset} or newer`,
+  );
 }
 
 /** Examples drawn at random, in full batches: where there are too few for one, some come twice. */
