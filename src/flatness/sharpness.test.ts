@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomStream } from "../common/random.ts";
 import { Graph } from "../graph/graph.ts";
+import type { Tensors } from "../onnx/tensor.ts";
 import { scalarData, tensorData } from "../onnx/tensor-data.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { exp } from "../ops/elementwise.ts";
@@ -9,7 +10,7 @@ import { matMul } from "../ops/linear.ts";
 import { concat, reshape } from "../ops/movement.ts";
 import { reduceMean, reduceSum } from "../ops/reduction.ts";
 import { assertClose, compileForTest } from "../testing/numeric.ts";
-import { sharpnessGraph, sharpnessRecord } from "./sharpness.ts";
+import { sharpnessGraph, sharpnessRecord, sharpnessStages } from "./sharpness.ts";
 
 // For the quadratic loss L(w) = ½ wᵀHw + bᵀw all is known: g = Hw + b, and with u = g/‖g‖
 // L(w ± ρu) = L(w) ± ρ‖g‖ + ½ρ² uᵀHu.
@@ -112,4 +113,37 @@ test("in parts the numbers are the same", async () => {
     const inParts = await sharpness(parts);
     for (const [name, value] of Object.entries(whole)) assertClose(inParts[name], value, 1e-12, name);
   }
+});
+
+test("in two stages, batch by batch, the numbers are the same", async () => {
+  const objectiveOf = (examples: number) => {
+    const graph = new Graph();
+    const w = graph.input("w", "float64", [3, 1]);
+    const loss = reduceMean(exp(matMul(graph.input("x", "float64", [examples, 3]), w)));
+    return { loss, parameters: new Map([["w", w]]), buffers: new Map() };
+  };
+  const values = Array.from({ length: 36 }, (_, index) => Math.sin(index));
+  const given = { w: tensorData([0.3, -0.2, 0.5], [3, 1], "float64"), rho: scalarData(0.4, "float64") };
+  const program = await compileForTest(sharpnessGraph(objectiveOf(12)));
+  const whole = await program.run({ ...given, x: tensorData(values, [12, 3], "float64") });
+  await program.close();
+
+  const stages = sharpnessStages(objectiveOf(4));
+  const mean = async (stage: Graph, others: Tensors) => {
+    const own = await compileForTest(stage);
+    const sums: Record<string, number[]> = {};
+    for (let batch = 0; batch < 3; batch++) {
+      const x = tensorData(values.slice(12 * batch, 12 * (batch + 1)), [4, 3], "float64");
+      for (const [name, numbers] of Object.entries(await own.run({ ...given, ...others, x })))
+        sums[name] = numbers.map((value, index) => (sums[name]?.[index] ?? 0) + value / 3);
+    }
+    await own.close();
+    return sums;
+  };
+  const first = await mean(stages.gradient, {});
+  const losses = await mean(stages.losses, {
+    "gradient.w": tensorData(first["gradient.w"], [3, 1], "float64"),
+  });
+  for (const [name, value] of Object.entries(whole))
+    assertClose({ ...first, ...losses }[name], value, 1e-12, name);
 });

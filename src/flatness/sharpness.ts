@@ -35,6 +35,46 @@ export function sharpnessGraph(objective: Objective, options: { parts?: number }
   return graph;
 }
 
+/** What names of gradients begin with, as outputs of one stage and inputs of the other. */
+export const gradientPrefix = "gradient.";
+
+/**
+ * The same in two graphs for one of several batches of data, so that the memory of one batch is enough: the mean of what the
+ * first gives over the batches is what the second takes, and the means of both are those of all data.
+ *
+ * - `gradient`: inputs of the objective → `loss`, and `gradient.…` for each parameter.
+ * - `losses`: the same, `gradient.…` and the scalar `rho` → `loss_max`, `loss_min`, `grad_norm`.
+ */
+export function sharpnessStages(objective: Objective): { gradient: Graph; losses: Graph } {
+  const names = [...objective.parameters.keys()];
+  const open = () => {
+    const graph = new Graph();
+    const parameters = names.map((name) => {
+      const { type, shape } = objective.parameters.get(name)!;
+      return graph.input(name, type, shape);
+    });
+    const passes = new Passes(graph, objective, names, new MicroBatches(objective, 1)).whole();
+    return { graph, parameters, passes };
+  };
+  const first = open();
+  const { loss, gradients } = first.passes.evaluate(first.parameters);
+  first.graph.output("loss", loss);
+  for (const [index, name] of names.entries())
+    first.graph.output(`${gradientPrefix}${name}`, gradients[index]);
+
+  const { graph, parameters, passes } = open();
+  const given = names.map((name, index) => {
+    const { type, shape } = parameters[index];
+    return graph.input(`${gradientPrefix}${name}`, type, shape);
+  });
+  const gradNorm = norm(given);
+  const factor = divideOrZero(graph.input("rho", parameters[0].type, []), gradNorm);
+  graph.output("loss_max", passes.evaluate(addScaled(parameters, factor, given)).loss);
+  graph.output("loss_min", passes.evaluate(addScaled(parameters, neg(factor), given)).loss);
+  graph.output("grad_norm", gradNorm);
+  return { gradient: first.graph, losses: graph };
+}
+
 /** MaxS, MinS and BilS from what the graph gave. */
 export function sharpnessRecord(
   outputs: Readonly<Record<string, TensorData>>,

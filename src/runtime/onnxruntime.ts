@@ -112,6 +112,8 @@ export class OnnxRuntimeEngine implements Engine {
     const options: InferenceSession.SessionOptions = {
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
+      // A plan for all results would lie beside the memory of the first run: twice as much at the same speed.
+      enableMemPattern: false,
       logSeverityLevel: 3,
       graphOptimizationLevel: fuse ? fused : "disabled",
       extra: { session: { x64quantprecision: exactIntegers ? "1" : "0" } },
