@@ -4,7 +4,7 @@ import { measureRunCost, type RunCost } from "../runs/run-cost.ts";
 import type { DataPair } from "../tasks/task.ts";
 import { interruptedExitCode } from "./interrupt.ts";
 import { outputStyle, printJson } from "./output.ts";
-import { followParts } from "./progress.ts";
+import { withProgress } from "./progress.ts";
 
 /** Measures what runs would cost and prints it. Nothing is trained or written. Returns the exit code. */
 export async function printRunCosts(
@@ -13,29 +13,17 @@ export async function printRunCosts(
   { json, signal }: { json?: boolean; signal: AbortSignal },
 ): Promise<number> {
   const costs: RunCost[] = [];
-  const parts = followParts();
   try {
     for (const { name, configuration } of runs) {
-      const label = `measuring ${name}`;
-      const started = performance.now();
-      const seconds = () => (performance.now() - started) / 1000;
-      parts.onPart(label, false);
-      costs.push(
-        await measureRunCost({
-          ...{ name, configuration, data, signal },
-          onProgress: (done, total) => {
-            const secondsLeft = (seconds() / done) * (total - done);
-            parts.onProgress({ done, total, seconds: seconds(), secondsLeft });
-          },
-        }),
+      const request = { name, configuration, data, signal };
+      const cost = await withProgress(`measuring ${name}`, (onProgress) =>
+        measureRunCost({ ...request, onProgress }),
       );
-      parts.onPartEnd(label, seconds());
+      costs.push(cost);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
     return interruptedExitCode;
-  } finally {
-    parts.close();
   }
   if (json) printJson(costs);
   else process.stdout.write(`${runCostTable(costs, outputStyle())}\n`);

@@ -183,6 +183,8 @@ function openBar(label: string) {
     fps: 8,
   });
   process.once("exit", restoreTerminal);
+  // A command that does not handle Ctrl-C itself ends by it, and its bar has hidden the cursor.
+  if (process.listenerCount("SIGINT") === 0) process.once("SIGINT", endBySignal).once("SIGTERM", endBySignal);
   // Without steps as long as they are not known.
   return display.create(0, 0, { ...nothingShown, label });
 }
@@ -230,9 +232,42 @@ export function followParts(): FollowedParts {
 
 /** Removes the bar. Also called when the process ends in the middle: it hides the cursor. */
 export function restoreTerminal(): void {
-  process.off("exit", restoreTerminal);
+  process.off("exit", restoreTerminal).off("SIGINT", endBySignal).off("SIGTERM", endBySignal);
   display?.stop();
   display = undefined;
+}
+
+function endBySignal(name: NodeJS.Signals): void {
+  restoreTerminal();
+  process.kill(process.pid, name);
+}
+
+/** Hooks of work that is counted: what is done, and what there is to do. */
+type Counted = (done: number, total: number) => void;
+
+/** Seconds of work that are worth a line when it is done. */
+const worthALine = 2;
+
+/**
+ * Shows the progress of a piece of work and the time that is left, and removes the bar however the work ends.
+ * @param work gets what it calls as it goes on
+ */
+export async function withProgress<T>(label: string, work: (onProgress: Counted) => Promise<T>): Promise<T> {
+  const parts = followParts();
+  const started = performance.now();
+  const secondsPassed = () => (performance.now() - started) / 1000;
+  try {
+    parts.onPart(label, false);
+    const result = await work((done, total) => {
+      const seconds = secondsPassed();
+      parts.onProgress({ done, total, seconds, secondsLeft: (seconds / done) * (total - done) });
+    });
+    const seconds = secondsPassed();
+    if (seconds >= worthALine) parts.onPartEnd(label, seconds);
+    return result;
+  } finally {
+    parts.close();
+  }
 }
 
 /**

@@ -57,7 +57,7 @@ test("a run becomes a file of integers that is as accurate, a third of the size,
   const again = await refusal(["quantize", run, "--out", out]);
   assert.deepEqual(again, {
     code: 2,
-    text: `${out} is there already; replace it with --overwrite, or name another file with --out`,
+    text: `${out} exists already; replace it with --overwrite, or name another file with --out`,
   });
   assert.deepEqual(readFileSync(out), bytes);
   const twice = await refusal(["quantize", out, "--data", "digits"]);
@@ -103,6 +103,17 @@ test("--max-drop spares layers until what is lost is small enough", async () => 
 const refusals: [what: string, args: string[], text: RegExp][] = [
   ["1 bit", ["--weights", "1"], /^weights: 1 bits were asked for; integers have 2 to 8$/],
   ["17 bits", ["--activations", "17"], /^activations: 17 bits were asked for/],
+  ["no calibration data", ["--calibration", "0"], /^calibration is 0; choose a whole number of at least 1$/],
+  [
+    "a folder that does not exist",
+    ["--out", join(root, "none", "none.onnx")],
+    /none is not a folder; make it, or name another file with --out$/,
+  ],
+  [
+    "the model itself, by another path",
+    ["--overwrite", "--out", `${run}/./model.onnx`],
+    /model\.onnx is the model itself; name another file with --out$/,
+  ],
   [
     "a layer that is not there",
     ["--layer", "head=float"],

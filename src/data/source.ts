@@ -91,7 +91,10 @@ export function classAt(labels: Int32Array<ArrayBuffer>, index: number): ClassSa
   return { type: "int32", shape: [], data: labels.subarray(index, index + 1) };
 }
 
-/** The samples of a source at these indices, in this order, as a source of their own. Nothing is copied but labels. */
+/**
+ * The samples of a source at these indices, in this order, as a source of their own. Only labels are copied. Of persons,
+ * the samples become the whole truth: annotations and detected boxes are of whole pictures, and are left out.
+ */
 export function selected<Source extends DataSource>(source: Source, indices: ArrayLike<number>): Source {
   const chosen = Int32Array.from(indices);
   return {
@@ -99,6 +102,8 @@ export function selected<Source extends DataSource>(source: Source, indices: Arr
     count: chosen.length,
     fingerprint: `${source.fingerprint}[${chosen.join()}]`,
     ...(isImageClasses(source) && { labels: chosen.map((index) => source.labels[index]) }),
+    ...("annotated" in source && { annotated: undefined, withBoxes: undefined }),
+    ...("scores" in source && { scores: Array.from(chosen, (index) => (source.scores as number[])[index]) }),
     read: (index: number) => source.read(chosen[index]),
   };
 }

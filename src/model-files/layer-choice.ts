@@ -1,9 +1,10 @@
+import { fitsNames } from "../optim/parameter-groups.ts";
 import type { LayerChoices } from "../quantization/bits.ts";
 import type { MetricInfo } from "../train/task-record.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { FileQuantizer } from "./quantize.ts";
 
-// Which layers lose most by being quantized, and which to leave for a wanted metric.
+// Which layers lose most by being quantized, and which to spare so that a metric stays within a limit.
 
 /** What quantizing one layer alone costs. */
 export interface LayerSensitivity {
@@ -26,7 +27,7 @@ interface Choosing {
   onProgress?: (done: number, total: number) => void;
 }
 
-/** What each layer costs alone, the dearest first. */
+/** What each layer costs alone, the most sensitive first. */
 export async function sensitivities({
   quantizer,
   measure,
@@ -59,22 +60,24 @@ function metricDrop(
 }
 
 /**
- * The layers to spare so that the leading metric drops by no more than wanted: the most sensitive first, each with 8 bits if it
- * has fewer, and float if that is not enough.
+ * The layers to spare so that the leading metric drops by no more than `most`: the most sensitive first, each with 8 bits if it
+ * has fewer, then each as float. Layers that `given` names keep what it says.
  * @param most drop, in units of the metric
- * @returns choices to quantize with, and the drop with them; `undefined` where even all layers but one are not enough
+ * @returns choices to quantize with, and the drop with them; `undefined` where sparing all of these layers but one is not enough
  */
 export async function layersWithin(
   most: number,
   order: readonly LayerSensitivity[],
-  { quantizer, measure, float, leading, onProgress }: Choosing & { given?: LayerChoices },
+  { quantizer, measure, float, leading, onProgress, given = {} }: Choosing & { given?: LayerChoices },
 ): Promise<{ choices: LayerChoices; drop: number } | undefined> {
+  const patterns = Object.keys(given);
+  const open = order.filter(({ name }) => patterns.length === 0 || !fitsNames(name, patterns));
   const steps: LayerChoices[] = [
     {},
-    ...order.map(({ name }) => ({ [name]: { weights: 8, activations: 8 } })),
-    ...order.slice(0, -1).map(({ name }) => ({ [name]: "float" as const })),
+    ...open.map(({ name }) => ({ [name]: { weights: 8, activations: 8 } })),
+    ...open.slice(0, -1).map(({ name }) => ({ [name]: "float" as const })),
   ];
-  let choices: LayerChoices = {};
+  let choices = given;
   let before = "";
   for (const [index, step] of steps.entries()) {
     choices = { ...choices, ...step };

@@ -33,6 +33,7 @@ export interface PredictPosesOptions {
   /** Where the person is: left, top, width, height in pixels. Default: all of the picture. */
   box?: Box;
   threads?: number;
+  onProgress?: (pictures: number, total: number) => void;
 }
 
 /** Joints that are drawn, by the maximum of their maps. */
@@ -49,8 +50,10 @@ export async function predictPoses(
   files: readonly string[],
   options: PredictPosesOptions = {},
 ): Promise<PosePrediction[]> {
-  readOptions("predictPoses", options, { name: "text", box: "list", threads: "number" });
-  const { name = typeof model === "string" ? model : "the model", box, threads } = options;
+  readOptions("predictPoses", options, {
+    ...{ name: "text", box: "list", threads: "number", onProgress: "function" },
+  });
+  const { name = typeof model === "string" ? model : "the model", box, threads, onProgress } = options;
   const proto = await readModelFile(model, name);
   const form = statedPose(proto);
   if (!form)
@@ -67,7 +70,7 @@ export async function predictPoses(
       return outputs.heatmaps.data as Float32Array;
     };
     return await overPictures(files, {
-      atOnce: 1,
+      ...{ atOnce: 1, onProgress },
       read: (file) => decodeImage(file),
       look: async ([picture]) => [await personIn(picture, box, { form, input, mapsOf })],
     });

@@ -1,4 +1,4 @@
-import { performance } from "node:perf_hooks";
+import { median } from "../common/numbers.ts";
 import { evaluationBatches } from "../data/rows.ts";
 import { elementCount } from "../graph/graph.ts";
 import { readModelFile } from "../import/load.ts";
@@ -158,8 +158,4 @@ async function latency(
   } finally {
     for (const { engine } of engines) await engine.close();
   }
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 }

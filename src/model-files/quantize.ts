@@ -68,6 +68,8 @@ export class FileQuantizer {
       ...options
     }: QuantizeFileOptions,
   ): Promise<FileQuantizer> {
+    if (!(Number.isInteger(calibration) && calibration >= 1))
+      throw new UserError(`calibration is ${calibration}; choose a whole number of at least 1`);
     const proto = await readModelFile(model);
     const count = Math.min(calibration, train.count);
     const file = openToRun(

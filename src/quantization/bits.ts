@@ -13,7 +13,10 @@ export interface LayerBits {
   activations: number;
 }
 
-/** Layers that differ from the others, by patterns of their names; of several that fit, the last. */
+/**
+ * Layers that differ from the others, by their names or patterns of them. A layer takes the choice of its own name, or else of
+ * the last pattern that fits.
+ */
 export type LayerChoices = Readonly<Record<string, Partial<LayerBits> | "float">>;
 
 /** Names of the layers of a model in their order: those of their weights, without `.weight`. */
@@ -51,7 +54,10 @@ export function chosenBits(
   return (name) => {
     const isOuter = name === names[0] || name === names.at(-1);
     const usual: LayerBits = isOuter ? { weights: 8, activations: 8 } : { weights, activations };
-    const choice = Object.entries(layers).findLast(([pattern]) => fitsNames(name, pattern))?.[1];
+    // Objects have keys like "0" before all others, whatever order they are given in.
+    const choice = Object.hasOwn(layers, name)
+      ? layers[name]
+      : Object.entries(layers).findLast(([pattern]) => fitsNames(name, pattern))?.[1];
     return choice === "float" ? "float" : { ...usual, ...choice };
   };
 }

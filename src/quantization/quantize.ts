@@ -36,7 +36,7 @@ export interface QuantizeOptions {
   weights?: number;
   /** Bits of what layers read, 2 to 8. Default: 8. */
   activations?: number;
-  /** Layers that differ, by patterns of their names; of several that fit, the last. The first and the last have 8 bits. */
+  /** Layers that differ: by name, or else by the last pattern that fits. Default: 8 bits for the first and the last layer. */
   layers?: LayerChoices;
   /** `7bit`: weights of 8 bits keep within ±63, which is exact in every kernel of every processor. Default: `8bit`. */
   weightRange?: WeightRange;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { TensorData } from "../onnx/tensor.ts";
+import { chosenBits } from "./bits.ts";
 import { type ActivationMethod, activationQuantizer, observer } from "./activation-ranges.ts";
 import { channelsOf } from "./channels.ts";
 import { batchNormAffine, foldedLayer } from "./fold-batch-norm.ts";
@@ -151,3 +152,15 @@ test("a tie is rounded to the even neighbor", () => {
 function positiveZero(value: number): number {
   return value + 0;
 }
+
+test("a layer's own name goes before patterns, also where the name is a number; of patterns the last", () => {
+  const bitsOf = chosenBits(["0", "2", "4", "6"], {
+    layers: { "*": "float", "2": { weights: 4 }, "4*": { weights: 5 } },
+  });
+  assert.deepEqual(["0", "2", "4", "6"].map(bitsOf), [
+    "float",
+    { weights: 4, activations: 8 },
+    { weights: 5, activations: 8 },
+    "float",
+  ]);
+});

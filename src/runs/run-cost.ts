@@ -1,3 +1,4 @@
+import { median } from "../common/numbers.ts";
 import { trainingBatches } from "../data/rows.ts";
 import { type DataSource, selected } from "../data/source.ts";
 import { multiplyAdds } from "../import/multiply-adds.ts";
@@ -279,11 +280,6 @@ function first<Source extends DataSource>(source: Source, count: number): Source
     source,
     Array.from({ length: count }, (_, index) => index),
   );
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }
 
 function secondsSince(started: number): number {

@@ -13,7 +13,7 @@ import { addFlags } from "../add-flags.ts";
 import { camelCase } from "../flags.ts";
 import { addDataFlags, addFileFlags, loadNamedData } from "../measuring-options.ts";
 import { outputStyle, printJson } from "../output.ts";
-import { say } from "../progress.ts";
+import { say, withProgress } from "../progress.ts";
 import { putFlags, settingsOf } from "../put-flags.ts";
 import { fileSettings, flagsFor, runFlags, type SettingFlags } from "../setting-flags.ts";
 import { numberOption } from "../settings.ts";
@@ -66,11 +66,11 @@ export function evaluateCommand(command: Command): Command {
         ...importedModelOf(found),
         ...settingsOf(fileSettings, flags),
       };
-      const { details, predictions, ...result } = await evaluateFile(path, opened, {
-        ...{ normalization, output, dimensions },
-        threads: flags.threads,
-        onNote: say,
-      });
+      const options = { normalization, output, dimensions, threads: flags.threads, onNote: say };
+      const { details, predictions, ...result } = await withProgress(
+        `evaluating ${found.name}`,
+        (onProgress) => evaluateFile(path, opened, { ...options, onProgress }),
+      );
       if (flags.predictions !== undefined && predictions !== undefined)
         await replaceFile(flags.predictions, predictions);
       if (flags.json) {

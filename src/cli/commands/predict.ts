@@ -17,7 +17,7 @@ import { type TaskName, taskNames } from "../../tasks/index.ts";
 import { statedTask } from "../../tasks/model-metadata.ts";
 import { addFileFlags } from "../measuring-options.ts";
 import { printJson } from "../output.ts";
-import { say } from "../progress.ts";
+import { say, withProgress } from "../progress.ts";
 import { settingsOf } from "../put-flags.ts";
 import { fileSettings, type SettingFlags } from "../setting-flags.ts";
 import { numberOption } from "../settings.ts";
@@ -148,7 +148,10 @@ async function nameClasses(
   flags: PredictFlags,
 ): Promise<void> {
   const { top, json } = flags;
-  const predictions = await predictPictures(found.path, files, { ...pictureSettings(found, flags), top });
+  const options = { ...pictureSettings(found, flags), top };
+  const predictions = await withProgress("pictures", (onProgress) =>
+    predictPictures(found.path, files, { ...options, onProgress }),
+  );
   tell(predictions, { model: found.path, json }, ({ classes }) =>
     classes.map(({ class: name, probability }) => `${name} ${(100 * probability).toFixed(1)} %`).join(", "),
   );
@@ -157,7 +160,10 @@ async function nameClasses(
 /** The class of each pixel, as colors over the pictures and as masks. */
 async function drawMasks(found: TrainedModel, files: readonly string[], flags: PredictFlags): Promise<void> {
   const { out = `${found.name.replace(/\.onnx$/, "")}.masks`, json } = flags;
-  const predictions = await predictMasks(found.path, files, pictureSettings(found, flags));
+  const options = pictureSettings(found, flags);
+  const predictions = await withProgress("pictures", (onProgress) =>
+    predictMasks(found.path, files, { ...options, onProgress }),
+  );
   const pictures = await drawn(predictions, out, async ({ classes, mask, drawn: picture }, path) => {
     const maskFile = `${path}-mask.png`;
     await replaceFile(maskFile, encodeIndices(mask, maskPalette(classes)));
@@ -177,7 +183,9 @@ async function drawPoses(
   files: readonly string[],
   { box, out = `${name.replace(/\.onnx$/, "")}.poses`, threads, json }: PredictFlags,
 ): Promise<void> {
-  const predictions = await predictPoses(model, files, { box, threads });
+  const predictions = await withProgress("pictures", (onProgress) =>
+    predictPoses(model, files, { box, threads, onProgress }),
+  );
   const pictures = await drawn(predictions, out, async ({ joints, drawn: picture }, path) => ({
     ...{ joints, picture: await writePicture(`${path}.png`, picture) },
   }));

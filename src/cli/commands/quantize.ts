@@ -1,4 +1,5 @@
 import { stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { replaceFile } from "../../common/files.ts";
@@ -14,12 +15,12 @@ import type { LayerBits, LayerChoices } from "../../quantization/bits.ts";
 import { weightRanges } from "../../quantization/quantize.ts";
 import { weightMethods } from "../../quantization/weight-scales.ts";
 import { quantizationText, sensitivityText } from "../../report/quantization.ts";
-import { findModel, importedModelOf } from "../../runs/trained-model.ts";
+import { findModel, importedModelOf, type TrainedModel } from "../../runs/trained-model.ts";
 import { integersSaturate } from "../../runtime/saturation.ts";
-import type { DataPair } from "../../tasks/task.ts";
+import type { DataPair, TaskKind } from "../../tasks/task.ts";
 import { addDataFlags, addFileFlags, loadNamedData } from "../measuring-options.ts";
 import { outputStyle, printJson } from "../output.ts";
-import { say } from "../progress.ts";
+import { say, withProgress } from "../progress.ts";
 import { settingsOf } from "../put-flags.ts";
 import { fileSettings, type SettingFlags } from "../setting-flags.ts";
 import { numberOption } from "../settings.ts";
@@ -32,8 +33,9 @@ Examples:
   $ lowland quantize runs/mine --weights 4 --activations 4 --max-drop 0.5
 
 Ranges are measured on training examples, and what is lost on the test set. The first and the last layer have 8 bits unless
---layer says otherwise. A layer is called by its weights: conv1 has conv1.weight. ONNX Runtime computes 8-bit integers; of
-fewer bits the file holds as many values, in bytes.`;
+--layer says otherwise. A layer has the name of its weights: conv1 has conv1.weight. A layer takes the bits given for its own
+name, or else for the last pattern that fits. ONNX Runtime computes with 8-bit integers: fewer bits are fewer values, stored
+in bytes.`;
 
 interface QuantizeFlags extends SettingFlags {
   data?: string;
@@ -66,7 +68,7 @@ export function quantizeCommand(command: Command): Command {
     .option("--activations <bits>", "of what layers read, 2 to 8", numberOption, 8)
     .option(
       "--layer <pattern=bits>",
-      "layers that differ: conv1=8, 'layer4.*=w4a8', fc=float (may be repeated)",
+      "layers that differ: conv1=8, 'layer4.*=w4a8', fc=float (can be repeated)",
       layerOption,
     )
     .addOption(
@@ -86,13 +88,13 @@ export function quantizeCommand(command: Command): Command {
     )
     .option("--percentile <p>", "of the methods of that name", numberOption, 99.99)
     .option("--no-per-channel", "one scale for all of a layer's weights")
-    .option("--equalize", "bring the channels between two layers to the same range")
-    .option("--correct-biases", "put the mean right that rounding shifts")
+    .option("--equalize", "equalize the ranges of the channels between two layers")
+    .option("--correct-biases", "correct the shift of the mean that rounding causes")
     .option("--calibration <n>", "training examples that ranges are measured on", numberOption, 256)
-    .option("--sensitivity", "say what each layer costs alone, on up to 1,000 further training examples")
+    .option("--sensitivity", "print what each layer costs alone, on up to 1,000 further training examples")
     .option(
       "--max-drop <points>",
-      "leave the most sensitive layers at 8 bits or float until no more than this is lost there, in points of the first metric",
+      "keep the most sensitive layers at 8 bits, or as float, until the first metric drops by at most this on those examples",
       numberOption,
     );
   return addFileFlags(command)
@@ -100,7 +102,7 @@ export function quantizeCommand(command: Command): Command {
     .option("--seed <n>", "decides which training examples", numberOption, 1)
     .option("--threads <n>", "threads of one operator (default: one per core)", numberOption)
     .option("--out <file>", "the file to write (default: model.w8a8.onnx beside the model)")
-    .option("--overwrite", "replace the file if it is there")
+    .option("--overwrite", "replace the file if it exists")
     .option("--json", "print the result as JSON and nothing else on standard output")
     .addHelpText("after", examples)
     .action(quantize);
@@ -109,13 +111,17 @@ export function quantizeCommand(command: Command): Command {
 async function quantize(place: string, flags: QuantizeFlags): Promise<void> {
   const found = await findModel(place);
   const out = flags.out ?? found.path.replace(/(\.onnx)?$/, `.w${flags.weights}a${flags.activations}.onnx`);
-  if (out === found.path) throw new UserError(`${out} is the model itself; name another file with --out`);
+  if (resolve(out) === resolve(found.path))
+    throw new UserError(`${out} is the model itself; name another file with --out`);
+  if (!(await stat(dirname(out)).catch(() => undefined))?.isDirectory())
+    throw new UserError(`${dirname(out)} is not a folder; make it, or name another file with --out`);
   if (!flags.overwrite && (await stat(out).catch(() => undefined)))
     throw new UserError(
-      `${out} is there already; replace it with --overwrite, or name another file with --out`,
+      `${out} exists already; replace it with --overwrite, or name another file with --out`,
     );
   const { name, data } = await loadNamedData(found, flags);
   const { opened, kind } = openTaskOf(found, data);
+  for (const note of opened.notes ?? []) say(note);
   const file = { ...importedModelOf(found), ...settingsOf(fileSettings, flags) };
   const { normalization, output, dimensions } = file;
   const options = { normalization, output, dimensions, threads: flags.threads };
@@ -124,32 +130,31 @@ async function quantize(place: string, flags: QuantizeFlags): Promise<void> {
     let layers = flags.layer;
     let order: LayerSensitivity[] | undefined;
     if (flags.sensitivity || flags.maxDrop !== undefined) {
-      const held = openTaskOf(found, heldOut(data, flags)).opened;
+      const settings = withoutEvaluationSettings(found, kind);
+      const held = openTaskOf(found, heldOut(data, flags), { settings }).opened;
       const measure = (model: string | Uint8Array) =>
         evaluateFile(model, held, { ...options, name: "the model" });
       const choosing = { quantizer, measure, float: await measure(found.path), leading: kind.metrics[0] };
-      order = await sensitivities({
-        ...choosing,
-        onProgress: (done, total) => say(`  ${done} of ${total} layers measured`),
-      });
+      const found = await withProgress("sensitivity of layers", (onProgress) =>
+        sensitivities({ ...choosing, onProgress }),
+      );
+      order = found;
       if (flags.maxDrop !== undefined) {
-        const chosen = await layersWithin(
-          flags.maxDrop / (kind.metrics[0].unit === "%" ? 100 : 1),
-          order,
-          choosing,
+        const most = flags.maxDrop / (kind.metrics[0].unit === "%" ? 100 : 1);
+        const chosen = await withProgress("choice of layers", (onProgress) =>
+          layersWithin(most, found, { ...choosing, given: layers, onProgress }),
         );
         if (!chosen)
           throw new UserError(
-            `the drop is more than ${flags.maxDrop} even with all layers but one in float; allow more (--max-drop) or use more bits`,
+            `the drop exceeds ${flags.maxDrop} even where every layer but the least sensitive is float or as --layer says; allow more (--max-drop) or use more bits`,
           );
-        layers = { ...chosen.choices, ...layers };
+        layers = chosen.choices;
       }
     }
     const { bytes, ...made } = await quantizer.quantize(layers);
-    const effect = await quantizationEffect(found.path, bytes, opened, {
-      ...options,
-      onProgress: (done, total) => say(`  ${done} of ${total} measurements`),
-    });
+    const effect = await withProgress("float and quantized network", (onProgress) =>
+      quantizationEffect(found.path, bytes, opened, { ...options, onProgress }),
+    );
     await replaceFile(out, bytes);
     const size = { float: (await stat(found.path)).size, quantized: bytes.length };
     const saturates = await integersSaturate();
@@ -180,9 +185,27 @@ function heldOut(data: DataPair, { calibration, seed }: QuantizeFlags): DataPair
   return { ...data, test: selected(data.train, order.subarray(start, start + 1000)) };
 }
 
+/** Settings of the run's task without those of evaluation alone: a file of detected boxes is of the test pictures. */
+function withoutEvaluationSettings(
+  { run }: TrainedModel,
+  { evaluationSettings: paths = [] }: TaskKind,
+): Record<string, unknown> {
+  const groups = new Set(paths.map((path) => path.split(".")[0]));
+  const document: Record<string, unknown> = { ...run?.configuration };
+  return Object.fromEntries(
+    Array.from(groups, (group) => [
+      group,
+      Object.fromEntries(
+        Object.entries(document[group] ?? {}).filter(([name]) => !paths.includes(`${group}.${name}`)),
+      ),
+    ]),
+  );
+}
+
+/** What the record says of each network: no pictures, and no file of predictions. */
 function withoutDetails({ float, fake, executed, ...rest }: Awaited<ReturnType<typeof quantizationEffect>>) {
-  const told = ({ loss, metrics, examples }: typeof float) => ({ loss, metrics, examples });
-  return { float: told(float), fake: told(fake), executed: told(executed), ...rest };
+  const numbers = ({ loss, metrics, examples }: typeof float) => ({ loss, metrics, examples });
+  return { float: numbers(float), fake: numbers(fake), executed: numbers(executed), ...rest };
 }
 
 /** `conv1=8`, `layer4.*=w4a8`, `fc=float` beside earlier ones. */

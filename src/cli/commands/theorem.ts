@@ -8,7 +8,7 @@ import { addFlags } from "../add-flags.ts";
 import { camelCase, flagsOf } from "../flags.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
 import { outputStyle, printJson } from "../output.ts";
-import { followParts } from "../progress.ts";
+import { withProgress } from "../progress.ts";
 import { putFlags } from "../put-flags.ts";
 import type { Settings } from "../settings.ts";
 
@@ -58,21 +58,12 @@ async function runProblems(given: TheoremFlags): Promise<number> {
   const { makeFolder } = await import("../../runs/run-folder.ts");
   await makeFolder(given.out);
   const signal = interruptSignal("Stopping (Ctrl-C again: at once).");
-  const progress = followParts();
   // On this thread: a step of a few weights takes less time than the way to another thread and back.
   const engine = new OnnxRuntimeEngine({ threads: 1 });
-  const started = performance.now();
-  const seconds = () => (performance.now() - started) / 1000;
   try {
-    progress.onPart("theorem", false);
-    const record = await theoremStudy(engine, configuration, {
-      signal,
-      onProgress: (done, total) => {
-        const secondsLeft = (seconds() / done) * (total - done);
-        progress.onProgress({ done, total, seconds: seconds(), secondsLeft });
-      },
-    });
-    progress.onPartEnd("theorem", seconds());
+    const record = await withProgress("theorem", (onProgress) =>
+      theoremStudy(engine, configuration, { signal, onProgress }),
+    );
     const text = theoremTables(record, outputStyle());
     const title = "Theorem 1: ς and rates on problems of known constants";
     const content = { title, lead: theoremLead(record), figures: theoremFigures(record) };
@@ -82,7 +73,6 @@ async function runProblems(given: TheoremFlags): Promise<number> {
     if (!signal.aborted) throw error;
     return interruptedExitCode;
   } finally {
-    progress.close();
     await engine.close();
   }
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
+import { selected } from "../../data/source.ts";
 import { loadPeople } from "../../data/people/people.ts";
 import type { PersonSample, Persons } from "../../data/persons.ts";
 import { readCocoKeypoints } from "../../data/sets/coco-keypoints.ts";
@@ -369,4 +370,13 @@ describe("skeletons of a document", () => {
     assert.deepEqual(opened({ skeleton: stated }, data).notes, []);
     assert.deepEqual(opened({}).notes, []);
   });
+});
+
+test("some of the persons are measured against these alone, and boxes of whole pictures do not belong to them", async () => {
+  const some = selected(persons.test, [1, 3]);
+  const { metrics } = await withMaps(opened(undefined, { ...persons, test: some }), (sample) => ideal(sample, "rounded"));
+  const all = await withMaps(opened(undefined), (sample) => ideal(sample, "rounded"));
+  assert.equal(all.metrics.averageRecall > 0.9, true);
+  assert.ok(metrics.averageRecall > 0.9, String(metrics.averageRecall));
+  assert.equal(some.withBoxes, undefined);
 });
