@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { TensorData } from "../onnx/tensor.ts";
-import { chosenBits } from "./bits.ts";
 import { type ActivationMethod, activationQuantizer, observer } from "./activation-ranges.ts";
+import { chosenBits } from "./bits.ts";
 import { channelsOf } from "./channels.ts";
 import { batchNormAffine, foldedLayer } from "./fold-batch-norm.ts";
 import {

@@ -135,14 +135,14 @@ async function quantize(place: string, flags: QuantizeFlags): Promise<void> {
       const measure = (model: string | Uint8Array) =>
         evaluateFile(model, held, { ...options, name: "the model" });
       const choosing = { quantizer, measure, float: await measure(found.path), leading: kind.metrics[0] };
-      const found = await withProgress("sensitivity of layers", (onProgress) =>
+      const measured = await withProgress("sensitivity of layers", (onProgress) =>
         sensitivities({ ...choosing, onProgress }),
       );
-      order = found;
+      order = measured;
       if (flags.maxDrop !== undefined) {
         const most = flags.maxDrop / (kind.metrics[0].unit === "%" ? 100 : 1);
         const chosen = await withProgress("choice of layers", (onProgress) =>
-          layersWithin(most, found, { ...choosing, given: layers, onProgress }),
+          layersWithin(most, measured, { ...choosing, given: layers, onProgress }),
         );
         if (!chosen)
           throw new UserError(

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { selected } from "../../data/source.ts";
 import { loadPeople } from "../../data/people/people.ts";
 import type { PersonSample, Persons } from "../../data/persons.ts";
 import { readCocoKeypoints } from "../../data/sets/coco-keypoints.ts";
 import { loadCocoPersons } from "../../data/sets/coco-persons.ts";
 import { writeCocoFolder } from "../../data/sets/coco-writer.ts";
+import { selected } from "../../data/source.ts";
 import type { TensorData, Tensors } from "../../onnx/tensor.ts";
 import { parseRun, type RunSettings } from "../../runs/configuration.ts";
 import { openTask } from "../../runs/open-task.ts";
@@ -374,7 +374,9 @@ describe("skeletons of a document", () => {
 
 test("some of the persons are measured against these alone, and boxes of whole pictures do not belong to them", async () => {
   const some = selected(persons.test, [1, 3]);
-  const { metrics } = await withMaps(opened(undefined, { ...persons, test: some }), (sample) => ideal(sample, "rounded"));
+  const { metrics } = await withMaps(opened(undefined, { ...persons, test: some }), (sample) =>
+    ideal(sample, "rounded"),
+  );
   const all = await withMaps(opened(undefined), (sample) => ideal(sample, "rounded"));
   assert.equal(all.metrics.averageRecall > 0.9, true);
   assert.ok(metrics.averageRecall > 0.9, String(metrics.averageRecall));
