@@ -374,11 +374,10 @@ describe("skeletons of a document", () => {
 
 test("some of the persons are measured against these alone, and boxes of whole pictures do not belong to them", async () => {
   const some = selected(persons.test, [1, 3]);
-  const { metrics } = await withMaps(opened(undefined, { ...persons, test: some }), (sample) =>
-    ideal(sample, "rounded"),
+  const { metrics } = await withMaps(opened({}, { ...persons, test: some }), (sample) =>
+    ideal(sample, "udp"),
   );
-  const all = await withMaps(opened(undefined), (sample) => ideal(sample, "rounded"));
-  assert.equal(all.metrics.averageRecall > 0.9, true);
-  assert.ok(metrics.averageRecall > 0.9, String(metrics.averageRecall));
+  // Against all annotated persons, two of them would be a recall of at most a quarter.
+  assert.ok(metrics.averageRecall > 0.5, String(metrics.averageRecall));
   assert.equal(some.withBoxes, undefined);
 });
