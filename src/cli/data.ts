@@ -3,7 +3,7 @@ import { firstTask, taskNamed } from "../tasks/index.ts";
 import type { DataPair } from "../tasks/task.ts";
 import { duration, say } from "./progress.ts";
 
-/** Loads data as a task reads them, and says on the terminal what takes time or was looked for in vain. */
+/** Loads data as a task reads them, and reports on the terminal what takes time and what was not found. */
 export async function loadWithProgress(
   name: string,
   {

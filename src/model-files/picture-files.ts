@@ -8,11 +8,11 @@ import { type FileToRun, type FileValues, loadToRun, openToRun, type RunFileOpti
 
 // Picture files one after the other through a model, whatever it is for.
 
-/** What is found in a picture file, or why the file cannot be looked at. */
+/** What is found in a picture file, or why the file cannot be read. */
 export type InPicture<Found> = ({ file: string } & Found) | { file: string; error: string };
 
 /**
- * Reads picture files and looks at them, some at a time. A file that is no picture has its reason in its place.
+ * Reads picture files and looks at them, some at a time. A file that is not a picture has the reason in its place.
  * @param read reads one file
  * @param look finds something in each of the pictures
  */

@@ -53,7 +53,7 @@ export interface PictureMask {
   data: Uint8Array;
 }
 
-/** What a model sees in a picture file, or why the file cannot be looked at. */
+/** What a model sees in a picture file, or why the file cannot be read. */
 export type MaskPrediction = InPicture<{
   /** Those with pixels, the largest first. */
   classes: readonly ClassShare[];
@@ -68,7 +68,7 @@ const batchSize = 4;
 /**
  * The class of each pixel of picture files, by an ONNX network that gives a map for each class. Pictures are decoded to
  * the size and channels that it takes, as `predictPictures` does; its maps are then scaled (linear) to each picture's
- * own size before the largest decides. A file that is no picture has its reason in its place.
+ * own size before the largest decides. A file that is not a picture has the reason in its place.
  *
  * @param model path of the file, or its bytes
  * @throws UserError if it is no ONNX model, gives no maps of classes, or leaves the size of its images open

@@ -24,7 +24,7 @@ export interface FoundJoint {
   score: number;
 }
 
-/** What a model sees of a person in a picture file, or why the file cannot be looked at. */
+/** What a model sees of a person in a picture file, or why the file cannot be read. */
 export type PosePrediction = InPicture<{ joints: readonly FoundJoint[]; drawn: DecodedImage }>;
 
 export interface PredictPosesOptions {
@@ -40,7 +40,7 @@ export interface PredictPosesOptions {
 const leastScore = 0.2;
 
 /**
- * The joints of the person in each picture file, by a model for poses that Lowland wrote. A file that is no picture has
+ * The joints of the person in each picture file, by a model for poses that Lowland wrote. A file that is not a picture has
  * its reason in its place.
  * @param model path of the file, or its bytes
  * @throws UserError if it is no such model

@@ -28,7 +28,7 @@ export interface ClassProbability {
   probability: number;
 }
 
-/** What a model sees in a picture file, or why the file cannot be looked at. */
+/** What a model sees in a picture file, or why the file cannot be read. */
 export type PicturePrediction = InPicture<{ classes: readonly ClassProbability[] }>;
 
 /** How pictures are brought to a model. */
@@ -70,7 +70,7 @@ const batchSize = 32;
 /**
  * What an ONNX classifier sees in picture files. ONNX Runtime runs the file as it is; pictures are decoded to the size
  * and channels that it takes, and scaled as its metadata say, or else as `normalization` does (default: `imagenet` for
- * color, `unit` for gray). A file that is no picture has its reason in its place.
+ * color, `unit` for gray). A file that is not a picture has the reason in its place.
  *
  * @param model path of the file, or its bytes
  * @throws UserError if it is no ONNX model, no classifier of images, or leaves the size of its images open
