@@ -101,6 +101,7 @@ test("--max-drop spares layers until what is lost is small enough", async () => 
 });
 
 const refusals: [what: string, args: string[], text: RegExp][] = [
+  ["a drop below 0", ["--max-drop", "-1"], /^--max-drop is -1; choose 0 or more points$/],
   ["1 bit", ["--weights", "1"], /^weights: 1 bits were asked for; integers have 2 to 8$/],
   ["17 bits", ["--activations", "17"], /^activations: 17 bits were asked for/],
   ["no calibration data", ["--calibration", "0"], /^calibration is 0; choose a whole number of at least 1$/],

@@ -358,6 +358,11 @@ describe("bad input", () => {
       () => quantize({ layers: { "head*": "float" } }),
       /^layers: "head\*" fits no layer; the layers are conv1, depthwise, conv2, fc$/,
     ],
+    [
+      "a percentile that swaps the ends",
+      () => quantize({ percentile: 1 }),
+      /^percentile is 1; it has to be above 50 and at most 100$/,
+    ],
     ["all layers float", () => quantize({ layers: { "*": "float" } }), /^every layer stays float/],
     [
       "no data",

@@ -102,8 +102,11 @@ export class PostTraining {
   private readonly prepared: ModelProto;
   private readonly ranges = new Map<string, Range>();
 
-  /** @throws UserError for a model that is quantized, or of operators from before opset 13 */
+  /** @throws UserError for a percentile of 50 or less, a model that is quantized, or of operators from before opset 13 */
   constructor(given: ModelProto, options: QuantizeOptions, source: { engine: Engine; batches: Batches }) {
+    const { percentile = 99.99 } = options;
+    if (!(percentile > 50 && percentile <= 100))
+      throw new UserError(`percentile is ${percentile}; it has to be above 50 and at most 100`);
     const editor = new ModelEditor(given);
     requireFloat(editor);
     foldBatchNorms(editor);

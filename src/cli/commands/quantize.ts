@@ -109,6 +109,8 @@ export function quantizeCommand(command: Command): Command {
 }
 
 async function quantize(place: string, flags: QuantizeFlags): Promise<void> {
+  if (flags.maxDrop !== undefined && !(flags.maxDrop >= 0))
+    throw new UserError(`--max-drop is ${flags.maxDrop}; choose 0 or more points`);
   const found = await findModel(place);
   const out = flags.out ?? found.path.replace(/(\.onnx)?$/, `.w${flags.weights}a${flags.activations}.onnx`);
   if (resolve(out) === resolve(found.path))
