@@ -13,7 +13,7 @@ import { reshape } from "../ops/movement.ts";
 import { batchNormTraining } from "../ops/normalization.ts";
 import { argMax, reduceMean, reduceSum } from "../ops/reduction.ts";
 import { assertClose, evaluate, tensor } from "../testing/numeric.ts";
-import { gradients, hessianVectorProduct, innerProduct } from "./gradients.ts";
+import { gradients, hessianVectorProduct, innerProduct, partialGradients } from "./gradients.ts";
 
 // Derivatives of whole expressions against closed forms; the rules of single operators are in src/ops.
 
@@ -21,6 +21,17 @@ const input = (name = "x", shape: readonly number[] = [3], graph = new Graph()) 
   graph.input(name, "float64", shape);
 
 describe("gradients", () => {
+  test("for independent variables leave out how one is computed from another", async () => {
+    const x = input();
+    const e = exp(x);
+    // L = Σ x·e: ∂L/∂x = e and ∂L/∂e = x, with no x·eˣ of e's own dependence on x.
+    const [ofX, ofE] = partialGradients(reduceSum(mul(x, e)), [x, e]);
+    const point = [-1, 0, 0.5];
+    const actual = await evaluate({ ofX, ofE }, { x: tensor(point, [3]) });
+    assertClose(actual.ofX, point.map(Math.exp), 1e-12);
+    assertClose(actual.ofE, point, 1e-12);
+  });
+
   test("of a value that is used several times are summed", async () => {
     const x = input();
     const e = exp(x);

@@ -17,6 +17,19 @@ import { noGradient } from "./refusal.ts";
  * Throws when the loss is not a scalar, and when an operator without a gradient stands on a path.
  */
 export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
+  return accumulated(loss, wrt, new Map());
+}
+
+/**
+ * Derivatives as `gradients` has them, for values that are taken as independent variables: of one that is computed from
+ * another, nothing goes on to that other one.
+ */
+export function partialGradients(loss: Value, wrt: readonly Value[]): Value[] {
+  return accumulated(loss, wrt, new Map(wrt.map((value) => [value, value])));
+}
+
+/** Gradients through the nodes that the loss needs if it is given the values in `held`. */
+function accumulated(loss: Value, wrt: readonly Value[], held: ReadonlyMap<Value, Value>): Value[] {
   if (loss.shape.length !== 0) {
     throw new UserError(
       `only a scalar can be differentiated, got ${describe(loss)}; reduce it to its mean or sum`,
@@ -24,7 +37,7 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
   }
   const found = new Map<Value, Value>([[loss, loss.graph.scalar(1, loss.type)]]);
   let mayDiverge = false;
-  const nodes = nodesOf([loss]);
+  const nodes = nodesOf([loss], held);
   const active = new Set(wrt);
   for (const node of nodes) {
     if (node.inputs.some((input) => input && active.has(input)))

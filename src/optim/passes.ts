@@ -1,4 +1,4 @@
-import { gradients } from "../autodiff/gradients.ts";
+import { partialGradients } from "../autodiff/gradients.ts";
 import { UserError } from "../common/errors.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { copyInto, leavesOf, nodesOf } from "../graph/walk.ts";
@@ -121,7 +121,8 @@ export class Passes {
       const [built, ...next] = copyInto(this.graph, wanted, bindings);
       const weight = objectiveWeight && copyInto(this.graph, [objectiveWeight], bindings)[0];
       for (const [index, value] of next.entries()) this.buffers.set([...buffers.keys()][index], value);
-      return { loss: built, gradients: gradients(built, at), weight };
+      // Perturbed weights are computed from those that are not: these get no gradient through the perturbation.
+      return { loss: built, gradients: partialGradients(built, at), weight };
     });
   }
 
