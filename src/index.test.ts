@@ -251,6 +251,9 @@ const operators: Entries<typeof ops> = {
   exp: none,
   expand: none,
   fakeQuantize: takes("types", "type", (options) => ops.fakeQuantize(any, any, any, options)),
+  learnedQuantize: takes("gradientFactors", "gradientFactor", (options) =>
+    ops.learnedQuantize(any, any, options as never),
+  ),
   flatten: none,
   floor: none,
   foldBlocks: takes("pad", "pads", (options) => ops.foldBlocks(any, any, any, options)),

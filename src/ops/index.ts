@@ -63,7 +63,7 @@ export {
   maxUnpool,
   type PoolOptions,
 } from "./pooling.ts";
-export { fakeQuantize } from "./quantization.ts";
+export { fakeQuantize, learnedQuantize } from "./quantization.ts";
 export {
   argMax,
   argMin,

@@ -8,6 +8,7 @@ import { expand, reshape } from "./movement.ts";
 import {
   apply,
   defineOperator,
+  floatAttribute,
   int,
   intAttribute,
   normalizeAxes,
@@ -93,7 +94,8 @@ export function dequantized(q: Value, scale: Value, zero: Value | undefined, att
 }
 
 // d/d(scale) of (q − zero)·scale with q let through: (q − zero) − x/scale within range, q − zero outside (Esser et al.
-// 2020, LSQ).
+// 2020, LSQ), times `factor`. Within range is what is so after rounding (PyTorch's fake quantization) or, with `clip`
+// "before-rounding", before it (LSQ): that differs up to half a step beyond a limit. Limits themselves are within.
 defineOperator("FakeQuantize", {
   since: 13,
   domain: "training",
@@ -104,20 +106,30 @@ defineOperator("FakeQuantize", {
   gradient: ({ inputs, attributes, gradient, wanted }) => {
     const [, scale] = inputs;
     const { ratio, rounded, low, high, steps } = readFake(inputs, attributes);
-    const inside = and(greaterOrEqual(rounded, low), lessOrEqual(rounded, high));
+    const clipped =
+      stringAttribute(attributes, "clip", "after-rounding") === "before-rounding" ? ratio : rounded;
+    const inside = and(greaterOrEqual(clipped, low), lessOrEqual(clipped, high));
     const slope = () => sub(steps, where(inside, ratio, 0));
+    const factor = floatAttribute(attributes, "factor", 1);
+    const ofScale = () => gathered(mul(gradient, slope()), scale, attributes);
     return [
       where(inside, gradient, 0),
-      wanted[1] ? gathered(mul(gradient, slope()), scale, attributes) : undefined,
+      wanted[1] ? (factor === 1 ? ofScale() : mul(ofScale(), factor)) : undefined,
       undefined,
     ];
   },
 });
 
 /** What FakeQuantize computes, in plain arithmetic. */
-export function plainFakeQuantize(inputs: readonly Value[], attributes: Attributes): Value {
+export function plainFakeQuantize(inputs: readonly (Value | undefined)[], attributes: Attributes): Value {
   const { steps, scale } = readFake(inputs, attributes);
   return mul(steps, scale);
+}
+
+/** Whole numbers from the least to the largest. */
+export interface IntegerRange {
+  low: number;
+  high: number;
 }
 
 /**
@@ -132,18 +144,53 @@ export function fakeQuantize(
 ): Value {
   const kinds = { type: quantizedTypes, axis: "number" } as const;
   const { type = "uint8", axis = 1 } = readOptions("fakeQuantize", options, kinds);
-  return apply("FakeQuantize", [x, scale, zero], {
+  const [low, high] = rangeOf(type);
+  return apply("FakeQuantize", [x, scale, zero], { axis: int(axis), low: int(low), high: int(high) })[0];
+}
+
+/**
+ * x as multiples of a step that is learned (LSQ, arXiv 1902.08153): clip(x/step, low, high) rounded to even, times step.
+ * dy passes where low ≤ x/step ≤ high.
+ * @param step a scalar, or a number for each place of `axis`; above 0
+ * @param options.gradientFactor a factor of the gradient of the step. Default 1
+ * @throws UserError for limits that are not whole numbers around 0
+ */
+export function learnedQuantize(
+  x: Value,
+  step: Value,
+  options: IntegerRange & { axis?: number; gradientFactor?: number },
+): Value {
+  const kinds = { low: "number", high: "number", axis: "number", gradientFactor: "number" } as const;
+  const { low, high, axis = 0, gradientFactor = 1 } = readOptions("learnedQuantize", options, kinds);
+  if (!Number.isInteger(low) || !Number.isInteger(high) || low > 0 || high < 1) {
+    throw operatorError(
+      "FakeQuantize",
+      x,
+      `the range is ${low} to ${high}; it has to be whole numbers, from 0 or below to 1 or above`,
+    );
+  }
+  return apply("FakeQuantize", [x, step], {
     axis: int(axis),
-    type: { string: type },
+    low: int(low),
+    high: int(high),
+    clip: { string: "before-rounding" },
+    factor: { float: gradientFactor },
   })[0];
 }
 
 /** x/scale, it rounded, the bounds of that, and it rounded and clipped: all without the zero point. */
-function readFake([x, scale, zero]: readonly Value[], attributes: Attributes) {
-  const [least, most] = rangeOf(stringAttribute(attributes, "type", "uint8") as QuantizedType);
-  const [step, origin] = [spread(scale, x, attributes), spread(zero, x, attributes)];
-  const ratio = div(x, step);
+function readFake([x, scale, zero]: readonly (Value | undefined)[], attributes: Attributes) {
+  const { type } = x!;
+  const number = (value: number) => x!.graph.scalar(value, type);
+  const [least, most] = [intAttribute(attributes, "low", 0), intAttribute(attributes, "high", 255)];
+  const step = spread(scale!, x!, attributes);
+  const ratio = div(x!, step);
   const rounded = round(ratio);
+  if (!zero) {
+    const [low, high] = [number(least), number(most)];
+    return { ratio, rounded, scale: step, low, high, steps: clip(rounded, least, most) };
+  }
+  const origin = spread(zero, x!, attributes);
   const steps = sub(clip(add(rounded, origin), least, most), origin);
   return { ratio, rounded, scale: step, low: sub(least, origin), high: sub(most, origin), steps };
 }

@@ -1,0 +1,38 @@
+import { elementCount, type Shape } from "../graph/graph.ts";
+import type { IntegerRange } from "../ops/quantization.ts";
+
+// Learned step size quantization (LSQ, arXiv 1902.08153): what the steps start from, and the factor of their gradients.
+
+/** The whole numbers of `bits` bits: −2ᵇ⁻¹ … 2ᵇ⁻¹ − 1, or 0 … 2ᵇ − 1. */
+export function integerRange(bits: number, signed: boolean): IntegerRange {
+  return signed ? { low: -(2 ** (bits - 1)), high: 2 ** (bits - 1) - 1 } : { low: 0, high: 2 ** bits - 1 };
+}
+
+/** 1/√(N·high): the factor of a step's gradient. N is the number of elements that the step is for. */
+export function gradientFactor(elements: number, { high }: Pick<IntegerRange, "high">): number {
+  return 1 / Math.sqrt(elements * high);
+}
+
+/** The paper's N of weights: the elements of the tensor or, with an axis, of one of its channels. */
+export function weightElements(shape: Shape, axis?: number): number {
+  return elementCount(shape) / (axis === undefined ? 1 : shape[axis]);
+}
+
+/** The paper's N of activations [N, …]: the features of one example. */
+export function activationElements(shape: Shape): number {
+  return elementCount(shape) / shape[0];
+}
+
+/** 2·mean|x|/√high over the tensor or, with an axis, over each of its channels. */
+export function firstSteps(
+  { data, shape }: { data: ArrayLike<number>; shape: Shape },
+  { high }: Pick<IntegerRange, "high">,
+  axis?: number,
+): number[] {
+  const count = axis === undefined ? 1 : shape[axis];
+  const inner = axis === undefined ? data.length : elementCount(shape.slice(axis + 1));
+  const sums = new Array<number>(count).fill(0);
+  for (let index = 0; index < data.length; index++)
+    sums[Math.floor(index / inner) % count] += Math.abs(data[index]);
+  return sums.map((sum) => (2 * sum) / (data.length / count) / Math.sqrt(high));
+}
