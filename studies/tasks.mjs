@@ -42,6 +42,17 @@ const tasks = {
     },
     sgdRates: [0.003, 0.01, 0.03],
   },
+  segmentation: {
+    samples: "masks",
+    data: (train, test) => `wardrobe:train=${train},test=${test}`,
+    ...{ trained: 4000, validated: 500, tested: 500 },
+    settings: { model: "unet:width=24,stem=2", batchSize: 16, augmentation: { flip: true } },
+    metrics: {
+      meanIou: ["mean IoU, %", (value) => 100 * value],
+      pixelAccuracy: ["pixel accuracy, %", (value) => 100 * value],
+    },
+    sgdRates: [0.01, 0.03, 0.1],
+  },
 };
 const [name] = positionals;
 const task = tasks[name];
