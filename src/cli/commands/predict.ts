@@ -13,7 +13,7 @@ import { type FoundJoint, predictPoses } from "../../model-files/predict-poses.t
 import type { ModelProto } from "../../onnx/onnx_pb.ts";
 import { makeFolder } from "../../runs/run-folder.ts";
 import { findModel, importedModelOf, type TrainedModel } from "../../runs/trained-model.ts";
-import { type TaskName, taskNames } from "../../tasks/index.ts";
+import type { TaskName } from "../../tasks/index.ts";
 import { statedTask } from "../../tasks/model-metadata.ts";
 import { addFileFlags } from "../measuring-options.ts";
 import { printJson } from "../output.ts";
@@ -92,23 +92,29 @@ export function predictCommand(command: Command): Command {
       const found = await findModel(place);
       const task = taskOf(await readModelFile(found.path));
       requireOwnFlags(place, task, flags);
-      switch (task) {
-        case "classification":
-          return nameClasses(found, files, flags);
-        case "segmentation":
-          return drawMasks(found, files, flags);
-        case "pose":
-          return drawPoses(found, files, flags);
-        default:
-          return task satisfies never;
-      }
+      return predictors[task](found, files, flags);
     });
 }
 
-/** The task that a file states, or else the one that its output is for: maps are taken for those of classes. */
-function taskOf(model: ModelProto): TaskName {
+/** What is shown for models for each task that something is shown for. */
+const predictors = {
+  classification: nameClasses,
+  segmentation: drawMasks,
+  pose: drawPoses,
+} as const satisfies Partial<
+  Record<TaskName, (found: TrainedModel, files: string[], flags: PredictFlags) => Promise<void>>
+>;
+
+type PredictedTask = keyof typeof predictors;
+
+/**
+ * The task that a file states, or else the one that its output is for: maps are taken for those of classes. Models for other
+ * tasks are refused as classifiers.
+ */
+function taskOf(model: ModelProto): PredictedTask {
   const stated = statedTask(model);
-  if (stated !== undefined) return taskNames.find((name) => name === stated) ?? "classification";
+  if (stated !== undefined)
+    return Object.hasOwn(predictors, stated) ? (stated as PredictedTask) : "classification";
   const type = model.graph?.output.length === 1 ? model.graph.output[0].type?.value : undefined;
   const axes = type?.case === "tensorType" ? (type.value.shape?.dim.length ?? 0) : 0;
   const last = type?.case === "tensorType" ? type.value.shape?.dim.at(-1)?.value : undefined;
@@ -117,7 +123,7 @@ function taskOf(model: ModelProto): TaskName {
 }
 
 /** @throws UserError for a flag that has no meaning for a model */
-function requireOwnFlags(place: string, task: TaskName, flags: PredictFlags): void {
+function requireOwnFlags(place: string, task: PredictedTask, flags: PredictFlags): void {
   for (const [name, tasks] of Object.entries(taskFlags))
     if (flags[name as keyof typeof taskFlags] !== undefined && !(tasks as readonly TaskName[]).includes(task))
       throw new UserError(
