@@ -9,11 +9,12 @@
 // in which the engine's thread had nothing to do: it waited for the next batch. `peakMegabytes` is the largest memory of
 // the whole process. With --keep the folder and the cache stay and are used again.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, statSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { filesOf, inPhases, peakMegabytes, perProcessorSecond, rounded, watchedEngine } from "./phases.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -33,32 +34,23 @@ const root = options.keep ?? mkdtempSync(join(tmpdir(), "lowland-people-"));
 const folder = join(root, "people");
 const cacheFolder = join(root, "cache");
 
-const phases = { cut, epoch };
-if (options.phase) {
-  const result = await phases[options.phase]();
-  const { user, system } = process.cpuUsage();
-  const processorSeconds = rounded((user + system) / 1e6);
-  console.log(
-    JSON.stringify({ phase: options.phase, ...result, processorSeconds, peakMegabytes: peakMegabytes() }),
-  );
-} else {
-  console.log(
-    JSON.stringify({ count, stored: options.stored, size, processor: cpus()[0].model, cores: cpus().length }),
-  );
-  try {
-    if (!existsSync(folder)) {
-      const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
-      const people = `people:train=${count},test=64,size=${options.stored}`;
-      start([program, "data", people, "--out", folder]);
-    }
-    for (const phase of Object.keys(phases))
-      start([fileURLToPath(import.meta.url), ...process.argv.slice(2), "--keep", root, "--phase", phase]);
-  } finally {
-    if (!options.keep) rmSync(root, { recursive: true });
-  }
-}
+await inPhases(
+  { cut, epoch },
+  {
+    phase: options.phase,
+    script: import.meta.url,
+    root,
+    keep: options.keep,
+    before: write,
+    about: { count, stored: options.stored, size },
+  },
+);
 
-function start(args) {
+function write() {
+  if (existsSync(folder)) return;
+  const program = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+  const people = `people:train=${count},test=64,size=${options.stored}`;
+  const args = [program, "data", people, "--out", folder];
   const { status } = spawnSync(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
   if (status !== 0) process.exit(status ?? 1);
 }
@@ -73,31 +65,20 @@ async function cut() {
   const before = process.cpuUsage();
   let decoded = 0;
   await load(catalogue, () => decoded++);
-  const { user, system } = process.cpuUsage(before);
-  const bytes = readdirSync(cacheFolder).reduce(
-    (sum, name) => sum + statSync(join(cacheFolder, name)).size,
-    0,
-  );
-  return {
-    decoded,
-    picturesPerProcessorSecond: Math.round(decoded / ((user + system) / 1e6)),
-    cacheMegabytes: Math.round(bytes / 1e6),
-  };
+  const cost = perProcessorSecond(decoded, before);
+  const bytes = filesOf(cacheFolder).reduce((sum, file) => sum + statSync(file).size, 0);
+  return { decoded, ...cost, cacheMegabytes: Math.round(bytes / 1e6) };
 }
 
 /** One epoch from the cache, with every augmentation. */
 async function epoch() {
   const catalogue = await import(new URL("../dist/data/catalogue.js", import.meta.url).href);
   const { train } = await import(new URL("../dist/index.js", import.meta.url).href);
-  let thread;
-  process.on("worker", (worker) => {
-    thread ??= worker;
-  });
+  const engine = watchedEngine();
   const started = performance.now();
   const data = await load(catalogue);
   const loadSeconds = rounded((performance.now() - started) / 1000);
   const loadedMegabytes = peakMegabytes();
-  let [before, after, steps] = [];
   const { epochs } = await train({
     ...{
       task: "pose",
@@ -112,20 +93,13 @@ async function epoch() {
     ...(options.limit && { limit: Number(options.limit) }),
     threads: Number(options.threads),
     sharpness: { images: 32 },
-    onStep: ({ step }) => {
-      after = thread.performance.eventLoopUtilization();
-      // The first step has what happens once.
-      if (step === 1) before = after;
-      steps = step;
-    },
+    onStep: engine.onStep,
   });
   data.close();
-  const [idle, active] = [after.idle - before.idle, after.active - before.active];
   return {
     loadSeconds,
     loadedMegabytes,
-    steps,
-    waiting: rounded(idle / (idle + active)),
+    ...engine.result(),
     examplesPerSecond: Math.round(epochs[0].examplesPerSecond),
     rowsPerProcessorSecond: await rowsPerProcessorSecond(data),
   };
@@ -148,16 +122,7 @@ async function rowsPerProcessorSecond(data) {
   const before = process.cpuUsage();
   for (let index = 0; index < rows; index++)
     task.row(await data.train.read(index), () => randomStream(1, "augment", 1, index));
-  const { user, system } = process.cpuUsage(before);
+  const { picturesPerProcessorSecond } = perProcessorSecond(rows, before);
   data.close();
-  return Math.round(rows / ((user + system) / 1e6));
-}
-
-/** The most that the process had so far. */
-function peakMegabytes() {
-  return Math.round(process.resourceUsage().maxRSS / 1024);
-}
-
-function rounded(value) {
-  return Math.round(value * 1000) / 1000;
+  return picturesPerProcessorSecond;
 }

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import sharp from "sharp";
-import { randomStream } from "../common/random.ts";
 import { type ImageMasks, imageMasks } from "../data/masks.ts";
 import { selected } from "../data/source.ts";
 import { compile } from "../lower/compile.ts";
@@ -16,6 +15,7 @@ import { parseRun } from "../runs/configuration.ts";
 import { openTask } from "../runs/open-task.ts";
 import { train } from "../runs/train.ts";
 import { lowland, readJsonFile, temporaryFolder } from "../testing/cli.ts";
+import { squareAndDisc } from "../testing/scenes.ts";
 
 // Segmentation from pictures to numbers: a folder of images and masks on the command line, arrays and files in the library.
 
@@ -23,27 +23,7 @@ const root = temporaryFolder();
 const environment = { cwd: root, env: { LOWLAND_HOME: join(root, "home") } };
 const size = 16;
 
-/** A dark square and a bright disc on gray, with a border of no class around both, and noise. */
-function scene(index: number): { image: Uint8Array; mask: Uint8Array } {
-  const random = randomStream(1, `scene ${index}`);
-  const [x, y, u, v] = [
-    3 + random.integer(4),
-    3 + random.integer(10),
-    10 + random.integer(3),
-    3 + random.integer(10),
-  ];
-  const mask = new Uint8Array(size * size);
-  const image = new Uint8Array(size * size);
-  for (let at = 0; at < size * size; at++) {
-    const [row, column] = [Math.floor(at / size), at % size];
-    const fromSquare = Math.max(Math.abs(row - y), Math.abs(column - x));
-    const fromDisc = Math.hypot(row - v, column - u);
-    mask[at] = fromSquare < 3 ? 1 : fromDisc < 3 ? 2 : fromSquare < 4 || fromDisc < 4 ? 255 : 0;
-    const light = fromSquare < 3 ? 60 : fromDisc < 3 ? 190 : 125;
-    image[at] = Math.min(255, Math.max(0, light + 12 * random.normal()));
-  }
-  return { image, mask };
-}
+const scene = (index: number) => squareAndDisc(index, { channels: 1, size });
 
 function scenes(start: number, count: number): ImageMasks {
   const all = Array.from({ length: count }, (_, index) => scene(start + index));

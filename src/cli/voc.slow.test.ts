@@ -4,9 +4,9 @@ import { dirname, join } from "node:path";
 import { before, describe, test } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import sharp from "sharp";
-import { randomStream } from "../common/random.ts";
 import { lowland, readJsonFile, temporaryFolder } from "../testing/cli.ts";
 import { pngOfNumbers } from "../testing/png.ts";
+import { squareAndDisc } from "../testing/scenes.ts";
 
 // A folder in Pascal VOC's format, from its files to a trained network, its metrics in a bare session, and masks of
 // pictures, with the commands of docs/data.md.
@@ -17,23 +17,7 @@ const size = 16;
 const classNames = ["ground", "square", "disc"];
 const parts = { train: 48, val: 12, test: 12 };
 
-/** A dark square and a bright disc on gray, with a border of no class around both, and noise. */
-function scene(index: number): { image: Uint8Array; mask: Uint8Array } {
-  const random = randomStream(1, `scene ${index}`);
-  const [x, y] = [3 + random.integer(4), 3 + random.integer(10)];
-  const [u, v] = [10 + random.integer(3), 3 + random.integer(10)];
-  const [mask, image] = [new Uint8Array(size * size), new Uint8Array(3 * size * size)];
-  for (let at = 0; at < size * size; at++) {
-    const [row, column] = [Math.floor(at / size), at % size];
-    const fromSquare = Math.max(Math.abs(row - y), Math.abs(column - x));
-    const fromDisc = Math.hypot(row - v, column - u);
-    mask[at] = fromSquare < 3 ? 1 : fromDisc < 3 ? 2 : fromSquare < 4 || fromDisc < 4 ? 255 : 0;
-    const light = fromSquare < 3 ? 60 : fromDisc < 3 ? 190 : 125;
-    for (let channel = 0; channel < 3; channel++)
-      image[3 * at + channel] = Math.min(255, Math.max(0, light + 12 * random.normal()));
-  }
-  return { image, mask };
-}
+const scene = (index: number) => squareAndDisc(index, { channels: 3, size });
 
 const palette = Array.from({ length: 256 }, (_, index) => [index, 255 - index, 7] as const);
 const raw = { raw: { width: size, height: size, channels: 3 } } as const;

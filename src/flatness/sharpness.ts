@@ -10,8 +10,8 @@ import type { SharpnessRecord } from "../train/records.ts";
  * The one-step sharpness of a loss at its parameters, as a graph: with u = g/‖g‖ the normalized gradient on the same
  * data, the losses at w, w + ρ·u and w − ρ·u (arXiv 2409.13173, section 3).
  *
- * With several `parts` the objective is built for one of N equal parts of the data, which are computed one after
- * another: the same numbers in less memory.
+ * With several `parts` the objective is built for one of N equal parts of the data: the same numbers. All parts are in one
+ * graph; `sharpnessStages` needs the memory of one part only.
  *
  * Inputs: those of the objective, and the scalar `rho`. Outputs: `loss`, `loss_max`, `loss_min`, `grad_norm`.
  */

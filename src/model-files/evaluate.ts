@@ -15,10 +15,9 @@ import { type EngineOptions, openEngine } from "../runtime/remote.ts";
 import { classEvaluation } from "../tasks/classification/class-evaluation.ts";
 import { classificationTask } from "../tasks/classification/class-task.ts";
 import type { Details } from "../tasks/details.ts";
-import { normalizations } from "../tasks/image-input.ts";
 import type { OpenedTask, Task } from "../tasks/task.ts";
 import { evaluate, outputEvaluation } from "../tasks/task-evaluation.ts";
-import { endOf, loadToRun, logitsFrom, openToRun } from "./file-to-run.ts";
+import { endOf, fileOptionKinds, loadToRun, logitsFrom, openToRun } from "./file-to-run.ts";
 
 export interface Evaluation {
   examples: number;
@@ -57,15 +56,7 @@ export async function evaluateModel(
   given: ImageClasses | ImageArrays,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  readOptions("evaluateModel", options, {
-    name: "text",
-    threads: "number",
-    onNote: "function",
-    onProgress: "function",
-    normalization: normalizations,
-    dimensions: "object",
-    output: "text",
-  });
+  readOptions("evaluateModel", options, fileOptionKinds);
   const source = sourceOf(given);
   validateDataset(source);
   const task = classificationTask(source);

@@ -20,7 +20,7 @@ import {
   type TaskData,
 } from "../runs/model-file.ts";
 import type { Engine } from "../runtime/engine.ts";
-import type { ImageInput } from "../tasks/image-input.ts";
+import { type ImageInput, normalizations } from "../tasks/image-input.ts";
 import { filledUp } from "../tasks/task-evaluation.ts";
 
 // A file that ONNX Runtime runs as it is, for evaluation and prediction.
@@ -29,6 +29,17 @@ export interface RunFileOptions extends Pick<FileSettings, "normalization" | "di
   /** Called with a sentence where the file's graph is not read, and with what the input becomes. */
   onNote?: (text: string) => void;
 }
+
+/** The kinds of the options that every function has that runs a file. */
+export const fileOptionKinds = {
+  name: "text",
+  threads: "number",
+  onNote: "function",
+  onProgress: "function",
+  normalization: normalizations,
+  dimensions: "object",
+  output: "text",
+} as const;
 
 /** Examples in one run of a model that takes any number, and the most numbers they may be. */
 const batchSize = 500;

@@ -13,10 +13,9 @@ import type { TaskData } from "../runs/model-file.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { classificationName, classificationTask } from "../tasks/classification/class-task.ts";
-import { normalizations } from "../tasks/image-input.ts";
 import { statedClasses, statedTask } from "../tasks/model-metadata.ts";
 import { pictureForm } from "../tasks/picture-form.ts";
-import { endOf, type FileValues, logitsFrom, type RunFileOptions } from "./file-to-run.ts";
+import { endOf, type FileValues, fileOptionKinds, logitsFrom, type RunFileOptions } from "./file-to-run.ts";
 import { type InPicture, loadForPictures, overPictures } from "./picture-files.ts";
 
 /** One class that a model sees in a picture. */
@@ -52,16 +51,10 @@ export interface PredictOptions extends PictureOptions {
 }
 
 export const pictureOptions: OptionKinds<PictureOptions> = {
-  name: "text",
+  ...fileOptionKinds,
   imageSize: "list",
   fit: ["crop", "stretch", "pad"],
   classNames: "list",
-  threads: "number",
-  onNote: "function",
-  onProgress: "function",
-  normalization: normalizations,
-  dimensions: "object",
-  output: "text",
 };
 
 /** Pictures that are decoded at a time. */

@@ -1,3 +1,4 @@
+import { counted } from "../common/text.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { progressAt } from "../train/loop.ts";
 import { lastLeftOut } from "./averaging.ts";
@@ -69,10 +70,6 @@ function optimizerMisfit(
     value === undefined ? [] : [`${name} ${value}`],
   );
   return `${method} with ${settings.join(" and ")} computes ${wholeSteps === 0 ? "none" : "only one"} of the run's ${totalSteps} steps in full; lower ${settings.length > 1 ? "them" : "it"} or train for more epochs`;
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function percent(share: number): string {

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
+import { counted } from "../../common/text.ts";
 import { DatasetUnavailable } from "../../data/sources.ts";
 import { parseComparison, type RunConfiguration } from "../../runs/configuration.ts";
 import { networkName } from "../../runs/network.ts";
@@ -93,10 +94,6 @@ export function demoCommand(command: Command): Command {
     const out = flags.out ?? freshFolder(name);
     process.exitCode = await compareAndPresent({ runs, data, out, flags, signal });
   });
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 async function loadOrDigits(
