@@ -37,7 +37,7 @@ export function runCostTable(
   const [{ parameters, epochs }] = costs;
   const notes = [
     `${fixed(parameters, 0)} parameters, ${epochs} epochs. Peak memory ${sizeText(memory)}, disk ${sizeText(total(({ diskBytes }) => diskBytes))}.`,
-    "Times are from three steps of each run (more of short ones) and one batch of each evaluation, on this machine as it is now; FLOPs are of convolutions and matrix products in the steps. Nothing was written.",
+    "Times are from three steps of each run (more of short ones) and one batch of each evaluation, on this machine as it is now, and hold the start of the command; FLOPs are of convolutions and matrix products in the steps. Nothing was written.",
   ];
   return [...lines.map((line) => line.trimEnd()), "", ...notes.flatMap((note) => wrapped(note, width))].join(
     "\n",

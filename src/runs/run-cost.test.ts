@@ -72,8 +72,10 @@ test("lowland train --dry-run prints the cost as JSON, exits 0 and writes nothin
   const args = ["--data", "digits", "--model", "mlp", "--epochs", "3", "--out", "run"];
   const { code, stdout, stderr } = await lowland(["train", ...args, "--dry-run", "--json"], { cwd: folder });
   assert.equal(code, 0, stderr);
-  const [{ steps, gradientEvaluations, label }] = JSON.parse(stdout);
+  const [{ steps, gradientEvaluations, label, seconds }] = JSON.parse(stdout);
   assert.deepEqual([steps, gradientEvaluations], [33, 99]);
+  const { preparation, step, evaluation, command, total } = seconds;
+  assert.ok(command > 0 && total > preparation + 33 * step + 3 * evaluation + command);
   assert.match(label, /^bilateral-sam/);
   assert.deepEqual(readdirSync(folder), []);
 });

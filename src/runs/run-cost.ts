@@ -42,7 +42,9 @@ export interface RunCost extends OptimizerIdentity {
     step: number;
     /** Of the test set, and the sharpness. */
     evaluation: number;
-    /** Of the whole run. */
+    /** Of what surrounds the runs of a command, where it counts that: its start, loading the data, the report. */
+    command?: number;
+    /** Of the whole run, and of the command where that is counted. */
     total: number;
   };
   /** The largest memory of this process so far, which earlier runs of a comparison may have needed. */
