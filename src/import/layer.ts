@@ -5,7 +5,7 @@ import { copyInto, leavesOf, nodesOf } from "../graph/walk.ts";
 import { startingFrom } from "../nn/initializers.ts";
 import type { Layer } from "../nn/module.ts";
 import type { ImportedNetwork, TrainableModel } from "./load.ts";
-import { classEnd, classRows, type OutputForm, readOutput } from "./logits.ts";
+import { classEnd, classRows, isClassRows, type OutputForm, readOutput } from "./logits.ts";
 import { differentiableLeaves } from "./training-notes.ts";
 
 export interface ModelLayerOptions {
@@ -126,6 +126,5 @@ export function ownBatch(
 
 /** An output, whether or not its logits are known. */
 function takenValue(network: ImportedNetwork, output: string | undefined, form: OutputForm): Value {
-  const isClassifier = form.holds === "logits" && form.axes === 1;
-  return isClassifier ? classEnd(network, output).end.logits : readOutput(network, output, form).value;
+  return isClassRows(form) ? classEnd(network, output).end.logits : readOutput(network, output, form).value;
 }

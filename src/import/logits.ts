@@ -28,6 +28,11 @@ export interface OutputForm {
 /** One row of logits for each example. */
 export const classRows: OutputForm = { holds: "logits", axes: 1 };
 
+/** Whether an output is a row of classes for each example. */
+export function isClassRows({ holds, axes }: OutputForm): boolean {
+  return holds === "logits" && axes === 1;
+}
+
 /**
  * An output as a loss takes it: [batch, classes], or with the axes that it has.
  * @param output which of the model's outputs; not needed where there is one only

@@ -5,7 +5,7 @@ import type { ImageClasses } from "../data/source.ts";
 import { validateDataset } from "../data/validate.ts";
 import { Graph } from "../graph/graph.ts";
 import { readModelFile } from "../import/load.ts";
-import { asRows } from "../import/logits.ts";
+import { asRows, isClassRows } from "../import/logits.ts";
 import { classCount, type OutputEnd } from "../import/output-end.ts";
 import { compile } from "../lower/compile.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
@@ -128,8 +128,8 @@ function lossGraph(
   end: Pick<OutputEnd, "kind" | "scale">,
   { size, count, data, task }: { size: number; count: number; data: string; task: Task },
 ): Graph {
-  const { holds, axes } = outputForm(task);
-  const isClassifier = holds === "logits" && axes === 1;
+  const form = outputForm(task);
+  const isClassifier = isClassRows(form);
   if (shape[0] !== size || !isFloat(type) || (isClassifier && classCount({ shape }) === undefined)) {
     throw new UserError(
       `the model gives ${type} [${shape.join(", ")}] for ${size} examples; ${isClassifier ? "a classifier gives" : `${data} takes`} [${[size, ...(isClassifier ? ["classes"] : task.output.shape)].join(", ")}]`,

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { attempt, UserError } from "../common/errors.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
 import { inputType } from "../import/dimensions.ts";
-import { chooseOutput, classEnd, hiddenLogits } from "../import/logits.ts";
+import { chooseOutput, classEnd, hiddenLogits, isClassRows } from "../import/logits.ts";
 import { narrowed, widened } from "../import/narrow-types.ts";
 import { classCount, type OutputEnd } from "../import/output-end.ts";
 import { compile } from "../lower/compile.ts";
@@ -72,8 +72,8 @@ export function openToRun(
   const sizes = { dimensions, openSizes: openSizes(proto, data.task) };
   const opened = attempt(() => openModelFile(proto, { ...settings, output }, data));
   const { ownBatch } = opened.value?.network ?? {};
-  const { holds, axes } = outputForm(data.task);
-  const isClassifier = holds === "logits" && axes === 1;
+  const form = outputForm(data.task);
+  const isClassifier = isClassRows(form);
   const { shape: one } = inputType(info, { ...sizes, batchSize: 1 });
   const most = Math.max(1, Math.floor(mostNumbers / elementCount(one.slice(1))));
   const size = ownBatch ?? Math.min(batchSize, data.train.count, most);
@@ -92,7 +92,7 @@ export function openToRun(
     onNote?.(`the file is run without reading its graph (${opened.error}): ${found}`);
     return file;
   }
-  if (holds === "values") return file;
+  if (form.holds === "values") return file;
   const network = opened.value.model.shared({ training: false, batchSize: size, anyBatch: true });
   return { ...file, end: isClassifier ? classEnd(network, output).end : network.ends.get(output) };
 }
