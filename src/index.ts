@@ -87,7 +87,7 @@ export { type ClassificationSurfaceOptions, classificationSurface } from "./task
 // The compiler: graphs, operators, derivatives, and the engine that runs them.
 export { gradients, hessianVectorProduct } from "./autodiff/gradients.ts";
 export { Graph, type Node, type Shape, type TensorType, type Value } from "./graph/graph.ts";
-export type { Target } from "./lower/blocked.ts";
+export type { Device, Target } from "./lower/target.ts";
 export { type CompileOptions, compile } from "./lower/compile.ts";
 export type { DataType, TensorData } from "./onnx/tensor.ts";
 export { tensorData } from "./onnx/tensor-data.ts";

@@ -15,10 +15,11 @@ import {
   convolutionOperators,
 } from "../testing/convolutions.ts";
 import { assertClose, evaluate, tensor } from "../testing/numeric.ts";
-import { blockedConv, type Target } from "./blocked.ts";
+import { blockedConv } from "./blocked.ts";
 import { compile } from "./compile.ts";
 import { convAtOnce } from "./convolution.ts";
 import { lower } from "./lower.ts";
+import type { Target } from "./target.ts";
 
 // Convolutions in blocks of channels. Which form is taken follows from shapes and target, so it is tested for every
 // target; so are the numbers, against the plain forms, with blocks written in ONNX's operators. What ONNX Runtime's own

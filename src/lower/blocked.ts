@@ -3,17 +3,12 @@ import type { AttributeValue } from "../onnx/attributes.ts";
 import { type Convolution, convolutionAttributes, outputSize } from "../ops/convolution.ts";
 import { reshape, transpose } from "../ops/movement.ts";
 import { int, ints } from "../ops/operator.ts";
+import type { Target } from "./target.ts";
 
 // ONNX Runtime's blocked convolution: channels in blocks of as many as a vector register holds, one place after the
 // other, [N, C/b, H, W, b] (NCHWc). ONNX Runtime takes it by itself where weights are constants. Here they are inputs,
 // so its operators are named. They are internal to ONNX Runtime and their block depends on the machine, so they are
 // only for programs that run where they were compiled: no file has them.
-
-/** What the machine that a program is compiled for can do beyond ONNX's operators. */
-export interface Target {
-  /** Channels in a block of ONNX Runtime's blocked convolution; absent where it has none. */
-  readonly blockedChannels?: number;
-}
 
 const domain = "com.microsoft.nchwc";
 

@@ -5,8 +5,9 @@ import { apply, int, ints } from "../ops/operator.ts";
 import "../ops/transposed-convolution.ts";
 import { pad } from "../ops/padding.ts";
 import { reverse } from "../ops/slicing.ts";
-import { blockedConv, fittingBlock, type Target } from "./blocked.ts";
+import { blockedConv, fittingBlock } from "./blocked.ts";
 import { convInnermost } from "./innermost.ts";
+import { doesLack, type Target } from "./target.ts";
 
 /** A convolution in the form that is fast for its shape. */
 export function lowerConv([x, weight, bias]: readonly Value[], node: Node, target: Target): readonly Value[] {
@@ -20,6 +21,7 @@ function convolve(
   settings: Convolution,
   target: Target,
 ): Value {
+  if (doesLack(target, "channel-triples")) return convInFours(x, weight, bias, settings);
   const places = outputSize(x.shape.slice(2), weight.shape.slice(2), settings);
   const block = blockThatPays(x, weight, places, settings, target);
   const atOnce = paysAtOnce(x, weight, places, settings);
@@ -28,6 +30,23 @@ function convolve(
   return atOnce
     ? convAtOnce(x, weight, bias, settings, { blockedChannels: block })
     : conv(x, weight, bias, settings);
+}
+
+/**
+ * The same on a device whose Conv is wrong for some numbers of channels: with channels of zeros up to a multiple of 4.
+ *
+ * ONNX Runtime 1.30's on WebGPU was wrong, by as much as the result, for 3×3 and 5×5 kernels with 6, 9, 15, 18, 21 and 30
+ * channels and a multiple of 4 filters; right for 1, 2, 3, 5, 8, 10, 12, 14 and 16 channels, 1×1 kernels, and 6 or 10 filters.
+ */
+function convInFours(x: Value, weight: Value, bias: Value | undefined, settings: Convolution): Value {
+  const [filters, channels, ...kernel] = weight.shape;
+  const isPointwise = elementCount(kernel) === 1 && settings.strides.every((stride) => stride === 1);
+  const isTriple = channels > 3 && channels % 3 === 0 && channels % 4 !== 0;
+  if (settings.group !== 1 || isPointwise || !isTriple || filters % 4 !== 0)
+    return conv(x, weight, bias, settings);
+  const none = weight.shape.map(() => 0);
+  const added = none.with(1, 4 - (channels % 4));
+  return conv(pad(x, none, added), pad(weight, none, added), bias, settings);
 }
 
 /** Fewer places of all images together than this are not worth putting the weights in order. */

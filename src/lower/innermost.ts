@@ -2,7 +2,8 @@ import type { Value } from "../graph/graph.ts";
 import { type Convolution, conv } from "../ops/convolution.ts";
 import { reshape } from "../ops/movement.ts";
 import { pad } from "../ops/padding.ts";
-import { blockedConv, fittingBlock, type Target } from "./blocked.ts";
+import { blockedConv, fittingBlock } from "./blocked.ts";
+import type { Target } from "./target.ts";
 
 /**
  * A convolution of x [1, C, …size, m] that leaves the m numbers of each place apart, with weight [O, C/group, …kernel]:

@@ -6,7 +6,7 @@ import { stringAttribute } from "../ops/operator.ts";
 import { plainDequantize, plainFakeQuantize, plainQuantize } from "../ops/quantization.ts";
 import { plainResize } from "../ops/resize.ts";
 import { plainRoundToType } from "../ops/small-floats.ts";
-import { type Target, targetDomains } from "./blocked.ts";
+import { targetDomains } from "./blocked.ts";
 import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
 import { float64Rules } from "./float64.ts";
@@ -14,8 +14,10 @@ import { integerRules } from "./integers.ts";
 import { lowerPad } from "./movement.ts";
 import { lowerBatchNormTraining } from "./normalization.ts";
 import { lowerScatterElements } from "./pooling.ts";
+import { portableRules } from "./portable.ts";
 import { lowerReduceSum } from "./reduction.ts";
 import type { LoweringRule } from "./rule.ts";
+import { doesLack, type Target } from "./target.ts";
 import { lowerConvWeightGradient } from "./weight-gradient.ts";
 
 /** What ONNX Runtime moves blocks of. */
@@ -64,14 +66,14 @@ function orNone(value: Value | undefined): readonly Value[] | undefined {
 export interface LowerOptions {
   /** Leave operators that ONNX has as they are: the batch size stays out of the graph. Default false. */
   plain?: boolean;
-  /** What may be used that ONNX does not have; the program is then for that target alone. Default nothing; not if `plain`. */
+  /** What the engine has beyond ONNX, and what it lacks; the program is then for that target alone. Default nothing; not if `plain`. */
   target?: Target;
 }
 
 /**
  * The same computation in operators that ONNX Runtime has: training operators are expanded, in float64 so are the
- * operators it has no float64 kernel for, and others take the form it is fastest at. The result's inputs are those
- * that are still needed.
+ * operators it has no float64 kernel for, what the target lacks takes another form, and others take the form that is
+ * fastest. The result's inputs are those that are still needed.
  */
 export function lower(graph: Graph, { plain = false, target = {} }: LowerOptions = {}): Graph {
   const result = new Graph();
@@ -85,7 +87,9 @@ export function lower(graph: Graph, { plain = false, target = {} }: LowerOptions
       if (Object.hasOwn(targetDomains, node.domain)) return undefined;
       const inFloat64 = [node.outputs[0], node.inputs[0]].some((value) => value?.type === "float64");
       const table = inFloat64 && Object.hasOwn(float64Rules, node.operator) ? float64Rules : rules;
-      for (const rule of [integerRules[node.operator], table[node.operator]]) {
+      const portable = portableRules[node.operator];
+      const lacked = !plain && portable && doesLack(target, portable.lack) ? portable.rule : undefined;
+      for (const rule of [lacked, integerRules[node.operator], table[node.operator]]) {
         const built = rule?.(inputs as readonly Value[], node, plain ? {} : target);
         if (built) return built;
       }

@@ -5,8 +5,9 @@ import { concat, reshape, transpose } from "../ops/movement.ts";
 import { pad } from "../ops/padding.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { slice } from "../ops/slicing.ts";
-import { convWithFilters, filtersOfExchanged, inBlocks, type Target } from "./blocked.ts";
+import { convWithFilters, filtersOfExchanged, inBlocks } from "./blocked.ts";
 import { convInnermost } from "./innermost.ts";
+import { doesLack, type Target } from "./target.ts";
 
 // Gradient of a convolution for its weight: for output channel o, input channel c and tap t of the kernel
 //
@@ -217,7 +218,9 @@ export function lowerConvWeightGradient(
   const problem = problemOf(x, dy, kernel, settings);
   const block = blockThatPays(problem, target);
   if (block !== undefined) return [asBlockedConvolution(problem, block)];
-  return [weightGradientForms[chooseWeightGradient(kernel, c)](problem)];
+  // As a convolution it has as many channels as there are images.
+  const form = doesLack(target, "channel-triples") ? "columns" : chooseWeightGradient(kernel, c);
+  return [weightGradientForms[form](problem)];
 }
 
 function problemOf(x: Value, dy: Value, kernel: Shape, settings: Convolution): Problem {
@@ -227,8 +230,12 @@ function problemOf(x: Value, dy: Value, kernel: Shape, settings: Convolution): P
   return { ...settings, x, dy, images, c, o, size, places, kernel };
 }
 
-/** What one tap sees of the padded x at every place of the output. */
-function seenBy(padded: Value, tap: readonly number[], { places, strides, dilations }: Problem): Value {
+/** What one tap of a window sees of the padded x at every place of the output. */
+export function seenBy(
+  padded: Value,
+  tap: readonly number[],
+  { places, strides, dilations }: Pick<Problem, "places" | "strides" | "dilations">,
+): Value {
   const starts = tap.map((at, axis) => at * dilations[axis]);
   return slice(padded, {
     axes: tap.map((_, axis) => axis + 2),

@@ -1,4 +1,4 @@
-import type { Target } from "../lower/blocked.ts";
+import type { Target } from "../lower/target.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 
 export type { Tensors } from "../onnx/tensor.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { UserError } from "../common/errors.ts";
-import type { Target } from "../lower/blocked.ts";
+import type { Target } from "../lower/target.ts";
 import { readModel } from "../onnx/model.ts";
 import type { GraphProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";

@@ -1,6 +1,7 @@
 import { Graph } from "../graph/graph.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
-import { blockedConv, inBlocks, type Target, targetDomains } from "../lower/blocked.ts";
+import { blockedConv, inBlocks, targetDomains } from "../lower/blocked.ts";
+import type { Target } from "../lower/target.ts";
 import { writeModel } from "../onnx/model.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { conv } from "../ops/convolution.ts";

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
-import type { Target } from "../lower/blocked.ts";
+import type { Target } from "../lower/target.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { Engine, EngineOptions, RunOptions, RunResult, Tensors } from "./engine.ts";
 

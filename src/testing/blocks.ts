@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { Value } from "../graph/graph.ts";
-import type { Target } from "../lower/blocked.ts";
 import { compile } from "../lower/compile.ts";
+import type { Target } from "../lower/target.ts";
 import { type AttributeValue, readAttributes, writeAttributes } from "../onnx/attributes.ts";
 import { readModel, writeModel } from "../onnx/model.ts";
 import { type NodeProto, NodeProtoSchema, type TensorProto } from "../onnx/onnx_pb.ts";
