@@ -1,9 +1,14 @@
-import type { Target } from "../lower/target.ts";
+import type { Device, Target } from "../lower/target.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 
 export type { Tensors } from "../onnx/tensor.ts";
 
 export interface EngineOptions {
+  /**
+   * Where programs run. On a device other than the processor numbers may be wrong: nothing here checks them, training does.
+   * Default: `cpu`.
+   */
+  device?: Device;
   /** Threads of one operator. Default: one per core. */
   threads?: number;
   /** Whether operators become faster ones. Without, a quantized file computes in float between its roundings. Default: true. */

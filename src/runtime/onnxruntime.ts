@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { UserError } from "../common/errors.ts";
-import type { Target } from "../lower/target.ts";
+import { type Device, deviceTargets, type Target } from "../lower/target.ts";
 import { readModel } from "../onnx/model.ts";
 import type { GraphProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
@@ -16,7 +16,9 @@ import {
   type RunResult,
   type Tensors,
 } from "./engine.ts";
+import type { DeviceRuntime } from "./gpu-engine.ts";
 import { type ProbedSession, probeTarget } from "./probe.ts";
+import { Turns } from "./turns.ts";
 
 // The only file that knows ONNX Runtime.
 
@@ -38,32 +40,39 @@ interface Slot {
   spare?: Tensor;
 }
 
-/** An engine on the calling thread, which `run` blocks. */
+/** For an engine on the calling thread. On WebGPU it is a `GpuEngine` on {@link webGpuRuntime}. */
+export type LocalEngineOptions = Omit<EngineOptions, "device"> & {
+  threads: number;
+  device?: Exclude<Device, "webgpu">;
+};
+
+/** An engine on the calling thread, which `run` blocks. Its store is in the processor's memory. */
 export class OnnxRuntimeEngine implements Engine {
   private readonly programs = new Map<string, Program>();
   private readonly store = new Map<string, Slot>();
-  private readonly options: Required<EngineOptions>;
+  private readonly options: Required<LocalEngineOptions>;
   private probed: Promise<Target> | undefined;
-  private last: Promise<unknown> = Promise.resolve();
-  private closed = false;
+  private readonly turns = new Turns();
 
-  constructor({ threads, fuse = true, exactIntegers = true }: EngineOptions & { threads: number }) {
-    this.options = { threads, fuse, exactIntegers };
+  constructor({ device = "cpu", threads, fuse = true, exactIntegers = true }: LocalEngineOptions) {
+    this.options = { device, threads, fuse, exactIntegers };
   }
 
   target(): Promise<Target> {
-    return this.inTurn(() => {
+    return this.turns.take(() => {
+      const { device } = this.options;
+      if (device !== "cpu") return deviceTargets[device];
       this.probed ??= probeTarget((model) => this.openForProbe(model));
       return this.probed;
     });
   }
 
   load(name: string, model: Uint8Array | string): Promise<void> {
-    return this.inTurn(() => this.loadNow(name, model));
+    return this.turns.take(() => this.loadNow(name, model));
   }
 
   write(tensors: Tensors): Promise<void> {
-    return this.inTurn(() => {
+    return this.turns.take(() => {
       for (const [name, data] of Object.entries(tensors)) {
         this.store.set(name, { current: toTensor(data), own: false });
       }
@@ -71,7 +80,7 @@ export class OnnxRuntimeEngine implements Engine {
   }
 
   read(names?: readonly string[]): Promise<Tensors> {
-    return this.inTurn(() =>
+    return this.turns.take(() =>
       Object.fromEntries(
         (names ?? [...this.store.keys()]).map((name) => [name, copyOf(this.slot(name).current)]),
       ),
@@ -79,46 +88,21 @@ export class OnnxRuntimeEngine implements Engine {
   }
 
   run(program: string, feeds: Tensors = {}, options: RunOptions = {}): Promise<RunResult> {
-    return this.inTurn(() => this.runNow(program, feeds, options));
+    return this.turns.take(() => this.runNow(program, feeds, options));
   }
 
-  async close(): Promise<void> {
-    if (this.closed) return;
-    const released = this.inTurn(async () => {
+  close(): Promise<void> {
+    return this.turns.end(async () => {
       for (const { session } of this.programs.values()) await session.release();
       this.programs.clear();
       this.store.clear();
     });
-    this.closed = true;
-    await released;
   }
 
-  /** Starts a call when the calls before it have ended, well or not. */
-  private inTurn<T>(call: () => T | Promise<T>): Promise<T> {
-    if (this.closed) return Promise.reject(new Error("the engine is closed"));
-    const result = this.last.then(call);
-    this.last = result.catch(() => {});
-    return result;
-  }
-
-  /**
-   * Compiles a model. ONNX Runtime's further optimizations keep a constant factor of a matrix product as a float32
-   * (MatMulScaleFusion), which would take half of the digits of float64, so models in float64 do without them.
-   */
-  private async createSession(model: Uint8Array | string): Promise<InferenceSession> {
-    const isPath = typeof model === "string";
-    const { threads, fuse, exactIntegers } = this.options;
-    const fused = isInFloat64(isPath ? await readFile(model) : model) ? "basic" : "all";
-    const options: InferenceSession.SessionOptions = {
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      // A plan for all results would lie beside the memory of the first run: twice as much at the same speed.
-      enableMemPattern: false,
-      logSeverityLevel: 3,
-      graphOptimizationLevel: fuse ? fused : "disabled",
-      extra: { session: { x64quantprecision: exactIntegers ? "1" : "0" } },
-    };
-    return isPath ? InferenceSession.create(model, options) : InferenceSession.create(model, options);
+  private createSession(model: Uint8Array | string): Promise<InferenceSession> {
+    const { device } = this.options;
+    const provider = device === "cpu" ? {} : { executionProviders: [device] };
+    return createSession(model, this.options, provider);
   }
 
   private async openForProbe(model: Uint8Array): Promise<ProbedSession> {
@@ -196,6 +180,58 @@ export class OnnxRuntimeEngine implements Engine {
     if (!slot) throw new Error(`"${name}" is neither an input of the run nor stored`);
     return slot;
   }
+}
+
+/** ONNX Runtime on WebGPU: through Vulkan, Metal or Direct3D 12. Its calls block the calling thread. */
+export function webGpuRuntime(options: Pick<LocalEngineOptions, "threads" | "fuse">): DeviceRuntime {
+  const { threads, fuse = true } = options;
+  return {
+    open: async (model, staysOnDevice) => {
+      const outputs =
+        readModel(typeof model === "string" ? await readFile(model) : model).graph?.output ?? [];
+      const staying = outputs.filter(({ name }) => staysOnDevice(name));
+      const session = await createSession(
+        model,
+        { threads, fuse, exactIntegers: true },
+        {
+          executionProviders: ["webgpu"],
+          preferredOutputLocation: Object.fromEntries(staying.map(({ name }) => [name, "gpu-buffer"])),
+        },
+      );
+      return {
+        inputNames: session.inputNames,
+        outputNames: session.outputNames,
+        run: (feeds) => session.run(feeds as Record<string, Tensor>),
+        release: () => session.release(),
+      };
+    },
+    toTensor,
+    toData: (tensor) => copyOf(tensor as Tensor),
+  };
+}
+
+/**
+ * Compiles a model. ONNX Runtime's further optimizations keep a constant factor of a matrix product as a float32
+ * (MatMulScaleFusion), which would take half of the digits of float64, so models in float64 do without them.
+ */
+async function createSession(
+  model: Uint8Array | string,
+  { threads, fuse, exactIntegers }: Required<Omit<LocalEngineOptions, "device">>,
+  provider: Pick<InferenceSession.SessionOptions, "executionProviders" | "preferredOutputLocation">,
+): Promise<InferenceSession> {
+  const isPath = typeof model === "string";
+  const fused = isInFloat64(isPath ? await readFile(model) : model) ? "basic" : "all";
+  const options: InferenceSession.SessionOptions = {
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    // A plan for all results would lie beside the memory of the first run: twice as much at the same speed.
+    enableMemPattern: false,
+    logSeverityLevel: 3,
+    graphOptimizationLevel: fuse ? fused : "disabled",
+    extra: { session: { x64quantprecision: exactIntegers ? "1" : "0" } },
+    ...provider,
+  };
+  return isPath ? InferenceSession.create(model, options) : InferenceSession.create(model, options);
 }
 
 /** The operators that ONNX Runtime makes of a model, in their order. */

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
-import type { Target } from "../lower/target.ts";
+import { devices, type Target } from "../lower/target.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { Engine, EngineOptions, RunOptions, RunResult, Tensors } from "./engine.ts";
 
@@ -20,7 +20,7 @@ export type Answer = { id: number; result: unknown } | { id: number; error: stri
 /** Starts an engine on a thread of its own, so that the calling thread stays free while it computes. */
 export function openEngine(options: EngineOptions = {}): Engine {
   const { threads = availableParallelism(), ...rest } = readOptions("openEngine", options, {
-    ...{ threads: "number", fuse: "boolean", exactIntegers: "boolean" },
+    ...{ device: devices, threads: "number", fuse: "boolean", exactIntegers: "boolean" },
   });
   if (!(Number.isInteger(threads) && threads >= 1)) {
     throw new UserError(`threads is ${threads}; it has to be a whole number of 1 or more`);

@@ -1,11 +1,18 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { OnnxRuntimeEngine } from "./onnxruntime.ts";
+import { deviceTargets } from "../lower/target.ts";
+import type { Engine, EngineOptions } from "./engine.ts";
+import { GpuEngine } from "./gpu-engine.ts";
+import { OnnxRuntimeEngine, webGpuRuntime } from "./onnxruntime.ts";
 import type { Answer, Call } from "./remote.ts";
 
 // The other end of `remote.ts`: an engine on a thread of its own, called by messages. The engine itself keeps the calls
 // in order.
 
-const engine = new OnnxRuntimeEngine(workerData);
+const { device, ...options } = workerData as EngineOptions & { threads: number };
+const engine: Engine =
+  device === "webgpu"
+    ? new GpuEngine(webGpuRuntime(options), deviceTargets.webgpu)
+    : new OnnxRuntimeEngine({ ...options, device });
 const port = parentPort!;
 
 port.on("message", async ({ id, method, args }: Call) => {

@@ -1,0 +1,21 @@
+/** Runs calls one after another, in the order they are made. */
+export class Turns {
+  private last: Promise<unknown> = Promise.resolve();
+  private ended = false;
+
+  /** Starts a call when the calls before it have ended, well or not. */
+  take<T>(call: () => T | Promise<T>): Promise<T> {
+    if (this.ended) return Promise.reject(new Error("the engine is closed"));
+    const result = this.last.then(call);
+    this.last = result.catch(() => {});
+    return result;
+  }
+
+  /** Takes the last turn. Calls after it are rejected; to end again does nothing. */
+  async end(call: () => Promise<void>): Promise<void> {
+    if (this.ended) return;
+    const result = this.take(call);
+    this.ended = true;
+    await result;
+  }
+}
