@@ -2,6 +2,10 @@
 export const devices = ["cpu", "webgpu", "cuda"] as const;
 export type Device = (typeof devices)[number];
 
+/** Where to train: on a device, or on the fastest that there is. */
+export const deviceChoices = [...devices, "auto"] as const;
+export type DeviceChoice = (typeof deviceChoices)[number];
+
 /**
  * What ONNX Runtime's kernels on a device lack. `lower` takes other forms of it there, in operators that the device has.
  *

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { UserError } from "../common/errors.ts";
 import { flags } from "../common/flags.ts";
 import { filledIn, parse, renamed } from "../common/schema.ts";
+import { deviceChoices } from "../lower/target.ts";
 import { modelNames, modelText } from "../nn/models.ts";
 import { perturbChoices } from "../optim/parameter-groups.ts";
 import { type TaskName, taskNamed, taskNames, tasks } from "../tasks/index.ts";
@@ -133,6 +134,13 @@ const afterTask = {
     .enum(["stop", "skip"])
     .default("stop")
     .describe("What to do about a step that is not finite: end the run, or leave the step out.")
+    .register(flags, { group: "Training" }),
+  device: z
+    .enum(deviceChoices)
+    .optional()
+    .describe(
+      "Where training runs. `webgpu`, `cuda`: a GPU, after it has taken a step as the CPU does; `auto`: a GPU that is also faster. Left out: `cpu`.",
+    )
     .register(flags, { group: "Training" }),
   threads: count
     .optional()

@@ -273,7 +273,7 @@ async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRe
 }
 
 /** Settings of the machine, not of the run: it may be resumed with other ones, and elsewhere. */
-const machineSettings: ReadonlySet<string> = new Set(["threads"]);
+const machineSettings: ReadonlySet<string> = new Set(["device", "threads"]);
 
 function requireSameConfiguration(
   path: string,

@@ -88,7 +88,7 @@ export function summarize(
   { name, configuration: { task } }: RunRequest,
   { optimizer, model }: { optimizer: Optimizer; model: Model },
   { epoch, seconds }: Checkpoint,
-  status: RunSummary["status"],
+  { status, device }: Pick<RunSummary, "status" | "device">,
 ): Omit<RunSummary, keyof Measurements> {
   return {
     name,
@@ -102,6 +102,7 @@ export function summarize(
     trainLoss: epoch.trainLoss,
     gradientEvaluations: epoch.gradientEvaluations,
     seconds,
+    device,
   };
 }
 

@@ -1,8 +1,8 @@
 import { trainingBatches } from "../data/rows.ts";
-import { compile } from "../lower/compile.ts";
 import { initialState } from "../optim/state.ts";
+import { DeviceEngine, DeviceError } from "../runtime/device-engine.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import { openEngine } from "../runtime/remote.ts";
+import { openDevice } from "../runtime/open-device.ts";
 import type { Details } from "../tasks/details.ts";
 import { inferenceModel, trainingFeeds } from "../tasks/task-network.ts";
 import { NonFiniteError, trainingLoop } from "../train/loop.ts";
@@ -11,6 +11,7 @@ import type { TaskRecord } from "../train/task-record.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
 import { stateDict } from "../weights/state-dict.ts";
 import { averagesAfter } from "./averaging.ts";
+import { firstFeeds, loadSteps } from "./device.ts";
 import { type FeatureTraining, keepFeatures } from "./features.ts";
 import { misfits } from "./fit.ts";
 import { createOptimizer, createSchedule } from "./optimizers.ts";
@@ -42,8 +43,8 @@ export interface RunResult {
   details?: Details;
   /** Steps that were dropped because something was not finite (`onNonFinite: "skip"`), since the run was last begun or resumed. */
   skippedSteps: number;
-  /** Why the run ended early, if a loss or gradient was not finite. */
-  failure?: NonFiniteError;
+  /** Why the run ended early, if a loss or gradient was not finite, or its device failed. */
+  failure?: NonFiniteError | DeviceError;
 }
 
 /** Trains a network on a task: from a checked configuration and data to metrics, a summary and an ONNX model. */
@@ -61,10 +62,9 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
   const folder = await openFolder(request, optimizer);
   for (const note of notes) onNote?.(note);
 
-  const engine = openEngine({ threads: configuration.threads });
+  const engine = await openDevice(configuration.device ?? "cpu", { threads: configuration.threads, onNote });
   let fromFeatures: FeatureTraining | undefined;
   try {
-    const target = await engine.target();
     const initial = { ...weights, ...initialState(setup.objective, optimizer, weights, setup.options) };
     let last: Checkpoint | undefined = folder?.checkpoint;
     await engine.write(last?.tensors ?? initial);
@@ -73,12 +73,20 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       fromFeatures = await keepFeatures(engine, setup, { plan: features, folder: request.out, ...hooks });
     }
     const steps = fromFeatures ? stepsOf({ ...setup, objective: fromFeatures.objective }) : checked;
-    for (const { step, graph } of steps) await engine.load(step, compile(graph, { target }));
-    const measure = await prepareMeasurements(engine, setup, recordOf(request), configuration);
+    const finishedEpochs = last?.epoch.epoch ?? 0;
+    const source = fromFeatures?.opened ?? opened;
+    const place = { configuration, stepsPerEpoch, finishedEpochs, microBatches };
+    const device = await loadSteps(engine, {
+      steps,
+      tensors: last?.tensors ?? initial,
+      feeds: () => firstFeeds(source, model, optimizer, place),
+      onNote,
+    });
+    const prepareMeasure = () => prepareMeasurements(engine, setup, recordOf(request), configuration);
+    let measure = await prepareMeasure();
     const epochs: EpochRecord[] = [...(folder?.epochs ?? [])];
     let skippedSteps = 0;
     const remarks = new Set<string>();
-    const finishedEpochs = last?.epoch.epoch ?? 0;
     const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
     onStart?.({ task: recordOf(request), totalSteps, finishedSteps, stepsPerEpoch, batchSize });
 
@@ -86,7 +94,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
 
     /** Of the weights of the last epoch that was measured. */
     let evaluated: Evaluated | undefined;
-    let failure: NonFiniteError | undefined;
+    let failure: RunResult["failure"];
     const finished = await trainingLoop({
       engine,
       optimizer,
@@ -96,7 +104,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       stepsPerEpoch,
       finishedEpochs,
       batches: (epoch) =>
-        trainingFeeds(fromFeatures?.opened ?? opened, model, {
+        trainingFeeds(source, model, {
           ...batchesOf(epoch),
           microBatches,
           onRemark: (remark) => {
@@ -142,15 +150,22 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
         await folder?.saveCheckpoint(last);
         onEpoch?.(record);
       },
-    }).catch((error) => {
-      if (!(error instanceof NonFiniteError)) throw error;
-      failure = error;
+    }).catch(async (error) => {
+      if (error instanceof DeviceError && engine instanceof DeviceEngine) {
+        failure = deviceFailure(error, last?.epoch.epoch);
+        await engine.fallBack(error.message, last?.tensors ?? initial);
+        measure = await prepareMeasure();
+        evaluated = undefined;
+      } else if (error instanceof NonFiniteError) {
+        failure = error;
+      } else throw error;
       return false;
     });
 
     const trained = networkTensors(model, last?.tensors ?? initial);
     const onnx = inferenceModel(network, trained, opened.task);
-    const status = failure ? "diverged" : finished ? "finished" : "interrupted";
+    const diverged = failure instanceof NonFiniteError;
+    const status = diverged ? "diverged" : finished ? "finished" : "interrupted";
     const averaged =
       finished && last && configuration.averaging
         ? await finishAverage(engine, last.tensors, setup, network.ownBatch ?? batchSize)
@@ -162,7 +177,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
     }
     const summary = last &&
       evaluated && {
-        ...summarize(request, setup, last, status),
+        ...summarize(request, setup, last, { status, device }),
         ...(measurementsOf(last.epoch) ?? evaluated.measurements),
         ...averaged?.summary,
       };
@@ -188,6 +203,12 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
     fromFeatures?.close();
     await engine.close();
   }
+}
+
+/** @param epoch the last that was finished */
+function deviceFailure({ message }: DeviceError, epoch: number | undefined): DeviceError {
+  const kept = epoch === undefined ? "the initial weights" : `the weights of the end of epoch ${epoch}`;
+  return new DeviceError(`${message}; ${kept} are kept, and the run can be resumed, also with device "cpu"`);
 }
 
 /**

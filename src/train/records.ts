@@ -1,3 +1,4 @@
+import type { DeviceRecord } from "../runtime/device-engine.ts";
 import type { TaskRecord } from "./task-record.ts";
 
 /**
@@ -104,6 +105,8 @@ export interface RunSummary extends Measurements {
   gradientEvaluations: number;
   /** Seconds of training, evaluation left out. */
   seconds: number;
+  /** Where the steps were computed; absent in records of earlier versions. */
+  device?: DeviceRecord;
   /** The network of averaged weights, where one is kept (`model-average.onnx`). */
   averaged?: Omit<Measurements, "sharpness">;
 }
