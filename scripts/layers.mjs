@@ -15,6 +15,7 @@ const folders = {
   optim: "pure",
   lower: "pure",
   runtime: "Node",
+  platform: "Node",
   nn: "pure",
   import: "pure",
   quantization: "pure",
@@ -33,8 +34,15 @@ const folders = {
 const layers = Object.keys(folders);
 export const pureFolders = layers.filter((layer) => folders[layer] === "pure");
 
-/** What reads files in folders that are otherwise pure. */
-const readsFiles = new Set(["import/index.ts", "import/load.ts", "import/external-data.ts"]);
+/** The modules of package.json's `imports`: what they are in Node, and in a page. */
+const platforms = {
+  "#platform": ["platform/node.ts", "platform/web.ts"],
+  "#stored-sets": ["data/stored-sets.ts", "data/stored-sets.web.ts"],
+  "#image-file": ["data/image-file.ts", "data/image-file.web.ts"],
+};
+
+/** What pages import: nothing that it reaches uses Node. */
+const webEntry = "index.web.ts";
 
 /** Packages that run wherever JavaScript does; pure folders use no other. */
 const purePackages = [
@@ -45,6 +53,9 @@ const purePackages = [
   "pure-rand",
   "zod",
 ];
+
+/** Packages of pages. */
+const webPackages = [...purePackages, "onnxruntime-web"];
 
 /** Rules of operators use one another's builders, and only when they are called (src/ops/README.md). */
 const mayImportInCircles = /^ops\//;
@@ -63,19 +74,28 @@ function withoutComments(source) {
   return source.replaceAll(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, "");
 }
 
-/** The imports and re-exports of a source; `type`: erased when it is compiled. */
+/** The imports and re-exports of a source; `type`: erased when it is compiled; `only`: where it is that file. */
 function importsOf(path, source) {
   const pattern =
     /\b(import|export)\s+(type\s+)?([^"'`;()=]*?)\s*from\s*"([^"]+)"|\bimport\s*\(?\s*"([^"]+)"/g;
-  return [...withoutComments(source).matchAll(pattern)].map(([, , type, names = "", from, bare]) => {
+  return [...withoutComments(source).matchAll(pattern)].flatMap(([, , type, names = "", from, bare]) => {
     const target = from ?? bare;
     const named = /^\{([^}]*)\}$/
       .exec(names.trim())?.[1]
       .split(",")
       .filter((name) => name.trim() !== "");
     const onlyTypes = named?.every((name) => name.trim().startsWith("type "));
+    const isType = type !== undefined || onlyTypes;
+    const platform = platforms[target];
+    if (platform) {
+      const [node, web] = platform;
+      return [
+        { target, path: node, type: isType, only: "Node" },
+        { target, path: web, type: isType, only: "web" },
+      ];
+    }
     const own = target.startsWith(".") ? posix.join(posix.dirname(path), target) : undefined;
-    return { target, path: own, type: type !== undefined || onlyTypes };
+    return [{ target, path: own, type: isType }];
   });
 }
 
@@ -88,6 +108,7 @@ export function architectureFaults(sources) {
   return [
     ...[...sources.keys()].flatMap((path) => layerFaults(path, imports.get(path))),
     ...[...sources].flatMap(([path, text]) => purityFaults(path, text, imports, sources)),
+    ...webFaults(imports, sources),
     ...circles(imports).map((circle) => `import circle: ${circle.map((path) => `src/${path}`).join(" → ")}`),
   ];
 }
@@ -95,6 +116,7 @@ export function architectureFaults(sources) {
 const layerOf = (path) => path.split("/")[0];
 
 function layerFaults(path, imports) {
+  if (isDoor(path)) return [];
   const layer = layerOf(path);
   const level = layers.indexOf(layer);
   if (level < 0) return [`src/${layer} is not in the list of layers (scripts/layers.mjs)`];
@@ -107,24 +129,47 @@ function layerFaults(path, imports) {
     );
 }
 
-const isPure = (path) => pureFolders.includes(layerOf(path)) && !readsFiles.has(path);
+/** Files at the top of src/ are what the package exports, above all layers. */
+const isDoor = (path) => !path.includes("/");
+
+const isPure = (path) => pureFolders.includes(layerOf(path));
 
 function purityFaults(path, text, imports, sources) {
   if (!isPure(path)) return [];
   const runs = `${layerOf(path)} runs without Node`;
   return [
     ...nodeUses(text).map((use) => `src/${path} uses ${use}: ${runs}`),
-    ...imports.get(path).flatMap(({ target, path: other, type }) => {
-      if (type || target.startsWith("node:")) return [];
+    ...imports.get(path).flatMap(({ target, path: other, type, only }) => {
+      if (type || only === "Node" || target.startsWith("node:")) return [];
       const way = other === undefined ? packageUse(target) : wayToNode(other, imports, sources);
       return way ? [`src/${path} imports ${target}${way}: ${runs}`] : [];
     }),
   ];
 }
 
-function packageUse(target) {
-  const pure = purePackages.some((name) => target === name || target.startsWith(`${name}/`));
+function packageUse(target, packages = purePackages) {
+  const pure = packages.some((name) => target === name || target.startsWith(`${name}/`));
   return pure ? undefined : ", a package that is not in the list of pure ones (scripts/layers.mjs)";
+}
+
+/** What pages reach, at once or later, and what of Node is in it. */
+function webFaults(imports, sources) {
+  const faults = [];
+  const seen = new Set();
+  const visit = (path) => {
+    if (seen.has(path) || !sources.has(path)) return;
+    seen.add(path);
+    const reached = `pages reach it from src/${webEntry}`;
+    for (const use of nodeUses(sources.get(path))) faults.push(`src/${path} uses ${use}: ${reached}`);
+    for (const { target, path: other, type, only } of imports.get(path)) {
+      if (type || only === "Node" || target.startsWith("node:")) continue;
+      if (other !== undefined) visit(other);
+      else if (packageUse(target, webPackages))
+        faults.push(`src/${path} imports ${target}${packageUse(target, webPackages)}: ${reached}`);
+    }
+  };
+  visit(webEntry);
+  return faults;
 }
 
 /** How a file comes to use Node: itself, or by what it imports. Pure files answer for themselves. */
@@ -133,9 +178,10 @@ function wayToNode(path, imports, sources, seen = new Set()) {
   seen.add(path);
   const [use] = nodeUses(sources.get(path));
   if (use) return `, where src/${path} uses ${use}`;
-  for (const { target, path: other, type } of imports.get(path)) {
-    if (type) continue;
-    if (other === undefined && packageUse(target)) return `, where src/${path} imports ${target}`;
+  for (const { target, path: other, type, only } of imports.get(path)) {
+    if (type || only === "Node") continue;
+    if (other === undefined && packageUse(target, webPackages))
+      return `, where src/${path} imports ${target}`;
     const way = other && wayToNode(other, imports, sources, seen);
     if (way) return way;
   }
@@ -162,7 +208,7 @@ function circles(imports) {
   return found.filter((circle) => !circle.every((path) => mayImportInCircles.test(path)));
 }
 
-/** The sources of the package: no tests, nothing that only tests use, not the doors at the top of src/. */
+/** The sources of the package: no tests, nothing that only tests use. */
 export function packageSources() {
   const all = files("src", ".ts").map((file) => [
     relative(join(root, "src"), file).replaceAll("\\", "/"),
@@ -170,7 +216,7 @@ export function packageSources() {
   ]);
   return new Map(
     all
-      .filter(([path]) => !path.startsWith("testing/") && !path.endsWith(".test.ts") && path.includes("/"))
+      .filter(([path]) => !path.startsWith("testing/") && !path.endsWith(".test.ts"))
       .map(([path, file]) => [path, readFileSync(file, "utf8")]),
   );
 }

@@ -38,7 +38,7 @@ for (const [kind, { rows, cases }] of counts) {
   console.log(`${kind.padEnd(42)} ${String(rows.size).padStart(5)} rows ${String(cases).padStart(6)} cases`);
 }
 const { operatorNames } = await import("../dist/ops/operator.js");
-await import("../dist/ops/index.js");
+await import("../dist/ops/registry.js");
 const words = new Set(
   [...counts.values()].flatMap(({ rows }) => [...rows].map((row) => row.split(/[^\w]/)[0])),
 );

@@ -1,7 +1,7 @@
 // What every script of this project needs first: the packages installed and the sources compiled.
 // Plain JavaScript on Node's own modules, so that it runs in a clone where nothing is installed yet.
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -39,7 +39,7 @@ export function install() {
 
 /** Compiles src/ to dist/ when a source is newer than the last build. Type errors end the process. */
 export function build() {
-  const stamp = join(root, "dist", "index.js");
+  const stamp = embeddedDigits;
   const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0;
   const newest = Math.max(
     ...["tsconfig.json", "package-lock.json"].map((file) => statSync(join(root, file)).mtimeMs),
@@ -48,7 +48,17 @@ export function build() {
   if (built > newest) return;
   rmSync(join(root, "dist"), { recursive: true, force: true });
   runPackage("typescript/bin/tsc", ["-p", "tsconfig.json"]);
+  embedDigits();
   chmodSync(join(root, "dist", "cli", "main.js"), 0o755);
+}
+
+/** The last file of a build. */
+const embeddedDigits = join(root, "dist", "data", "digits-base64.js");
+
+/** Writes the digits as a module, for pages, which have no files. */
+function embedDigits() {
+  const text = readFileSync(join(root, "assets", "digits.csv.gz")).toString("base64");
+  writeFileSync(embeddedDigits, `export const digits = "${text}";\n`);
 }
 
 /** All files below a folder of the project whose names end in `ending`, sorted. */

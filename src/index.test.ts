@@ -83,6 +83,7 @@ const functions: Entries<Omit<typeof api, keyof typeof namespaces>> = {
   hessianVectorProduct: none,
   imageClasses: none,
   imageMasks: none,
+  imagesFromFiles: takes("sizes", "size", (options) => api.imagesFromFiles([], options)),
   inspectModel: takes("dimension", "dimensions", (options) => api.inspectModel(any, options)),
   loadDataset: takes("dataDir", "dataDirectory", (options) => api.loadDataset("digits", options)),
   openEngine: takes("thread", "threads", (options) => api.openEngine(options)),

@@ -1,4 +1,5 @@
-import { loadSamples, type PictureOptions } from "../data/catalogue.ts";
+import { loadSamples } from "../data/catalogue.ts";
+import type { PictureOptions } from "../data/data-options.ts";
 import { firstTask, taskNamed } from "../tasks/index.ts";
 import type { DataPair } from "../tasks/task.ts";
 import { duration, say } from "./progress.ts";

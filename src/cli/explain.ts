@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
 import { UserError } from "../common/errors.ts";
-import { explainSystemError, FileError } from "../common/files.ts";
+import { explainSystemError, FileError } from "../common/file-errors.ts";
 import { printable } from "../common/text.ts";
 import { DatasetUnavailable } from "../data/sources.ts";
 import { interruptedExitCode } from "./interrupt.ts";

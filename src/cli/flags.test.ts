@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Command } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import { flags as registry } from "../common/flags.ts";
 import { parse } from "../common/schema.ts";
 import { addFlags } from "./add-flags.ts";

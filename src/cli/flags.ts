@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "commander";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { DeclaredFlag, FlagInfo } from "../common/flags.ts";
 import { isObject } from "../common/objects.ts";
 import { type Kind, type Setting, settingOf } from "./setting.ts";

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 import { UserError } from "../common/errors.ts";
-import { datasetNames } from "../data/catalogue.ts";
+import { datasetNames } from "../data/data-options.ts";
 import type { Surface } from "../flatness/surface.ts";
 import type { ModelToMeasure } from "../measure/measured-model.ts";
 import { parseRun, runSchema } from "../runs/configuration.ts";

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileError } from "../common/files.ts";
+import { fileError } from "../common/file-errors.ts";
 import { metricText } from "../report/numbers.ts";
 import type { RunResult } from "../runs/run.ts";
 import type { RunSummary } from "../train/records.ts";

@@ -130,7 +130,7 @@ test("a run is evaluated with a flip test and a detector's boxes, and its predic
     ...{ size: 32, cacheFolder: join(root, "home", "pictures") },
   });
   const pose = { flipTest: "auto", boxes: join(root, "boxes.json") } as const;
-  const { task, evaluations } = openTask(parseRun({ task: "pose", images: { size: 32 }, pose }), data);
+  const { task, evaluations } = await openTask(parseRun({ task: "pose", images: { size: 32 }, pose }), data);
   const session = await InferenceSession.create(join(root, "own", "model.onnx"));
   const mapsOf = async (pixels: Float32Array) => {
     const { heatmaps } = await session.run({ input: new Tensor("float32", pixels, [1, 3, 32, 32]) });

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { UserError } from "../common/errors.ts";
 import { isObject } from "../common/objects.ts";
 import { parse } from "../common/schema.ts";

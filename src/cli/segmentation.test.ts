@@ -155,7 +155,10 @@ test("arrays train in the library; the written model gives logits for each pixel
   const { summary, model } = await train({ ...settings, data: { train: given, test: held } });
   assert.ok(summary && summary.metrics.meanIou > 0.7, JSON.stringify(summary?.metrics));
   // Of several batches the loss is that of all pixels with a class, whichever image they are of.
-  const { evaluations, task } = openTask(parseRun({ task: "segmentation" }), { train: given, test: held });
+  const { evaluations, task } = await openTask(parseRun({ task: "segmentation" }), {
+    train: given,
+    test: held,
+  });
   const whole = await evaluateFile(model, { task, evaluations }, { threads: 1 });
   assert.ok(
     Math.abs(whole.loss - summary.testLoss) < 1e-5 * whole.loss,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { z } from "zod";
+import * as z from "zod";
 import { isObject } from "../common/objects.ts";
 import { parse } from "../common/schema.ts";
 import { figuresSchema } from "../paper/configuration.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { type FlagInfo, flags } from "../common/flags.ts";
 import { isObject } from "../common/objects.ts";
 import { innerSchema } from "../common/schema.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 // What the command line needs to know of a setting beside its schema. A setting without an entry has the flag that its
 // path, type, default and description make.

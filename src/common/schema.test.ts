@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { z } from "zod";
+import * as z from "zod";
 import { UserError } from "./errors.ts";
 import { filledIn, parse, renamed } from "./schema.ts";
 

@@ -1,5 +1,5 @@
 import { distance } from "fastest-levenshtein";
-import { z } from "zod";
+import * as z from "zod";
 import { UserError } from "./errors.ts";
 import { isObject } from "./objects.ts";
 

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { datasetNames, loadDataset } from "./catalogue.ts";
+import { loadDataset } from "./catalogue.ts";
+import { datasetNames } from "./data-options.ts";
 
 test("an unknown name is refused with the choices", async () => {
   await assert.rejects(loadDataset("cifar"), {

@@ -1,52 +1,12 @@
-import { stat } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { loadMaskFolder, loadNamedSet, loadPath, loadPersonFolder, loadWardrobeSet } from "#stored-sets";
 import { UserError } from "../common/errors.ts";
-import { whyUnreadable } from "../common/files.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
-import { cacheDirectory } from "./files.ts";
+import { type DataOptions, datasetNames, defaultSize } from "./data-options.ts";
 import { readGenerated } from "./generated-options.ts";
 import type { Parts } from "./image-arrays.ts";
-import type { ImageForm } from "./image-file.ts";
-import type { ImageList } from "./sets/class-folder.ts";
-import type { MaskColorOptions } from "./sets/mask-set.ts";
-import type { PictureSetOptions } from "./sets/packed-set.ts";
 import type { DataSource, DatasetPair, SampleKind } from "./source.ts";
-import type { LoadOptions } from "./sources.ts";
 
 // Data sets by name, and anybody's own by path. What reads them is loaded with the first data that need it.
-
-export const datasetNames = [
-  "fashion-mnist",
-  "mnist",
-  "digits",
-  "cifar10",
-  "cifar100",
-  "people",
-  "wardrobe",
-] as const;
-
-/** How picture files become images of one size, and which of them are for testing. */
-export interface PictureOptions extends MaskColorOptions {
-  /** Height and width. Default 64. */
-  size?: number;
-  /** 1: gray, 3: RGB (default). */
-  channels?: 1 | 3;
-  /** Default `"crop"`. */
-  fit?: ImageForm["fit"];
-  /** Share of each class that is for testing, where no folder or list says so. Default 0.2. */
-  testShare?: number;
-  /** What to do about files that are no pictures. Default `"refuse"`. */
-  onBadImage?: "refuse" | "skip";
-}
-
-export interface DataOptions extends LoadOptions {
-  /** For picture files. */
-  images?: PictureOptions;
-  /** Called while pictures are decoded: how many so far. */
-  onDecoded?: (pictures: number, total: number) => void;
-  /** Where decoded pictures are kept. Default: the folder for caches. */
-  cacheFolder?: string;
-}
 
 const dataOptions: OptionKinds<DataOptions> = {
   dataDirectory: "text",
@@ -77,18 +37,13 @@ export async function loadDataset(nameOrPath: string, options: DataOptions = {})
   const name = setNamed(nameOrPath);
   switch (name) {
     case "fashion-mnist":
-    case "mnist": {
-      const { loadMnist } = await import("./sets/mnist-set.ts");
-      return loadMnist(name, options);
-    }
+    case "mnist":
+    case "cifar10":
+    case "cifar100":
+      return loadNamedSet(name, options);
     case "digits": {
       const { loadDigits } = await import("./digits.ts");
       return loadDigits();
-    }
-    case "cifar10":
-    case "cifar100": {
-      const { loadCifar } = await import("./sets/cifar-set.ts");
-      return loadCifar(name, options);
     }
     case "people":
       throw new UserError(
@@ -140,91 +95,25 @@ async function loadMasks(nameOrPath: string, options: DataOptions) {
   if (wardrobe) {
     if (images.channels === 1)
       throw new UserError(`${nameOrPath} has pictures of 3 channels, and images.channels is 1; leave it out`);
-    const { loadWardrobe } = await import("./wardrobe/wardrobe.ts");
-    return loadWardrobe({ size: images.size ?? defaultSize, ...wardrobe }, nameOrPath, options);
+    return loadWardrobeSet({ size: images.size ?? defaultSize, ...wardrobe }, nameOrPath, options);
   }
   if (setNamed(nameOrPath))
     throw new UserError(
       `${nameOrPath} has no masks; for segmentation name wardrobe, or a folder of pictures and masks`,
     );
-  const { loadMaskSet } = await import("./sets/mask-set.ts");
-  return loadMaskSet(nameOrPath, images, setOptions(nameOrPath, options));
+  return loadMaskFolder(nameOrPath, options);
 }
 
-async function loadPersons(nameOrPath: string, { images, log, signal, onDecoded, cacheFolder }: DataOptions) {
+async function loadPersons(nameOrPath: string, options: DataOptions) {
   const people = readGenerated(nameOrPath, "people");
   if (people) {
     const { loadPeople } = await import("./people/people.ts");
-    return loadPeople({ size: images?.size, ...people }, nameOrPath);
+    return loadPeople({ size: options.images?.size, ...people }, nameOrPath);
   }
-  const found = await stat(nameOrPath).catch(() => undefined);
-  if (found?.isDirectory()) {
-    const { loadCocoPersons } = await import("./sets/coco-persons.ts");
-    const { size, onBadImage } = images ?? {};
-    return loadCocoPersons(nameOrPath, { size, onBadImage, log, signal, cacheFolder, onProgress: onDecoded });
-  }
+  const found = await loadPersonFolder(nameOrPath, options);
+  if (found) return found;
   const reason = setNamed(nameOrPath) ? `${nameOrPath} has no joints` : `there is no folder "${nameOrPath}"`;
   throw new UserError(
     `${reason}; for pose estimation name people, or a folder in COCO's format (annotations/*.json and pictures)`,
   );
-}
-
-async function loadPath(path: string, options: DataOptions): Promise<DatasetPair> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
-    throw new UserError(`${path} cannot be read: ${whyUnreadable(error)}`);
-  });
-  if (!found) {
-    throw new UserError(
-      `there is no data set and no file or folder "${path}"; choose one of ${datasetNames.join(", ")}, or name a folder of pictures`,
-    );
-  }
-  const { testShare } = options.images ?? {};
-  if (found.isDirectory()) {
-    const { loadArrays } = await import("./sets/arrays.ts");
-    const arrays = await loadArrays(path);
-    if (arrays) return named(arrays, path);
-    const { listClassFolder } = await import("./sets/class-folder.ts");
-    return loadListed(path, await listClassFolder(path, { testShare }), options);
-  }
-  const extension = extname(path).toLowerCase();
-  switch (extension) {
-    case ".npz": {
-      const { loadArrays } = await import("./sets/arrays.ts");
-      const arrays = await loadArrays(path);
-      if (arrays) return named(arrays, path);
-      break;
-    }
-    case ".csv":
-    case ".json": {
-      const { listFromFile } = await import("./sets/file-list.ts");
-      return loadListed(path, await listFromFile(path, { testShare }), options);
-    }
-  }
-  throw new UserError(
-    `${path} holds no data that are read; name a folder with a folder of pictures per class, a list (.csv, .json), an .npz file, or a folder of .npy or IDX files`,
-  );
-}
-
-/** Under the path, as the user gave it: so a run's document says where its data are. */
-function named({ train, test }: DatasetPair, path: string): DatasetPair {
-  return { train: { ...train, name: path }, test: { ...test, name: path } };
-}
-
-async function loadListed(name: string, list: ImageList, options: DataOptions): Promise<DatasetPair> {
-  const { loadPictures } = await import("./sets/pictures.ts");
-  return loadPictures(list, setOptions(name, options));
-}
-
-/** Height and width of pictures where nothing is said. */
-const defaultSize = 64;
-
-/** How the picture files of a set are read. */
-function setOptions(
-  name: string,
-  { images = {}, log, signal, onDecoded, cacheFolder = join(cacheDirectory(), "pictures") }: DataOptions,
-): PictureSetOptions {
-  const { size = defaultSize, channels = 3, fit = "crop", onBadImage } = images;
-  const form = { channels, height: size, width: size, fit };
-  return { name, form, cacheFolder, onBadImage, log, signal, onProgress: onDecoded };
 }

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { gunzipSync } from "node:zlib";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { digitsFile } from "#stored-sets";
 import { randomStream } from "../common/random.ts";
 import { ChannelSums, type DatasetPair, imageClasses, selected } from "./source.ts";
 
@@ -18,9 +18,8 @@ const size = height * width;
  * first 1,437 are for training and the last 360 for testing. Mean and deviation are measured on the training part.
  */
 export async function loadDigits(): Promise<DatasetPair> {
-  const file = new URL("../../assets/digits.csv.gz", import.meta.url);
-  const compressed = await readFile(file);
-  const rows = gunzipSync(compressed).toString("ascii").trim().split("\n");
+  const compressed = await digitsFile();
+  const rows = (await gunzipped(compressed)).trim().split("\n");
   const images = new Uint8Array(rows.length * size);
   const labels = new Int32Array(rows.length);
   for (const [index, row] of rows.entries()) {
@@ -44,9 +43,15 @@ export async function loadDigits(): Promise<DatasetPair> {
       labels,
       maximum,
       ...sums.normalization(maximum),
-      fingerprint: createHash("sha256").update(compressed).digest("hex"),
+      fingerprint: bytesToHex(sha256(compressed)),
     },
     pixels,
   );
   return { train: selected(all, training), test: selected(all, testing) };
+}
+
+function gunzipped(bytes: Uint8Array): Promise<string> {
+  return new Response(
+    new Blob([bytes as Uint8Array<ArrayBuffer>]).stream().pipeThrough(new DecompressionStream("gzip")),
+  ).text();
 }

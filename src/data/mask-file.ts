@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { type ImageForm, UnreadableImage } from "./image-file.ts";
+import { type ImageForm, UnreadableImage } from "./image-form.ts";
 import { loadSharp } from "./load-sharp.ts";
 import { ignoredClass } from "./masks.ts";
 import { plainPng, pngForm } from "./png-indices.ts";

@@ -4,8 +4,10 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, utimes } from
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
-import { replaceFile, whyUnreadable } from "../common/files.ts";
-import { type ImageForm, UnreadableImage } from "./image-file.ts";
+import { whyUnreadable } from "../common/file-errors.ts";
+import { replaceFile } from "../common/files.ts";
+import type { BadFile } from "./bad-files.ts";
+import { type ImageForm, UnreadableImage } from "./image-form.ts";
 
 // Decoding pictures costs more than a small network's step on them. So each is decoded once, to bytes of the size that
 // training wants, into one file that is then read by position: an epoch needs no memory for images, and a second run
@@ -58,12 +60,6 @@ export interface PackedFiles<Facts> {
   read(index: number): Uint8Array<ArrayBuffer>;
   /** Closes the file; it is opened again by the next read. */
   close(): void;
-}
-
-/** A file that is not what it should be, or cannot be read. */
-export interface BadFile {
-  path: string;
-  reason: string;
 }
 
 /** What is kept beside the bytes. */

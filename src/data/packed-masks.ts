@@ -1,4 +1,5 @@
-import { decodeImage, UnreadableImage } from "./image-file.ts";
+import { decodeImage } from "./image-file.ts";
+import { UnreadableImage } from "./image-form.ts";
 import { type ColorClasses, decodeMask, type MaskValue, sizeOf, valuesOf } from "./mask-file.ts";
 import { type PackedFiles, type PackOptions, packFiles } from "./packed-files.ts";
 import { channelSums } from "./source.ts";

@@ -1,5 +1,5 @@
 import { crc32, deflateSync } from "node:zlib";
-import { UnreadableImage } from "./image-file.ts";
+import { UnreadableImage } from "./image-form.ts";
 
 // PNG files whose pixels are numbers: indices of a palette, or levels of gray. Decoders turn both into colors; what is
 // done here to the file's chunks makes these colors the numbers themselves.

@@ -4,7 +4,7 @@ import { readAttributes } from "../onnx/attributes.ts";
 import type { GraphProto, NodeProto } from "../onnx/onnx_pb.ts";
 import { type DataType, readTensor } from "../onnx/tensor.ts";
 import { differentiabilityOf, opsetOf } from "../ops/operator.ts";
-import "../ops/index.ts";
+import "../ops/registry.ts";
 import { ImportedNode, type TrainingParts } from "./adapter.ts";
 import { adapters } from "./adapters.ts";
 import { fold } from "./fold.ts";

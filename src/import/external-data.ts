@@ -1,5 +1,4 @@
-import { open, realpath } from "node:fs/promises";
-import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { readBeside } from "#platform";
 import { UserError } from "../common/errors.ts";
 import type { ModelProto, TensorProto } from "../onnx/onnx_pb.ts";
 import { dataLocations } from "../onnx/types.ts";
@@ -38,47 +37,5 @@ async function readPart(
       `${subject}: its values are in the file "${location}"; give the model's path instead of its bytes`,
     );
   }
-  const outside = () =>
-    new UserError(
-      `${subject}: its values are said to be in "${location}", outside the model's folder; this is refused`,
-    );
-  if (location === "" || isAbsolute(location) || leaves(location)) throw outside();
-  const folder = dirname(model);
-  const path = join(folder, location);
-  const real = await realpath(path).catch(() => {
-    throw new UserError(
-      `${subject}: its values should be in "${location}" beside the model; there is no such file`,
-    );
-  });
-  // A link may lead out of the folder too, unless the model's own link leads to the same place.
-  const allowed = [await realpath(folder), dirname(await realpath(model))];
-  if (allowed.every((place) => leaves(relative(place, real)))) throw outside();
-  const file = await open(real);
-  try {
-    const { size } = await file.stat();
-    const start = Number(offset);
-    const count = length === undefined ? size - start : Number(length);
-    if (
-      !(
-        Number.isSafeInteger(start) &&
-        Number.isSafeInteger(count) &&
-        start >= 0 &&
-        count >= 0 &&
-        start + count <= size
-      )
-    ) {
-      throw new UserError(
-        `${subject}: its values should be ${length ?? "the"} bytes at ${offset} of "${location}", which has ${size} bytes`,
-      );
-    }
-    const bytes = new Uint8Array(count);
-    await file.read(bytes, 0, count, start);
-    return bytes;
-  } finally {
-    await file.close();
-  }
-}
-
-function leaves(path: string): boolean {
-  return isAbsolute(path) || path.split(/[\\/]/).includes("..") || path.split(sep).includes("..");
+  return readBeside(model, { location, offset, length }, subject);
 }

@@ -1,5 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, readFile } from "#platform";
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import type { Graph, Shape, Value } from "../graph/graph.ts";
@@ -89,7 +88,7 @@ export async function readModelFile(source: string | Uint8Array, name?: string):
   return model;
 }
 
-function refuse(path: string, { code, message }: NodeJS.ErrnoException): never {
+function refuse(path: string, { code, message }: Error & { code?: string }): never {
   throw new UserError(code === "ENOENT" ? `there is no file ${path}` : `${path} cannot be read: ${message}`);
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ruleTables } from "../lower/lower.ts";
-import "../ops/index.ts";
+import "../ops/registry.ts";
 import { operatorNames } from "../ops/operator.ts";
 import { adapters } from "./adapters.ts";
 import { evaluators } from "./fold.ts";

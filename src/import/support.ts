@@ -1,5 +1,5 @@
 import { differentiabilityOf } from "../ops/operator.ts";
-import "../ops/index.ts";
+import "../ops/registry.ts";
 import { adapters } from "./adapters.ts";
 import { isSequenceOperator } from "./sequences.ts";
 import { isSubgraphOperator } from "./subgraphs.ts";

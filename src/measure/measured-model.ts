@@ -11,10 +11,10 @@ import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import type { OptimizerConfig } from "../optim/optimizer.ts";
 import { parseRun } from "../runs/configuration.ts";
 import type { FileSettings } from "../runs/model-file.ts";
-import { openTrainedModel } from "../runs/network.ts";
 import { openTask } from "../runs/open-task.ts";
 import { optimizerLabel } from "../runs/optimizer-label.ts";
 import type { TrainedModel } from "../runs/trained-model.ts";
+import { openTrainedModel } from "../runs/trained-network.ts";
 import { firstTask, taskNamed, taskRecord } from "../tasks/index.ts";
 import type { DataPair, OpenedTask, Task, TaskKind } from "../tasks/task.ts";
 import { type TaskSurfaceOptions, taskSurface } from "../tasks/task-surface.ts";
@@ -65,7 +65,7 @@ export async function openModel(
   { set = "test", subset, file = {}, settings = {}, task: kind, ...options }: MeasuredOptions,
 ): Promise<ModelToMeasure> {
   const { path, run } = found;
-  const { opened, kind: own } = openTaskOf(found, data, { settings, kind });
+  const { opened, kind: own } = await openTaskOf(found, data, { settings, kind });
   const purpose = run || Object.keys(settings).length > 0 ? "training" : "test";
   const source = set === "test" ? opened.evaluations[0].source : opened.train;
   const examples = typeof subset === "number" ? subset : Math.min(subset.atMost, source.count);
@@ -130,16 +130,16 @@ export function cacheFolder(folder: string): string {
  * @param kind the task's code, where it is none of Lowland's
  * @throws UserError for a run of a task whose code is not given
  */
-export function openTaskOf(
+export async function openTaskOf(
   { run }: TrainedModel,
   data: DataPair,
   { settings = {}, kind }: { settings?: Readonly<Record<string, unknown>>; kind?: TaskKind } = {},
-): { opened: OpenedTask; kind: TaskKind } {
+): Promise<{ opened: OpenedTask; kind: TaskKind }> {
   const own = kind ?? taskNamed(run?.task.name ?? firstTask);
   const configuration = { ...run?.configuration, task: own.name };
   const names = ["task", "seed", "limit", ...Object.keys(own.settings)];
   const kept = Object.entries({ ...configuration, ...settings }).filter(([name]) => names.includes(name));
-  return { opened: openTask(parseRun(Object.fromEntries(kept), kind), data, own), kind: own };
+  return { opened: await openTask(parseRun(Object.fromEntries(kept), kind), data, own), kind: own };
 }
 
 /** Of the samples that are measured, and of what is made of them. */

@@ -1,3 +1,4 @@
+import { openEngine } from "#platform";
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
 import { type ImageArrays, sourceOf } from "../data/image-arrays.ts";
@@ -11,7 +12,7 @@ import { compile } from "../lower/compile.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import { type DataType, isFloat } from "../onnx/types.ts";
 import { type FileSettings, outputForm, requireFileOutput } from "../runs/model-file.ts";
-import { type EngineOptions, openEngine } from "../runtime/remote.ts";
+import type { EngineOptions } from "../runtime/engine.ts";
 import { classEvaluation } from "../tasks/classification/class-evaluation.ts";
 import { classificationTask } from "../tasks/classification/class-task.ts";
 import type { Details } from "../tasks/details.ts";

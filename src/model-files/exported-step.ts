@@ -1,5 +1,4 @@
-import { basename, dirname, extname, join } from "node:path";
-import { replaceFile } from "../common/files.ts";
+import { basename, dirname, extname, join, runFiles } from "#platform";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
@@ -183,12 +182,12 @@ export async function writeExportedStep(step: ExportedStep, path: string): Promi
     ],
     [beside(file, ".json"), `${JSON.stringify(description, undefined, 2)}\n`],
   ];
-  for (const [name, content] of files) await replaceFile(join(dirname(path), name), content);
+  for (const [name, content] of files) await runFiles.replace(join(dirname(path), name), content);
   return files.map(([name]) => join(dirname(path), name));
 }
 
 function beside(file: string, ending: string): string {
-  return `${basename(file, extname(file))}${ending}`;
+  return `${file.slice(0, file.length - extname(file).length)}${ending}`;
 }
 
 function programFile(file: string, kind: string, index: number): string {

@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { resolve } from "#platform";
 import { attempt, UserError } from "../common/errors.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
 import { inputType } from "../import/dimensions.ts";

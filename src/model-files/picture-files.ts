@@ -1,4 +1,4 @@
-import { type DecodedImage, type ImageForm, UnreadableImage } from "../data/image-file.ts";
+import { type DecodedImage, type ImageForm, UnreadableImage } from "../data/image-form.ts";
 import { elementCount } from "../graph/graph.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import type { TaskData } from "../runs/model-file.ts";

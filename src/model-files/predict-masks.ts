@@ -1,11 +1,12 @@
+import { decodeImage } from "#image-file";
+import { openEngine } from "#platform";
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
-import { type DecodedImage, decodeImage, type ImageForm } from "../data/image-file.ts";
+import type { DecodedImage, ImageForm } from "../data/image-form.ts";
 import { type ImageMasks, ignoredClass } from "../data/masks.ts";
 import { readModelFile } from "../import/load.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { TaskData } from "../runs/model-file.ts";
-import { openEngine } from "../runtime/remote.ts";
 import { statedClasses, statedTask } from "../tasks/model-metadata.ts";
 import { pictureForm } from "../tasks/picture-form.ts";
 import { classColors, colorText } from "../tasks/segmentation/class-colors.ts";

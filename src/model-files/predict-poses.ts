@@ -1,7 +1,8 @@
-import { resolve } from "node:path";
+import { resolve } from "#platform";
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
-import { type DecodedImage, decodeImage } from "../data/image-file.ts";
+import { decodeImage } from "../data/image-file.ts";
+import type { DecodedImage } from "../data/image-form.ts";
 import type { Box } from "../data/sets/coco-keypoints.ts";
 import { partAround } from "../data/sets/coco-parts.ts";
 import { readModelFile } from "../import/load.ts";

@@ -1,6 +1,8 @@
+import { decodeImage } from "#image-file";
+import { openEngine } from "#platform";
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
-import { type DecodedImage, decodeImage, type ImageForm } from "../data/image-file.ts";
+import type { DecodedImage, ImageForm } from "../data/image-form.ts";
 import { imageClasses } from "../data/source.ts";
 import { Graph } from "../graph/graph.ts";
 import { readModelFile } from "../import/load.ts";
@@ -11,7 +13,6 @@ import type { ModelProto } from "../onnx/onnx_pb.ts";
 import { softmax } from "../ops/softmax.ts";
 import type { TaskData } from "../runs/model-file.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { openEngine } from "../runtime/remote.ts";
 import { classificationName, classificationTask } from "../tasks/classification/class-task.ts";
 import { statedClasses, statedTask } from "../tasks/model-metadata.ts";
 import { pictureForm } from "../tasks/picture-form.ts";

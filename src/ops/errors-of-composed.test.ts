@@ -10,7 +10,7 @@ import { deformConv } from "./deformable-convolution.ts";
 import { affineGrid, gridSample } from "./grid-sample.ts";
 import { reverseSequence } from "./indexing.ts";
 import { negativeLogLikelihood } from "./likelihood.ts";
-import "./index.ts";
+import "./registry.ts";
 import { apply, int, ints } from "./operator.ts";
 import { maxUnpool } from "./pooling.ts";
 import { recurrentLayer } from "./recurrent.ts";

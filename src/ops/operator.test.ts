@@ -6,7 +6,7 @@ import { Graph } from "../graph/graph.ts";
 import { binary } from "./arithmetic.ts";
 import { cast } from "./elementwise.ts";
 import { concat } from "./movement.ts";
-import "./index.ts";
+import "./registry.ts";
 import { apply, compositionOf, operatorNames, operatorRule, opsetOf } from "./operator.ts";
 
 describe("the registry", () => {

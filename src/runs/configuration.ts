@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { UserError } from "../common/errors.ts";
 import { flags } from "../common/flags.ts";
 import { filledIn, parse, renamed } from "../common/schema.ts";

@@ -1,6 +1,6 @@
-import { z } from "zod";
+import * as z from "zod";
 import { flags } from "../common/flags.ts";
-import { datasetNames } from "../data/catalogue.ts";
+import { datasetNames } from "../data/data-options.ts";
 import { firstTask, taskNames } from "../tasks/index.ts";
 
 // The part of a run's document about its data, before what the task makes of them.

@@ -1,10 +1,9 @@
-import { readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
+import { encodePng } from "#image-file";
+import { join, runFiles } from "#platform";
 import { UserError } from "../common/errors.ts";
-import { fileError, replaceFile } from "../common/files.ts";
+import { fileError } from "../common/file-errors.ts";
 import { parse } from "../common/schema.ts";
-import { encodePng } from "../data/image-file.ts";
 import { type Details, type Picture, withPictures } from "../tasks/details.ts";
 import { exists, makeFolder, readJson, writeJson } from "./run-folder.ts";
 
@@ -107,8 +106,7 @@ export async function writeEvaluation(
   folder: string,
   { details, ...evaluated }: Omit<EvaluationRecord, "format" | "details"> & { details: Details },
 ): Promise<void> {
-  await rm(join(folder, name), { force: true });
-  await rm(join(folder, pictureFolder), { recursive: true, force: true });
+  for (const earlier of [name, pictureFolder]) await runFiles.remove(join(folder, earlier));
   await makeFolder(join(folder, pictureFolder));
   const panels = new Map(details.samples.map((set) => [set.id, set.panels ?? 1]));
   const pictures: { path: string; picture: Picture; longest: number }[] = [];
@@ -118,7 +116,7 @@ export async function writeEvaluation(
     return path;
   });
   for (const { path, picture, longest } of pictures)
-    await replaceFile(join(folder, path), await encodePng(picture, longest));
+    await runFiles.replace(join(folder, path), await encodePng(picture, longest));
   const record = { format, ...evaluated, details: stored };
   await writeJson(join(folder, name), record);
 }
@@ -150,7 +148,7 @@ export async function readEvaluationPicture(
 ): Promise<Uint8Array | undefined> {
   const path = join(folder, picture);
   if (!(await exists(path))) return undefined;
-  return readFile(path).catch((error) => {
+  return runFiles.read(path).catch((error) => {
     throw fileError(error, `${path} could not be read`);
   });
 }

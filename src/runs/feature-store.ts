@@ -1,20 +1,13 @@
-import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import type { DataSource, Sample } from "../data/source.ts";
 import { elementCount, type Shape } from "../graph/graph.ts";
+import type { RowStore } from "../platform/platform.ts";
 
 // What frozen layers give for images, in memory or in a file.
-
-/** What is kept of one image, as one row of float32. */
-export interface FeatureStore {
-  write(index: number, row: Float32Array): void;
-  read(index: number): Float32Array<ArrayBuffer>;
-  close(): void;
-}
 
 /** Samples of features and targets in place of images. */
 export function featureSource(
   { name, count, fingerprint }: DataSource,
-  store: FeatureStore,
+  store: RowStore,
   {
     names,
     shapes,
@@ -39,31 +32,11 @@ export function featureSource(
   };
 }
 
-export function memoryStore(count: number, length: number): FeatureStore {
+export function memoryStore(count: number, length: number): RowStore {
   const rows = new Float32Array(count * length);
   return {
     write: (index, row) => rows.set(row, index * length),
     read: (index) => rows.subarray(index * length, (index + 1) * length),
     close: () => {},
-  };
-}
-
-/** @param path of a file that is removed when the store is closed */
-export function fileStore(path: string, length: number): FeatureStore {
-  const file = openSync(path, "w+");
-  const bytes = 4 * length;
-  return {
-    write: (index, row) => {
-      writeSync(file, row, 0, bytes, index * bytes);
-    },
-    read: (index) => {
-      const row = new Float32Array(length);
-      readSync(file, row, 0, bytes, index * bytes);
-      return row;
-    },
-    close: () => {
-      closeSync(file);
-      rmSync(path, { force: true });
-    },
   };
 }

@@ -12,11 +12,11 @@ import { reduceMean } from "../ops/reduction.ts";
 import { bilateralSam } from "../optim/bilateral-sam.ts";
 import { sam } from "../optim/sam.ts";
 import { sgd } from "../optim/sgd.ts";
+import { fileRows } from "../platform/node-files.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { onnxModel } from "../testing/onnx-models.ts";
 import type { StepRecord } from "../train/records.ts";
-import { fileStore } from "./feature-store.ts";
 import { type TrainOptions, train } from "./train.ts";
 
 // What frozen stages give is computed once: the same training as when it is computed at each step.
@@ -211,7 +211,8 @@ test("a run that is resumed ends with the same bits", async () => {
 });
 
 test("a file of features gives back what was written, in any order, and is removed", () => {
-  const store = fileStore(join(folder, "rows"), 3);
+  const store = fileRows?.(folder, "rows", 3);
+  assert.ok(store);
   store.write(0, Float32Array.of(1, 2, 3));
   store.write(1, Float32Array.of(4, 5, 6));
   assert.deepEqual(store.read(1), Float32Array.of(4, 5, 6));

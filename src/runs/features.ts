@@ -1,5 +1,4 @@
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { fileRows } from "#platform";
 import { randomStream } from "../common/random.ts";
 import { evaluationBatches } from "../data/rows.ts";
 import type { Sample } from "../data/source.ts";
@@ -9,16 +8,17 @@ import { leavesOf, nodesOf } from "../graph/walk.ts";
 import { compile } from "../lower/compile.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { Objective } from "../optim/training-step.ts";
+import type { RowStore } from "../platform/platform.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { OpenedTask, Task } from "../tasks/task.ts";
 import { filledUp } from "../tasks/task-evaluation.ts";
 import { evaluationBatchSize, type Network, taskObjective } from "../tasks/task-network.ts";
-import { type FeatureStore, featureSource, fileStore, memoryStore } from "./feature-store.ts";
+import { featureSource, memoryStore } from "./feature-store.ts";
 
 // Frozen layers before those that train give the same for an image in every step. They are computed once, and training
 // goes on from there.
 
-/** Bytes of features that are kept in memory, and those that are kept in a file. */
+/** Bytes of features that are kept in memory, and those that are kept in a file, where there are files. */
 const limits = { memory: 2 ** 30, file: 2 ** 34 };
 
 /** What makes features worth keeping. */
@@ -83,10 +83,11 @@ export async function planFeatures(
   const draws = drawDetector();
   task.row(await train.read(0), draws.random);
   if (draws.happened()) return plan(false, becauseAugmented);
-  if (bytes > limits.file) {
+  const most = fileRows ? limits.file : limits.memory;
+  if (bytes > most) {
     return plan(
       false,
-      `the frozen stages are computed at each step: ${size}, are more than the ${sizeText(limits.file)} that are kept`,
+      `the frozen stages are computed at each step: ${size}, are more than the ${sizeText(most)} that are kept`,
     );
   }
   const place = inFile ? "in a file" : "in memory";
@@ -100,13 +101,12 @@ export async function planFeatures(
 export async function keepFeatures(
   engine: Engine,
   { network, objective, opened }: { network: Network; objective: Objective; opened: OpenedTask },
-  { plan, folder = tmpdir(), ...hooks }: { plan: FeaturePlan; folder?: string } & FeatureHooks,
+  { plan, folder, ...hooks }: { plan: FeaturePlan; folder?: string } & FeatureHooks,
 ): Promise<FeatureTraining | undefined> {
   const { task, train, order } = opened;
   const length = plan.shapes.reduce((sum, shape) => sum + elementCount(shape), 0);
-  const store = plan.inFile
-    ? fileStore(join(folder, "features.part"), length)
-    : memoryStore(train.count, length);
+  const store =
+    plan.inFile && fileRows ? fileRows(folder, "features.part", length) : memoryStore(train.count, length);
   let targets: readonly Sample[] | undefined;
   try {
     const pass = await preparePass(engine, network, opened);
@@ -151,7 +151,7 @@ async function preparePass(engine: Engine, network: Network, opened: OpenedTask)
 
 /** Computes all features into a store, and returns the targets; undefined where it cannot, or after an abort. */
 async function fill(
-  store: FeatureStore,
+  store: RowStore,
   { batchSize, run }: FeaturePass,
   { task, train }: OpenedTask,
   { length, signal, onNote, onProgress }: { length: number } & FeatureHooks,

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile } from "#platform";
 import { UserError } from "../common/errors.ts";
 import { initialTensors, type Model } from "../nn/module.ts";
 import type { Stage } from "../nn/stages.ts";

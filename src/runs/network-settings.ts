@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { flags } from "../common/flags.ts";
 import { parameterKinds } from "../optim/parameter-groups.ts";
 import { normalizations } from "../tasks/image-input.ts";

@@ -10,20 +10,20 @@ import type { RunConfiguration } from "./configuration.ts";
  * @param kind the task's code. Default: Lowland's own
  * @throws UserError for data of another kind, and for settings that do not fit them
  */
-export function openTask(
+export async function openTask(
   configuration: RunConfiguration,
   { train, validation, test }: DataPair,
   kind: TaskKind = taskNamed(configuration.task),
-): OpenedTask {
+): Promise<OpenedTask> {
   const { limit, seed } = configuration;
   const drawn = limit === undefined ? train : subset(train, limit, randomStream(seed, "subset"));
-  const open = (held: DataSource): OpenedTask =>
+  const open = async (held: DataSource): Promise<OpenedTask> =>
     kind.open(ownSettings(configuration, kind), { train: drawn, test: held }, seed);
-  const opened = open(test);
+  const opened = await open(test);
   const metadata = { task: kind.name, ...opened.task.metadata };
   return {
     ...opened,
-    ...(validation && { validation: open(validation).evaluations[0] }),
+    ...(validation && { validation: (await open(validation)).evaluations[0] }),
     task: { ...opened.task, metadata },
   };
 }

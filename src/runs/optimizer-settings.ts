@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { flags } from "../common/flags.ts";
 import { adam, adamw, lion, rmsprop } from "../optim/adam.ts";
 import { bilateralSam, bilateralSamVariants } from "../optim/bilateral-sam.ts";

@@ -3,9 +3,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
+import { tensorData } from "../onnx/tensor-data.ts";
 import { taskRecord, tasks } from "../tasks/index.ts";
 import { readJsonFile, temporaryFolder } from "../testing/cli.ts";
+import { numbers } from "../testing/networks.ts";
 import type { EpochRecord, RunRecord, StepRecord } from "../train/records.ts";
+import { readSafetensors } from "../weights/safetensors.ts";
 import { type Checkpoint, makeFolder, RunFolder } from "./run-folder.ts";
 
 const root = temporaryFolder();
@@ -47,12 +50,12 @@ async function interruptedRun(): Promise<string> {
   const path = newPath();
   const folder = await RunFolder.open(path, record, "refuse");
   for (const epoch of [1, 2]) {
-    for (const number of [2 * epoch - 1, 2 * epoch]) folder.append(step(number, epoch));
-    folder.append(epochRecord(epoch));
+    for (const number of [2 * epoch - 1, 2 * epoch]) await folder.append(step(number, epoch));
+    await folder.append(epochRecord(epoch));
     await folder.saveCheckpoint(checkpoint(epoch));
   }
-  folder.append(step(5, 3));
-  folder.flush();
+  await folder.append(step(5, 3));
+  await folder.flush();
   return path;
 }
 
@@ -77,9 +80,9 @@ test("a run begins with run.json, in a folder made for it with those above it", 
 test("the lines that wait are written at a flush, in order and once", async () => {
   const path = newPath();
   const folder = await RunFolder.open(path, record, "refuse");
-  for (let number = 1; number <= 1000; number++) folder.append(step(number, 1));
-  folder.flush();
-  folder.flush();
+  for (let number = 1; number <= 1000; number++) await folder.append(step(number, 1));
+  await folder.flush();
+  await folder.flush();
   assert.deepEqual(
     linesOf(path).map((line) => line.step),
     Array.from({ length: 1000 }, (_, index) => index + 1),
@@ -118,8 +121,8 @@ test("resuming takes up the last checkpoint and drops the metrics after it", asy
     epochRecord(2),
   ]);
   assert.equal(readJsonFile(path, "run.json").createdAt, "now");
-  folder.append(step(5, 3));
-  folder.flush();
+  await folder.append(step(5, 3));
+  await folder.flush();
   assert.equal(linesOf(path).length, 7);
 });
 
@@ -133,8 +136,8 @@ test("resuming copes with a last line cut in the middle", async () => {
 test("resuming a run without a checkpoint, or no run at all, begins it", async () => {
   const path = newPath();
   const first = await RunFolder.open(path, record, "resume");
-  first.append(step(1, 1));
-  first.flush();
+  await first.append(step(1, 1));
+  await first.flush();
   const second = await RunFolder.open(path, record, "resume");
   assert.equal(second.checkpoint, undefined);
   assert.ok(!existsSync(join(path, "metrics.jsonl")));
@@ -167,7 +170,7 @@ test("resuming on a machine with another number of cores needs no setting", asyn
   for (const [before, after] of runs) {
     const path = newPath();
     const folder = await RunFolder.open(path, before, "refuse");
-    folder.append(epochRecord(1));
+    await folder.append(epochRecord(1));
     await folder.saveCheckpoint(checkpoint(1));
     assert.equal((await RunFolder.open(path, after, "resume")).checkpoint?.epoch.epoch, 1);
   }
@@ -195,11 +198,11 @@ test("a damaged folder is reported by its file", async () => {
 test("a run that ends has its summary and model, and the lines that were waiting", async () => {
   const path = newPath();
   const folder = await RunFolder.open(path, record, "refuse");
-  folder.append(step(1, 1));
-  folder.append(step(2, 1));
+  await folder.append(step(1, 1));
+  await folder.append(step(2, 1));
   await folder.finish({ status: "finished" } as never, {
     model: Uint8Array.of(1, 2, 3),
-    weights: Uint8Array.of(4),
+    weights: { w: tensorData([4], [1], "float32") },
   });
   assert.deepEqual(readdirSync(path).sort(), [
     "metrics.jsonl",
@@ -210,7 +213,8 @@ test("a run that ends has its summary and model, and the lines that were waiting
   ]);
   assert.equal(linesOf(path).length, 2);
   assert.deepEqual(readFileSync(join(path, "model.onnx")), Buffer.of(1, 2, 3));
-  assert.deepEqual(readFileSync(join(path, "model.safetensors")), Buffer.of(4));
+  const file = readFileSync(join(path, "model.safetensors"));
+  assert.deepEqual(numbers(readSafetensors(file, "model.safetensors").tensors.w), [4]);
 });
 
 test("a folder that cannot be written to is refused with the reason", async () => {

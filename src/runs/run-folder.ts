@@ -1,9 +1,7 @@
-import { appendFileSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
+import { join, runFiles } from "#platform";
 import { UserError } from "../common/errors.ts";
-import { fileError, isWrongPlace, replaceFile, systemReason } from "../common/files.ts";
+import { fileError } from "../common/file-errors.ts";
+import { isSameJson } from "../common/objects.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import type { EpochRecord, MetricsRecord, RunRecord, RunSummary } from "../train/records.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
@@ -75,15 +73,14 @@ export class RunFolder {
         requireResumable(path, earlier);
         requireSameConfiguration(path, earlier.configuration ?? {}, record.configuration);
         if (await exists(file("checkpoint"))) {
-          const checkpoint = readCheckpoint(await readFile(file("checkpoint")), file("checkpoint"));
+          const checkpoint = readCheckpoint(await runFiles.read(file("checkpoint")), file("checkpoint"));
           const epochs = await truncateMetrics(file("metrics"), checkpoint.epoch.epoch);
           return new RunFolder(path, checkpoint, epochs);
         }
       }
     }
-    for (const name of Object.keys(names) as (keyof typeof names)[]) await rm(file(name), { force: true });
-    for (const name of [epochWeights, evaluationPictures])
-      await rm(join(path, name), { recursive: true, force: true });
+    for (const name of [...Object.values(names), epochWeights, evaluationPictures])
+      await runFiles.remove(join(path, name));
     await writeJson(file("run"), record);
     return new RunFolder(path);
   }
@@ -107,49 +104,47 @@ export class RunFolder {
   }
 
   /** Adds a line to `metrics.jsonl`; lines are written in groups. */
-  append(record: MetricsRecord): void {
+  async append(record: MetricsRecord): Promise<void> {
     this.lines.push(JSON.stringify(record));
     const now = performance.now();
-    if (now - this.flushed > 1000) this.flush();
+    if (now - this.flushed > 1000) await this.flush();
   }
 
   /** Writes the lines that are waiting. */
-  flush(): void {
-    const file = join(this.path, names.metrics);
+  async flush(): Promise<void> {
     const text = this.lines.map((line) => `${line}\n`).join("");
     this.lines = [];
-    try {
-      if (text !== "") appendFileSync(file, text);
-    } catch (error) {
-      throw fileError(error, `${file} could not be written`);
-    }
+    if (text !== "") await runFiles.append(join(this.path, names.metrics), text);
     this.flushed = performance.now();
   }
 
   /** Writes the metrics so far and the state to go on from. */
   async saveCheckpoint({ epoch, seconds, tensors }: Checkpoint): Promise<void> {
-    this.flush();
+    await this.flush();
     const metadata = { epoch: JSON.stringify(epoch), seconds: String(seconds) };
-    await replaceFile(join(this.path, names.checkpoint), writeSafetensors(tensors, metadata));
+    await runFiles.replace(join(this.path, names.checkpoint), writeSafetensors(tensors, metadata));
   }
 
   /** Keeps the weights of the end of an epoch; 0 is before the first. */
   async keepWeights(epoch: number, tensors: Tensors): Promise<void> {
     const folder = join(this.path, epochWeights);
-    await mkdir(folder, { recursive: true });
+    await runFiles.makeFolder(folder);
     const name = `epoch-${String(epoch).padStart(4, "0")}.safetensors`;
-    await replaceFile(join(folder, name), writeSafetensors(tensors, { epoch: String(epoch), format: "pt" }));
+    await runFiles.replace(
+      join(folder, name),
+      writeSafetensors(tensors, { epoch: String(epoch), format: "pt" }),
+    );
   }
 
   /** Writes the end of the run: the network as an ONNX file and its weights as a safetensors file. */
   async finish(
     summary: RunSummary,
-    { model, weights, averagedModel }: { model: Uint8Array; weights: Uint8Array; averagedModel?: Uint8Array },
+    { model, weights, averagedModel }: { model: Uint8Array; weights: Tensors; averagedModel?: Uint8Array },
   ): Promise<void> {
-    this.flush();
-    if (averagedModel) await replaceFile(join(this.path, names.averagedModel), averagedModel);
-    await replaceFile(join(this.path, names.weights), weights);
-    await replaceFile(join(this.path, names.model), model);
+    await this.flush();
+    if (averagedModel) await runFiles.replace(join(this.path, names.averagedModel), averagedModel);
+    await runFiles.replace(join(this.path, names.weights), writeSafetensors(weights, { format: "pt" }));
+    await runFiles.replace(join(this.path, names.model), model);
     await writeJson(join(this.path, names.summary), summary);
   }
 }
@@ -160,9 +155,7 @@ export class RunFolder {
  */
 export async function readEpochWeights(path: string): Promise<{ epoch: number; tensors: Tensors }[]> {
   const folder = join(path, epochWeights);
-  const names = (await readdir(folder).catch(() => []))
-    .filter((name) => name.endsWith(".safetensors"))
-    .sort();
+  const names = (await runFiles.list(folder)).filter((name) => name.endsWith(".safetensors")).sort();
   if (names.length === 0) {
     throw new UserError(
       `${path} holds no weights of its epochs; train with --keep-weights to have its trajectory`,
@@ -171,59 +164,25 @@ export async function readEpochWeights(path: string): Promise<{ epoch: number; t
   const kept = [];
   for (const name of names) {
     const file = join(folder, name);
-    const { tensors, metadata } = readSafetensors(await readFile(file), file);
+    const { tensors, metadata } = readSafetensors(await runFiles.read(file), file);
     kept.push({ epoch: Number(metadata.epoch), tensors });
   }
   return kept;
 }
 
-/**
- * Makes a folder to write results to. Throws `UserError` with the reason when it is not one that can be written to, and
- * `FileError` when its disk is full or the like.
- */
-export async function makeFolder(path: string): Promise<void> {
-  try {
-    await makeFolders(path);
-    const probe = join(path, `.${process.pid}.part`);
-    await writeFile(probe, "").finally(() => rm(probe, { force: true }));
-  } catch (error) {
-    const system = error as NodeJS.ErrnoException;
-    if (!isWrongPlace(system)) throw fileError(error, `the output folder ${path} could not be written to`);
-    throw new UserError(
-      `the output folder ${path} cannot be written to (${system.code}: ${systemReason(system)}); name another with --out`,
-    );
-  }
-}
-
-/** Like mkdir with `recursive`, which in Node 20 never returns for a path below a folder like /proc. */
-async function makeFolders(path: string): Promise<void> {
-  const make = () =>
-    mkdir(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error;
-    });
-  await make().catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOENT" || dirname(path) === path) throw error;
-    await makeFolders(dirname(path));
-    await make();
-  });
-}
+/** Of any folder with results. */
+export const { exists, makeOutputFolder: makeFolder } = runFiles;
 
 export async function writeJson(path: string, value: unknown): Promise<void> {
-  await replaceFile(path, `${JSON.stringify(value, undefined, 2)}\n`);
-}
-
-export async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+  await runFiles.replace(path, `${JSON.stringify(value, undefined, 2)}\n`);
 }
 
 /** A file that `writeJson` has written. Throws `UserError` when it is damaged. */
 export async function readJson<T extends object>(path: string): Promise<T> {
-  const text = await readFile(path, "utf8").catch((error) => {
+  const bytes = await runFiles.read(path).catch((error) => {
     throw fileError(error, `${path} could not be read`);
   });
+  const text = new TextDecoder().decode(bytes);
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as T;
@@ -256,7 +215,10 @@ function readCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
 
 /** Drops what was written after the checkpoint, so that it is not there twice. Returns the epochs that stay. */
 async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRecord[]> {
-  const text = await readFile(path, "utf8").catch(() => "");
+  const text = await runFiles.read(path).then(
+    (bytes) => new TextDecoder().decode(bytes),
+    () => "",
+  );
   const lines = text.split("\n");
   const epochs: EpochRecord[] = [];
   for (const [index, line] of lines.entries()) {
@@ -264,7 +226,7 @@ async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRe
     const epoch = currentEpoch(JSON.parse(line));
     epochs.push(epoch);
     if (epoch.epoch < lastEpoch) continue;
-    await replaceFile(path, `${lines.slice(0, index + 1).join("\n")}\n`);
+    await runFiles.replace(path, `${lines.slice(0, index + 1).join("\n")}\n`);
     return epochs;
   }
   throw new UserError(
@@ -282,7 +244,7 @@ function requireSameConfiguration(
 ): void {
   const plain = JSON.parse(JSON.stringify(now));
   const differing = [...new Set([...Object.keys(earlier), ...Object.keys(plain)])].find(
-    (key) => !machineSettings.has(key) && !isDeepStrictEqual(earlier[key], plain[key]),
+    (key) => !machineSettings.has(key) && !isSameJson(earlier[key], plain[key]),
   );
   if (differing === undefined) return;
   const [was, is] = [earlier[differing], plain[differing]].map((value) => JSON.stringify(value));

@@ -10,7 +10,6 @@ import type { EpochRecord, Measurements } from "../train/records.ts";
 import type { TaskRecord } from "../train/task-record.ts";
 import { averagedTensors } from "./averaging.ts";
 import type { RunConfiguration } from "./configuration.ts";
-import { writeEvaluation } from "./evaluation-record.ts";
 import type { RunRequest } from "./run-request.ts";
 import type { RunSetup } from "./run-setup.ts";
 import { SharpnessMeasurement } from "./sharpness-measurement.ts";
@@ -57,6 +56,7 @@ export async function keepEvaluation(
   details: Details,
   { configuration: { task }, onNote }: RunRequest,
 ): Promise<void> {
+  const { writeEvaluation } = await import("./evaluation-record.ts");
   try {
     await writeEvaluation(folder, { task, data: source.name, samples: source.count, details });
   } catch (error) {

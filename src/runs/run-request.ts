@@ -1,3 +1,4 @@
+import { environment } from "#platform";
 import { type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { taskNamed, taskRecord } from "../tasks/index.ts";
@@ -13,10 +14,9 @@ import {
 } from "../train/records.ts";
 import type { TaskRecord } from "../train/task-record.ts";
 import type { RunConfiguration } from "./configuration.ts";
-import { environment } from "./environment.ts";
 import type { GivenWeights } from "./initial-weights.ts";
 import { optimizerIdentity, optimizerLabel } from "./optimizer-label.ts";
-import { type Checkpoint, type ExistingRun, RunFolder } from "./run-folder.ts";
+import type { Checkpoint, ExistingRun } from "./run-folder.ts";
 
 // What a run is asked for, and what its records say of it.
 
@@ -57,6 +57,8 @@ export interface RunRequest extends RunHooks {
   layer?: Layer;
   optimizer?: Optimizer;
   weights?: Pick<GivenWeights, "tensors" | "except">;
+  /** The bytes of the network's ONNX file, where they are not read from its path. */
+  modelFile?: Uint8Array;
 }
 
 /** What records say of the task of a request. */
@@ -108,6 +110,7 @@ export function summarize(
 
 export async function openFolder({ out, existing = "refuse", ...request }: RunRequest, optimizer: Optimizer) {
   if (out === undefined) return undefined;
+  const { RunFolder } = await import("./run-folder.ts");
   const configuration = describe(request, optimizer);
   const record: RunRecord = {
     format: recordFormat,
@@ -115,7 +118,7 @@ export async function openFolder({ out, existing = "refuse", ...request }: RunRe
     task: recordOf(request),
     createdAt: new Date().toISOString(),
     configuration,
-    ...environment(),
+    ...(await environment()),
   };
   return RunFolder.open(out, record, existing);
 }

@@ -44,10 +44,12 @@ export interface RunSetup {
 export async function prepare(request: RunRequest): Promise<RunSetup> {
   const { configuration, data, task: kind, layer, optimizer } = request;
   const { batchSize, seed, parameters, clipNorm, perturbationPer, averaging } = configuration;
-  const opened = openTask(configuration, data, kind);
+  const opened = await openTask(configuration, data, kind);
   const { task, train } = opened;
   const given = await givenWeights(request);
-  const whole = layer ? preparedNetwork(layer, task) : await networkOf(configuration, opened, given?.tensors);
+  const whole = layer
+    ? preparedNetwork(layer, task)
+    : await networkOf(configuration, opened, { given: given?.tensors, file: request.modelFile });
   const microBatches = microBatchCount(configuration, whole.ownBatch);
   const built = { batchSize: batchSize / microBatches, training: true };
   const wholeModel = buildModel(whole.layer, { ...built, inputShape: whole.inputShape });

@@ -1,21 +1,20 @@
 import { trainingBatches } from "../data/rows.ts";
 import { initialState } from "../optim/state.ts";
+import { openDevice } from "../platform/open-device.ts";
 import { DeviceEngine, DeviceError } from "../runtime/device-engine.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import { openDevice } from "../runtime/open-device.ts";
 import type { Details } from "../tasks/details.ts";
 import { inferenceModel, trainingFeeds } from "../tasks/task-network.ts";
 import { NonFiniteError, trainingLoop } from "../train/loop.ts";
 import type { EpochRecord, RunSummary } from "../train/records.ts";
 import type { TaskRecord } from "../train/task-record.ts";
-import { writeSafetensors } from "../weights/safetensors.ts";
 import { stateDict } from "../weights/state-dict.ts";
 import { averagesAfter } from "./averaging.ts";
 import { firstFeeds, loadSteps } from "./device.ts";
 import { type FeatureTraining, keepFeatures } from "./features.ts";
 import { misfits } from "./fit.ts";
 import { createOptimizer, createSchedule } from "./optimizers.ts";
-import { type Checkpoint, RunFolder } from "./run-folder.ts";
+import type { Checkpoint } from "./run-folder.ts";
 import {
   type Evaluated,
   finishAverage,
@@ -114,9 +113,9 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
         }),
       onNonFinite: configuration.onNonFinite,
       signal,
-      onStep: (record) => {
+      onStep: async (record) => {
         if (record.skipped) skippedSteps++;
-        folder?.append(record);
+        await folder?.append(record);
         onStep?.(record);
       },
       onEpoch: async ({ seconds, gradientEvaluations, ...epoch }) => {
@@ -143,7 +142,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
           seconds: (last?.seconds ?? 0) + seconds,
           tensors: { ...stored, ...averages },
         };
-        folder?.append(record);
+        await folder?.append(record);
         // Before the checkpoint: what is resumed has the weights of all epochs before.
         if (configuration.keepWeights)
           await folder?.keepWeights(epoch.epoch, networkTensors(model, last.tensors));
@@ -182,11 +181,11 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
         ...averaged?.summary,
       };
     const details = await evaluated?.details?.();
-    folder?.flush();
+    await folder?.flush();
     if (folder && details) await keepEvaluation(folder.path, setup.opened, details, request);
     if (summary) {
-      const weightsFile = writeSafetensors(stateDict(trained, summary.steps), { format: "pt" });
-      await folder?.finish(summary, { model: onnx, weights: weightsFile, averagedModel: averaged?.model });
+      const weights = stateDict(trained, summary.steps);
+      await folder?.finish(summary, { model: onnx, weights, averagedModel: averaged?.model });
     }
     return {
       task: recordOf(request),
@@ -215,7 +214,8 @@ function deviceFailure({ message }: DeviceError, epoch: number | undefined): Dev
  * The summary of a run that `out` already holds and that went as far as it can; nothing when it is still to be begun or
  * resumed. Throws `UserError` when `out` holds a run with other settings.
  */
-export function endedRun({ configuration, data, layer, optimizer, out }: RunRequest & { out: string }) {
+export async function endedRun({ configuration, data, layer, optimizer, out }: RunRequest & { out: string }) {
+  const { RunFolder } = await import("./run-folder.ts");
   return RunFolder.ended(
     out,
     describe({ configuration, data, layer }, optimizer ?? createOptimizer(configuration.optimizer)),

@@ -1,3 +1,4 @@
+import { openEngine } from "#platform";
 import { randomStream } from "../common/random.ts";
 import { compile } from "../lower/compile.ts";
 import { drawRandomInputs, initialTensors } from "../nn/module.ts";
@@ -6,7 +7,6 @@ import { scalarInputs, scalarsAt } from "../optim/scalars.ts";
 import { initialState } from "../optim/state.ts";
 import { trainingStep } from "../optim/training-step.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import { openEngine } from "../runtime/remote.ts";
 import type { Task } from "../tasks/task.ts";
 import { type Network, taskObjective } from "../tasks/task-network.ts";
 import { type OptimizerIdentity, optimizerIdentity, optimizerLabel } from "./optimizer-label.ts";

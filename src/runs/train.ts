@@ -1,5 +1,5 @@
-import { basename, resolve } from "node:path";
-import type { z } from "zod";
+import type * as z from "zod";
+import { basename, resolve } from "#platform";
 import { type OptionKinds, readOptions, requireKnownOptions } from "../common/options.ts";
 import { loadSamples } from "../data/catalogue.ts";
 import { type ImageArrays, type Parts, sourcesOf } from "../data/image-arrays.ts";
@@ -33,10 +33,11 @@ interface CommonOptions<Own extends z.ZodRawShape>
   /** A folder that holds the named data set's files. */
   dataDirectory?: string;
   /**
-   * A network by name, an ONNX file of anybody's as `{ file: "model.onnx", … }`, or a layer of your own from
-   * prepared input, such as normalized images [N, C, H, W], to the task's output, such as [N, classes]. Default: `mlp`.
+   * A network by name, an ONNX file of anybody's as `{ file: "model.onnx", … }` (a path, in a page an address, or the file's
+   * bytes), or a layer of your own from prepared input, such as normalized images [N, C, H, W], to the task's output, such
+   * as [N, classes]. Default: `mlp`.
    */
-  model?: RunSettings["model"] | Layer;
+  model?: RunSettings["model"] | GivenFile | Layer;
   /**
    * What to start from, by PyTorch's names: a safetensors file, or tensors. The names that fit `except` are drawn by
    * the seed regardless, as everything is when this is left out.
@@ -48,6 +49,17 @@ interface CommonOptions<Own extends z.ZodRawShape>
   name?: string;
   /** Gets a line for each place where the data set was looked for in vain. */
   log?: (line: string) => void;
+}
+
+type FileSettings = Exclude<RunSettings["model"], string | undefined>;
+
+/** An ONNX file as bytes, or as a `File` of a page. */
+type GivenFile = Omit<FileSettings, "file"> & { file: Uint8Array | FileBytes };
+
+/** What is used of a `File` or `Blob`. */
+interface FileBytes {
+  readonly name?: string;
+  arrayBuffer(): Promise<ArrayBuffer>;
 }
 
 /** The options that are no settings of a run. */
@@ -115,14 +127,19 @@ export async function train<Own extends z.ZodRawShape = NoSettings>(
   const ownOptimizer = typeof optimizer === "object" && "steps" in optimizer ? optimizer : undefined;
   const ownWeights =
     typeof weights === "object" && "tensors" in weights ? { except: [], ...weights } : undefined;
-  const stated = await withStatedPictures({
-    ...rest,
-    ...(typeof task === "string" && { task }),
-    ...(typeof data === "string" && { data }),
-    ...(typeof model !== "function" && model !== undefined && { model }),
-    ...(weights && !ownWeights && { weights }),
-    ...(optimizer && !ownOptimizer && { optimizer }),
-  });
+  const file = await givenFile(model);
+  const settingsOfModel = file?.settings ?? model;
+  const stated = await withStatedPictures(
+    {
+      ...rest,
+      ...(typeof task === "string" && { task }),
+      ...(typeof data === "string" && { data }),
+      ...(typeof model !== "function" && model !== undefined && { model: settingsOfModel }),
+      ...(weights && !ownWeights && { weights }),
+      ...(optimizer && !ownOptimizer && { optimizer }),
+    },
+    file?.bytes,
+  );
   const configuration = parseRun(stated, kind);
   const sources: DataPair & { close?(): void } =
     typeof data === "object"
@@ -139,9 +156,22 @@ export async function train<Own extends z.ZodRawShape = NoSettings>(
       layer: typeof model === "function" ? model : undefined,
       optimizer: ownOptimizer,
       weights: ownWeights,
+      modelFile: file?.bytes,
       ...hooks,
     });
   } finally {
     sources.close?.();
   }
+}
+
+/** The bytes of a file that is given as such, and the settings as a document has them, with the file's name. */
+async function givenFile(model: CommonOptions<NoSettings>["model"]) {
+  if (typeof model !== "object" || typeof model.file === "string") return undefined;
+  const { file, ...settings } = model;
+  const isBytes = file instanceof Uint8Array;
+  if (!isBytes && typeof file?.arrayBuffer !== "function") return undefined;
+  return {
+    bytes: isBytes ? file : new Uint8Array(await file.arrayBuffer()),
+    settings: { ...settings, file: isBytes ? "model.onnx" : (file.name ?? "model.onnx") },
+  };
 }

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
-import { datasetNames, type PictureOptions } from "../data/catalogue.ts";
+import { datasetNames, type PictureOptions } from "../data/data-options.ts";
 import type { RunRecord } from "../train/records.ts";
 import { type ImportedModelSettings, parseRun, type RunSettings } from "./configuration.ts";
 import { currentRun } from "./older-records.ts";

@@ -2,43 +2,15 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { UserError } from "../common/errors.ts";
 import { type Device, deviceTargets, type Target } from "../lower/target.ts";
 import { readModel } from "../onnx/model.ts";
-import type { GraphProto } from "../onnx/onnx_pb.ts";
-import type { TensorData } from "../onnx/tensor.ts";
-import { type DataType, dataTypeNumber } from "../onnx/types.ts";
-import {
-  type Engine,
-  type EngineOptions,
-  nextSuffix,
-  type RunOptions,
-  type RunResult,
-  type Tensors,
-} from "./engine.ts";
+import type { EngineOptions } from "./engine.ts";
+import { isInFloat64 } from "./float64.ts";
 import type { DeviceRuntime } from "./gpu-engine.ts";
 import { type ProbedSession, probeTarget } from "./probe.ts";
-import { Turns } from "./turns.ts";
+import { copyOf, type Runtime, SessionEngine, toTensor, toTensorData } from "./session-engine.ts";
 
-// The only file that knows ONNX Runtime.
-
-interface Program {
-  session: InferenceSession;
-  /** Outputs that replace a stored tensor, with that tensor's name. */
-  next: readonly { output: string; stored: string }[];
-  /** The other outputs. */
-  results: readonly string[];
-}
-
-/**
- * A stored tensor and the memory its next value is written to; the two change places after a step. Memory that came
- * with `write` is not the engine's own: it is read, never written.
- */
-interface Slot {
-  current: Tensor;
-  own: boolean;
-  spare?: Tensor;
-}
+// The only file that loads ONNX Runtime in Node.
 
 /** For an engine on the calling thread. On WebGPU it is a `GpuEngine` on {@link webGpuRuntime}. */
 export type LocalEngineOptions = Omit<EngineOptions, "device"> & {
@@ -47,59 +19,28 @@ export type LocalEngineOptions = Omit<EngineOptions, "device"> & {
 };
 
 /** An engine on the calling thread, which `run` blocks. Its store is in the processor's memory. */
-export class OnnxRuntimeEngine implements Engine {
-  private readonly programs = new Map<string, Program>();
-  private readonly store = new Map<string, Slot>();
+export class OnnxRuntimeEngine extends SessionEngine {
+  protected override readonly fillsMemory = true;
   private readonly options: Required<LocalEngineOptions>;
   private probed: Promise<Target> | undefined;
-  private readonly turns = new Turns();
 
   constructor({ device = "cpu", threads, fuse = true, exactIntegers = true }: LocalEngineOptions) {
+    super();
     this.options = { device, threads, fuse, exactIntegers };
   }
 
-  target(): Promise<Target> {
-    return this.turns.take(() => {
-      const { device } = this.options;
-      if (device !== "cpu") return deviceTargets[device];
-      this.probed ??= probeTarget((model) => this.openForProbe(model));
-      return this.probed;
-    });
+  protected override async runtime(): Promise<Runtime> {
+    return { Tensor };
   }
 
-  load(name: string, model: Uint8Array | string): Promise<void> {
-    return this.turns.take(() => this.loadNow(name, model));
+  protected override async probe(): Promise<Target> {
+    const { device } = this.options;
+    if (device !== "cpu") return deviceTargets[device];
+    this.probed ??= probeTarget((model) => this.openForProbe(model));
+    return this.probed;
   }
 
-  write(tensors: Tensors): Promise<void> {
-    return this.turns.take(() => {
-      for (const [name, data] of Object.entries(tensors)) {
-        this.store.set(name, { current: toTensor(data), own: false });
-      }
-    });
-  }
-
-  read(names?: readonly string[]): Promise<Tensors> {
-    return this.turns.take(() =>
-      Object.fromEntries(
-        (names ?? [...this.store.keys()]).map((name) => [name, copyOf(this.slot(name).current)]),
-      ),
-    );
-  }
-
-  run(program: string, feeds: Tensors = {}, options: RunOptions = {}): Promise<RunResult> {
-    return this.turns.take(() => this.runNow(program, feeds, options));
-  }
-
-  close(): Promise<void> {
-    return this.turns.end(async () => {
-      for (const { session } of this.programs.values()) await session.release();
-      this.programs.clear();
-      this.store.clear();
-    });
-  }
-
-  private createSession(model: Uint8Array | string): Promise<InferenceSession> {
+  protected override createSession(model: Uint8Array | string): Promise<InferenceSession> {
     const { device } = this.options;
     const provider = device === "cpu" ? {} : { executionProviders: [device] };
     return createSession(model, this.options, provider);
@@ -111,7 +52,7 @@ export class OnnxRuntimeEngine implements Engine {
     return {
       outputShape: output.isTensor ? output.shape : [],
       run: async (feeds) => {
-        const inputs = Object.entries(feeds).map(([name, data]) => [name, toTensor(data)]);
+        const inputs = Object.entries(feeds).map(([name, data]) => [name, toTensor({ Tensor }, data)]);
         const outputs = await session.run(Object.fromEntries(inputs));
         return Object.fromEntries(
           Object.entries(outputs).map(([name, value]) => [name, toTensorData(value)]),
@@ -119,66 +60,6 @@ export class OnnxRuntimeEngine implements Engine {
       },
       release: () => session.release(),
     };
-  }
-
-  private async loadNow(name: string, model: Uint8Array | string): Promise<void> {
-    const session = await this.createSession(model);
-    const isNext = (output: string) => output.endsWith(nextSuffix);
-    const replaced = this.programs.get(name);
-    this.programs.set(name, {
-      session,
-      next: session.outputNames
-        .filter(isNext)
-        .map((output) => ({ output, stored: output.slice(0, -nextSuffix.length) })),
-      results: session.outputNames.filter((output) => !isNext(output)),
-    });
-    await replaced?.session.release();
-  }
-
-  private async runNow(
-    name: string,
-    feeds: Tensors,
-    { advance = false, stored: storedNames = {} }: RunOptions,
-  ): Promise<RunResult> {
-    const program = this.programs.get(name);
-    if (!program) throw new Error(`no program "${name}" is loaded`);
-    const nameInStore = (own: string) => storedNames[own] ?? own;
-    const inputs: Record<string, Tensor> = {};
-    for (const input of program.session.inputNames) {
-      inputs[input] = feeds[input] ? toTensor(feeds[input]) : this.slot(nameInStore(input)).current;
-    }
-    const replaced = advance
-      ? program.next.map(({ output, stored }) => ({ output, key: nameInStore(stored) }))
-      : [];
-    const fetches: Record<string, Tensor | null> = {};
-    for (const output of program.results) fetches[output] = null;
-    for (const { output, key } of replaced) {
-      const slot = this.store.get(key);
-      fetches[output] = slot ? spareOf(slot) : null;
-    }
-    const raw = await program.session.run(inputs, fetches);
-    const outputs = Object.fromEntries(program.results.map((output) => [output, toTensorData(raw[output])]));
-    const nexts = replaced.map(({ output, key }) => {
-      const slot = this.store.get(key);
-      return { key, slot, next: slot ? slot.spare! : raw[output] };
-    });
-    const advanced =
-      advance &&
-      Object.values(outputs).every(({ shape, data }) => shape.length > 0 || allFinite(data)) &&
-      nexts.every(({ next }) => allFinite(next.data));
-    if (advanced) {
-      for (const { key, slot, next } of nexts) {
-        const spare = slot?.own ? slot.current : undefined;
-        this.store.set(key, { current: next, own: true, spare });
-      }
-    }
-    return { outputs, advanced };
-  }
-
-  private slot(name: string): Slot {
-    const slot = this.store.get(name);
-    if (!slot) throw new Error(`"${name}" is neither an input of the run nor stored`);
-    return slot;
   }
 }
 
@@ -205,7 +86,7 @@ export function webGpuRuntime(options: Pick<LocalEngineOptions, "threads" | "fus
         release: () => session.release(),
       };
     },
-    toTensor,
+    toTensor: (data) => toTensor({ Tensor }, data),
     toData: (tensor) => copyOf(tensor as Tensor),
   };
 }
@@ -246,57 +127,4 @@ export async function fusedOperators(model: Uint8Array): Promise<string[]> {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-/** Whether a model takes or gives float64. Of bytes that are no model ONNX Runtime says what is wrong with them. */
-function isInFloat64(model: Uint8Array): boolean {
-  let graph: GraphProto | undefined;
-  try {
-    ({ graph } = readModel(model));
-  } catch (error) {
-    if (error instanceof UserError) return false;
-    throw error;
-  }
-  return [...(graph?.input ?? []), ...(graph?.output ?? [])].some(
-    ({ type }) =>
-      type?.value.case === "tensorType" && type.value.value.elemType === dataTypeNumber("float64"),
-  );
-}
-
-function toTensor({ type, shape, data }: TensorData): Tensor {
-  return new Tensor(type as Tensor.Type, data as Tensor.DataType, shape);
-}
-
-function toTensorData(tensor: Tensor): TensorData {
-  const { type, dims, data } = tensor;
-  // Where JavaScript has Float16Array, ONNX Runtime gives one; tensors here hold the bits.
-  const isFloat16Array = type === "float16" && !(data instanceof Uint16Array);
-  const { buffer, byteOffset, length } = data as unknown as Uint16Array<ArrayBuffer>;
-  const own = isFloat16Array ? new Uint16Array(buffer, byteOffset, length) : data;
-  return { type: type as DataType, shape: dims, data: own as TensorData["data"] };
-}
-
-function copyOf(tensor: Tensor): TensorData {
-  const { type, shape, data } = toTensorData(tensor);
-  return { type, shape, data: data.slice() as TensorData["data"] };
-}
-
-function spareOf(slot: Slot): Tensor {
-  if (!slot.spare) {
-    const { type, dims, data } = slot.current;
-    slot.spare = new Tensor(type, (data as Float32Array).slice(), dims);
-  }
-  return slot.spare;
-}
-
-/** Whether no element is infinite or NaN: a float32 is when all eight bits of its exponent are set. */
-function allFinite(data: Tensor["data"] | TensorData["data"]): boolean {
-  if (data instanceof Float32Array) {
-    const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
-    for (let index = 0; index < bits.length; index++) {
-      if ((bits[index] & 0x7f800000) === 0x7f800000) return false;
-    }
-    return true;
-  }
-  return !(data instanceof Float64Array) || data.every(Number.isFinite);
 }

@@ -1,12 +1,9 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../lower/target.ts";
+import type { ProbedDevice } from "./probed-device.ts";
 
 // Whether a device can be opened, and what it is.
-
-export type ProbedDevice =
-  /** Its name, where the driver says it. */
-  { opened: true; adapter?: string } | { opened: false; reason: string; advice: string };
 
 /** What a process has said. */
 interface Answer {

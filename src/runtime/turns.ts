@@ -1,13 +1,22 @@
+/** What waits for calls before it; the turns of several may be in one line. */
+export interface Line {
+  last: Promise<unknown>;
+}
+
 /** Runs calls one after another, in the order they are made. */
 export class Turns {
-  private last: Promise<unknown> = Promise.resolve();
+  private readonly line: Line;
   private ended = false;
+
+  constructor(line: Line = { last: Promise.resolve() }) {
+    this.line = line;
+  }
 
   /** Starts a call when the calls before it have ended, well or not. */
   take<T>(call: () => T | Promise<T>): Promise<T> {
     if (this.ended) return Promise.reject(new Error("the engine is closed"));
-    const result = this.last.then(call);
-    this.last = result.catch(() => {});
+    const result = this.line.last.then(call);
+    this.line.last = result.catch(() => {});
     return result;
   }
 

@@ -1,6 +1,6 @@
 import { UserError } from "../common/errors.ts";
-import type { PictureOptions } from "../data/catalogue.ts";
-import type { ImageForm } from "../data/image-file.ts";
+import type { PictureOptions } from "../data/data-options.ts";
+import type { ImageForm } from "../data/image-form.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import { statedInput } from "./model-metadata.ts";
 

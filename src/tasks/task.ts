@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Random } from "../common/random.ts";
 import type { EpochOrder } from "../data/rows.ts";
 import type { DataSource, Sample, SampleKind } from "../data/source.ts";
@@ -122,12 +122,12 @@ export interface TaskKind<Settings extends z.ZodRawShape = z.ZodRawShape, S exte
   /** Settings of its own that decide evaluation alone, such as `pose.flipTest`: a finished run can be evaluated with others. */
   readonly evaluationSettings?: readonly string[];
   /**
-   * Opens the training and the test part; the validation part is opened as a test part.
+   * Opens the training and the test part; the validation part is opened as a test part. May load its code first.
    * @throws UserError for data of another kind, and for settings that do not fit them
    */
   open(
     settings: z.infer<z.ZodObject<Settings>>,
     data: Omit<DataPair, "validation">,
     seed: number,
-  ): OpenedTask<S>;
+  ): OpenedTask<S> | Promise<OpenedTask<S>>;
 }

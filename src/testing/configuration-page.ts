@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { importFlags, runFlags } from "../cli/setting-flags.ts";
 import { runSchema } from "../runs/configuration.ts";
 import { averagingSettings, importedModel, parameterGroup } from "../runs/network-settings.ts";

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { gradients, innerProduct } from "../autodiff/gradients.ts";
 import { elementCount, Graph, type Shape, type Value } from "../graph/graph.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
-import * as ops from "../ops/index.ts";
 import { apply, float, int, ints } from "../ops/operator.ts";
+import * as ops from "../ops.ts";
 
 // Gradients where a function is not smooth, or its formula divides by zero: the cases of fixtures/corners, which holds
 // what PyTorch's autograd gives, and how each is built here.

@@ -1,4 +1,4 @@
-import "../ops/index.ts";
+import "../ops/registry.ts";
 import { compositionOf, differentiabilityOf, operatorNames, opsetOf } from "../ops/operator.ts";
 
 /** The registry as a Markdown page: what `docs/operators.md` holds. */

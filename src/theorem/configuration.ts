@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parse } from "../common/schema.ts";
 
 // What is run on which problems, as one document.

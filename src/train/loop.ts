@@ -19,7 +19,7 @@ export interface LoopOptions {
   batches: (epoch: number) => AsyncIterable<Tensors>;
   /** `"stop"` (default) ends the run with `NonFiniteError`; `"skip"` drops the step and goes on. */
   onNonFinite?: "stop" | "skip";
-  onStep: (record: StepRecord) => void;
+  onStep: (record: StepRecord) => void | Promise<void>;
   /** Called after each epoch with the mean of its losses (NaN when all its steps were dropped) and the seconds its steps took. */
   onEpoch: (epoch: EpochEnd) => Promise<void>;
   /** Ends the loop after the step that is running. */
@@ -84,7 +84,7 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
           lossSum += record.loss;
           counted++;
         }
-        options.onStep(record);
+        await options.onStep(record);
       }
     } finally {
       // Where the epoch ends early, its batches are closed: they may be prepared elsewhere.

@@ -56,7 +56,7 @@ export function evaluateCommand(command: Command): Command {
       const found = await findModel(place);
       const { path } = found;
       const { name, data } = await loadNamedData(found, flags);
-      const { opened, kind } = openTaskOf(found, data, { settings: evaluationSettings(found, flags) });
+      const { opened, kind } = await openTaskOf(found, data, { settings: evaluationSettings(found, flags) });
       if (flags.predictions !== undefined && !opened.evaluations[0].metric().predictions)
         throw new UserError(
           `--predictions has no meaning for ${kind.name}, which has no format for them; leave it out`,

@@ -5,8 +5,10 @@ import { join, relative } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../../common/errors.ts";
-import { decodeImage, UnreadableImage } from "../image-file.ts";
-import { byCodePoint, listClassFolder, stratifiedSplit } from "./class-folder.ts";
+import { decodeImage } from "../image-file.ts";
+import { UnreadableImage } from "../image-form.ts";
+import { listClassFolder } from "./class-folder.ts";
+import { byCodePoint, stratifiedSplit } from "./class-parts.ts";
 
 const datasets = fileURLToPath(new URL("../../../fixtures/datasets/", import.meta.url));
 

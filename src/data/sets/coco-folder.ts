@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../common/errors.ts";
-import { fileError } from "../../common/files.ts";
+import { fileError } from "../../common/file-errors.ts";
 import {
   type CocoKeypoints,
   readCocoKeypoints,

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { attempt, UserError } from "../../common/errors.ts";
 import { parse } from "../../common/schema.ts";
 

@@ -1,6 +1,8 @@
 import { join } from "node:path";
-import { type DecodedImage, decodeImage } from "../image-file.ts";
-import { type BadFile, type CacheOptions, packFiles } from "../packed-files.ts";
+import type { BadFile } from "../bad-files.ts";
+import { decodeImage } from "../image-file.ts";
+import type { DecodedImage } from "../image-form.ts";
+import { type CacheOptions, packFiles } from "../packed-files.ts";
 import type { PersonSample } from "../persons.ts";
 import type { CocoPart } from "./coco-folder.ts";
 import { type Box, type CocoPerson, requirePictureSize } from "./coco-keypoints.ts";

@@ -55,8 +55,9 @@ describe("people written as a folder in COCO's format", () => {
   });
 
   test("makes the same rows: inputs to a rounding, targets to float32's", async () => {
-    const task = (data: Record<"train" | "test", Persons>) => openTask(parseRun({ task: "pose" }), data).task;
-    const [own, other] = [task(people), task(read)];
+    const task = async (data: Record<"train" | "test", Persons>) =>
+      (await openTask(parseRun({ task: "pose" }), data)).task;
+    const [own, other] = [await task(people), await task(read)];
     for (let index = 0; index < 12; index++) {
       const [a, b] = [own.row(await people.train.read(index)), other.row(await read.train.read(index))];
       const difference = (name: string) =>

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../common/errors.ts";
-import { fileError } from "../../common/files.ts";
+import { fileError } from "../../common/file-errors.ts";
+import { describeBad } from "../bad-files.ts";
 import { cacheDirectory } from "../files.ts";
 import type { CacheOptions } from "../packed-files.ts";
 import { measuredPersonsOf, type Persons } from "../persons.ts";
@@ -10,7 +11,7 @@ import { type CocoPart, readCocoFolder } from "./coco-folder.ts";
 import type { CocoKeypoints, CocoPerson, TrainingPersons } from "./coco-keypoints.ts";
 import { type PackedParts, packParts } from "./coco-parts.ts";
 import { type DetectedBox, readDetectedBoxes } from "./coco-results.ts";
-import { describeBad, describeCache } from "./packed-set.ts";
+import { describeCache } from "./packed-set.ts";
 
 // Persons of a folder in COCO's format as samples: of each the part of its picture around its box.
 

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { dirname, extname, isAbsolute, join } from "node:path";
 import { CsvError, parse } from "csv-parse/sync";
-import { z } from "zod";
+import * as z from "zod";
 import { UserError } from "../../common/errors.ts";
-import { whyUnreadable } from "../../common/files.ts";
+import { whyUnreadable } from "../../common/file-errors.ts";
 import {
   byCodePoint,
   checkClassNames,
@@ -11,7 +11,7 @@ import {
   type ListedImage,
   type SplitOptions,
   stratifiedSplit,
-} from "./class-folder.ts";
+} from "./class-parts.ts";
 
 // A list of picture files with their labels, as CSV or JSON.
 

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { UserError } from "../../common/errors.ts";
-import { fileError } from "../../common/files.ts";
+import { fileError } from "../../common/file-errors.ts";
 
 export interface WriteFolderOptions {
   /** Called after each picture: how many so far, of how many. */

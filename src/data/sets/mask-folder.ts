@@ -1,10 +1,10 @@
 import { readdir, readFile } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { UserError } from "../../common/errors.ts";
-import { whyUnreadable } from "../../common/files.ts";
-import { imageExtensions } from "../image-file.ts";
+import { whyUnreadable } from "../../common/file-errors.ts";
+import { imageExtensions } from "../image-form.ts";
 import type { MaskPair } from "../packed-masks.ts";
-import { byCodePoint, partFolders } from "./class-folder.ts";
+import { byCodePoint, partFolders } from "./class-parts.ts";
 import { type MaskList, type MaskSplitOptions, withTestPart } from "./mask-list.ts";
 
 // A folder of images and masks: `images/` and `masks/` with files of the same names; these two in a folder for each part,

@@ -5,7 +5,8 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { temporaryFolder } from "../../testing/cli.ts";
 import { type PngOfNumbers, pngOfNumbers } from "../../testing/png.ts";
-import { type DataOptions, loadSamples } from "../catalogue.ts";
+import { loadSamples } from "../catalogue.ts";
+import type { DataOptions } from "../data-options.ts";
 import { decodeImage } from "../image-file.ts";
 import type { ImageMasks } from "../masks.ts";
 

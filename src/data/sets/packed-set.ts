@@ -1,5 +1,6 @@
 import { UserError } from "../../common/errors.ts";
-import { type BadFile, type PackOptions, packedBytes } from "../packed-files.ts";
+import { type BadFile, describeBad } from "../bad-files.ts";
+import { type PackOptions, packedBytes } from "../packed-files.ts";
 
 export interface PictureSetOptions extends PackOptions {
   /** How messages name the set. */
@@ -42,11 +43,4 @@ export async function packedOrRefused<Packed extends { bad: readonly BadFile[] }
 export async function describeCache(cacheFolder: string): Promise<string> {
   const megabytes = (await packedBytes(cacheFolder)) / 1e6;
   return `Decoded pictures are kept in ${cacheFolder} (${megabytes.toFixed(1)} MB); what is not used for 30 days is removed`;
-}
-
-/** What is wrong with files, in a sentence that names ten of them. */
-export function describeBad(bad: readonly BadFile[]): string {
-  const shown = bad.slice(0, 10).map(({ path, reason }) => `${path} (${reason})`);
-  const rest = bad.length > shown.length ? `, and ${bad.length - shown.length} more` : "";
-  return `${bad.length} ${bad.length === 1 ? "file cannot" : "files cannot"} be used: ${shown.join(", ")}${rest}`;
 }

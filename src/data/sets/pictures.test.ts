@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../../common/errors.ts";
-import { decodeImage, type ImageForm } from "../image-file.ts";
+import { decodeImage } from "../image-file.ts";
+import type { ImageForm } from "../image-form.ts";
 import type { ImageClasses } from "../source.ts";
-import { type ImageList, listClassFolder } from "./class-folder.ts";
+import { listClassFolder } from "./class-folder.ts";
+import type { ImageList } from "./class-parts.ts";
 import { loadPictures } from "./pictures.ts";
 
 const pictures = fileURLToPath(new URL("../../../fixtures/datasets/image-folder", import.meta.url));

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { UserError } from "../../common/errors.ts";
-import type { ImageForm } from "../image-file.ts";
+import type { ImageForm } from "../image-form.ts";
 import { type PackedImages, packImages } from "../packed-images.ts";
 import { type DatasetPair, type ImageClasses, imageClasses } from "../source.ts";
-import type { ImageList, ListedImage } from "./class-folder.ts";
+import type { ImageList, ListedImage } from "./class-parts.ts";
 import { type PictureSetOptions, packedOrRefused } from "./packed-set.ts";
 
 // Listed picture files as sources: decoded once, all parts in one file, normalized as the training part is.

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { UserError } from "../../common/errors.ts";
 import type { MaskPair } from "../packed-masks.ts";
-import { byCodePoint } from "./class-folder.ts";
+import { byCodePoint } from "./class-parts.ts";
 import { colorTable, isColor } from "./mask-colors.ts";
 import { classNamesIn, filesIn, linesOf, namesIn } from "./mask-folder.ts";
 import { type MaskList, type MaskSplitOptions, withTestPart } from "./mask-list.ts";

@@ -75,7 +75,7 @@ async function unevenDigits(): Promise<DatasetPair> {
 test("the loss of training is PyTorch's weighted mean, that of tests has no weights", async () => {
   const data = await unevenDigits();
   const weights = weightOfClasses("balanced", data.train)!;
-  const { task } = openTask(parseRun({ classWeights: "balanced", labelSmoothing: 0 }), data);
+  const { task } = await openTask(parseRun({ classWeights: "balanced", labelSmoothing: 0 }), data);
   const logits = Array.from({ length: 30 }, (_, index) => Math.sin(3 * index));
   const classes = [0, 1, 7];
   const graph = new Graph();
@@ -126,7 +126,7 @@ test("a run with class weights is the same in micro-batches", async () => {
 
 test("the loss that flatness is measured of does not depend on its batches", async () => {
   const data = await unevenDigits();
-  const { task } = openTask(parseRun({ classWeights: "balanced" }), data);
+  const { task } = await openTask(parseRun({ classWeights: "balanced" }), data);
   const network = preparedNetwork(
     createModel("mlp", { channels: 1, height: 8, width: 8, classes: 10 }),
     task,

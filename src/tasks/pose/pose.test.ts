@@ -20,7 +20,7 @@ const opened = (settings: RunSettings = {}) => openTask(parseRun({ task: "pose",
 
 /** What a metric says of maps that are the targets themselves. */
 async function ofTargets(settings: RunSettings, change = (maps: Float32Array) => maps): Promise<Metric> {
-  const { task, evaluations } = opened(settings);
+  const { task, evaluations } = await opened(settings);
   const metric = evaluations[0].metric();
   for (let index = 0; index < people.test.count; index++) {
     const sample = await people.test.read(index);
@@ -50,7 +50,7 @@ describe("persons as rows", () => {
 
   test("without augmentation rows are the same, with it they follow the sample's stream", async () => {
     const { randomStream } = await import("../../common/random.ts");
-    const { task } = opened({ pose: { augmentation: { flip: 1 } } });
+    const { task } = await opened({ pose: { augmentation: { flip: 1 } } });
     const sample = await people.train.read(0);
     const [plain, flipped] = [task.row(sample), task.row(sample, () => randomStream(1, "augment", 0))];
     const width = 64;
@@ -72,11 +72,11 @@ describe("persons as rows", () => {
 
   test("data without joints, and a skeleton of others, are refused in a sentence", async () => {
     const digits = await loadDataset("digits");
-    assert.throws(() => openTask(parseRun({ task: "pose" }), digits), {
+    await assert.rejects(openTask(parseRun({ task: "pose" }), digits), {
       message:
         "digits has no joints: pose estimation needs persons with joints, as people or a folder in COCO's format has",
     });
-    assert.throws(() => opened({ pose: { skeleton: { joints: ["head"] } } }), {
+    await assert.rejects(opened({ pose: { skeleton: { joints: ["head"] } } }), {
       message: /^pose\.skeleton names the joints head; the data have nose, left_eye, /,
     });
   });
@@ -104,7 +104,7 @@ test("a training run learns, and its file gives the heat maps its metrics were c
     ...{ stride: 4, alignment: "udp", padding: 1.25, sigma: 1, refinement: "dark" },
   });
   const session = await InferenceSession.create(model);
-  const { task, evaluations } = opened();
+  const { task, evaluations } = await opened();
   const metric = evaluations[0].metric();
   for (let index = 0; index < people.test.count; index++) {
     const sample = await people.test.read(index);

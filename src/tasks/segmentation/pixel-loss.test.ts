@@ -231,7 +231,7 @@ for (const pixelLoss of pixelLosses) {
 test("the loss that flatness is measured of does not depend on its batches", async () => {
   const data = { train: uneven(30), test: uneven(8, 100) };
   const settings = { task: "segmentation", classWeights: { other: 5 }, pixelLoss: "crossEntropy+dice" };
-  const { task } = openTask(parseRun(settings), data);
+  const { task } = await openTask(parseRun(settings), data);
   const network = preparedNetwork(conv2d(1, 3, 3, { padding: 1 }), task);
   const built = buildModel(network.layer, { inputShape: task.input, batchSize: 1, training: false });
   const lossIn = async (batchSize: number) => {
@@ -253,7 +253,7 @@ test("class weights by pixels: balanced, by name, and what they are refused for"
         .filter((value) => value === each).length,
   );
   assert.deepEqual(source.classPixels, counts);
-  const { task } = openTask(parseRun({ task: "segmentation", classWeights: "balanced" }), data);
+  const { task } = await openTask(parseRun({ task: "segmentation", classWeights: "balanced" }), data);
   const graph = new Graph();
   const target = graph.input("target", "int32", [1, 8, 8]);
   const weight = mul(task.weight!({ target }, "training")!, 1);
@@ -265,9 +265,9 @@ test("class weights by pixels: balanced, by name, and what they are refused for"
 
   const open = (classWeights: Record<string, number>, train = source) =>
     openTask(parseRun({ task: "segmentation", classWeights }), { train, test: source });
-  assert.throws(() => open({ middle: 2 }), /halves has no class "middle"; choose from left, right, other/);
-  assert.throws(
-    () => open({ left: 2 }, { ...source, classPixels: undefined }),
+  await assert.rejects(open({ middle: 2 }), /halves has no class "middle"; choose from left, right, other/);
+  await assert.rejects(
+    open({ left: 2 }, { ...source, classPixels: undefined }),
     /halves does not state its classPixels/,
   );
 });

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { UserError } from "../../common/errors.ts";
 import { type ClassSample, type DataSource, isImageClasses } from "../../data/source.ts";
 import { mul, sub } from "../../ops/arithmetic.ts";

@@ -1,11 +1,10 @@
 import { createRequire } from "node:module";
 import { arch, availableParallelism, cpus, platform, release, totalmem } from "node:os";
-import type { RunRecord } from "../train/records.ts";
+import type { Environment } from "./platform.ts";
 
 const require = createRequire(import.meta.url);
 
-/** What a run ran with and on, for `run.json`. */
-export function environment(): Pick<RunRecord, "versions" | "machine"> {
+export async function environment(): Promise<Environment> {
   return {
     versions: {
       lowland: require("../../package.json").version,

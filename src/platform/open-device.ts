@@ -1,9 +1,9 @@
+import { openEngine, probeDevice } from "#platform";
 import { UserError } from "../common/errors.ts";
 import type { Device, DeviceChoice } from "../lower/target.ts";
-import { DeviceEngine } from "./device-engine.ts";
-import type { Engine, EngineOptions } from "./engine.ts";
-import { type ProbedDevice, probeDevice } from "./probe-device.ts";
-import { openEngine } from "./remote.ts";
+import { DeviceEngine } from "../runtime/device-engine.ts";
+import type { Engine, EngineOptions } from "../runtime/engine.ts";
+import type { ProbedDevice } from "../runtime/probed-device.ts";
 
 /** What `auto` tries, in this order; the first that can be opened has to be faster than the CPU. */
 const tried = ["cuda", "webgpu"] as const satisfies readonly Device[];

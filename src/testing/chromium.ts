@@ -1,0 +1,132 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { type Browser, chromium, type Page } from "playwright-core";
+
+// The library in a real browser: a bundle of it, a server, and the Chromium of the system.
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The browser of the system; nothing where there is none. */
+const executable = (process.env.PATH ?? "")
+  .split(delimiter)
+  .flatMap((folder) => ["chromium", "chromium-browser", "google-chrome"].map((name) => join(folder, name)))
+  .find(existsSync);
+
+/** Options of tests that need a browser. */
+export const needsBrowser = {
+  skip: executable === undefined && "no Chromium is installed here (apt-get install chromium)",
+};
+
+/** The library, as the pages of tests hold it. */
+export type Lowland = typeof import("../index.web.ts");
+
+/** Inside a page: what {@link openPages} has put there. */
+declare global {
+  var lowland: Lowland;
+}
+
+export interface Pages {
+  browser: Browser;
+  /** Opens a page with the library in `globalThis.lowland`. Its errors fail what waits for it. */
+  open(options?: { isolated?: boolean }): Promise<Page>;
+  /** Address of the server, without the slash at its end. */
+  address: string;
+  /** A folder that the server shows. */
+  folder: string;
+  close(): Promise<void>;
+}
+
+/** Starts the browser and a server with a bundle of the library. */
+export async function openPages(): Promise<Pages> {
+  const folder = await mkdtemp(join(tmpdir(), "lowland-web-"));
+  await bundle(
+    'import * as lowland from "lowland"; globalThis.lowland = lowland;',
+    join(folder, "lowland.js"),
+  );
+  const server = await serve(folder);
+  const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
+  const { port } = server.address() as AddressInfo;
+  const address = `http://localhost:${port}`;
+  return {
+    browser,
+    address,
+    folder,
+    async open({ isolated = false } = {}) {
+      const page = await (await browser.newContext()).newPage();
+      page.on("pageerror", (error) => console.error(error));
+      await page.goto(`${address}/${isolated ? "isolated" : "page"}.html`);
+      await page.waitForFunction("globalThis.lowland !== undefined");
+      return page;
+    },
+    async close() {
+      await browser.close();
+      server.closeAllConnections();
+      server.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Bundles a module as a page's bundler does, ONNX Runtime's JavaScript included. */
+export async function bundle(source: string, outfile: string): Promise<void> {
+  await build({
+    stdin: { contents: source, resolveDir: join(root, "examples"), loader: "js" },
+    bundle: true,
+    format: "esm",
+    platform: "browser",
+    outfile,
+    logLevel: "error",
+  });
+}
+
+const types: Readonly<Record<string, string>> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+  ".css": "text/css",
+};
+
+const html = '<!doctype html><meta charset="utf-8"><script type="module" src="/lowland.js"></script>';
+
+/** Shows the files of a folder; ONNX Runtime's WebAssembly is at every address that ends in its name. */
+async function serve(folder: string): Promise<Server> {
+  const runtime = dirname(createRequire(import.meta.url).resolve("onnxruntime-web"));
+  const server = createServer(async ({ url = "/" }, response) => {
+    const { pathname } = new URL(url, "http://localhost");
+    const name = pathname.endsWith("/") ? `${pathname}index.html` : pathname;
+    const isRuntime = name.endsWith(".wasm");
+    const path =
+      isRuntime && !(await isFile(join(folder, name)))
+        ? join(runtime, name.slice(name.lastIndexOf("/") + 1))
+        : join(folder, name);
+    const isBlank = name === "/page.html" || name === "/isolated.html";
+    if (name !== "/page.html") {
+      response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
+      response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
+    }
+    response.setHeader("Content-Type", types[extname(name)] ?? "application/octet-stream");
+    if (isBlank) return response.end(html);
+    try {
+      response.end(await readFile(path));
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
+  return server;
+}
+
+function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
