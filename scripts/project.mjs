@@ -2,6 +2,7 @@
 // Plain JavaScript on Node's own modules, so that it runs in a clone where nothing is installed yet.
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -39,7 +40,7 @@ export function install() {
 
 /** Compiles src/ to dist/ when a source is newer than the last build. Type errors end the process. */
 export function build() {
-  const stamp = embeddedDigits;
+  const stamp = pageBundle;
   const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0;
   const newest = Math.max(
     ...["tsconfig.json", "package-lock.json"].map((file) => statSync(join(root, file)).mtimeMs),
@@ -49,16 +50,31 @@ export function build() {
   rmSync(join(root, "dist"), { recursive: true, force: true });
   runPackage("typescript/bin/tsc", ["-p", "tsconfig.json"]);
   embedDigits();
+  bundleForPages();
   chmodSync(join(root, "dist", "cli", "main.js"), 0o755);
 }
-
-/** The last file of a build. */
-const embeddedDigits = join(root, "dist", "data", "digits-base64.js");
 
 /** Writes the digits as a module, for pages, which have no files. */
 function embedDigits() {
   const text = readFileSync(join(root, "assets", "digits.csv.gz")).toString("base64");
-  writeFileSync(embeddedDigits, `export const digits = "${text}";\n`);
+  writeFileSync(join(root, "dist", "data", "digits-base64.js"), `export const digits = "${text}";\n`);
+}
+
+/** The library for pages without a bundler, in one file; the last file of a build. */
+const pageBundle = join(root, "dist", "lowland.web.min.js");
+
+function bundleForPages() {
+  const { buildSync } = createRequire(import.meta.url)("esbuild");
+  buildSync({
+    entryPoints: [join(root, "dist", "index.web.js")],
+    outfile: pageBundle,
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    external: ["onnxruntime-web"],
+    logLevel: "error",
+  });
 }
 
 /** All files below a folder of the project whose names end in `ending`, sorted. */

@@ -4,7 +4,6 @@ import { initialTensors, type Model } from "../nn/module.ts";
 import type { Stage } from "../nn/stages.ts";
 import { fitsNames } from "../optim/parameter-groups.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import { readSafetensors } from "../weights/safetensors.ts";
 import { matchStateDict } from "../weights/state-dict.ts";
 
 /** Weights that a network starts from, and which of its parameters are initialized by the seed instead. */
@@ -26,6 +25,7 @@ export async function readWeights(file: string): Promise<Tensors> {
   } catch (error) {
     throw new UserError(`the weights ${file} cannot be read (${(error as Error).message})`);
   }
+  const { readSafetensors } = await import("../weights/safetensors.ts");
   return readSafetensors(bytes, file).tensors;
 }
 

@@ -1,13 +1,11 @@
-import type { InferenceSession, Tensor } from "onnxruntime-web";
+import type { InferenceSession } from "onnxruntime-web";
 import { UserError } from "../common/errors.ts";
 import { readOptions } from "../common/options.ts";
-import { devices, deviceTargets, type Target } from "../lower/target.ts";
-import { readModel } from "../onnx/model.ts";
+import { devices, type Target } from "../lower/target.ts";
 import type { Engine, EngineOptions, RunOptions, RunResult, Tensors } from "./engine.ts";
 import { isInFloat64 } from "./float64.ts";
-import { type DeviceRuntime, GpuEngine } from "./gpu-engine.ts";
 import { OpeningEngine } from "./opening-engine.ts";
-import { copyOf, type Runtime, SessionEngine, toTensor } from "./session-engine.ts";
+import { type Runtime, SessionEngine } from "./session-engine.ts";
 import { type Line, Turns } from "./turns.ts";
 
 // The only file that loads ONNX Runtime in browsers: as WebAssembly, on the calling thread.
@@ -73,16 +71,20 @@ export function openEngine(options: EngineOptions = {}): Engine {
     case "cpu":
       return new WebEngine({ threads: threads ?? defaultThreads(), fuse });
     case "webgpu":
-      return new OpeningEngine(
-        webRuntime("webgpu").then(
-          (runtime) => new GpuEngine(gpuRuntime(runtime, fuse), deviceTargets.webgpu),
-        ),
-      );
+      return new OpeningEngine(openWebGpu(fuse));
     case "cuda":
       throw new UserError('device is "cuda", which pages do not have; choose "webgpu" or "cpu"');
     default:
       return device satisfies never;
   }
+}
+
+async function openWebGpu(fuse: boolean): Promise<Engine> {
+  const { webGpuEngine } = await import("./web-gpu.ts");
+  return webGpuEngine(await webRuntime("webgpu"), {
+    bytesOf,
+    options: (model) => sessionOptions(model, fuse, "webgpu"),
+  });
 }
 
 /** More than half of the cores, or more than four, made steps slower where it was measured. */
@@ -126,28 +128,6 @@ class WebEngine extends SessionEngine {
     const bytes = await bytesOf(model);
     return InferenceSession.create(bytes, sessionOptions(bytes, fuse, "wasm"));
   }
-}
-
-/** ONNX Runtime on WebGPU. */
-function gpuRuntime(runtime: WebRuntime, fuse: boolean): DeviceRuntime {
-  return {
-    open: async (model, staysOnDevice) => {
-      const bytes = await bytesOf(model);
-      const staying = (readModel(bytes).graph?.output ?? []).filter(({ name }) => staysOnDevice(name));
-      const session = await runtime.InferenceSession.create(bytes, {
-        ...sessionOptions(bytes, fuse, "webgpu"),
-        preferredOutputLocation: Object.fromEntries(staying.map(({ name }) => [name, "gpu-buffer"])),
-      });
-      return {
-        inputNames: session.inputNames,
-        outputNames: session.outputNames,
-        run: (feeds) => session.run(feeds as Record<string, Tensor>),
-        release: () => session.release(),
-      };
-    },
-    toTensor: (data) => toTensor(runtime, data),
-    toData: (tensor) => copyOf(tensor as Tensor),
-  };
 }
 
 async function bytesOf(model: Uint8Array | string): Promise<Uint8Array> {

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
@@ -8,6 +9,8 @@ import { delimiter, dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
+
+import { loadDataset, openEngine, type TrainOptions, tensorData } from "../index.ts";
 
 // The library in a real browser: a bundle of it, a server, and the Chromium of the system.
 
@@ -84,6 +87,62 @@ export async function bundle(source: string, outfile: string): Promise<void> {
     outfile,
     logLevel: "error",
   });
+}
+
+/** What is compared of a training run. */
+export interface Losses {
+  losses: number[];
+  metrics: Record<string, number> | undefined;
+}
+
+/** Trains digits in a page with the method that a document names, `sgd` or `bilateral-sam`. */
+export async function trainInPage(
+  page: Page,
+  settings: Omit<TrainOptions, "data" | "model" | "optimizer"> & { model: string; method?: string },
+): Promise<Losses & { model: Uint8Array }> {
+  const { model, ...found } = await page.evaluate(async ({ method, ...settings }) => {
+    const losses: number[] = [];
+    const onStep = ({ loss }: { loss: number }) => losses.push(loss);
+    const optimizer = method === undefined ? {} : { optimizer: { method } as { method: "sgd" } };
+    const { summary, model } = await globalThis.lowland.train({
+      ...{ ...settings, ...optimizer, data: "digits", onStep },
+    });
+    return { losses, metrics: summary?.metrics, model: Array.from(model) };
+  }, settings);
+  return { ...found, model: Uint8Array.from(model) };
+}
+
+/**
+ * Asserts that a page has trained as Node has: the losses of the first five steps to 1e-5, the accuracy exactly, and the
+ * logits that the files give.
+ */
+export async function assertTrainsAlike(
+  web: Losses & { model: Uint8Array },
+  node: { losses: readonly number[]; model: Uint8Array; summary?: { metrics: Record<string, number> } },
+  tolerance = 1e-5,
+): Promise<void> {
+  assert.equal(web.losses.length, node.losses.length);
+  for (const [step, loss] of node.losses.slice(0, 5).entries())
+    assert.ok(Math.abs(web.losses[step] - loss) < 1e-5, `step ${step + 1}: ${web.losses[step]}, not ${loss}`);
+  assert.deepEqual(web.metrics, node.summary?.metrics);
+  const own = await logitsOf(node.model);
+  const differences = (await logitsOf(web.model)).map((logit, at) => Math.abs(logit - own[at]));
+  const largest = Math.max(...differences);
+  assert.ok(largest <= tolerance, `logits differ by ${largest}`);
+}
+
+/** What a file gives for the test images of the digits, in Node. */
+async function logitsOf(model: Uint8Array): Promise<Float32Array> {
+  const { test } = await loadDataset("digits");
+  const pixels = Array.from({ length: test.count }, (_, index) => [...test.read(index).image.data]).flat();
+  const engine = openEngine({ threads: 1 });
+  try {
+    await engine.load("model", model);
+    const input = tensorData(pixels, [test.count, 1, 8, 8], "float32");
+    return (await engine.run("model", { input })).outputs.logits.data as Float32Array;
+  } finally {
+    await engine.close();
+  }
 }
 
 const types: Readonly<Record<string, string>> = {
