@@ -23,8 +23,9 @@ export function scale(a: Float64Array, factor: number): Float64Array {
   return a;
 }
 
-/** Vᵀw for the first `count` vectors of V, four at a time: w is read a quarter as often. */
-function coefficients(basis: readonly Float64Array[], count: number, w: Float64Array): Float64Array {
+/** Vᵀw, four vectors at a time: w is read a quarter as often. */
+function coefficients(basis: readonly Float64Array[], w: Float64Array): Float64Array {
+  const count = basis.length;
   const result = new Float64Array(count);
   let column = 0;
   for (; column + 4 <= count; column += 4) {
@@ -63,20 +64,11 @@ export function addCombination(
 }
 
 /**
- * Makes w orthogonal to the first `count` vectors of an orthonormal V in place, twice over ("twice is enough",
- * Giraud et al. 2005), and returns the coefficients Vᵀw that were taken out.
+ * Makes w orthogonal to the vectors of an orthonormal V in place, twice over ("twice is enough", Giraud et al. 2005).
+ * For more than a few large vectors there is `Basis`.
  */
-export function orthogonalize(
-  w: Float64Array,
-  basis: readonly Float64Array[],
-  count = basis.length,
-): Float64Array {
-  const taken = coefficients(basis, count, w);
-  addCombination(w, -1, basis, taken);
-  const rest = coefficients(basis, count, w);
-  addCombination(w, -1, basis, rest);
-  for (let i = 0; i < count; i++) taken[i] += rest[i];
-  return taken;
+export function orthogonalize(w: Float64Array, basis: readonly Float64Array[]): void {
+  for (let round = 0; round < 2; round++) addCombination(w, -1, basis, coefficients(basis, w));
 }
 
 /** Whether every element is a finite number. */

@@ -1,6 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import { randomStream } from "../common/random.ts";
+import { type BasisType, basisTypes } from "./basis.ts";
 import { KrylovSpace, type LinearOperator } from "./krylov.ts";
 import {
   type LongComputation,
@@ -44,6 +45,8 @@ export interface DensityOptions extends LongComputation {
   probes?: number;
   /** Lanczos steps, that is products, of each probe. Default 80, or the size of the matrix if that is less. */
   steps?: number;
+  /** In which type each probe's basis is stored, as for `eigenpairs`. Default `"float64"`. */
+  basisType?: BasisType;
   /** Default: a hundredth of the range of the nodes. */
   width?: number;
   seed?: number;
@@ -53,6 +56,7 @@ const densityOptions: OptionKinds<DensityOptions> = {
   ...longComputation,
   probes: "number",
   steps: "number",
+  basisType: basisTypes,
   width: "number",
   seed: "number",
 };
@@ -67,7 +71,7 @@ export async function spectralDensity(
   const operator = curvatureOperator(surface, { curvature, signal: own.signal });
   return {
     ...measured(surface, { curvature }),
-    ...(await operatorDensity(operator, surface.layout.length, own)),
+    ...(await operatorDensity(operator, surface.layout.length, { basisType: surface.layout.type, ...own })),
   };
 }
 
@@ -87,7 +91,7 @@ export async function operatorDensity(
   options: DensityOptions = {},
 ): Promise<SpectralDensity> {
   readOptions("operatorDensity", options, densityOptions);
-  const { probes = 10, seed = 0, state, signal } = options;
+  const { probes = 10, seed = 0, basisType = "float64", state, signal } = options;
   requireWhole("the number of probes", probes, 2);
   const steps = Math.min(length, requireWhole("the number of Lanczos steps", options.steps ?? 80, 1));
   const settings = { computation: "density", parameters: length, steps, seed };
@@ -112,7 +116,7 @@ export async function operatorDensity(
   for (let probe = nodes.length; probe < probes; probe++) {
     const random = randomStream(seed, "density probe", probe);
     const start = Float64Array.from({ length }, () => random.normal());
-    const space = new KrylovSpace(length, seed, "density", start);
+    const space = new KrylovSpace(length, { seed, purpose: "density", type: basisType, start });
     for (let step = 0; step < steps; step++) {
       signal?.throwIfAborted();
       await space.grow(operator);

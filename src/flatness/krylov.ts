@@ -1,6 +1,8 @@
 import { randomStream } from "../common/random.ts";
+import type { TensorData } from "../onnx/tensor.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import { addCombination, norm, orthogonalize, scale } from "./dense.ts";
+import { Basis, type BasisType } from "./basis.ts";
+import { addScaled, dot, norm, scale } from "./dense.ts";
 import { symmetricEigen } from "./symmetric-eigen.ts";
 
 /** v ↦ A·v for a symmetric A of which nothing else is known. The vector must not be changed. */
@@ -15,6 +17,16 @@ export interface RitzPairs {
   residual: (index: number) => number;
 }
 
+export interface KrylovOptions {
+  seed: number;
+  /** Of the random vectors. */
+  purpose: string;
+  /** In which the basis is stored. Default `"float64"`. */
+  type?: BasisType;
+  /** Where to begin; a random vector when left out. */
+  start?: Float64Array;
+}
+
 /** A norm of less than this share of the operator's is rounding: the space cannot be left by multiplying. */
 const breakdown = 1e-10;
 
@@ -23,16 +35,19 @@ const breakdown = 1e-10;
  *
  *   A·vⱼ = Σᵢ hᵢⱼ·vᵢ  for i ≤ j + 1.
  *
- * This is Lanczos with full reorthogonalisation in which all coefficients hᵢⱼ = vᵢᵀA·vⱼ are kept, not only the three
- * that are not rounding. So the equation holds to float64 accuracy even where A itself is computed in float32, a
+ * This is Lanczos with full reorthogonalization in which all coefficients hᵢⱼ = vᵢᵀA·vⱼ are kept, not only the three
+ * that are not rounding. So the equation holds to the accuracy of the basis even where A itself is less accurate, a
  * residual is known without multiplying again, and bases that were restarted need no case of their own.
+ *
+ * The basis is stored as float32 or float64. For an A that takes float32, float32 loses nothing: A then multiplies vⱼ as
+ * it is stored. The vectors are orthogonal to about 1e-8 / √n, and half as many bytes are read.
  *
  * Where the space is invariant, multiplying does not lead out of it; it goes on with a random vector orthogonal to
  * it, so that eigenvalues of higher multiplicity come up too, and at m = n everything is known.
  */
 export class KrylovSpace {
   /** v₁ … vₘ and, unless the space is everything, the next one. */
-  basis: Float64Array[] = [];
+  readonly basis: Basis;
   /** Random vectors drawn so far. */
   private draws = 0;
   private readonly length: number;
@@ -45,11 +60,11 @@ export class KrylovSpace {
   /** The largest ‖A·vⱼ‖. */
   private largest = 0;
 
-  /** @param start where to begin; a random vector when left out */
-  constructor(length: number, seed: number, purpose: string, start?: Float64Array) {
+  constructor(length: number, { seed, purpose, type = "float64", start }: KrylovOptions) {
     this.length = length;
     this.seed = seed;
     this.purpose = purpose;
+    this.basis = new Basis(length, type);
     this.basis.push(start ? scale(start.slice(), 1 / norm(start)) : this.randomVector());
   }
 
@@ -60,19 +75,27 @@ export class KrylovSpace {
 
   /** Multiplies the next vector. */
   async grow(operator: LinearOperator): Promise<void> {
-    const rest = (await operator(this.basis[this.size])).slice();
+    const { size, basis } = this;
+    const vector = basis.vector(size);
+    const rest = (await operator(vector)).slice();
     this.largest = Math.max(this.largest, norm(rest));
-    const taken = orthogonalize(rest, this.basis);
+    // What symmetry foretells is taken out first: what A made of each earlier vector in the direction of this one, which is
+    // 0 for all but the last or, after a restart, the kept ones. So little is left of the earlier vectors that taking it
+    // out in one round is enough.
+    const column = new Float64Array(size + 2);
+    for (let i = 0; i < size; i++) column[i] = this.columns[i][size] ?? 0;
+    column[size] = dot(vector, rest);
+    basis.addCombination(rest, -1, column.subarray(0, size));
+    addScaled(rest, -column[size], vector);
+    for (const [i, taken] of basis.orthogonalize(rest).entries()) column[i] += taken;
     const beta = norm(rest);
-    const column = new Float64Array(taken.length + 1);
-    column.set(taken);
     this.columns.push(column);
     this.lost.push(0);
     if (this.size === this.length) return;
     if (beta > breakdown * this.largest) {
-      column[taken.length] = beta;
-      this.basis.push(scale(rest, 1 / beta));
-    } else this.basis.push(this.randomVector());
+      column[size + 1] = beta;
+      basis.push(scale(rest, 1 / beta));
+    } else basis.push(this.randomVector());
   }
 
   /** Rayleigh–Ritz: the eigenpairs of the symmetric matrix of all vᵢᵀA·vⱼ. */
@@ -106,7 +129,7 @@ export class KrylovSpace {
   /** The vector with the given coordinates. */
   vector(coordinates: Float64Array): Float64Array {
     const result = new Float64Array(this.length);
-    addCombination(result, 1, this.basis, coordinates);
+    this.basis.addCombination(result, 1, coordinates);
     return result;
   }
 
@@ -122,45 +145,38 @@ export class KrylovSpace {
       const rest = ritz.residual(index) ** 2 - coupling[i] ** 2;
       return Math.max(0, rest) + (next === "random" ? coupling[i] ** 2 : 0);
     });
-    const following = this.basis[size];
-    this.combineInPlace(coordinates);
+    const following = this.basis.vector(size);
+    this.basis.truncate(size);
+    this.basis.transform(coordinates);
     this.columns = kept.map((index, i) => {
       const column = new Float64Array(kept.length + 1);
       column[i] = ritz.values[index];
       if (next === "same") column[kept.length] = coupling[i];
       return column;
     });
-    this.basis.length = kept.length;
     this.basis.push(next === "same" ? following : this.randomVector());
   }
 
   /** The space as plain tensors. */
   save(): Tensors {
     const { size, length, basis } = this;
-    const flat = new Float64Array(basis.length * length);
-    for (const [index, vector] of basis.entries()) flat.set(vector, index * length);
     const columns = new Float64Array(size * (size + 1));
     for (const [index, column] of this.columns.entries()) columns.set(column, index * (size + 1));
-    const tensor = (shape: number[], data: Float64Array<ArrayBuffer>) => ({
-      type: "float64" as const,
-      shape,
-      data,
-    });
+    const tensor = (shape: number[], data: Float64Array<ArrayBuffer>) =>
+      ({ type: "float64", shape, data }) as const;
     return {
-      basis: tensor([basis.length, length], flat),
+      basis: { type: basis.type, shape: [basis.size, length], data: basis.toArray() } as TensorData,
       columns: tensor([size, size + 1], columns),
       lost: tensor([size], Float64Array.from(this.lost)),
       counters: tensor([2], Float64Array.of(this.draws, this.largest)),
     };
   }
 
-  /** Takes over what `save` gave for a space of the same length, seed and purpose. */
+  /** Takes over what `save` gave for a space of the same options. */
   load({ basis, columns, lost, counters }: Tensors): void {
-    const [count, length] = basis.shape;
     const [size] = lost.shape;
-    const vectors = basis.data as Float64Array;
     const numbers = columns.data as Float64Array;
-    this.basis = Array.from({ length: count }, (_, i) => vectors.slice(i * length, (i + 1) * length));
+    this.basis.load(basis.data as Float32Array | Float64Array);
     this.columns = Array.from({ length: size }, (_, j) =>
       numbers.slice(j * (size + 1), (j + 1) * (size + 1)),
     );
@@ -182,20 +198,7 @@ export class KrylovSpace {
   private randomVector(): Float64Array {
     const random = randomStream(this.seed, this.purpose, this.draws++);
     const vector = Float64Array.from({ length: this.length }, () => random.normal());
-    orthogonalize(vector, this.basis);
+    this.basis.orthogonalize(vector);
     return scale(vector, 1 / norm(vector));
-  }
-
-  /** V ← V·Y, a block of rows at a time. */
-  private combineInPlace(coordinates: readonly Float64Array[]): void {
-    const rows = 512;
-    for (let start = 0; start < this.length; start += rows) {
-      const block = this.basis.slice(0, this.size).map((vector) => vector.slice(start, start + rows));
-      for (const [index, y] of coordinates.entries()) {
-        const target = this.basis[index].subarray(start, start + rows);
-        target.fill(0);
-        addCombination(target, 1, block, y);
-      }
-    }
   }
 }

@@ -43,7 +43,11 @@ export async function spectrum(
   readOptions("spectrum", options, { ...eigenpairOptions, ...curvatureOptions });
   const { curvature, ...own } = options;
   const operator = curvatureOperator(surface, { curvature, signal: own.signal });
-  return { ...measured(surface, { curvature }), ...(await eigenpairs(operator, surface.layout.length, own)) };
+  const { length, type } = surface.layout;
+  return {
+    ...measured(surface, { curvature }),
+    ...(await eigenpairs(operator, length, { basisType: type, ...own })),
+  };
 }
 
 /**

@@ -1,6 +1,8 @@
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import { type Random, randomStream } from "../common/random.ts";
-import { dot, norm, orthogonalize, scale } from "./dense.ts";
+import type { TensorData } from "../onnx/tensor.ts";
+import { Basis } from "./basis.ts";
+import { dot, norm, scale } from "./dense.ts";
 import type { LinearOperator } from "./krylov.ts";
 import {
   type LongComputation,
@@ -88,32 +90,32 @@ export async function operatorTrace(
   const sketched = method === "hutch++" ? Math.min(samples, length) : 0;
   const total = 2 * sketched + samples;
   const settings = { computation: "trace", method, parameters: length, products: asked, seed };
-  let basis: Float64Array[] = [];
+  const basis = new Basis(length, "float64");
   let forms: number[] = [];
   let done = 0;
   if (state) {
     requireSameSettings(state, settings);
-    const { data, shape } = state.tensors.basis;
-    const stored = data as Float64Array;
-    basis = Array.from({ length: shape[0] }, (_, i) => stored.slice(i * length, (i + 1) * length));
+    basis.load(state.tensors.basis.data as Float64Array);
     forms = Array.from(state.tensors.forms.data as Float64Array);
     done = Number(state.settings.done);
   }
-  const report = progressReporter(options, done, () => saved(settings, done, basis, forms, length));
+  const report = progressReporter(options, done, () => saved(settings, done, basis, forms));
   while (done < total) {
     signal?.throwIfAborted();
     if (done < sketched) {
       const image = (await operator(randomSigns(length, randomStream(seed, "trace sketch", done)))).slice();
       const before = norm(image);
-      orthogonalize(image, basis);
+      basis.orthogonalize(image);
       const rest = norm(image);
       // A sketch that leads nowhere new has nothing to add; its place is taken by zeros.
       basis.push(rest > 1e-10 * before ? scale(image, 1 / rest) : image.fill(0));
     } else {
       const index = done - 2 * sketched;
       const vector =
-        index < 0 ? basis[done - sketched] : randomSigns(length, randomStream(seed, "trace sample", index));
-      if (index >= 0) orthogonalize(vector, basis);
+        index < 0
+          ? basis.vector(done - sketched)
+          : randomSigns(length, randomStream(seed, "trace sample", index));
+      if (index >= 0) basis.orthogonalize(vector);
       forms.push(dot(vector, await operator(vector)));
     }
     await report(++done, total);
@@ -131,16 +133,13 @@ function randomSigns(length: number, random: Random): Float64Array {
 function saved(
   settings: SavedState["settings"],
   done: number,
-  basis: readonly Float64Array[],
+  basis: Basis,
   forms: readonly number[],
-  length: number,
 ): SavedState {
-  const flat = new Float64Array(basis.length * length);
-  for (const [index, vector] of basis.entries()) flat.set(vector, index * length);
   return {
     settings: { ...settings, done },
     tensors: {
-      basis: { type: "float64", shape: [basis.length, length], data: flat },
+      basis: { type: "float64", shape: [basis.size, basis.length], data: basis.toArray() } as TensorData,
       forms: { type: "float64", shape: [forms.length], data: Float64Array.from(forms) },
     },
   };
