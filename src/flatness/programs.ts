@@ -14,8 +14,12 @@ export interface BatchRun {
   /** Stands for the batch: what was computed for it before is found again by it. */
   batch: object;
   size: number;
-  feeds: Tensors;
+  /** The batch's own inputs, in new memory at each call. */
+  feeds: () => Tensors | Promise<Tensors>;
 }
+
+/** Names in the store, by those that programs have. */
+type StoredNames = Readonly<Record<string, string>>;
 
 /**
  * The programs of a surface on one engine, each compiled when it is first run. For products with the curvature it
@@ -29,9 +33,11 @@ export class Programs {
   private readonly memory: number;
   private readonly loaded = new Set<string>();
   private readonly splits = new Map<string, Split>();
-  /** What is kept now: of which kind of product, of which batches (with their number), in how many bytes. */
-  private kept = { kind: "", batches: new Map<object, string>(), bytes: 0 };
+  /** What is kept now: of which kind of product, of which batches, in how many bytes. */
+  private kept = { kind: "", batches: new Map<object, StoredNames>(), bytes: 0 };
   private batchCount = 0;
+  /** Of what all batches share at the moment. */
+  private shared: StoredNames = {};
 
   constructor(engine: Engine, build: (batchSize: number) => LossModel, memory: number) {
     this.engine = engine;
@@ -39,21 +45,41 @@ export class Programs {
     this.memory = memory;
   }
 
+  /** What the runs that follow take for all batches, in place of what the store has under these names. */
+  async share(tensors: Tensors): Promise<void> {
+    this.shared = renamed(Object.keys(tensors), "of all batches");
+    await this.engine.write(
+      Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [this.shared[name], tensor])),
+    );
+  }
+
   async run(run: BatchRun): Promise<Tensors> {
     const { kind, parameters, size, feeds } = run;
     const names = kind === "loss" ? "" : parameters.join(" ");
     const program = `${kind} ${size} ${names}`;
     if (kind === "hessian" || kind === "gauss-newton") {
-      const stored = await this.keep(run, `${kind} ${names}`, program);
-      if (stored) return (await this.engine.run(`varying ${program}`, feeds, { stored })).outputs;
+      const kept = await this.keep(run, `${kind} ${names}`, program);
+      if (kept) {
+        const stored = { ...this.shared, ...kept };
+        return (await this.engine.run(`varying ${program}`, {}, { stored })).outputs;
+      }
     }
     await this.load(program, () => measurementGraph(this.build(size), kind, parameters));
-    return (await this.engine.run(program, feeds)).outputs;
+    return (await this.engine.run(program, await feeds(), { stored: this.shared })).outputs;
   }
 
-  /** Names in the store of a batch's fixed part, computed now if it was not; undefined where there is no room for it. */
-  private async keep({ kind, parameters, size, batch, feeds }: BatchRun, group: string, program: string) {
+  /**
+   * Names in the store of a batch's fixed part and its inputs, which are computed now if they were not; undefined where
+   * there is no room for them.
+   */
+  private async keep(
+    { kind, parameters, size, batch, feeds: feedsOf }: BatchRun,
+    group: string,
+    program: string,
+  ): Promise<StoredNames | undefined> {
     if (this.kept.kind !== group) await this.forget(group);
+    const found = this.kept.batches.get(batch);
+    if (found) return found;
     let split = this.splits.get(program);
     if (!split) {
       const graph = measurementGraph(this.build(size), kind, parameters);
@@ -63,44 +89,41 @@ export class Programs {
     }
     const { fixed, varying, kept } = split;
     if (kept.length === 0) return undefined;
-    let number = this.kept.batches.get(batch);
-    const stored = () => Object.fromEntries(kept.map(({ name }) => [name, `${name} of batch ${number}`]));
-    if (number === undefined) {
-      const bytes = kept.reduce(
-        (sum, { value: { type, shape } }) => sum + bytesOf(type) * elementCount(shape),
-        0,
+    const feeds = await feedsOf();
+    const bytes = [...kept.map(({ value }) => value), ...Object.values(feeds)].reduce(
+      (sum, { type, shape }) => sum + bytesOf(type) * elementCount(shape),
+      0,
+    );
+    if (this.kept.bytes + bytes > this.memory) return undefined;
+    const stored = renamed(
+      [...kept.map(({ name }) => name), ...Object.keys(feeds)],
+      `of batch ${this.batchCount++}`,
+    );
+    await this.load(`fixed ${program}`, () => fixed);
+    await this.load(`varying ${program}`, () => varying);
+    await this.engine.write(
+      Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [stored[name], tensor])),
+    );
+    const { advanced } = await this.engine.run(
+      `fixed ${program}`,
+      {},
+      { advance: true, stored: { ...this.shared, ...stored } },
+    );
+    if (!advanced) {
+      throw new UserError(
+        "the network or its gradient is not finite on this data: the model has diverged; measure a checkpoint from before",
       );
-      if (this.kept.bytes + bytes > this.memory) return undefined;
-      number = String(this.batchCount++);
-      await this.load(`fixed ${program}`, () => fixed);
-      await this.load(`varying ${program}`, () => varying);
-      const copies = Object.fromEntries(
-        Object.entries(feeds).map(([name, tensor]) => [
-          name,
-          { ...tensor, data: tensor.data.slice() } as TensorData,
-        ]),
-      );
-      const { advanced } = await this.engine.run(`fixed ${program}`, copies, {
-        advance: true,
-        stored: stored(),
-      });
-      if (!advanced) {
-        throw new UserError(
-          "the network or its gradient is not finite on this data: the model has diverged; measure a checkpoint from before",
-        );
-      }
-      this.kept.batches.set(batch, number);
-      this.kept.bytes += bytes;
     }
-    return stored();
+    this.kept.batches.set(batch, stored);
+    this.kept.bytes += bytes;
+    return stored;
   }
 
   /** Gives the memory of what is kept back, and begins to keep something else. */
   private async forget(kind: string): Promise<void> {
     const empty: TensorData = { type: "float32", shape: [0], data: new Float32Array(0) };
-    const names = [...this.splits.values()].flatMap(({ kept }) => kept.map(({ name }) => name));
-    const stored = [...this.kept.batches.values()].flatMap((number) =>
-      names.map((name) => [`${name} of batch ${number}`, empty]),
+    const stored = [...this.kept.batches.values()].flatMap((names) =>
+      Object.values(names).map((name) => [name, empty]),
     );
     await this.engine.write(Object.fromEntries(stored));
     this.kept = { kind, batches: new Map(), bytes: 0 };
@@ -119,6 +142,10 @@ function splitGraph({ outputs }: Graph, varying: ReadonlySet<Value>): Split {
   for (const { name, value } of split.kept) split.fixed.output(`${name}${nextSuffix}`, value);
   for (const [index, name] of [...outputs.keys()].entries()) split.varying.output(name, split.values[index]);
   return split;
+}
+
+function renamed(names: readonly string[], addition: string): StoredNames {
+  return Object.fromEntries(names.map((name) => [name, `${name} ${addition}`]));
 }
 
 function bytesOf(type: DataType): number {

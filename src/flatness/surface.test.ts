@@ -124,6 +124,25 @@ test("the number of engines and the memory they keep do not change a bit", async
   }
 });
 
+test("calls that are made at once give what they give one after the other", async () => {
+  await usingSurface(network([12, 11]), async (surface) => {
+    const vectors = [1, 2].map((factor) =>
+      vectorFor(surface).map((value, i) => value * Math.cos(factor * i)),
+    );
+    const moved = surface.weights.map((value, i) => value + 0.1 * Math.sin(i));
+    const atOnce = await Promise.all<unknown>([
+      surface.hessianProduct(vectors[0]),
+      surface.gradient(moved),
+      surface.hessianProduct(vectors[1]),
+      surface.evaluate(),
+    ]);
+    assert.deepEqual(atOnce[0], await surface.hessianProduct(vectors[0]));
+    assert.deepEqual(atOnce[1], await surface.gradient(moved));
+    assert.deepEqual(atOnce[2], await surface.hessianProduct(vectors[1]));
+    assert.deepEqual(atOnce[3], await surface.evaluate());
+  });
+});
+
 test("what is kept for one kind of product makes room for the next", async () => {
   await usingSurface(network([12, 11]), async (surface) => {
     const vector = vectorFor(surface);

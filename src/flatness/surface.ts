@@ -1,6 +1,5 @@
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
-import type { TensorData } from "../onnx/tensor.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import { type LossModel, type ProgramKind, suffixes } from "./curvature-graphs.ts";
 import { allFinite } from "./dense.ts";
@@ -83,7 +82,10 @@ export async function openSurface(
   for (const engine of engines) await engine.write(tensors);
   const others = Object.fromEntries(Object.entries(tensors).filter(([name]) => !model.parameters.has(name)));
   const programs = engines.map((engine) => new Programs(engine, build, memory / engines.length));
-  return new Surface({ programs, layout, full: layout, weights, batches, description, others });
+  return new Surface({
+    ...{ programs, layout, full: layout, weights, batches, description, others },
+    turn: { last: Promise.resolve() },
+  });
 }
 
 interface SurfaceParts {
@@ -96,6 +98,8 @@ interface SurfaceParts {
   batches: readonly SurfaceBatch[];
   description: Readonly<Record<string, string | number>>;
   others: Tensors;
+  /** Settles when the call before is done: what its batches share is in the engines until then. */
+  turn: { last: Promise<unknown> };
 }
 
 /**
@@ -213,8 +217,18 @@ export class Surface {
     }
   }
 
-  /** Runs a program on every batch and hands the outputs over in the order of the batches, with their share. */
-  private async overBatches(
+  /**
+   * Runs a program on every batch, when the calls before are done, and hands the outputs over in the order of the batches,
+   * with their share.
+   */
+  private overBatches(...parameters: Parameters<Surface["overBatchesNow"]>): Promise<void> {
+    const { turn } = this.parts;
+    const result = turn.last.then(() => this.overBatchesNow(...parameters));
+    turn.last = result.catch(() => {});
+    return result;
+  }
+
+  private async overBatchesNow(
     kind: ProgramKind,
     weights: Float64Array,
     vector: Float64Array | undefined,
@@ -223,16 +237,19 @@ export class Surface {
   ): Promise<void> {
     const { programs, batches, layout } = this.parts;
     const names = layout.parts.map(({ name }) => name);
+    const shared = () => ({
+      ...tensors,
+      ...(weights === this.weights ? {} : unflatten(layout, weights)),
+      ...(vector ? unflatten(layout, vector, suffixes.vector) : {}),
+    });
     const early = new Map<number, Tensors>();
     let next = 0;
     const runShare = async (engineIndex: number) => {
+      await programs[engineIndex].share(shared());
       for (let index = engineIndex; index < batches.length; index += programs.length) {
         signal?.throwIfAborted();
         const batch = batches[index];
-        const moved = weights === this.weights ? {} : unflatten(layout, weights);
-        const direction = vector ? unflatten(layout, vector, suffixes.vector) : {};
-        const feeds = { ...(await batch.feeds()), ...copies(tensors), ...moved, ...direction };
-        const run = { kind, parameters: names, batch, size: batch.size, feeds };
+        const run = { kind, parameters: names, batch, size: batch.size, feeds: batch.feeds };
         early.set(index, await programs[engineIndex].run(run));
         for (let outputs = early.get(next); outputs; outputs = early.get(++next)) {
           early.delete(next);
@@ -258,15 +275,5 @@ function requireFinite(what: string, values: ArrayLike<number>): void {
   if (allFinite(values)) return;
   throw new UserError(
     `${what} is not finite: the model has diverged at these weights, so there is no flatness to measure; measure a checkpoint from before`,
-  );
-}
-
-/** Tensors in memory that an engine may take over. */
-function copies(tensors: Tensors = {}): Tensors {
-  return Object.fromEntries(
-    Object.entries(tensors).map(([name, tensor]) => [
-      name,
-      { ...tensor, data: tensor.data.slice() } as TensorData,
-    ]),
   );
 }
