@@ -48,10 +48,12 @@ const quick = [
 ];
 
 test("of a run: every measurement, with its errors, as JSON and as a table of 80 columns", async () => {
-  const args = [...quick, "--measure", "all", "--curvature", "all", "--rho", "0.01,0.1", "--top", "3"];
+  const radii = ["--rho", "0.01,0.1", "--rho-adaptive", "0.5", "--rho-filter", "0.05"];
+  const args = [...quick, "--measure", "all", "--curvature", "all", ...radii, "--top", "3"];
   const more = ["--bottom", "2", "--layer-top", "1", "--trace-products", "9", "--density-steps", "5"];
   const { code, stdout, stderr } = await run("flatness", "run", ...args, ...more, "--json");
   assert.equal(code, 0, stderr);
+  assert.match(stderr, /^About \d+ s\.$/m, "how long it takes is said before");
   const record: FlatnessRecord = JSON.parse(stdout);
   assert.deepEqual(record, readJsonFile(folder, "run", "flatness.json"));
   const { data, set, examples, batchSize, labelSmoothing } = record.description;

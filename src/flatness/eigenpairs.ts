@@ -183,7 +183,7 @@ function basisCapacity(wanted: number, vectorBytes: number, memory: number, leng
 /** A function of the size alone, so that a resumed computation looks at the same moments. */
 function isTimeToCheck(size: number, least: number): boolean {
   const first = least + Math.ceil(least / 5);
-  return size >= first && (size - first) % Math.max(4, Math.ceil(least / 10)) === 0;
+  return size >= first && (size - first) % Math.max(2, Math.ceil(least / 16)) === 0;
 }
 
 /** The first `top` and the last `bottom` of `size` places, each once. */

@@ -30,6 +30,14 @@ export const flatnessMeasures = [
 ] as const;
 export type FlatnessMeasure = (typeof flatnessMeasures)[number];
 
+/** Few, so that a measurement with defaults takes half a minute for a small network; the smallest come last. */
+export const defaultEigenvalues = { largest: 5, smallest: 1 };
+
+export interface FlatnessHooks extends PartHooks {
+  /** Before the parts: the seconds that those will take which are not kept. */
+  onEstimate?: (seconds: number) => void;
+}
+
 export interface FlatnessOptions {
   measures: readonly FlatnessMeasure[];
   /** Radii ρ, for each of what they may be measured in. */
@@ -40,7 +48,7 @@ export interface FlatnessOptions {
   directions: number;
   confidence: number;
   curvatures: readonly Curvature[];
-  /** Eigenvalues at each end; when left out 50, or as many as there are. */
+  /** Eigenvalues at each end; when left out `defaultEigenvalues`, or as many as there are. */
   largest?: number;
   smallest?: number;
   /** Eigenvalues of each layer at the upper end. */
@@ -65,16 +73,18 @@ export async function measureFlatness(
   surface: Surface,
   cache: MeasurementCache,
   options: FlatnessOptions,
-  hooks: PartHooks,
+  hooks: FlatnessHooks,
 ): Promise<FlatnessRecord> {
   const { measures, curvatures, seed, rho: rhoOf, steps, directions, confidence } = options;
   const size = surface.layout.length;
-  const { largest = Math.min(50, size), smallest = Math.min(50, size) } = options;
+  const { largest = Math.min(defaultEigenvalues.largest, size) } = options;
+  const { smallest = Math.min(defaultEigenvalues.smallest, size) } = options;
   const wants = (measure: FlatnessMeasure) => measures.includes(measure);
   checkOptions(options);
   if (wants("spectrum")) checkCounts(largest, smallest, size);
   if (wants("batch-sharpness")) requireSeveralBatches(surface);
   const balls = radii.flatMap((radius) => rhoOf[radius].map((rho) => ({ radius, rho })));
+  const layers = [...layersOf(surface.layout).keys()];
 
   let seconds = 0;
   const measure = async <T extends object>(part: Part<T>): Promise<T> => {
@@ -82,20 +92,27 @@ export async function measureFlatness(
     seconds += kept.seconds;
     return kept.result;
   };
-  const forEachBall = async <T extends object>(
+  const planned: PlannedPart[] = [];
+  const plan = <T extends object>(work: number, part: Part<T>, take: (result: T) => void) =>
+    planned.push({
+      work,
+      isKept: () => cache.has(part),
+      measure: async () => take(await measure(part)),
+    });
+  const planForEachBall = <T extends object>(
+    work: number,
     label: string,
     more: object,
     compute: (ball: { radius: Radius; rho: number } & LongComputation) => Promise<T>,
-  ): Promise<T[]> => {
+  ): T[] => {
     const results: T[] = [];
     for (const ball of balls) {
-      results.push(
-        await measure({
-          label: `${label}, ${ball.radius} ρ ${ball.rho}`,
-          settings: { ...ball, ...more },
-          compute: (own) => compute({ ...ball, ...own }),
-        }),
-      );
+      const part = {
+        label: `${label}, ${ball.radius} ρ ${ball.rho}`,
+        settings: { ...ball, ...more },
+        compute: (own: LongComputation) => compute({ ...ball, ...own }),
+      };
+      plan(work, part, (result) => results.push(result));
     }
     return results;
   };
@@ -123,76 +140,140 @@ export async function measureFlatness(
   };
   if (wants("sharpness")) {
     const search = { steps, confidence, seed };
-    record.sharpness = await forEachBall("sharpness", search, (own) =>
-      worstCaseSharpness(surface, { ...search, ...own }),
+    record.sharpness = planForEachBall(
+      work.gradient * (1 + 2 * steps) + work.loss * 4,
+      "sharpness",
+      search,
+      (own) => worstCaseSharpness(surface, { ...search, ...own }),
     );
     const draws = { directions, confidence, seed };
-    record.randomSharpness = await forEachBall("random directions", draws, (own) =>
+    record.randomSharpness = planForEachBall(work.loss * 2 * directions, "random directions", draws, (own) =>
       randomSharpness(surface, { ...draws, ...own }),
     );
   }
   const oneStep = { steps: 0, confidence, seed };
   if (wants("batch-sharpness")) {
-    record.batchSharpness = await forEachBall("sharpness of single batches", oneStep, (own) =>
-      batchSharpness(surface, { ...oneStep, ...own }),
+    record.batchSharpness = planForEachBall(
+      work.gradient + work.loss * 2,
+      "sharpness of single batches",
+      oneStep,
+      (own) => batchSharpness(surface, { ...oneStep, ...own }),
     );
   }
   if (wants("layer-sharpness")) {
-    const layers = await forEachBall("sharpness by layer", oneStep, async (own) => ({
-      layers: [...(await layerSharpness(surface, { ...oneStep, ...own }))],
-    }));
-    record.layerSharpness = [...layersOf(surface.layout).keys()].map(
-      (layer, index): LayerSharpness => ({
-        layer,
-        parameters: layers[0].layers[index][1].parameters,
-        sharpness: layers.map((ball) => ball.layers[index][1]),
-      }),
-    );
+    const found: LayerSharpness[] = layers.map((layer) => ({ layer, parameters: 0, sharpness: [] }));
+    record.layerSharpness = found;
+    for (const ball of balls) {
+      const part = {
+        label: `sharpness by layer, ${ball.radius} ρ ${ball.rho}`,
+        settings: { ...ball, ...oneStep },
+        compute: async (own: LongComputation) => ({
+          layers: [...(await layerSharpness(surface, { ...ball, ...oneStep, ...own }))],
+        }),
+      };
+      plan(layers.length * (work.gradient + work.loss * 3), part, (result) => {
+        for (const [index, [, sharpness]] of result.layers.entries()) {
+          found[index].parameters = sharpness.parameters;
+          found[index].sharpness.push(sharpness);
+        }
+      });
+    }
   }
   for (const curvature of curvatures) {
     const matrix = curvature === "hessian" ? "Hessian" : "Gauss–Newton";
     const { tolerance, maxProducts, verify } = options;
-    const found: FlatnessRecord["curvature"][Curvature] = {};
+    const found: NonNullable<FlatnessRecord["curvature"][Curvature]> = {};
+    const products = (top: number, bottom: number) =>
+      work.product * Math.min(expectedProducts(top, bottom, size), maxProducts ?? Number.POSITIVE_INFINITY);
     if (wants("spectrum")) {
       const settings = { curvature, largest, smallest, tolerance, maxProducts, verify, seed };
-      found.spectrum = await measure({
+      const part = {
         label: `${matrix} eigenvalues`,
         settings,
-        compute: (own) => spectrum(surface, { ...settings, ...own }),
+        compute: (own: LongComputation) => spectrum(surface, { ...settings, ...own }),
+      };
+      plan(products(largest, smallest) * (verify ? 1.5 : 1), part, (result) => {
+        found.spectrum = result;
       });
     }
     if (wants("trace")) {
       const settings = { curvature, products: options.traceProducts, seed };
-      found.trace = await measure({
+      const part = {
         label: `${matrix} trace`,
         settings,
-        compute: (own) => curvatureTrace(surface, { ...settings, ...own }),
+        compute: (own: LongComputation) => curvatureTrace(surface, { ...settings, ...own }),
+      };
+      plan(work.product * options.traceProducts, part, (result) => {
+        found.trace = result;
       });
     }
     if (wants("density")) {
       const settings = { curvature, probes: options.densityProbes, steps: options.densitySteps, seed };
-      found.density = await measure({
+      const part = {
         label: `${matrix} density`,
         settings,
-        compute: (own) => spectralDensity(surface, { ...settings, ...own }),
+        compute: (own: LongComputation) => spectralDensity(surface, { ...settings, ...own }),
+      };
+      plan(work.product * settings.probes * settings.steps, part, (result) => {
+        found.density = result;
       });
     }
     if (wants("layer-spectra")) {
       const settings = { curvature, largest: options.layerEigenvalues, tolerance, maxProducts, seed };
-      const { layers } = await measure({
+      const part = {
         label: `${matrix} eigenvalues by layer`,
         settings,
-        compute: async (own) => ({ layers: [...(await layerSpectra(surface, { ...settings, ...own }))] }),
+        compute: async (own: LongComputation) => ({
+          layers: [...(await layerSpectra(surface, { ...settings, ...own }))],
+        }),
+      };
+      plan(layers.length * products(options.layerEigenvalues, 0), part, (result) => {
+        found.layers = result.layers.map(([layer, spectrumOfLayer]) => ({
+          layer,
+          parameters: spectrumOfLayer.parameters,
+          spectrum: spectrumOfLayer,
+        }));
       });
-      found.layers = layers.map(([layer, spectrumOfLayer]) => ({
-        layer,
-        parameters: spectrumOfLayer.parameters,
-        spectrum: spectrumOfLayer,
-      }));
     }
-    if (Object.keys(found).length > 0) record.curvature[curvature] = found;
+    record.curvature[curvature] = found;
   }
-  return { ...record, seconds };
+  await announce(planned, surface, hooks);
+  for (const part of planned) await part.measure();
+  const measured = Object.entries(record.curvature).filter(([, found]) => Object.keys(found).length > 0);
+  return { ...record, seconds, curvature: Object.fromEntries(measured) };
+}
+
+/** A part that has its turn later. */
+interface PlannedPart {
+  /** In gradients over the whole data. */
+  work: number;
+  isKept: () => Promise<boolean>;
+  measure: () => Promise<void>;
+}
+
+/** What each evaluation costs, in gradients. */
+const work = { loss: 0.25, gradient: 1, product: 2 };
+
+/** Products that Lanczos takes, as found for the networks here (18 to 190 at the two ends together). */
+function expectedProducts(largest: number, smallest: number, size: number): number {
+  return Math.min(size, 20 + 3 * largest + 4 * smallest);
+}
+
+/** Says how long what is not kept will take, by one gradient. */
+async function announce(
+  planned: readonly PlannedPart[],
+  surface: Surface,
+  { signal, onEstimate }: FlatnessHooks,
+): Promise<void> {
+  if (!onEstimate) return;
+  let gradients = 0;
+  for (const part of planned) if (!(await part.isKept())) gradients += part.work;
+  // Where there is little to do, it is done before an estimate would be.
+  if (gradients < 10) return;
+  await surface.gradient(surface.weights, { signal });
+  const started = performance.now();
+  await surface.gradient(surface.weights, { signal });
+  onEstimate((gradients * (performance.now() - started)) / 1000);
 }
 
 /** What the computations would refuse themselves, but only when it is their turn. */

@@ -62,10 +62,7 @@ export class MeasurementCache {
   async measure<T extends object>(part: Part<T>, hooks: PartHooks): Promise<Kept<T>> {
     const { label, settings, compute, tensors: tensorsOf } = part;
     const { signal, onPart, onProgress, onPartEnd } = hooks;
-    const key = { ...this.common, part: label, settings, version };
-    const digest = createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 12);
-    const stem = join(this.folder, `${label.replaceAll(/[^\w.-]+/g, "-")}-${digest}`);
-    const files = { result: `${stem}.json`, tensors: `${stem}.safetensors`, state: `${stem}.state` };
+    const { key, files } = this.place({ label, settings });
     if (await exists(files.result)) {
       const { result } = await readJson<{ result: T }>(files.result);
       const tensors = tensorsOf ? await readTensors(files.tensors) : {};
@@ -113,12 +110,27 @@ export class MeasurementCache {
     return { result, tensors: tensorsOf ? await readTensors(files.tensors) : {}, seconds: taken };
   }
 
+  /** Whether the part's result is kept. */
+  has(part: Pick<Part<object>, "label" | "settings">): Promise<boolean> {
+    return exists(this.place(part).files.result);
+  }
+
   /** Forgets everything that was kept, and every saved state. */
   async clear(): Promise<void> {
     const names = await readdir(this.folder).catch(() => []);
     for (const name of names) {
       if (/-[0-9a-f]{12}\.(json|safetensors|state)$/.test(name)) await rm(join(this.folder, name));
     }
+  }
+
+  private place({ label, settings }: Pick<Part<object>, "label" | "settings">) {
+    const key = { ...this.common, part: label, settings, version };
+    const digest = createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 12);
+    const stem = join(this.folder, `${label.replaceAll(/[^\w.-]+/g, "-")}-${digest}`);
+    return {
+      key,
+      files: { result: `${stem}.json`, tensors: `${stem}.safetensors`, state: `${stem}.state` },
+    };
   }
 }
 
