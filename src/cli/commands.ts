@@ -39,6 +39,11 @@ export const commands = {
     arguments: { "<run or model>": "a run folder, or an ONNX file of a classifier" },
     load: async () => (await import("./commands/landscape.ts")).landscapeCommand,
   },
+  profile: {
+    description: "show where the time of a training step goes, by part, layer and operator",
+    arguments: { "[run or model]": "a run folder, a network by its name, or an ONNX file" },
+    load: async () => (await import("./commands/profile.ts")).profileCommand,
+  },
   inspect: {
     description: "list an ONNX model: what goes in and out, operators, parameters, cost, what can be trained",
     arguments: { "<model>": "an ONNX file" },

@@ -66,6 +66,30 @@ export class MicroBatches {
   }
 }
 
+/**
+ * Scopes of a step's nodes: `pass1.…` and so on, each followed by the layer's; within a pass the gradient's begin with
+ * `backward`, followed by the scope of what is differentiated. Perturbations have their own, and what else there is, none.
+ */
+const backwardScope = "backward";
+export const perturbationScope = "perturbation";
+
+/** What a node of a training step belongs to. */
+export interface StepPlace {
+  part: "forward" | "backward" | "perturbation" | "update";
+  /** Which gradient evaluation, from 1. */
+  pass?: number;
+  /** The layer; empty for what belongs to none. */
+  layer: string;
+}
+
+/** The place that a scope of a step's graph says. */
+export function placeInStep(scope: string): StepPlace {
+  const [, pass, backward, layer = ""] =
+    /^pass(\d+)(?:\.(backward)(?:\.pass\d+)?)?(?:\.(.*))?$/.exec(scope) ?? [];
+  if (pass === undefined) return { part: scope === perturbationScope ? "perturbation" : "update", layer: "" };
+  return { part: backward ? "backward" : "forward", pass: Number(pass), layer };
+}
+
 /** Builds the gradient evaluations of a training step. */
 export class Passes {
   /** The buffers' next values, once pass 1 is built. */
@@ -122,7 +146,8 @@ export class Passes {
       const weight = objectiveWeight && copyInto(this.graph, [objectiveWeight], bindings)[0];
       for (const [index, value] of next.entries()) this.buffers.set([...buffers.keys()][index], value);
       // Perturbed weights are computed from those that are not: these get no gradient through the perturbation.
-      return { loss: built, gradients: partialGradients(built, at), weight };
+      const gradients = this.graph.scoped(backwardScope, () => partialGradients(built, at));
+      return { loss: built, gradients, weight };
     });
   }
 

@@ -5,7 +5,7 @@ import { add, div, divideOrZero, mul, sub } from "../ops/arithmetic.ts";
 import { minimum } from "../ops/variadic.ts";
 import type { Direction, DirectionContext, Evaluation, Optimizer } from "./optimizer.ts";
 import { defaultSettings, type ParameterSettings } from "./parameter-groups.ts";
-import { average, MicroBatches, type Objective, Passes } from "./passes.ts";
+import { average, MicroBatches, type Objective, Passes, perturbationScope } from "./passes.ts";
 import { perturbation } from "./perturbation.ts";
 import { scalarInput } from "./scalars.ts";
 import { norm } from "./vectors.ts";
@@ -85,7 +85,8 @@ export function trainingStep(
   const own = names.map(settingsOf);
   const context: Omit<DirectionContext, "first" | "evaluate"> = {
     parameters,
-    perturb: (along, perturbationOptions) => perturbation(parameters, along, own, perturbationOptions),
+    perturb: (along, perturbationOptions) =>
+      graph.scoped(perturbationScope, () => perturbation(parameters, along, own, perturbationOptions)),
     state: (name) => names.map((parameter, index) => inputLike(`${parameter}.${name}`, parameters[index])),
     scalar: (name) => scalar(inputOfScalar(name, optimizer, objective)),
   };
