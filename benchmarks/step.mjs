@@ -7,8 +7,8 @@
 // meets all of them alike. Prints one JSON line per variant: the median and the fastest step in milliseconds, and both
 // divided by the first variant's.
 import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { medianOf, prepareStep } from "./prepared-step.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -21,11 +21,14 @@ const { values: options } = parseArgs({
   },
 });
 const batch = Number(options.batch);
-const [channels, height, width] = options.model.startsWith("resnet") ? [3, 32, 32] : [1, 28, 28];
+const threads = Number(options.threads);
 
 const variants = [];
 for (const dist of options.dist.split(",")) {
-  for (const method of options.methods.split(",")) variants.push(await prepare(dist, method));
+  for (const method of options.methods.split(",")) {
+    const step = await prepareStep(dist, { model: options.model, method, batch, threads });
+    variants.push({ ...step, dist, method, times: [] });
+  }
 }
 for (let step = -3; step < Number(options.steps); step++) {
   for (const { run, times } of variants) {
@@ -42,7 +45,7 @@ for (const { method, dist, times } of variants) {
       model: options.model,
       method,
       batch,
-      threads: Number(options.threads),
+      threads,
       dist,
       median: round(median),
       fastest: round(fastest),
@@ -52,58 +55,6 @@ for (const { method, dist, times } of variants) {
   );
 }
 for (const { engine } of variants) await engine.close();
-
-/** An engine that has a step's program, weights and state; `run` trains it by one step on one batch. */
-async function prepare(dist, method) {
-  const {
-    bilateralSam,
-    buildModel,
-    compile,
-    createModel,
-    initialState,
-    initialTensors,
-    openEngine,
-    ops,
-    sam,
-    sgd,
-    trainingStep,
-  } = await import(pathToFileURL(resolve(dist, "index.js")).href);
-
-  const directions = { sgd: (base) => base, sam, "bilateral-sam": bilateralSam };
-  const optimizer = directions[method](sgd({ momentum: 0.9, weightDecay: 1e-3 }));
-  const model = buildModel(createModel(options.model, { channels, height, width, classes: 10 }), {
-    inputShape: [channels, height, width],
-    batchSize: batch,
-    training: true,
-  });
-  const target = model.graph.input("target", "int32", [batch]);
-  const loss = ops.softmaxCrossEntropy(model.logits, target, { labelSmoothing: 0.1 });
-  const parameters = new Map(model.parameters.map(({ name }) => [name, model.graph.inputs.get(name)]));
-  const objective = { loss, parameters, buffers: model.bufferUpdates };
-
-  const engine = openEngine({ threads: Number(options.threads) });
-  const compiledFor = { target: await engine.target?.() };
-  await engine.load("step", compile(trainingStep(objective, optimizer), compiledFor));
-  const start = initialTensors(model, 1);
-  await engine.write({ ...start, ...initialState(objective, optimizer, start) });
-  const pixels = Float32Array.from({ length: batch * channels * height * width }, (_, i) => Math.sin(i * i));
-  const scalar = (value) => ({ type: "float32", shape: [], data: Float32Array.of(value) });
-  const feeds = () => ({
-    input: { type: "float32", shape: [batch, channels, height, width], data: pixels.slice() },
-    target: { type: "int32", shape: [batch], data: Int32Array.from({ length: batch }, (_, i) => i % 10) },
-    learning_rate: scalar(0.01),
-    rho: scalar(0.05),
-    rho_max: scalar(0.05),
-    rho_min: scalar(0.05),
-  });
-  const run = () => engine.run("step", feeds(), { advance: true });
-  return { dist, method, engine, run, times: [] };
-}
-
-function medianOf(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2;
-}
 
 function round(value) {
   return Number(value.toPrecision(4));

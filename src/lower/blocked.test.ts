@@ -15,7 +15,7 @@ import {
   convolutionOperators,
 } from "../testing/convolutions.ts";
 import { assertClose, evaluate, tensor } from "../testing/numeric.ts";
-import { blockedConv } from "./blocked.ts";
+import { blockedConv, kernelOf } from "./blocked.ts";
 import { compile } from "./compile.ts";
 import { convAtOnce } from "./convolution.ts";
 import { lower } from "./lower.ts";
@@ -219,8 +219,8 @@ describe("a convolution and its gradients in blocks", () => {
       const problem = { ...randomCase(random, block), images: 1 + random.integer(4) };
       const { x, weight, bias, operators, feeds } = start(problem, random);
       const built = (blockedChannels: number) => ({
-        blocked: blockedConv(x, weight, bias, problem, blockedChannels),
-        atOnce: convAtOnce(x, weight, bias, problem, { blockedChannels }),
+        blocked: blockedConv(x, kernelOf(weight).filters(blockedChannels), bias, problem),
+        atOnce: convAtOnce(x, kernelOf(weight), bias, problem, { blockedChannels }),
       });
       const { y } = await evaluate({ y: operators.y }, feeds);
       operators.y.graph.outputs.clear();

@@ -9,6 +9,7 @@ import {
   convolutionOperators,
 } from "../testing/convolutions.ts";
 import { assertClose, evaluate } from "../testing/numeric.ts";
+import { kernelOf } from "./blocked.ts";
 import { convAtOnce, inputGradientForms } from "./convolution.ts";
 import { weightGradient, weightGradientForms } from "./weight-gradient.ts";
 
@@ -105,8 +106,8 @@ async function check(problem: ConvolutionCase, seed: () => Random) {
   const { x, weight, dy, bias, feeds } = convolutionInputs(problem, seed());
   const forms: Record<string, Value> = { ...convolutionOperators({ x, weight, dy }, problem) };
   forms["biased lowered"] = conv(x, weight, bias, settings);
-  forms["y at once"] = convAtOnce(x, weight, undefined, settings);
-  forms["biased at once"] = convAtOnce(x, weight, bias, settings);
+  forms["y at once"] = convAtOnce(x, kernelOf(weight), undefined, settings);
+  forms["biased at once"] = convAtOnce(x, kernelOf(weight), bias, settings);
   for (const form of Object.keys(weightGradientForms) as (keyof typeof weightGradientForms)[])
     forms[`dw as ${form}`] = weightGradient(form, x, dy, kernel, settings);
   for (const [form, build] of Object.entries(inputGradientForms)) {

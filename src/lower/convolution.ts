@@ -5,31 +5,31 @@ import { apply, int, ints } from "../ops/operator.ts";
 import "../ops/transposed-convolution.ts";
 import { pad } from "../ops/padding.ts";
 import { reverse } from "../ops/slicing.ts";
-import { blockedConv, fittingBlock } from "./blocked.ts";
+import { blockedConv, filtersOfTurned, fittingBlock, type Kernel, kernelOf } from "./blocked.ts";
 import { convInnermost } from "./innermost.ts";
 import { doesLack, type Target } from "./target.ts";
 
 /** A convolution in the form that is fast for its shape. */
 export function lowerConv([x, weight, bias]: readonly Value[], node: Node, target: Target): readonly Value[] {
-  return [convolve(x, weight, bias, convolutionOf(x, weight, node.attributes), target)];
+  return [convolve(x, kernelOf(weight), bias, convolutionOf(x, weight, node.attributes), target)];
 }
 
 function convolve(
   x: Value,
-  weight: Value,
+  kernel: Kernel,
   bias: Value | undefined,
   settings: Convolution,
   target: Target,
 ): Value {
-  if (doesLack(target, "channel-triples")) return convInFours(x, weight, bias, settings);
-  const places = outputSize(x.shape.slice(2), weight.shape.slice(2), settings);
-  const block = blockThatPays(x, weight, places, settings, target);
-  const atOnce = paysAtOnce(x, weight, places, settings);
-  if (block !== undefined && !(atOnce && weight.shape[0] > 4 * elementCount(places)))
-    return blockedConv(x, weight, bias, settings, block);
+  if (doesLack(target, "channel-triples")) return convInFours(x, kernel.plain(), bias, settings);
+  const places = outputSize(x.shape.slice(2), kernel.shape.slice(2), settings);
+  const block = blockThatPays(x, kernel, places, settings, target);
+  const atOnce = paysAtOnce(x, kernel, places, settings);
+  if (block !== undefined && !(atOnce && kernel.shape[0] > 4 * elementCount(places)))
+    return blockedConv(x, kernel.filters(block), bias, settings);
   return atOnce
-    ? convAtOnce(x, weight, bias, settings, { blockedChannels: block })
-    : conv(x, weight, bias, settings);
+    ? convAtOnce(x, kernel, bias, settings, { blockedChannels: block })
+    : conv(x, kernel.plain(), bias, settings);
 }
 
 /**
@@ -77,13 +77,13 @@ const fewestPlaces = 1024;
  */
 function blockThatPays(
   x: Value,
-  weight: Value,
+  kernel: Kernel,
   places: Shape,
   settings: Convolution,
   target: Target,
 ): number | undefined {
-  const pays = elementCount(weight.shape.slice(2)) > 1 && x.shape[0] * elementCount(places) >= fewestPlaces;
-  return pays ? fittingBlock(x, weight, settings, target) : undefined;
+  const pays = elementCount(kernel.shape.slice(2)) > 1 && x.shape[0] * elementCount(places) >= fewestPlaces;
+  return pays ? fittingBlock(x, kernel, settings, target) : undefined;
 }
 
 /**
@@ -102,25 +102,25 @@ function blockThatPays(
  *
  * A 1×1 kernel copies nothing and is left alone.
  */
-function paysAtOnce(x: Value, weight: Value, places: Shape, { strides, group }: Convolution): boolean {
+function paysAtOnce(x: Value, { shape }: Kernel, places: Shape, { strides, group }: Convolution): boolean {
   const axes = strides.length;
   // At most three spatial axes, of which the images may take one.
   const fits = axes < 3 || strides[axes - 1] === 1;
-  const copies = elementCount(weight.shape.slice(2)) > 1;
-  return fits && copies && x.shape[0] > 1 && weight.shape[0] / group > elementCount(places);
+  const copies = elementCount(shape.slice(2)) > 1;
+  return fits && copies && x.shape[0] > 1 && shape[0] / group > elementCount(places);
 }
 
 /** The same convolution with the images innermost: [1, C, …size, N] to [1, O, …places, N]. */
 export function convAtOnce(
   x: Value,
-  weight: Value,
+  kernel: Kernel,
   bias: Value | undefined,
   settings: Convolution,
   target: Target = {},
 ): Value {
   const [images, ...one] = x.shape;
   const innermost = transpose(reshape(x, [images, elementCount(one)]), [1, 0]);
-  const y = convInnermost(reshape(innermost, [1, ...one, images]), weight, bias, settings, target);
+  const y = convInnermost(reshape(innermost, [1, ...one, images]), kernel, bias, settings, target);
   const result = y.shape.slice(1, -1);
   return reshape(transpose(reshape(y, [elementCount(result), images]), [1, 0]), [images, ...result]);
 }
@@ -200,9 +200,18 @@ function turnedConvolution(
   // Where the forward convolution padded by more than the kernel reaches, the outermost of dy saw only padding.
   const cut = (amounts: readonly number[]) => [0, 0, ...amounts.map((amount) => Math.min(0, amount))];
   const grow = (amounts: readonly number[]) => amounts.map((amount) => Math.max(0, amount));
-  const [seen, kernel] = [pad(dy, cut(before), cut(after)), turned(weight, group)];
   const padded = { strides, dilations, pads: [...grow(before), ...grow(after)], group };
-  return convolve(seen, kernel, undefined, padded, target);
+  return convolve(pad(dy, cut(before), cut(after)), turnedKernel(weight, group), undefined, padded, target);
+}
+
+/** The kernel turned around in space, with its channels exchanged within each group. */
+function turnedKernel(weight: Value, group: number): Kernel {
+  const [outputs, inputs, ...kernel] = weight.shape;
+  return {
+    shape: [group * inputs, outputs / group, ...kernel],
+    plain: () => turned(weight, group),
+    filters: (block) => filtersOfTurned(weight, block),
+  };
 }
 
 /** The kernel [O, I/g, …] turned around in space, with its channels exchanged within each group: [I, O/g, …]. */

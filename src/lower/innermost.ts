@@ -2,7 +2,7 @@ import type { Value } from "../graph/graph.ts";
 import { type Convolution, conv } from "../ops/convolution.ts";
 import { reshape } from "../ops/movement.ts";
 import { pad } from "../ops/padding.ts";
-import { blockedConv, fittingBlock } from "./blocked.ts";
+import { blockedConv, fittingBlock, type Kernel } from "./blocked.ts";
 import type { Target } from "./target.ts";
 
 /**
@@ -18,7 +18,7 @@ import type { Target } from "./target.ts";
  */
 export function convInnermost(
   x: Value,
-  weight: Value,
+  kernel: Kernel,
   bias: Value | undefined,
   { strides, dilations, pads, group }: Convolution,
   target: Target = {},
@@ -28,7 +28,7 @@ export function convInnermost(
   const [before, after] = [pads.slice(0, axes), pads.slice(axes)];
   const m = x.shape[axes + 2];
   if (strides[last] !== 1) {
-    return conv(x, reshape(weight, [...weight.shape, 1]), bias, {
+    return conv(x, reshape(kernel.plain(), [...kernel.shape, 1]), bias, {
       strides: [...strides, 1],
       dilations: [...dilations, 1],
       pads: [...before, 0, ...after, 0],
@@ -43,21 +43,21 @@ export function convInnermost(
     pads: [...timesM(before), ...timesM(after)],
     group,
   };
-  const y = convRows(rows, weight, bias, inRows, target);
+  const y = convRows(rows, kernel, bias, inRows, target);
   return reshape(y, [...y.shape.slice(0, -1), y.shape[axes + 1] / m, m]);
 }
 
 function convRows(
   rows: Value,
-  weight: Value,
+  kernel: Kernel,
   bias: Value | undefined,
   settings: Convolution,
   target: Target,
 ): Value {
   const { pads } = settings;
-  const block = fittingBlock(rows, weight, settings, target);
-  if (block === undefined) return conv(rows, weight, bias, settings);
+  const block = fittingBlock(rows, kernel, settings, target);
+  if (block === undefined) return conv(rows, kernel.plain(), bias, settings);
   const padded = pad(rows, [0, 0, 0, pads[1]], [0, 0, 0, pads[3]]);
   const rest = { ...settings, pads: [pads[0], 0, pads[2], 0] };
-  return blockedConv(padded, weight, bias, rest, block);
+  return blockedConv(padded, kernel.filters(block), bias, rest);
 }

@@ -5,7 +5,7 @@ import { concat, reshape, transpose } from "../ops/movement.ts";
 import { pad } from "../ops/padding.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { slice } from "../ops/slicing.ts";
-import { convWithFilters, filtersOfExchanged, inBlocks } from "./blocked.ts";
+import { blockedConv, exchanged, filtersOfExchanged, inBlocks, kernelOf, outOfBlocks } from "./blocked.ts";
 import { convInnermost } from "./innermost.ts";
 import { doesLack, type Target } from "./target.ts";
 
@@ -61,7 +61,7 @@ function asConvolution({
     group === 1 ? rows : transpose(apart, [1, 0, ...apart.shape.slice(2).map((_, axis) => axis + 2)]);
   const correlated = convInnermost(
     reshape(input, [1, group * images, ...size, c]),
-    transpose(dy, [1, 0, ...axes.map((axis) => axis + 2)]),
+    kernelOf(transpose(dy, [1, 0, ...axes.map((axis) => axis + 2)])),
     undefined,
     { strides: dilations, dilations: strides, pads, group },
   );
@@ -83,32 +83,31 @@ function asConvolution({
  *   kernel [O, N, …places]
  *   output [C/b, O, kh, kw·b]
  *
- * Places that see padding are computed one by one along the last axis, so that is padded before.
+ * Places that see padding are computed one by one along the last axis, so that is padded before; and by what the taps
+ * see, which is less than `pads` where a stride does not divide evenly.
  */
 function asBlockedConvolution(problem: Problem, block: number): Value {
-  const { x, dy, images, c, o, size, kernel, strides, dilations, pads } = problem;
+  const { x, dy, images, c, o, size, places, kernel, strides, dilations, pads } = problem;
   const [height, width] = size;
+  const after = size.map((length, axis) => {
+    const seen = (places[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
+    return seen - length - pads[axis];
+  });
   const blocks = reshape(inBlocks(x), [images, c / block, height * width * block]);
-  const input = c === block ? blocks : transpose(blocks, [1, 0, 2]);
-  const rows = reshape(input, [c / block, images, height, width * block]);
-  const correlated = convWithFilters(
-    pad(rows, [0, 0, 0, pads[1] * block], [0, 0, 0, pads[3] * block]),
+  const rows = reshape(exchanged(blocks), [c / block, images, height, width * block]);
+  const correlated = blockedConv(
+    pad(rows, [0, 0, 0, pads[1] * block], [0, 0, Math.min(0, after[0]), after[1] * block]),
     filtersOfExchanged(dy, block),
     undefined,
     {
       strides: dilations,
       dilations: [strides[0], strides[1] * block],
-      pads: [pads[0], 0, pads[2], 0],
+      pads: [pads[0], 0, Math.max(0, after[0]), 0],
       group: 1,
     },
   );
-  // Where a stride did not divide evenly there are more shifts than taps.
-  const taps = slice(correlated, { axes: [2, 3], starts: [0, 0], ends: [kernel[0], kernel[1] * block] });
-  // In two steps, each of which ONNX Runtime has a fast path for.
-  const count = elementCount(kernel);
-  const filters = transpose(reshape(taps, [c / block, o, count * block]), [1, 0, 2]);
-  const apart = transpose(reshape(filters, [(o * c) / block, count, block]), [0, 2, 1]);
-  return reshape(apart, [o, c, ...kernel]);
+  const taps = exchanged(reshape(correlated, [c / block, o, elementCount(kernel) * block]));
+  return outOfBlocks(reshape(taps, [o, c, ...kernel]));
 }
 
 /**

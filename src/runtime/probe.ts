@@ -1,6 +1,6 @@
 import { Graph } from "../graph/graph.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
-import { blockedConv, inBlocks, targetDomains } from "../lower/blocked.ts";
+import { blockedConv, inBlocks, kernelOf, targetDomains } from "../lower/blocked.ts";
 import type { Target } from "../lower/target.ts";
 import { writeModel } from "../onnx/model.ts";
 import type { TensorData } from "../onnx/tensor.ts";
@@ -48,7 +48,7 @@ async function agrees(open: (model: Uint8Array) => Promise<ProbedSession>, block
   const bias = graph.input("bias", "float32", [3 * block]);
   const settings = { strides: [2, 1], pads: [1, 0, 2, 1], dilations: [1, 2], group: 1 };
   graph.output("plain", conv(x, weight, bias, settings));
-  graph.output("blocked", blockedConv(x, weight, bias, settings, block));
+  graph.output("blocked", blockedConv(x, kernelOf(weight).filters(block), bias, settings));
   const session = await open(writeModel(toOnnx(graph, { opset: 13, domains: targetDomains })));
   try {
     const feeds = Object.fromEntries([...graph.inputs].map(([name, { shape }]) => [name, waves(shape)]));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { randomStream } from "../common/random.ts";
 import { elementCount, Graph, type Shape } from "../graph/graph.ts";
-import { blockedConv, inBlocks } from "../lower/blocked.ts";
+import { blockedConv, filtersOfTurned, inBlocks } from "../lower/blocked.ts";
 import { compile } from "../lower/compile.ts";
 import { createModel } from "../nn/models.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
@@ -41,14 +41,14 @@ describe("operators on blocks, written in ONNX's own", () => {
     const graph = new Graph();
     const shapes: Record<string, Shape> = {
       x: [2, 2 * channels, 5, 9],
-      weight: [3 * channels, 2 * channels, 3, 2],
+      weight: [2 * channels, 3 * channels, 3, 2],
       bias: [3 * channels],
     };
     const [x, weight, bias] = Object.entries(shapes).map(([name, shape]) =>
       graph.input(name, "float32", shape),
     );
     const settings = { strides: [2, 1], pads: [1, 0, 2, 1], dilations: [1, 2], group: 1 };
-    graph.output("y", blockedConv(x, weight, bias, settings, channels));
+    graph.output("y", blockedConv(x, filtersOfTurned(weight, channels), bias, settings));
     graph.output("x in blocks", inBlocks(x));
     const feeds = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, normal(shape)]));
     return { bytes: compile(graph, { target: { blockedChannels: channels } }), feeds };
