@@ -1,9 +1,13 @@
-"""The same training step in PyTorch, SGD only: python3 benchmarks/step_torch.py cnn [batch] [threads] [steps]
+"""The same training step in PyTorch: python3 benchmarks/step_torch.py --model cnn --method bilateral-sam --channels-last
 
-Prints one JSON line. `channels_last` is PyTorch's faster memory format for convolutions on a CPU.
+Prints one JSON line: the milliseconds of each step and the peak memory of the process. `--channels-last` is PyTorch's
+faster memory format for convolutions on a CPU. With glibc told to keep its memory a step does not wait for fresh pages:
+
+    MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456 python3 ...
 """
+import argparse
 import json
-import sys
+import resource
 import time
 
 import torch
@@ -11,30 +15,46 @@ from torch import nn
 from torch.nn import functional as F
 
 
-class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut without parameters."""
+def conv(inputs, outputs, size, stride=1, padding=0):
+    return nn.Conv2d(inputs, outputs, size, stride, padding, bias=False)
 
-    def __init__(self, inputs, outputs):
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut: a projection where shapes differ, or zeros in place of missing channels."""
+
+    def __init__(self, inputs, outputs, projects):
         super().__init__()
-        self.stride = 1 if inputs == outputs else 2
+        stride = 1 if inputs == outputs else 2
         self.added = outputs - inputs
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, self.stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv1, self.bn1 = conv(inputs, outputs, 3, stride, 1), nn.BatchNorm2d(outputs)
+        self.conv2, self.bn2 = conv(outputs, outputs, 3, 1, 1), nn.BatchNorm2d(outputs)
+        self.projection = None
+        if projects and self.added:
+            self.projection = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
 
     def forward(self, x):
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        if self.added:
+        if self.projection is not None:
+            x = self.projection(x)
+        elif self.added:
             x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.added // 2, self.added - self.added // 2))
         return F.relu(y + x)
+
+
+def resnet(stem, widths, blocks, projects):
+    layers, inputs = [conv(3, stem, 3, 1, 1), nn.BatchNorm2d(stem), nn.ReLU()], stem
+    for outputs in widths:
+        for _ in range(blocks):
+            layers.append(Block(inputs, outputs, projects))
+            inputs = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 10))
 
 
 def cnn():
     widths, strides = [1, 16, 32, 32, 64, 64], [1, 2, 1, 2, 1]
     layers = []
     for inputs, outputs, stride in zip(widths, widths[1:], strides):
-        layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+        layers += [conv(inputs, outputs, 3, stride, 1), nn.BatchNorm2d(outputs), nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
@@ -46,45 +66,93 @@ def lenet5():
     )
 
 
-def resnet20():
-    pairs = [(16, 16)] * 3 + [(16, 32)] + [(32, 32)] * 2 + [(32, 64)] + [(64, 64)] * 2
+def mlp():
     return nn.Sequential(
-        nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
-        *[Block(*pair) for pair in pairs], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
+        nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)
     )
 
 
-name = sys.argv[1] if len(sys.argv) > 1 else "cnn"
-batch, threads, steps = [int(value) for value in sys.argv[2:5]] + [128, 2, 20][len(sys.argv[2:5]):]
-torch.set_num_threads(threads)
-shape = (3, 32, 32) if name == "resnet20" else (1, 28, 28)
-x = torch.rand(batch, *shape) * 2 - 1
-target = torch.arange(batch) % 10
+MODELS = {
+    "mlp": (mlp, (1, 28, 28)),
+    "lenet5": (lenet5, (1, 28, 28)),
+    "cnn": (cnn, (1, 28, 28)),
+    "resnet20": (lambda: resnet(16, (16, 32, 64), 3, False), (3, 32, 32)),
+    "resnet18": (lambda: resnet(64, (64, 128, 256, 512), 2, True), (3, 32, 32)),
+}
 
 
-def prepare(memory_format):
-    model = {"cnn": cnn, "lenet5": lenet5, "resnet20": resnet20}[name]().to(memory_format=memory_format)
-    data = x.contiguous(memory_format=memory_format)
-    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=1e-3)
+def length(tensors):
+    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors]))
+
+
+def prepare(model, method, x, target):
+    """A step of SGD with momentum, or of bilateral SAM over it with radii of 0.05."""
+    parameters = list(model.parameters())
+    base = torch.optim.SGD(parameters, 0.01, momentum=0.9, weight_decay=1e-3)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+
+    def gradients(first):
+        # Running statistics move in the first pass only.
+        for module in norms:
+            module.momentum = 0.1 if first else 0.0
+        F.cross_entropy(model(x), target, label_smoothing=0.1).backward()
+        made = [parameter.grad for parameter in parameters]
+        for parameter in parameters:
+            parameter.grad = None
+        return made
+
+    def at(saved, along, factor):
+        with torch.no_grad():
+            for parameter, start, vector in zip(parameters, saved, along):
+                torch.add(start, vector, alpha=factor, out=parameter)
+        return gradients(False)
 
     def step():
-        optimizer.zero_grad()
-        F.cross_entropy(model(data), target, label_smoothing=0.1).backward()
-        optimizer.step()
+        direction = gradients(True)
+        if method == "bilateral-sam":
+            saved = [parameter.detach().clone() for parameter in parameters]
+            radius = 0.05 / float(length(direction))
+            above, below = at(saved, direction, radius), at(saved, direction, -radius)
+            share = float(length(above) / length(below))
+            direction = [up + (own - share * down) for up, own, down in zip(above, direction, below)]
+            with torch.no_grad():
+                for parameter, start in zip(parameters, saved):
+                    parameter.copy_(start)
+        for parameter, vector in zip(parameters, direction):
+            parameter.grad = vector
+        base.step()
+        for parameter in parameters:
+            parameter.grad = None
 
     return step
 
 
-formats = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-variants = {key: (prepare(value), []) for key, value in formats.items()}
-for index in range(-3, steps):
-    for step, times in variants.values():
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default="cnn", choices=MODELS)
+    parser.add_argument("--method", default="sgd", choices=["sgd", "bilateral-sam"])
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--warm-up", type=int, default=2)
+    parser.add_argument("--channels-last", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    build, shape = MODELS[options.model]
+    order = torch.channels_last if options.channels_last else torch.contiguous_format
+    model = build().to(memory_format=order).train()
+    x = (torch.rand(options.batch, *shape) * 2 - 1).contiguous(memory_format=order)
+    step = prepare(model, options.method, x, torch.arange(options.batch) % 10)
+    milliseconds = []
+    for index in range(-options.warm_up, options.steps):
         start = time.perf_counter()
         step()
         if index >= 0:
-            times.append((time.perf_counter() - start) * 1000)
-for key, (_, times) in variants.items():
-    print(json.dumps({
-        "model": name, "method": "sgd", "batch": batch, "threads": threads, "torch": torch.__version__,
-        "memoryFormat": key, "median": round(sorted(times)[len(times) // 2], 1), "fastest": round(min(times), 1),
-    }))
+            milliseconds.append((time.perf_counter() - start) * 1000)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"torch": torch.__version__, "milliseconds": milliseconds, "peakBytes": peak}))
+
+
+if __name__ == "__main__":
+    main()
