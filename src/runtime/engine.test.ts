@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Graph } from "../graph/graph.ts";
+import { compile } from "../lower/compile.ts";
+import type { TensorData } from "../onnx/tensor.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import { add, div, mul, sub } from "../ops/arithmetic.ts";
+import { identity } from "../ops/elementwise.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { affine, using, vector, vectorProgram } from "../testing/engines.ts";
 import { assertSameTensors, numbers } from "../testing/networks.ts";
@@ -77,6 +81,42 @@ for (const [where, open] of Object.entries(engines)) {
         [3, 2],
       ]);
     });
+
+    withEngine(
+      "sees an element that is not finite wherever it stands in a float32 tensor",
+      async (engine) => {
+        const lengths = [1, 2, 3, 4, 5, 6, 7, 9];
+        const graph = new Graph();
+        for (const length of lengths) {
+          const x = graph.input(`x${length}`, "float32", [length]);
+          graph.output(`x${length}.next`, identity(x));
+        }
+        await engine.load("p", compile(graph));
+        const largest = lengths.map((length): [string, TensorData] => [
+          `x${length}`,
+          tensorData(
+            Array.from({ length }, (_, index) => (index % 2 === 0 ? 3.4e38 : -1e-45)),
+            [length],
+            "float32",
+          ),
+        ]);
+        const finite = Object.fromEntries(largest);
+        await engine.write(finite);
+        assert.ok((await engine.run("p", {}, { advance: true })).advanced);
+        for (const length of lengths) {
+          for (let place = 0; place < length; place++) {
+            const data = Float32Array.from(finite[`x${length}`].data as Float32Array);
+            data[place] = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY][place % 3];
+            const feeds = { [`x${length}`]: { type: "float32" as const, shape: [length], data } };
+            assert.equal(
+              (await engine.run("p", feeds, { advance: true })).advanced,
+              false,
+              `${place} of ${length}`,
+            );
+          }
+        }
+      },
+    );
 
     withEngine("keeps and finds tensors under names that are not the program's", async (engine) => {
       await engine.load(

@@ -174,14 +174,24 @@ function spareOf({ Tensor }: Runtime, slot: Slot): Tensor {
   return slot.spare;
 }
 
-/** Whether no element is infinite or NaN: a float32 is when all eight bits of its exponent are set. */
+/**
+ * Whether no element is infinite or NaN. A float32 is when all eight bits of its exponent are set; adding one to the
+ * exponent then carries into the sign. Every step reads all weights here, so four at a time and without a branch.
+ */
 function allFinite(data: Tensor["data"] | TensorData["data"]): boolean {
   if (data instanceof Float32Array) {
-    const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
-    for (let index = 0; index < bits.length; index++) {
-      if ((bits[index] & 0x7f800000) === 0x7f800000) return false;
+    const bits = new Int32Array(data.buffer, data.byteOffset, data.length);
+    const carried = (index: number) => (bits[index] & 0x7f800000) + 0x00800000;
+    const whole = bits.length - (bits.length % 4);
+    let [a, b, c, d] = [0, 0, 0, 0];
+    for (let index = 0; index < whole; index += 4) {
+      a |= carried(index);
+      b |= carried(index + 1);
+      c |= carried(index + 2);
+      d |= carried(index + 3);
     }
-    return true;
+    for (let index = whole; index < bits.length; index++) a |= carried(index);
+    return (a | b | c | d) >= 0;
   }
   return !(data instanceof Float64Array) || data.every(Number.isFinite);
 }
