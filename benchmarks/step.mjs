@@ -1,14 +1,14 @@
-// Times one training step: one graph, run by ONNX Runtime, weights and optimizer state kept inside.
+// Times one training step of several builds or methods against each other.
 //
 //   npm run build && node benchmarks/step.mjs --model cnn --methods sgd,sam,bilateral-sam
 //   node benchmarks/step.mjs --model resnet20 --dist ../other-checkout/dist,dist
 //
-// The variants (every build with every method) take turns within one process, so that whatever else the machine does
-// meets all of them alike. Prints one JSON line per variant: the median and the fastest step in milliseconds, and both
-// divided by the first variant's.
+// The variants (every build with every method) take turns, each time in a process of its own, so that whatever else the
+// machine does meets all of them alike. Prints one JSON line per variant: the median of the rounds' medians and the
+// fastest step in milliseconds, both divided by the first variant's, and the largest memory.
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { medianOf, prepareStep } from "./prepared-step.mjs";
+import { measureStep, medianOf } from "./measured.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -16,45 +16,38 @@ const { values: options } = parseArgs({
     methods: { type: "string", default: "sgd" }, // sgd, sam, bilateral-sam
     batch: { type: "string", default: "128" },
     threads: { type: "string", default: "2" },
-    steps: { type: "string", default: "20" }, // timed steps of each variant, after 3 that are not
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "1.5" }, // of timed steps in each process, two steps or more
     dist: { type: "string", default: resolve(import.meta.dirname, "../dist") }, // builds to compare
   },
 });
-const batch = Number(options.batch);
-const threads = Number(options.threads);
-
-const variants = [];
-for (const dist of options.dist.split(",")) {
-  for (const method of options.methods.split(",")) {
-    const step = await prepareStep(dist, { model: options.model, method, batch, threads });
-    variants.push({ ...step, dist, method, times: [] });
-  }
+const { model, batch, threads, seconds } = options;
+const variants = options.dist
+  .split(",")
+  .flatMap((dist) => options.methods.split(",").map((method) => ({ dist, method, found: [] })));
+for (let round = 0; round < Number(options.rounds); round++) {
+  for (const { dist, method, found } of variants)
+    found.push(await measureStep({ dist, model, method, batch, threads, seconds }));
 }
-for (let step = -3; step < Number(options.steps); step++) {
-  for (const { run, times } of variants) {
-    const start = performance.now();
-    await run();
-    if (step >= 0) times.push(performance.now() - start);
-  }
-}
-for (const { method, dist, times } of variants) {
-  const [median, fastest] = [medianOf(times), Math.min(...times)];
-  const [first] = variants;
+const median = ({ found }) => medianOf(found.map(({ milliseconds }) => medianOf(milliseconds)));
+const fastest = ({ found }) => Math.min(...found.flatMap(({ milliseconds }) => milliseconds));
+for (const variant of variants) {
+  const { dist, method, found } = variant;
   console.log(
     JSON.stringify({
-      model: options.model,
+      model,
       method,
-      batch,
-      threads,
+      batch: Number(batch),
+      threads: Number(threads),
       dist,
-      median: round(median),
-      fastest: round(fastest),
-      medianRatio: round(median / medianOf(first.times)),
-      fastestRatio: round(fastest / Math.min(...first.times)),
+      median: round(median(variant)),
+      fastest: round(fastest(variant)),
+      medianRatio: round(median(variant) / median(variants[0])),
+      fastestRatio: round(fastest(variant) / fastest(variants[0])),
+      peakMegabytes: Math.round(Math.max(...found.map(({ peakBytes }) => peakBytes)) / 1e6),
     }),
   );
 }
-for (const { engine } of variants) await engine.close();
 
 function round(value) {
   return Number(value.toPrecision(4));

@@ -133,8 +133,8 @@ def main():
     parser.add_argument("--method", default="sgd", choices=["sgd", "bilateral-sam"])
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--warm-up", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=2, help="at least so many timed steps")
+    parser.add_argument("--seconds", type=float, default=1.5, help="and for at least so long")
     parser.add_argument("--channels-last", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -144,12 +144,15 @@ def main():
     model = build().to(memory_format=order).train()
     x = (torch.rand(options.batch, *shape) * 2 - 1).contiguous(memory_format=order)
     step = prepare(model, options.method, x, torch.arange(options.batch) % 10)
-    milliseconds = []
-    for index in range(-options.warm_up, options.steps):
+    step()
+    warm = time.perf_counter() + options.seconds / 10
+    while time.perf_counter() < warm:
+        step()
+    milliseconds, end = [], time.perf_counter() + options.seconds
+    while len(milliseconds) < options.steps or time.perf_counter() < end:
         start = time.perf_counter()
         step()
-        if index >= 0:
-            milliseconds.append((time.perf_counter() - start) * 1000)
+        milliseconds.append((time.perf_counter() - start) * 1000)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"torch": torch.__version__, "milliseconds": milliseconds, "peakBytes": peak}))
 
