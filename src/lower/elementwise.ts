@@ -12,8 +12,8 @@ const steepest = 3.4e38;
  * The sign of what Relu left is 1 or 0. HardSigmoid, which is slope·y between 0 and 1, runs on all threads; a second one
  * takes what the first leaves of a denormal y, from 4e-7 on, to 1 as well. ONNX Runtime's Sign takes 2.5 ms on
  * 128×16×32×32. Casting to bool and back, 0.9 ms on one thread whatever there are, takes as long as the two on one
- * thread and half as long again as they do on two. Devices other than the
- * processor may take denormals for 0, and cast. The sign of NaN is NaN.
+ * thread and half as long again as they do on two. Devices other than the processor may take denormals for 0, and cast.
+ * The sign of NaN is NaN.
  */
 export function lowerSign([x]: readonly Value[], node: Node, target: Target): readonly Value[] | undefined {
   const { origin } = node.inputs[0]!;
