@@ -19,6 +19,7 @@ import type { Tensors } from "../runtime/engine.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { type LowerOptions, lower } from "./lower.ts";
+import { deviceTargets } from "./target.ts";
 
 // The rules that only make a graph faster: what they build, and that its numbers are those of the plain operators.
 
@@ -86,6 +87,42 @@ describe("faster forms", () => {
       without: ["Sign"],
       draw: (index, normal) => (index % 4 === 0 ? 0 : normal * 10 ** ((index % 80) - 40)),
     }));
+
+  test("the mask of a ReLU is exactly 0 or 1, also for denormal and infinite activations", async () => {
+    const numbers = [
+      0,
+      -0,
+      1,
+      -1,
+      1.4e-45,
+      5e-45,
+      1e-40,
+      2.9e-39,
+      1.2e-38,
+      -1e-40,
+      3.4e38,
+      Infinity,
+      -Infinity,
+    ];
+    const graph = new Graph();
+    const x = graph.input("x", "float32", [numbers.length]);
+    graph.output("result", gradients(reduceSum(relu(x)), [x])[0]);
+    const { result } = await run(graph, { x: tensorData(numbers, [numbers.length], "float32") }, {});
+    assert.deepEqual(
+      Array.from(result.data as Float32Array),
+      numbers.map((number) => (number > 0 ? 1 : 0)),
+    );
+  });
+
+  test("a device that takes other forms than the processor casts the mask", () => {
+    const graph = new Graph();
+    const x = graph.input("x", "float32", [4]);
+    graph.output("result", gradients(reduceSum(relu(x)), [x])[0]);
+    const has = (options: LowerOptions, operator: string) => operatorsOf(lower(graph, options)).has(operator);
+    assert.ok(has({ target: deviceTargets.webgpu }, "Cast"));
+    assert.ok(!has({ target: deviceTargets.webgpu }, "HardSigmoid"));
+    assert.ok(has({ target: deviceTargets.cpu }, "HardSigmoid"));
+  });
 
   test("operands that broadcast by themselves are not stretched first", async () => {
     for (const operator of [add, sub, mul]) {
