@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { cpSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { Page } from "playwright-core";
+import { flatness, loadDataset, openEngine, train, weights } from "../index.ts";
+import { createModel } from "../nn/models.ts";
+import { classificationSurface } from "../tasks/classification-surface.ts";
+import {
+  assertTrainsAlike,
+  bundle,
+  needsBrowser,
+  openPages,
+  type Pages,
+  trainInPage,
+} from "../testing/chromium.ts";
+import { assertClose } from "../testing/numeric.ts";
+
+// The library in a page of Chromium, against Node: what takes longer.
+
+const dist = fileURLToPath(new URL("..", import.meta.url));
+
+describe("a page", needsBrowser, () => {
+  let pages: Pages;
+  let page: Page;
+
+  before(async () => {
+    pages = await openPages();
+    page = await pages.open();
+  });
+  after(() => pages?.close());
+
+  for (const model of ["mlp", "cnn"]) {
+    for (const method of ["sgd", "bilateral-sam"] as const) {
+      test(`trains ${model} with ${method} for five epochs as Node does`, async () => {
+        const settings = { model, epochs: 5, batchSize: 64, seed: 2, sharpness: { images: 64 } };
+        const losses: number[] = [];
+        const onStep = ({ loss }: { loss: number }) => losses.push(loss);
+        const optimizer = { method } as { method: "sgd" };
+        const node = await train({ ...settings, optimizer, data: "digits", threads: 1, onStep });
+        await assertTrainsAlike(await trainInPage(page, { ...settings, method }), { ...node, losses });
+      });
+    }
+  }
+
+  test("measures eigenvalues and a landscape as Node does", async () => {
+    const { tensors } = await train({ data: "digits", model: "mlp", epochs: 1, limit: 320, threads: 1 });
+    const bytes = weights.writeSafetensors(tensors);
+    const web = await page.evaluate(
+      async (bytes) => {
+        const { classificationSurface, flatness, loadDataset, nn, openEngine, weights } = globalThis.lowland;
+        const { tensors } = weights.readSafetensors(Uint8Array.from(bytes), "weights");
+        const layer = nn.createModel("mlp", { channels: 1, height: 8, width: 8, classes: 10 });
+        const { train: data } = await loadDataset("digits");
+        const engine = openEngine();
+        const surface = await flatness.openSurface(
+          [engine],
+          classificationSurface({ layer }, tensors, data, { images: 200 }),
+        );
+        const { largest } = await flatness.spectrum(surface, { largest: 3, tolerance: 1e-3 });
+        const direction = flatness.filterNormalizedDirection(surface, 1);
+        const { loss } = await flatness.landscape(surface, {
+          directions: [direction],
+          coordinates: [[-0.5, 0, 0.5]],
+        });
+        await engine.close();
+        return { values: largest.map(({ value }) => value), loss };
+      },
+      [...bytes],
+    );
+    const engine = openEngine({ threads: 1 });
+    try {
+      const layer = createModel("mlp", { channels: 1, height: 8, width: 8, classes: 10 });
+      const { train: data } = await loadDataset("digits");
+      const given = classificationSurface({ layer }, tensors, data, { images: 200 });
+      const surface = await flatness.openSurface([engine], given);
+      const { largest } = await flatness.spectrum(surface, { largest: 3, tolerance: 1e-3 });
+      const directions = [flatness.filterNormalizedDirection(surface, 1)];
+      const { loss } = await flatness.landscape(surface, { directions, coordinates: [[-0.5, 0, 0.5]] });
+      assertClose(
+        web.values,
+        largest.map(({ value }) => value),
+        1e-2,
+      );
+      assertClose(web.loss, loss, 1e-5);
+    } finally {
+      await engine.close();
+    }
+  });
+
+  test("fine-tunes anybody's ONNX file, its head re-initialized, and evaluates what comes of it", async () => {
+    const { model } = await train({ data: "digits", model: "cnn", epochs: 2, threads: 1 });
+    const tuned = await page.evaluate(
+      async (bytes) => {
+        const { evaluateModel, inspectModel, loadDataset, onnx, train } = globalThis.lowland;
+        const file = new File([Uint8Array.from(bytes)], "cnn.onnx");
+        const notes: string[] = [];
+        const settings = { epochs: 2, batchSize: 64, learningRate: 0.02, sharpness: { images: 64 } };
+        const { summary, model } = await train({
+          ...{ ...settings, data: "digits", model: { file }, onNote: (note: string) => notes.push(note) },
+          parameters: { newHead: true, train: "head" },
+        });
+        const { test } = await loadDataset("digits");
+        const { metrics } = await evaluateModel(model, test);
+        const { parameters } = await onnx.loadModel(model, { batchSize: 4 });
+        const { training } = await inspectModel(model);
+        return {
+          notes,
+          trained: summary?.metrics,
+          metrics,
+          parameters: parameters.length,
+          training: training !== undefined,
+        };
+      },
+      [...model],
+    );
+    assert.ok(
+      tuned.notes.some((note) => /the head, .*, is re-initialized/.test(note)),
+      tuned.notes.join(),
+    );
+    assert.ok(tuned.notes.some((note) => /computed once and kept/.test(note)));
+    assert.ok((tuned.trained?.accuracy ?? 0) > 0.8);
+    assert.equal(tuned.metrics.accuracy, tuned.trained?.accuracy);
+    assert.ok(tuned.parameters > 0 && tuned.training);
+  });
+
+  test("trains with several threads where it is isolated, to the same losses", async () => {
+    const settings = { model: "mlp", epochs: 1, batchSize: 64, limit: 640, sharpness: { images: 64 } };
+    const isolated = await pages.open({ isolated: true });
+    assert.equal(await isolated.evaluate("crossOriginIsolated"), true);
+    const [several, one] = [
+      await trainInPage(isolated, { ...settings, threads: 2 }),
+      await trainInPage(page, settings),
+    ];
+    assertClose(several.losses.slice(0, 5), one.losses.slice(0, 5), 1e-6);
+    assert.deepEqual(several.metrics, one.metrics);
+  });
+
+  test("trains from a script without a bundler, ONNX Runtime named by an import map", async () => {
+    const runtime = dirname(createRequire(import.meta.url).resolve("onnxruntime-web"));
+    for (const name of ["ort.wasm.bundle.min.mjs"]) cpSync(join(runtime, name), join(pages.folder, name));
+    cpSync(join(dist, "lowland.web.min.js"), join(pages.folder, "lowland.web.min.js"));
+    writeFileSync(
+      join(pages.folder, "plain.html"),
+      `<!doctype html><meta charset="utf-8">
+<script type="importmap">{ "imports": { "onnxruntime-web/wasm": "./ort.wasm.bundle.min.mjs" } }</script>
+<script type="module">
+  import { sam, sgd, train } from "./lowland.web.min.js";
+  const { summary } = await train({ data: "digits", optimizer: sam(sgd()), epochs: 1, batchSize: 64 });
+  document.title = summary.optimizer + " " + summary.status;
+</script>`,
+    );
+    const plain = await page.context().newPage();
+    await plain.goto(`${pages.address}/plain.html`);
+    await plain.waitForFunction("document.title !== ''", undefined, { timeout: 60_000 });
+    assert.match(await plain.title(), /^sam .* finished$/);
+    await plain.close();
+  });
+
+  test("trains in a worker, whose page goes on drawing", async () => {
+    const source = `
+import { train } from "lowland";
+onmessage = async ({ data }) => {
+  const { summary, model } = await train({ ...data, onEpoch: ({ epoch }) => postMessage({ epoch }) });
+  postMessage({ summary, model }, [model.buffer]);
+};`;
+    await bundle(source, join(pages.folder, "worker.js"));
+    const { epochs, accuracy, bytes, longest } = await page.evaluate(async () => {
+      const worker = new Worker("/worker.js", { type: "module" });
+      let [longest, last, epochs] = [0, performance.now(), 0];
+      const timer = setInterval(() => {
+        longest = Math.max(longest, performance.now() - last);
+        last = performance.now();
+      }, 5);
+      const end = await new Promise<{ summary: { metrics: { accuracy: number } }; model: Uint8Array }>(
+        (resolve) => {
+          worker.onmessage = ({ data }) => (data.epoch === undefined ? resolve(data) : epochs++);
+          worker.postMessage({ data: "digits", model: "cnn", epochs: 2, batchSize: 64 });
+        },
+      );
+      clearInterval(timer);
+      worker.terminate();
+      return { epochs, accuracy: end.summary.metrics.accuracy, bytes: end.model.length, longest };
+    });
+    assert.equal(epochs, 2);
+    assert.ok(accuracy > 0.5 && bytes > 10_000);
+    // Training itself takes a second and more.
+    assert.ok(longest < 500, `the page stood still for ${longest} ms`);
+  });
+});
