@@ -92,6 +92,12 @@ function defaultThreads(): number {
   return Math.max(1, Math.min(4, Math.floor(navigator.hardwareConcurrency / 2)));
 }
 
+/**
+ * Milliseconds for ONNX Runtime to load and start its threads. They never start where a bundler put it into one file with
+ * other code: each thread loads the file that ONNX Runtime is in.
+ */
+const longestStart = 120_000;
+
 /** Programs of all engines of a page run in one instance of the WebAssembly, so they take turns. */
 const line: Line = { last: Promise.resolve() };
 
@@ -125,8 +131,14 @@ class WebEngine extends SessionEngine {
     const { threads, fuse } = this.options;
     // Read when the WebAssembly starts, and never again.
     env.wasm.numThreads = globalThis.crossOriginIsolated ? threads : 1;
+    env.wasm.initTimeout = env.wasm.numThreads > 1 ? longestStart : 0;
     const bytes = await bytesOf(model);
-    return InferenceSession.create(bytes, sessionOptions(bytes, fuse, "wasm"));
+    return InferenceSession.create(bytes, sessionOptions(bytes, fuse, "wasm")).catch((error) => {
+      if (!/due to timeout/.test(error?.message)) throw error;
+      throw new UserError(
+        `ONNX Runtime did not start its ${threads} threads in ${longestStart / 1000} seconds; set threads to 1, or let the bundler put it into a file of its own (esbuild: splitting)`,
+      );
+    });
   }
 }
 

@@ -5,12 +5,12 @@ import { createServer, type Server } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, extname, join } from "node:path";
+import { basename, delimiter, dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
 
-import { loadDataset, openEngine, type TrainOptions, tensorData } from "../index.ts";
+import { loadDataset, openEngine, type RunSummary, type TrainOptions, tensorData } from "../index.ts";
 
 // The library in a real browser: a bundle of it, a server, and the Chromium of the system.
 
@@ -46,15 +46,18 @@ export interface Pages {
   close(): Promise<void>;
 }
 
-/** Starts the browser and a server with a bundle of the library. */
-export async function openPages(): Promise<Pages> {
+/**
+ * Starts the browser and a server with a bundle of the library.
+ * @param args further arguments of the browser
+ */
+export async function openPages(args: readonly string[] = []): Promise<Pages> {
   const folder = await mkdtemp(join(tmpdir(), "lowland-web-"));
   await bundle(
     'import * as lowland from "lowland"; globalThis.lowland = lowland;',
     join(folder, "lowland.js"),
   );
   const server = await serve(folder);
-  const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
+  const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox", ...args] });
   const { port } = server.address() as AddressInfo;
   const address = `http://localhost:${port}`;
   return {
@@ -84,7 +87,10 @@ export async function bundle(source: string, outfile: string): Promise<void> {
     bundle: true,
     format: "esm",
     platform: "browser",
-    outfile,
+    // ONNX Runtime starts its threads with the file that it is in.
+    splitting: true,
+    outdir: dirname(outfile),
+    entryNames: basename(outfile, ".js"),
     logLevel: "error",
   });
 }
@@ -93,6 +99,7 @@ export async function bundle(source: string, outfile: string): Promise<void> {
 export interface Losses {
   losses: number[];
   metrics: Record<string, number> | undefined;
+  device?: RunSummary["device"];
 }
 
 /** Trains digits in a page with the method that a document names, `sgd` or `bilateral-sam`. */
@@ -107,7 +114,7 @@ export async function trainInPage(
     const { summary, model } = await globalThis.lowland.train({
       ...{ ...settings, ...optimizer, data: "digits", onStep },
     });
-    return { losses, metrics: summary?.metrics, model: Array.from(model) };
+    return { losses, metrics: summary?.metrics, device: summary?.device, model: Array.from(model) };
   }, settings);
   return { ...found, model: Uint8Array.from(model) };
 }
