@@ -77,6 +77,35 @@ export class Scope {
     this.model.bufferUpdates.set(this.full(name), next);
   }
 
+  /** Whether a parameter or buffer of this full name is built already. */
+  isStored(fullName: string): boolean {
+    return this.model.parameters.has(fullName) || this.model.buffers.has(fullName);
+  }
+
+  /**
+   * An input that is added to what a parameter becomes when it is quantized: perturbations of the parameter are bound to it. It
+   * is the network's own in training mode only.
+   */
+  offset(parameter: string, shape: Shape): Value {
+    return this.model.offset(this.full(parameter), shape);
+  }
+
+  /** States which integers a quantized weight is: a float tensor of its shape. */
+  rounds(integers: Value): void {
+    this.model.integers.push(integers);
+  }
+
+  /** Builds a layer here, and gives what it makes, its output and its buffers' next values, another form. */
+  rewriting(layer: Layer, input: Value, rewrite: (ends: readonly Value[]) => Value[]): Value {
+    const { bufferUpdates } = this.model;
+    const before = new Map(bufferUpdates);
+    const output = layer(input, this);
+    const updates = [...bufferUpdates].filter(([name, next]) => before.get(name) !== next);
+    const [rewritten, ...next] = rewrite([output, ...updates.map(([, value]) => value)]);
+    for (const [index, [name]] of updates.entries()) bufferUpdates.set(name, next[index]);
+    return rewritten;
+  }
+
   /** Builds a part one level down: its parameters are called `name.…`. */
   within(name: string, layer: Layer, input: Value): Value {
     return input.graph.scoped(name, () => layer(input, new Scope(this.model, this.full(name), this.frozen)));
@@ -100,6 +129,10 @@ export interface Model {
   bufferUpdates: ReadonlyMap<string, Value>;
   /** Inputs to fill with random numbers from [0, 1) at every step. */
   randomInputs: readonly Value[];
+  /** Inputs that perturbations of quantized parameters are bound to, by the parameter's name. */
+  offsets: ReadonlyMap<string, Value>;
+  /** The integers that quantized weights are, each as a float tensor. */
+  integers: readonly Value[];
 }
 
 export interface BuildOptions {
@@ -135,6 +168,8 @@ export function buildModel(layer: Layer, options: BuildOptions): Model {
     buffers: [...builder.buffers.values()],
     bufferUpdates: builder.bufferUpdates,
     randomInputs: builder.randomInputs,
+    offsets: builder.offsets,
+    integers: builder.integers,
   };
 }
 
@@ -198,6 +233,8 @@ class ModelBuilder {
   readonly buffers = new Map<string, BufferInfo>();
   readonly bufferUpdates = new Map<string, Value>();
   readonly randomInputs: Value[] = [];
+  readonly offsets = new Map<string, Value>();
+  readonly integers: Value[] = [];
   readonly graph: Graph;
   readonly training: boolean;
   readonly batchNormMomentum: number | undefined;
@@ -233,6 +270,14 @@ class ModelBuilder {
     this.claim(name);
     const input = this.graph.input(name, this.type, shape);
     this.randomInputs.push(input);
+    return input;
+  }
+
+  offset(parameter: string, shape: Shape): Value {
+    const name = `${parameter}.offset`;
+    this.claim(name);
+    const input = this.graph.input(name, this.type, shape);
+    this.offsets.set(parameter, input);
     return input;
   }
 

@@ -1,4 +1,5 @@
 import { readOptions } from "../common/options.ts";
+import type { Value } from "../graph/graph.ts";
 import { add, div, divideOrZero, mul, neg, sub } from "../ops/arithmetic.ts";
 import { type Direction, type DirectionContext, type Optimizer, overBase } from "./optimizer.ts";
 import { ascentDiagnostics } from "./sam.ts";
@@ -7,6 +8,9 @@ import { addScaled, cosine, dot, norm } from "./vectors.ts";
 
 export const bilateralSamVariants = ["paper", "released", "two-pass"] as const;
 export type BilateralSamVariant = (typeof bilateralSamVariants)[number];
+
+export const scaleOverChoices = ["all", "perturbed"] as const;
+export type ScaleOver = (typeof scaleOverChoices)[number];
 
 export interface BilateralSamOptions {
   /** Radius of the ascent ε⁺: a number, or a schedule. Default 0.05. */
@@ -17,6 +21,8 @@ export interface BilateralSamOptions {
   variant?: BilateralSamVariant;
   /** Measure the radii relative to each weight, as ASAM does. Default false. */
   adaptive?: boolean;
+  /** The gradients that enter ς: of all parameters (default, as in the released code), or of the perturbed ones alone. */
+  scaleOver?: ScaleOver;
 }
 
 /**
@@ -43,11 +49,13 @@ export function bilateralSam(base: Optimizer, options: BilateralSamOptions = {})
     rhoMin = proportionalToLearningRate(0.05),
     variant = "paper",
     adaptive = false,
+    scaleOver = "all",
   } = readOptions("bilateralSam", options, {
     rhoMax: "any",
     rhoMin: "any",
     variant: bilateralSamVariants,
     adaptive: "boolean",
+    scaleOver: scaleOverChoices,
   });
   const scalars = {
     rhoMax: toSchedule("bilateralSam: rhoMax", rhoMax),
@@ -55,19 +63,32 @@ export function bilateralSam(base: Optimizer, options: BilateralSamOptions = {})
   };
   return overBase(
     base.base,
-    { method: "bilateral-sam", variant, scalars, adaptive },
+    // Written down only where it is not the default, so that records of earlier runs name the same optimizer.
+    { method: "bilateral-sam", variant, scalars, adaptive, ...(scaleOver !== "all" && { scaleOver }) },
     variant === "two-pass"
-      ? { gradientEvaluations: 2, direction: (context) => twoPasses(context, adaptive) }
+      ? { gradientEvaluations: 2, direction: (context) => twoPasses(context, { adaptive, scaleOver }) }
       : {
           gradientEvaluations: 3,
-          direction: (context) => threePasses(context, adaptive, variant === "released"),
+          direction: (context) =>
+            threePasses(context, { adaptive, scaleOver, released: variant === "released" }),
         },
   );
 }
 
 type Context = DirectionContext<"rhoMax" | "rhoMin">;
 
-function threePasses(context: Context, adaptive: boolean, released: boolean): Direction {
+type Settings = Required<Pick<BilateralSamOptions, "adaptive" | "scaleOver">>;
+
+/** The norm of gradients as ς takes it. */
+function scaleNorm(gradients: readonly Value[], { perturbed }: Context, scaleOver: ScaleOver): Value {
+  const chosen = scaleOver === "all" ? gradients : gradients.filter((_, index) => perturbed[index]);
+  return chosen.length > 0 ? norm(chosen) : gradients[0].graph.scalar(0, gradients[0].type);
+}
+
+function threePasses(
+  context: Context,
+  { adaptive, scaleOver, released }: Settings & { released: boolean },
+): Direction {
   const { parameters, first, evaluate, perturb, scalar } = context;
   const [rhoMax, rhoMin] = [scalar("rhoMax"), scalar("rhoMin")];
   const { loss, gradients: g } = first;
@@ -76,7 +97,10 @@ function threePasses(context: Context, adaptive: boolean, released: boolean): Di
   const above = evaluate(along.at(rhoMax));
   const below = evaluate(descended);
   const [gradNorm, gradNormMax, gradNormMin] = [g, above.gradients, below.gradients].map(norm);
-  const scale = divideOrZero(gradNormMax, gradNormMin);
+  const [scaleMax, scaleMin] = [above, below].map(({ gradients }) =>
+    scaleNorm(gradients, context, scaleOver),
+  );
+  const scale = divideOrZero(scaleMax, scaleMin);
   const correction = addScaled(g, neg(scale), below.gradients);
   const difference = above.gradients.map((value, index) => sub(value, below.gradients[index]));
   return {
@@ -100,11 +124,15 @@ function threePasses(context: Context, adaptive: boolean, released: boolean): Di
   };
 }
 
-function twoPasses({ first, evaluate, perturb, scalar }: Context, adaptive: boolean): Direction {
+function twoPasses(context: Context, { adaptive, scaleOver }: Settings): Direction {
+  const { first, evaluate, perturb, scalar } = context;
   const { gradients: g } = first;
   const above = evaluate(perturb(g, { adaptive }).at(add(scalar("rhoMax"), scalar("rhoMin"))));
   const gradNormMax = norm(above.gradients);
-  const share = divideOrZero(gradNormMax, norm(g));
+  const share = divideOrZero(
+    scaleNorm(above.gradients, context, scaleOver),
+    scaleNorm(g, context, scaleOver),
+  );
   const sum = g.map((value, index) => add(value, above.gradients[index]));
   return {
     direction: addScaled(sum, neg(share), g),

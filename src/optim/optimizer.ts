@@ -12,6 +12,8 @@ export interface Evaluation {
   gradients: readonly Value[];
   /** What they count for beside those of other micro-batches. Absent: all count alike. */
   weight?: Value;
+  /** The share of quantized weights that are other integers than in pass 1; absent in pass 1 and without such weights. */
+  integersChanged?: Value;
 }
 
 /** What a direction is built from. `Scalar` are the names of the scalars it asks for. */
@@ -22,6 +24,8 @@ export interface DirectionContext<Scalar extends string = string> {
   first: Evaluation;
   /** A further pass on the same mini-batch at other weights. */
   evaluate: (parameters: readonly Value[]) => Evaluation;
+  /** Which of the parameters are perturbed. */
+  perturbed: readonly boolean[];
   /** The way to move the perturbed parameters along some gradients or other vectors. */
   perturb: (along: readonly Value[], options?: PerturbationOptions) => Perturbation;
   /** A tensor of the optimizer's state for every parameter, by its name. */

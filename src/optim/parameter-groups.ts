@@ -1,8 +1,8 @@
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 
-/** What a parameter is to its layer. */
-export const parameterKinds = ["weight", "bias", "norm-weight", "norm-bias"] as const;
+/** What a parameter is to its layer; `step`: the distance between the numbers that quantized weights or activations take. */
+export const parameterKinds = ["weight", "bias", "norm-weight", "norm-bias", "step"] as const;
 export type ParameterKind = (typeof parameterKinds)[number];
 
 /** How one parameter is treated. */
@@ -48,7 +48,8 @@ export const defaultSettings: ParameterSettings = {
 };
 
 /**
- * The settings of every parameter, by its name. Later groups override earlier ones.
+ * The settings of every parameter, by its name. Later groups override earlier ones. Steps of quantizers are neither decayed
+ * nor perturbed unless a group perturbs them.
  * `perturb` sets who is perturbed before the groups do: `"all"` (default), `"norm-only"` (SAM-ON, arXiv 2306.04226:
  * the normalization layers' scales and shifts), or `"no-bias-no-norm"`.
  * @param rates factors of the learning rate by name, which groups with factors of their own override
@@ -69,6 +70,8 @@ export function resolveGroups(
       {
         ...defaultSettings,
         learningRate: rates.get(name) ?? defaultSettings.learningRate,
+        // A step that decays takes its integers with it.
+        weightDecay: kind === "step" ? 0 : defaultSettings.weightDecay,
         perturbed: isPerturbed(kind, perturb),
       },
     ]),
@@ -94,6 +97,7 @@ export function resolveGroups(
 }
 
 function isPerturbed(kind: ParameterKind, perturb: Perturb): boolean {
+  if (kind === "step") return false;
   if (perturb === "all") return true;
   return perturb === "norm-only" ? kind.startsWith("norm") : kind === "weight";
 }

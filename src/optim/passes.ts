@@ -1,8 +1,12 @@
 import { partialGradients } from "../autodiff/gradients.ts";
 import { UserError } from "../common/errors.ts";
-import type { Graph, Value } from "../graph/graph.ts";
+import { elementCount, type Graph, type Value } from "../graph/graph.ts";
 import { copyInto, leavesOf, nodesOf } from "../graph/walk.ts";
-import { addAll, divideOrZero, mul } from "../ops/arithmetic.ts";
+import { addAll, divideOrZero, mul, sub } from "../ops/arithmetic.ts";
+import { equal, not } from "../ops/comparison.ts";
+import { cast } from "../ops/elementwise.ts";
+import { zeros } from "../ops/movement.ts";
+import { reduceSum } from "../ops/reduction.ts";
 import { slice } from "../ops/slicing.ts";
 import type { Evaluation } from "./optimizer.ts";
 
@@ -18,6 +22,13 @@ export interface Objective {
   parameters: ReadonlyMap<string, Value>;
   /** What the buffers (running statistics) become after a pass in training mode, by the names of their inputs. */
   buffers: ReadonlyMap<string, Value>;
+  /**
+   * Inputs that are added to the quantized form of a parameter, by the parameter's name: its perturbation is bound to this
+   * input, and the parameter stays where it is.
+   */
+  offsets?: ReadonlyMap<string, Value>;
+  /** The integers that quantized weights are, each as a float tensor. */
+  integers?: readonly Value[];
   /** Names of further inputs that stay as they are: frozen parameters, running statistics that do not move. */
   constants?: ReadonlySet<string>;
   /** The network's output, of which the loss is a convex function of (logits): only Gauss–Newton products need it. */
@@ -45,13 +56,17 @@ export class MicroBatches {
     }
     this.count = count;
     const outputs = [objective.loss, ...objective.buffers.values()];
-    this.data = leavesOf(nodesOf(outputs), outputs).filter(
-      ({ origin }) =>
+    const offsets = new Set(objective.offsets?.values());
+    this.data = leavesOf(nodesOf(outputs), outputs).filter((value) => {
+      const { origin } = value;
+      return (
         origin.kind === "input" &&
+        !offsets.has(value) &&
         !objective.parameters.has(origin.name) &&
         !objective.buffers.has(origin.name) &&
-        !objective.constants?.has(origin.name),
-    );
+        !objective.constants?.has(origin.name)
+      );
+    });
   }
 
   /** What stands for the objective's data inputs in one part. */
@@ -96,15 +111,19 @@ export class Passes {
   readonly buffers = new Map<string, Value>();
   private readonly graph: Graph;
   private readonly objective: Objective;
+  private readonly names: readonly string[];
   private readonly trained: readonly Value[];
   private readonly parts: MicroBatches;
   private made = 0;
+  /** Integers of pass 1. */
+  private unperturbed: readonly Value[] | undefined;
 
   /** Gradients are taken for the parameters of the given names. */
   constructor(graph: Graph, objective: Objective, names: readonly string[], parts: MicroBatches) {
     this.graph = graph;
     this.objective = objective;
     this.parts = parts;
+    this.names = names;
     this.trained = names.map((name) => objective.parameters.get(name)!);
   }
 
@@ -117,6 +136,8 @@ export class Passes {
       return {
         loss: over(({ loss }) => loss),
         gradients: evaluations[0].gradients.map((_, index) => over(({ gradients }) => gradients[index])),
+        // The parts have the same weights.
+        integersChanged: evaluations[0].integersChanged,
       };
     };
     return {
@@ -134,10 +155,11 @@ export class Passes {
   }
 
   private pass(at: readonly Value[], part: number, updatesBuffers: boolean): Evaluation {
-    const { loss, weight: objectiveWeight, buffers } = this.objective;
+    const { loss, weight: objectiveWeight, buffers, integers = [] } = this.objective;
     return this.graph.scoped(`pass${++this.made}`, () => {
+      const placed = at.map((value, index) => this.place(value, index));
       const bindings = new Map<Value, Value>([
-        ...this.trained.map((input, index): [Value, Value] => [input, at[index]]),
+        ...placed.flatMap(({ bound }) => bound),
         ...this.parts.bindings(this.graph, part),
         ...this.currentBuffers(),
       ]);
@@ -146,9 +168,33 @@ export class Passes {
       const weight = objectiveWeight && copyInto(this.graph, [objectiveWeight], bindings)[0];
       for (const [index, value] of next.entries()) this.buffers.set([...buffers.keys()][index], value);
       // Perturbed weights are computed from those that are not: these get no gradient through the perturbation.
-      const gradients = this.graph.scoped(backwardScope, () => partialGradients(built, at));
-      return { loss: built, gradients, weight };
+      const variables = placed.map(({ variable }) => variable);
+      const held = placed.flatMap(({ offset }) => offset ?? []);
+      const gradients = this.graph
+        .scoped(backwardScope, () => partialGradients(built, [...variables, ...held]))
+        .slice(0, at.length);
+      const rounded = copyInto(this.graph, integers, bindings);
+      this.unperturbed ??= rounded;
+      const integersChanged =
+        integers.length > 0 && rounded !== this.unperturbed
+          ? shareOfOthers(rounded, this.unperturbed)
+          : undefined;
+      return { loss: built, gradients, weight, integersChanged };
     });
+  }
+
+  /** What a parameter of the objective is bound to, and the variable that its gradient is of. */
+  private place(value: Value, index: number) {
+    const offset = this.objective.offsets?.get(this.names[index]);
+    const input = this.trained[index];
+    if (!offset) return { variable: value, bound: [[input, value]] as [Value, Value][] };
+    const own = this.graph.input(this.names[index], input.type, input.shape);
+    const moved = value === own ? zeros(this.graph, input.shape, input.type) : sub(value, own);
+    const bound: [Value, Value][] = [
+      [input, own],
+      [offset, moved],
+    ];
+    return { variable: own, offset: value === own ? undefined : moved, bound };
   }
 
   /** Buffers that an earlier part has already moved on. */
@@ -156,6 +202,13 @@ export class Passes {
     const { graph } = this.objective.loss;
     return [...this.buffers].map(([name, value]) => [graph.inputs.get(name)!, value]);
   }
+}
+
+/** The share of the elements of some tensors that are not those of others. */
+function shareOfOthers(tensors: readonly Value[], others: readonly Value[]): Value {
+  const { type } = tensors[0];
+  const counts = tensors.map((tensor, index) => reduceSum(cast(not(equal(tensor, others[index])), type)));
+  return mul(addAll(counts), 1 / tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0));
 }
 
 /** The mean of tensors of one shape, by scalar weights where there are any; 0 where these are all 0. */

@@ -1,8 +1,9 @@
 import { UserError } from "../common/errors.ts";
 import { type OptionKinds, readOptions } from "../common/options.ts";
 import { Graph, type Value } from "../graph/graph.ts";
+import type { TensorData } from "../onnx/tensor.ts";
 import { add, div, divideOrZero, mul, sub } from "../ops/arithmetic.ts";
-import { minimum } from "../ops/variadic.ts";
+import { maximum, minimum } from "../ops/variadic.ts";
 import type { Direction, DirectionContext, Evaluation, Optimizer } from "./optimizer.ts";
 import { defaultSettings, type ParameterSettings } from "./parameter-groups.ts";
 import { average, MicroBatches, type Objective, Passes, perturbationScope } from "./passes.ts";
@@ -37,6 +38,8 @@ export interface TrainingStepOptions {
    * times that of the next. The shares add up to 1 from the first step on, so the initial weights have none.
    */
   averageDecay?: number;
+  /** What elements of parameters do not fall below, by the parameter's name: a tensor of its shape. */
+  lowerBounds?: ReadonlyMap<string, TensorData>;
 }
 
 export const trainingStepOptions: OptionKinds<TrainingStepOptions> = {
@@ -46,6 +49,7 @@ export const trainingStepOptions: OptionKinds<TrainingStepOptions> = {
   microBatches: "number",
   perturbationPer: ["batch", "micro-batch"],
   averageDecay: "number",
+  lowerBounds: "object",
 };
 
 /**
@@ -67,6 +71,7 @@ export function trainingStep(
 ): Graph {
   readOptions("trainingStep", options, trainingStepOptions);
   const { settings, clipNorm, microBatches = 1, perturbationPer = "batch", averageDecay } = options;
+  const { lowerBounds } = options;
   const kinds = Object.keys(optimizer.steps);
   const { step = kinds[0] } = options;
   if (!kinds.includes(step)) {
@@ -85,6 +90,7 @@ export function trainingStep(
   const own = names.map(settingsOf);
   const context: Omit<DirectionContext, "first" | "evaluate"> = {
     parameters,
+    perturbed: own.map(({ perturbed }) => perturbed),
     perturb: (along, perturbationOptions) =>
       graph.scoped(perturbationScope, () => perturbation(parameters, along, own, perturbationOptions)),
     state: (name) => names.map((parameter, index) => inputLike(`${parameter}.${name}`, parameters[index])),
@@ -93,7 +99,19 @@ export function trainingStep(
   const parts = perturbationPer === "micro-batch" ? passes.perPart() : [passes.whole()];
   const made = parts.map(({ first: firstPass, evaluate }) => {
     const first = firstPass(rule.firstAt?.(context) ?? parameters);
-    return { first, ...rule.direction({ ...context, first, evaluate }) };
+    const further: Evaluation[] = [];
+    const kept = (at: readonly Value[]) => {
+      const evaluation = evaluate(at);
+      further.push(evaluation);
+      return evaluation;
+    };
+    const { diagnostics, ...made } = rule.direction({ ...context, first, evaluate: kept });
+    const changed = further[0]?.integersChanged;
+    return {
+      first,
+      ...made,
+      diagnostics: { ...diagnostics, ...(changed && { integers_changed: changed }) },
+    };
   });
   const { first, direction, start = parameters, state = {}, diagnostics } = averageOf(made);
 
@@ -107,7 +125,7 @@ export function trainingStep(
   for (const [index, name] of names.entries()) {
     const { learningRate: rate, weightDecay } = own[index];
     const stateNames = base.state.map((slot) => `${name}.${slot}`);
-    const next = base.update({
+    const updated = base.update({
       parameter: start[index],
       direction: clipped[index],
       state: stateNames.map((stateName) => inputLike(stateName, parameters[index])),
@@ -115,12 +133,15 @@ export function trainingStep(
       learningRate: rate === 1 ? learningRate : mul(learningRate, rate),
       decayFactor: weightDecay,
     });
-    graph.output(`${name}.next`, next.parameter);
-    for (const [slot, stateName] of stateNames.entries()) graph.output(`${stateName}.next`, next.state[slot]);
+    const least = lowerBounds?.get(name);
+    const next = least ? maximum(updated.parameter, graph.constant(least)) : updated.parameter;
+    graph.output(`${name}.next`, next);
+    for (const [slot, stateName] of stateNames.entries())
+      graph.output(`${stateName}.next`, updated.state[slot]);
     for (const [key, values] of Object.entries(state)) graph.output(`${name}.${key}.next`, values[index]);
     if (blend) {
       const average = inputLike(`${name}.${averageName}`, parameters[index]);
-      const moved = mul(sub(next.parameter, average), blend);
+      const moved = mul(sub(next, average), blend);
       graph.output(`${name}.${averageName}.next`, add(average, moved));
     }
   }

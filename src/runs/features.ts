@@ -203,6 +203,7 @@ function rowOf(
 function varyingObjective(objective: Objective): { objective: Objective; names: string[] } {
   const { varying, values, kept } = splitObjective(objective);
   const [loss, ...others] = values;
+  const integers = others.splice(objective.buffers.size, objective.integers?.length ?? 0);
   const weight = objective.weight && others.pop();
   const input = ({ type, shape }: Value, name: string) => varying.input(name, type, shape);
   const named = [...objective.buffers.keys()];
@@ -212,6 +213,10 @@ function varyingObjective(objective: Objective): { objective: Objective; names: 
       loss,
       weight,
       constants: objective.constants,
+      offsets: new Map(
+        Array.from(objective.offsets ?? [], ([name, value]) => [name, input(value, nameOf(value))]),
+      ),
+      integers,
       buffers: new Map(named.map((name, index) => [name, others[index]])),
       parameters: new Map([...objective.parameters].map(([name, value]) => [name, input(value, name)])),
     },
@@ -222,8 +227,12 @@ function splitObjective(objective: Objective): Split {
   return splitOffFixed(outputsOf(objective), partOptions(objective), "features/");
 }
 
-function outputsOf({ loss, buffers, weight }: Objective): Value[] {
-  return [loss, ...buffers.values(), ...(weight ? [weight] : [])];
+function outputsOf({ loss, buffers, integers = [], weight }: Objective): Value[] {
+  return [loss, ...buffers.values(), ...integers, ...(weight ? [weight] : [])];
+}
+
+function nameOf({ origin }: Value): string {
+  return origin.kind === "input" ? origin.name : "";
 }
 
 /** Everything varies but images and what is frozen. */

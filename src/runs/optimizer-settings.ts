@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { flags } from "../common/flags.ts";
 import { adam, adamw, lion, rmsprop } from "../optim/adam.ts";
-import { bilateralSam, bilateralSamVariants } from "../optim/bilateral-sam.ts";
+import { bilateralSam, bilateralSamVariants, scaleOverChoices } from "../optim/bilateral-sam.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { asam, gsam, momentumSam, sam } from "../optim/sam.ts";
 import { constant, proportionalToLearningRate, type Schedule } from "../optim/schedules.ts";
@@ -149,12 +149,19 @@ const methods = [
         .boolean()
         .default(false)
         .describe("Measure the radii relative to each weight, as ASAM does."),
+      scaleOver: z
+        .enum(scaleOverChoices)
+        .optional()
+        .describe(
+          "The parameters whose gradients enter ς: `all`, or those that are `perturbed`. Left out: all.",
+        ),
       ...cheaper,
     },
-    (over, { variant, adaptive, rhoMax, rhoMin }) =>
+    (over, { variant, adaptive, scaleOver, rhoMax, rhoMin }) =>
       bilateralSam(over, {
         variant,
         adaptive,
+        scaleOver,
         rhoMax: createRadius(rhoMax),
         rhoMin: createRadius(rhoMin),
       }),

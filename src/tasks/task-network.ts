@@ -68,6 +68,8 @@ export function taskObjective(
       weight: task.weight?.(targets, purpose),
       parameters: new Map(trained.map(({ name }) => [name, input(name)])),
       buffers: model.bufferUpdates,
+      offsets: model.offsets,
+      integers: model.integers,
       constants: new Set([...model.frozen, ...kept.map(({ name }) => name)]),
       output: model.logits,
       metrics: new Map(Object.entries(task.batchMetrics(model.logits, targets))),
