@@ -2,21 +2,18 @@ import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
 import { rangeOf } from "../data/rows.ts";
 import { type DataSource, selected } from "../data/source.ts";
-import { stringEntries } from "../graph/to-onnx.ts";
-import { readModelFile, TrainableModel } from "../import/load.ts";
-import { readModel, writeModel } from "../onnx/model.ts";
-import type { ModelProto } from "../onnx/onnx_pb.ts";
+import { readModelFile } from "../import/load.ts";
+import { writeModel } from "../onnx/model.ts";
 import type { LayerChoices } from "../quantization/bits.ts";
-import { leastOpset, opsetOf } from "../quantization/editor.ts";
-import { PostTraining, type QuantizedLayerRecord, type QuantizeOptions } from "../quantization/quantize.ts";
+import type { QuantizedLayerRecord } from "../quantization/insert.ts";
+import { PostTraining, type QuantizeOptions } from "../quantization/quantize.ts";
+import { inNewerOperators, stateQuantization } from "../runs/quantized-file.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { fusedOperators } from "../runtime/onnxruntime.ts";
 import { openEngine } from "../runtime/remote.ts";
-import { writtenMetadata } from "../tasks/model-metadata.ts";
 import type { OpenedTask } from "../tasks/task.ts";
-import { compileForBatches } from "../tasks/task-network.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
-import { type FileToRun, loadImages, openToRun } from "./file-to-run.ts";
+import { loadImages, openToRun } from "./file-to-run.ts";
 
 // A trained file to one of small integers, on a task's data: ranges from training examples, and what became of the metrics.
 
@@ -77,7 +74,7 @@ export class FileQuantizer {
       { task, train: { name: train.name, count: Math.min(count, calibrationBatch) } },
       { normalization, dimensions, output, onNote },
     );
-    const network = opsetOf(proto) < leastOpset ? inNewerOperators(proto, file, dimensions) : proto;
+    const network = inNewerOperators(proto, file.input.name, dimensions);
     const engine = openEngine({ threads });
     const [size] = file.input.shape;
     const examples = drawn(train, { count, size, seed });
@@ -98,7 +95,7 @@ export class FileQuantizer {
 
   async quantize(layers?: LayerChoices): Promise<QuantizedFile> {
     const { model, layers: records } = await this.training.quantize(layers);
-    describe(model, records);
+    stateQuantization(model, records);
     const bytes = writeModel(model);
     const operators: Record<string, number> = {};
     for (const operator of await fusedOperators(bytes)) operators[operator] = (operators[operator] ?? 0) + 1;
@@ -108,23 +105,6 @@ export class FileQuantizer {
   close(): Promise<void> {
     return this.engine.close();
   }
-}
-
-/** A file of operators from before those with a scale per channel, as its graph is read, with its own input and outputs. */
-function inNewerOperators(
-  proto: ModelProto,
-  { input }: Pick<FileToRun, "input">,
-  dimensions: QuantizeFileOptions["dimensions"],
-): ModelProto {
-  const model = new TrainableModel(proto, { dimensions });
-  const build = (batchSize: number) => model.build({ training: false, batchSize, anyBatch: true }).graph;
-  const metadata = Object.fromEntries(proto.metadataProps.map(({ key, value }) => [key, value]));
-  const written = readModel(compileForBatches(build, model.tensors, metadata), input.name);
-  const type = written.graph?.input.find(({ name }) => name === input.name)?.type?.value;
-  if (type?.case === "tensorType" && type.value.shape?.dim[0]?.value.case === "dimParam") return written;
-  throw new UserError(
-    `the model is of opset ${opsetOf(proto)} and its graph holds a batch size, so it cannot be written with operators of opset ${leastOpset}, which integers with a scale per channel need; export it again with opset ${leastOpset} or newer`,
-  );
 }
 
 /** Examples drawn at random, in full batches: where there are too few for one, some come twice. */
@@ -138,10 +118,4 @@ function drawn<Source extends DataSource>(
     source,
     Int32Array.from({ length: total }, (_, index) => order[index % Math.min(count, source.count)]),
   );
-}
-
-/** Says in the file which layers have how many bits. */
-function describe(model: ModelProto, layers: readonly QuantizedLayerRecord[]): void {
-  const quantization = layers.map(({ name, bits }) => ({ name, bits: bits ?? "float" }));
-  model.metadataProps.push(...stringEntries(writtenMetadata({ quantization })));
 }

@@ -178,6 +178,15 @@ export function learnedQuantize(
   })[0];
 }
 
+/** The integers of `learnedQuantize`, as numbers of x's type; they have no gradient. */
+export function learnedIntegers(
+  x: Value,
+  step: Value,
+  { low, high, axis = 0 }: IntegerRange & { axis?: number },
+): Value {
+  return readFake([x, step], { axis: int(axis), low: int(low), high: int(high) }).steps;
+}
+
 /** x/scale, it rounded, the bounds of that, and it rounded and clipped: all without the zero point. */
 function readFake([x, scale, zero]: readonly (Value | undefined)[], attributes: Attributes) {
   const { type } = x!;
@@ -251,11 +260,10 @@ function gathered(gradient: Value, scale: Value, attributes: Attributes): Value 
   const { shape } = gradient;
   const [axis] = normalizeAxes("QuantizeLinear", gradient, [intAttribute(attributes, "axis", 1)]);
   const block = blockSize(attributes);
-  if (block === 0)
-    return reduceSum(
-      gradient,
-      shape.map((_, other) => other).filter((other) => other !== axis),
-    );
+  if (block === 0) {
+    const others = shape.map((_, other) => other).filter((other) => other !== axis);
+    return others.length === 0 ? gradient : reduceSum(gradient, others);
+  }
   const missing = scale.shape[axis] * block - shape[axis];
   const filled = pad(
     gradient,

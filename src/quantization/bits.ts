@@ -1,9 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import type { NodeProto } from "../onnx/onnx_pb.ts";
 import { fitsNames } from "../optim/parameter-groups.ts";
-import type { ModelEditor } from "./editor.ts";
-import { outputAxis } from "./layers.ts";
-import type { Site } from "./sites.ts";
+import { type NetworkView, quantizedLayers, type Site } from "./sites.ts";
 
 // How many bits each layer and each activation has.
 
@@ -19,14 +17,26 @@ export interface LayerBits {
  */
 export type LayerChoices = Readonly<Record<string, Partial<LayerBits> | "float">>;
 
-/** Names of the layers of a model in their order: those of their weights, without `.weight`. */
-export function layerNames(editor: ModelEditor): Map<NodeProto, string> {
+/** `4`, or `w4a8`: of weights and of activations; nothing of another text. */
+export function readBits(text: string): LayerBits | undefined {
+  const [, weights, both] = /^(?:w(?=\d+a\d+$))?(\d+)(?:a(\d+))?$/.exec(text) ?? [];
+  if (weights === undefined || (both !== undefined && !text.startsWith("w"))) return undefined;
+  return { weights: Number(weights), activations: Number(both ?? weights) };
+}
+
+/** `conv1=8`, `layer4.*=w4a8`, `fc=float` as a choice; nothing of another text. */
+export function layerChoiceOf(text: string): LayerChoices | undefined {
+  const [, pattern, value] = /^(.+)=([^=]+)$/.exec(text) ?? [];
+  if (pattern === undefined) return undefined;
+  const choice = value === "float" ? value : readBits(value);
+  return choice && { [pattern]: choice };
+}
+
+/** Names of the layers of a network in their order: those of their weights, without `.weight`. */
+export function layerNames(view: NetworkView): Map<NodeProto, string> {
   const counts = new Map<string, number>();
-  const layers = editor.graph.node.filter(
-    (node) => outputAxis(node) !== undefined && editor.weight(node.input[1]),
-  );
   return new Map(
-    layers.map((node) => {
+    quantizedLayers(view, () => false).map((node) => {
       const name = node.input[1].replace(/\.weight$/, "");
       const count = (counts.get(name) ?? 0) + 1;
       counts.set(name, count);

@@ -10,6 +10,7 @@ import {
   NodeProtoSchema,
 } from "../onnx/onnx_pb.ts";
 import { readTensor, type TensorData, writeTensor } from "../onnx/tensor.ts";
+import type { NetworkView } from "./sites.ts";
 
 /** The first operator set whose QuantizeLinear and DequantizeLinear have a scale for each channel. */
 export const leastOpset = 13;
@@ -23,7 +24,7 @@ export function opsetOf({ opsetImport }: ModelProto): number {
  * A model whose graph is being rewritten: functions written out, constants among the weights. The model that it is made of
  * stays as it is.
  */
-export class ModelEditor {
+export class ModelEditor implements NetworkView {
   readonly model: ModelProto;
   readonly graph: GraphProto;
   private readonly weights = new Map<string, TensorData>();
@@ -62,6 +63,18 @@ export class ModelEditor {
   weight(name: string | undefined): TensorData<"float32"> | undefined {
     const tensor = name === undefined ? undefined : this.weights.get(name);
     return tensor?.type === "float32" ? (tensor as TensorData<"float32">) : undefined;
+  }
+
+  get nodes(): NodeProto[] {
+    return this.graph.node;
+  }
+
+  isWeight(name: string | undefined): boolean {
+    return this.weight(name) !== undefined;
+  }
+
+  numbersOf(name: string | undefined): ArrayLike<number> | undefined {
+    return this.weight(name)?.data;
   }
 
   /** Whether a tensor is stored, of whatever type. */

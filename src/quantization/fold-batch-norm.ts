@@ -5,6 +5,7 @@ import { tensorData } from "../onnx/tensor-data.ts";
 import { channelsOf } from "./channels.ts";
 import type { ModelEditor } from "./editor.ts";
 import { biasNameOf, outputAxis } from "./layers.ts";
+import type { NetworkView } from "./sites.ts";
 
 // BatchNorm in inference is y = factor·x + shift for each channel. Behind a convolution or linear layer it becomes a part of
 // its weights and bias, so that the layer gives what is quantized.
@@ -43,47 +44,53 @@ export function foldedLayer(
 
 /**
  * Folds every BatchNorm that alone reads a layer whose weights are stored.
- * @returns how many were folded
+ * @returns what was folded into which layer
  */
-export function foldBatchNorms(editor: ModelEditor): number {
-  const norms = editor.graph.node.filter(({ opType }) => opType === "BatchNormalization");
-  return norms.filter((norm) => fold(editor, norm)).length;
+export function foldBatchNorms(editor: ModelEditor): Map<NodeProto, Affine> {
+  const folded = new Map<NodeProto, Affine>();
+  for (const norm of editor.nodes.filter(({ opType }) => opType === "BatchNormalization")) {
+    const layer = editor.makerOf(norm.input[0]);
+    const affine = layer && folds(editor, layer, norm) && fold(editor, layer, norm);
+    if (affine) folded.set(layer, affine);
+  }
+  return folded;
 }
 
-function fold(editor: ModelEditor, norm: NodeProto): boolean {
-  const [input, ...names] = norm.input;
-  const layer = editor.makerOf(input);
-  const given = names.map((name) => editor.weight(name));
-  const { epsilon, training_mode: training } = readAttributes(norm.attribute);
+/** Whether a BatchNorm can be a part of the layer that it reads. */
+export function folds(view: NetworkView, layer: NodeProto, norm: NodeProto): boolean {
+  const { training_mode: training } = readAttributes(norm.attribute);
   const isTraining = training !== undefined && "int" in training && training.int !== 0;
-  const axis = layer && outputAxis(layer);
-  const weight = editor.weight(layer?.input[1]);
-  const biasName = layer?.input[2];
+  const [, weight, bias] = layer.input;
+  return (
+    layer.opType !== "MatMul" &&
+    outputAxis(layer) !== undefined &&
+    !isTraining &&
+    view.onlyReaderOf(norm.input[0]) === norm &&
+    [weight, ...(bias ? [bias] : []), ...norm.input.slice(1)].every((name) => view.isWeight(name))
+  );
+}
+
+function fold(editor: ModelEditor, layer: NodeProto, norm: NodeProto): Affine | undefined {
+  const given = norm.input.slice(1).map((name) => editor.weight(name)!);
+  const { epsilon } = readAttributes(norm.attribute);
+  const axis = outputAxis(layer)!;
+  const weight = editor.weight(layer.input[1])!;
+  const biasName = layer.input[2];
   const bias = editor.weight(biasName);
-  if (
-    !layer ||
-    layer.opType === "MatMul" ||
-    axis === undefined ||
-    !weight ||
-    (biasName && !bias) ||
-    isTraining
-  )
-    return false;
-  if (given.some((tensor) => !tensor) || editor.onlyReaderOf(input) !== norm) return false;
   const affine = batchNormAffine(
-    given.map((tensor) => tensor!.data),
+    given.map(({ data }) => data),
     epsilon && "float" in epsilon ? epsilon.float : 1e-5,
   );
   // A linear layer's bias may be one number for all.
   if (weight.shape[axis] !== affine.factor.length || (bias && bias.data.length !== affine.factor.length))
-    return false;
+    return undefined;
   const folded = foldedLayer(weight, axis, bias?.data, affine);
   editor.replaceWeight(layer, 1, tensorData(folded.weight, weight.shape, "float32"));
   if (biasName) editor.replaceWeight(layer, 2, biasOf(folded.bias));
   else layer.input[2] = editor.store(biasNameOf(layer), biasOf(folded.bias));
   layer.output[0] = norm.output[0];
   editor.remove(norm);
-  return true;
+  return affine;
 }
 
 function biasOf(values: Float64Array): TensorData<"float32"> {

@@ -5,9 +5,8 @@ export {
 } from "./activation-ranges.ts";
 export type { LayerBits, LayerChoices } from "./bits.ts";
 export type { Batches } from "./calibrate.ts";
+export type { QuantizedLayerRecord, QuantizedModel } from "./insert.ts";
 export {
-  type QuantizedLayerRecord,
-  type QuantizedModel,
   type QuantizeOptions,
   quantizeModel,
   type WeightRange,

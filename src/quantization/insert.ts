@@ -1,15 +1,16 @@
-import type { NodeProto } from "../onnx/onnx_pb.ts";
+import type { ModelProto, NodeProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import type { LayerBits } from "./bits.ts";
 import { channelsOf } from "./channels.ts";
 import type { ModelEditor } from "./editor.ts";
 import { outputAxis } from "./layers.ts";
-import type { Site } from "./sites.ts";
-import { type Quantizer, roundHalfToEven } from "./weight-scales.ts";
+import { isBounds, type Site } from "./sites.ts";
+import { type Quantizer, quantized, roundHalfToEven } from "./weight-scales.ts";
 
 // QuantizeLinear and DequantizeLinear at every site, integers in place of weights and biases: the form that ONNX Runtime
 // turns into integer kernels, and that any other runtime computes as it stands.
 
-/** The integers of a layer's weights. */
+/** How a layer's weights become integers. */
 export interface WeightQuantizer {
   /** The axis that has a scale for each place; none: one scale for all. */
   axis: number | undefined;
@@ -17,6 +18,77 @@ export interface WeightQuantizer {
   scales: Float64Array;
   /** Integers from −high to high. */
   high: number;
+}
+
+/** The integers of a layer's weights, and what they are multiplied by. */
+export interface IntegerWeights extends Pick<WeightQuantizer, "axis" | "scales"> {
+  integers: TensorData<"int8">;
+}
+
+/** What became of a layer. */
+export interface QuantizedLayerRecord {
+  /** That of its weights, without `.weight`. */
+  name: string;
+  operator: string;
+  /** Absent for a layer that stays float. */
+  bits?: LayerBits;
+  /** Elements of its weights. */
+  elements: number;
+}
+
+export interface QuantizedModel {
+  model: ModelProto;
+  layers: QuantizedLayerRecord[];
+}
+
+/** What becomes of a layer. */
+export interface LayerIntegers {
+  bits: LayerBits;
+  weights: IntegerWeights;
+  /** Of what it reads. */
+  input: Quantizer;
+}
+
+/**
+ * A model in which sites and layers are integers, and the other layers stay float.
+ * @param names of all layers
+ */
+export function insertIntegers(
+  editor: ModelEditor,
+  names: ReadonlyMap<NodeProto, string>,
+  {
+    sites,
+    quantizerOf,
+    layers,
+  }: {
+    sites: readonly Site[];
+    quantizerOf: (site: Site) => Quantizer;
+    layers: ReadonlyMap<NodeProto, LayerIntegers>;
+  },
+): QuantizedModel {
+  const elements = new Map(
+    [...names.keys()].map((node) => [node, editor.weight(node.input[1])!.data.length]),
+  );
+  quantizeSites(editor, sites, quantizerOf);
+  for (const [layer, { weights, input }] of layers) quantizeLayer(editor, layer, weights, input);
+  for (const layer of names.keys()) if (!layers.has(layer)) keepFloat(editor, layer);
+  return {
+    model: editor.finish(),
+    layers: Array.from(names, ([node, name]) => ({
+      ...{ name, operator: node.opType, elements: elements.get(node)! },
+      ...(layers.has(node) && { bits: layers.get(node)!.bits }),
+    })),
+  };
+}
+
+/**
+ * Keeps ONNX Runtime from quantizing a layer that stays float, as it does on its own where integers are all around (its
+ * WeightBiasQuantization): a Max of one tensor is that tensor, and no optimizer removes it.
+ */
+function keepFloat(editor: ModelEditor, layer: NodeProto): void {
+  const [input, ...parameters] = layer.input;
+  if (editor.makerOf(input)?.opType !== "DequantizeLinear") return;
+  layer.input = [editor.add("Max", [input], `${input}_float`), ...parameters];
 }
 
 /**
@@ -42,7 +114,11 @@ function quantizeSite(editor: ModelEditor, name: string, quantizer: Quantizer): 
   const maker = editor.makerOf(name);
   const source = isOutput ? editor.fresh(`${name}_float`) : name;
   if (isOutput && maker) maker.output[maker.output.indexOf(name)] = source;
-  const numbers = fakeQuantized(editor, source, quantizer);
+  const numbers = fakeQuantized(
+    editor,
+    source,
+    isOutput ? quantizer : withinBounds(editor, source, quantizer),
+  );
   for (const reader of readers)
     if (reader) reader.input = reader.input.map((input) => (input === name ? numbers : input));
   if (!isOutput) return numbers;
@@ -52,6 +128,23 @@ function quantizeSite(editor: ModelEditor, name: string, quantizer: Quantizer): 
     node.output = node.output.map((output) => (output === numbers ? name : output));
   }
   return name;
+}
+
+/**
+ * The bounds of a Clip become those of the integers, where what these stand for goes beyond them: ONNX Runtime computes a layer
+ * in integers only if no Clip is left between it and its integers.
+ */
+function withinBounds(editor: ModelEditor, name: string, quantizer: Quantizer): Quantizer {
+  const bounds = editor.makerOf(name);
+  const largest = bounds && isBounds(editor, bounds) ? editor.weight(bounds.input[2])?.data[0] : undefined;
+  if (!bounds || largest === undefined || quantizer.zeroPoint !== 0) return quantizer;
+  const high = quantized(largest, quantizer);
+  if (high >= 255) return quantizer;
+  const [input] = bounds.input;
+  editor.remove(bounds);
+  const maker = editor.makerOf(input);
+  if (maker) maker.output = maker.output.map((output) => (output === input ? name : output));
+  return { ...quantizer, high };
 }
 
 /** A tensor rounded to what integers stand for; returns its name. */
@@ -81,13 +174,12 @@ export function fakeQuantized(
 export function quantizeLayer(
   editor: ModelEditor,
   layer: NodeProto,
-  { axis, scales, high }: WeightQuantizer,
+  { axis, scales, integers }: IntegerWeights,
   input: Quantizer,
 ): void {
   const [, weightName, biasName] = layer.input;
   const weight = editor.weight(weightName);
   if (!weight) throw new Error(`${layer.name}: its weights are not stored`);
-  const integers = integerWeights(weight, { axis, scales, high });
   const shape = axis === undefined ? [] : [scales.length];
   layer.input[1] = dequantized(editor, weightName, integers, {
     scale: { type: "float32", shape, data: Float32Array.from(scales) },
@@ -138,15 +230,15 @@ function within32Bits(value: number): number {
 }
 
 /** The integers that stand for weights. */
-function integerWeights(
+export function integerWeights(
   weight: TensorData<"float32">,
   { axis, scales, high }: WeightQuantizer,
-): TensorData<"int8"> {
+): IntegerWeights {
   const { channelOf } = channelsOf(weight, axis);
   const data = Int8Array.from(weight.data, (value, index) =>
     Math.min(high, Math.max(-high, roundHalfToEven(value / scales[channelOf(index)]))),
   );
-  return { type: "int8", shape: weight.shape, data };
+  return { axis, scales, integers: { type: "int8", shape: weight.shape, data } };
 }
 
 /** The weights that the integers stand for. */
@@ -155,6 +247,6 @@ export function dequantizedWeights(
   quantizer: WeightQuantizer,
 ): Float32Array<ArrayBuffer> {
   const { channelOf } = channelsOf(weight, quantizer.axis);
-  const { data } = integerWeights(weight, quantizer);
-  return Float32Array.from(data, (value, index) => value * quantizer.scales[channelOf(index)]);
+  const { integers } = integerWeights(weight, quantizer);
+  return Float32Array.from(integers.data, (value, index) => value * quantizer.scales[channelOf(index)]);
 }

@@ -8,6 +8,12 @@ export function integerRange(bits: number, signed: boolean): IntegerRange {
   return signed ? { low: -(2 ** (bits - 1)), high: 2 ** (bits - 1) - 1 } : { low: 0, high: 2 ** bits - 1 };
 }
 
+/** The integers of weights: with 8 bits −127 … 127, so that a change of sign by BatchNorm leaves them 8 bits. */
+export function weightRange(bits: number): IntegerRange {
+  const { low, high } = integerRange(bits, true);
+  return { low: Math.max(low, -127), high };
+}
+
 /** 1/√(N·high): the factor of a step's gradient. N is the number of elements that the step is for. */
 export function gradientFactor(elements: number, { high }: Pick<IntegerRange, "high">): number {
   return 1 / Math.sqrt(elements * high);

@@ -15,7 +15,7 @@ import { temporaryFolder } from "../testing/cli.ts";
 import { type NodeText, onnxModel } from "../testing/onnx-models.ts";
 import { correctBiases } from "./bias-correction.ts";
 import { ModelEditor } from "./editor.ts";
-import { quantizeLayer, quantizeSites } from "./insert.ts";
+import { integerWeights, quantizeLayer, quantizeSites } from "./insert.ts";
 import { outputAxis } from "./layers.ts";
 import { PostTraining, type QuantizeOptions, quantizeModel } from "./quantize.ts";
 import { quantizedLayers, sitesOf } from "./sites.ts";
@@ -294,7 +294,10 @@ describe("integers against float64", () => {
       for (const [index, layer] of wanted.entries()) {
         const scales = Float64Array.from(layers[index].weightStep.data as number[]);
         const reads = quantizers[["x", "b", "e"][index]];
-        quantizeLayer(editor, layer, { axis: outputAxis(layer), scales, high: 127 }, reads);
+        const weights = integerWeights(editor.weight(layer.input[1])!, {
+          ...{ axis: outputAxis(layer), scales, high: 127 },
+        });
+        quantizeLayer(editor, layer, weights, reads);
       }
       const model = editor.finish();
       const stored = (tensor: string) =>

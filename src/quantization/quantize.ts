@@ -15,8 +15,9 @@ import { channelsOf } from "./channels.ts";
 import { ModelEditor } from "./editor.ts";
 import { equalize } from "./equalize.ts";
 import { foldBatchNorms } from "./fold-batch-norm.ts";
-import { quantizeLayer, quantizeSites } from "./insert.ts";
+import { insertIntegers, integerWeights, type QuantizedModel } from "./insert.ts";
 import { outputAxis } from "./layers.ts";
+import { requireFloat } from "./learned-sites.ts";
 import { quantizedLayers, type Site, sitesOf } from "./sites.ts";
 import {
   largestWeight,
@@ -60,22 +61,6 @@ const optionKinds: OptionKinds<QuantizeOptions> = {
   ...{ perChannel: "boolean", equalize: "boolean", correctBiases: "boolean" },
 };
 
-/** What became of a layer. */
-export interface QuantizedLayerRecord {
-  /** That of its weights, without `.weight`. */
-  name: string;
-  operator: string;
-  /** Absent for a layer that stays float. */
-  bits?: LayerBits;
-  /** Elements of its weights. */
-  elements: number;
-}
-
-export interface QuantizedModel {
-  model: ModelProto;
-  layers: QuantizedLayerRecord[];
-}
-
 /**
  * Quantizes a model for integer kernels, in the form that ONNX files have it: QuantizeLinear and DequantizeLinear
  * around every layer.
@@ -118,14 +103,11 @@ export class PostTraining {
     this.source = source;
   }
 
-  /** @param layers in place of the options' */
-  async quantize(layers: LayerChoices | undefined = this.options.layers): Promise<QuantizedModel> {
+  /** @param choices in place of the options' */
+  async quantize(choices: LayerChoices | undefined = this.options.layers): Promise<QuantizedModel> {
     const editor = new ModelEditor(this.prepared);
     const names = layerNames(editor);
-    const bitsOf = chosenBits([...names.values()], { ...this.options, layers });
-    const elements = new Map(
-      [...names.keys()].map((node) => [node, editor.weight(node.input[1])!.data.length]),
-    );
+    const bitsOf = chosenBits([...names.values()], { ...this.options, layers: choices });
     const quantized = quantizedLayers(editor, (node) => bitsOf(names.get(node)!) === "float");
     if (quantized.length === 0)
       throw new UserError(
@@ -142,16 +124,17 @@ export class PostTraining {
       input: quantizers.get(layer.input[0])!,
     }));
     if (this.options.correctBiases) await correctBiases(editor, records, this.source);
-    quantizeSites(editor, sites, ({ name }) => quantizers.get(name)!);
-    for (const { layer, weight, input } of records) quantizeLayer(editor, layer, weight, input);
-    for (const layer of names.keys()) if (!bits.has(layer)) keepFloat(editor, layer);
-    return {
-      model: editor.finish(),
-      layers: [...names].map(([node, name]) => ({
-        ...{ name, operator: node.opType, elements: elements.get(node)! },
-        ...(bits.has(node) && { bits: bits.get(node) }),
-      })),
-    };
+    const layers = new Map(
+      records.map(({ layer, weight, input }) => [
+        layer,
+        {
+          bits: bits.get(layer)!,
+          weights: integerWeights(editor.weight(layer.input[1])!, weight),
+          input,
+        },
+      ]),
+    );
+    return insertIntegers(editor, names, { sites, quantizerOf: ({ name }) => quantizers.get(name)!, layers });
   }
 
   /** The integers of each site by its name, from ranges that are measured where they are not known yet. */
@@ -179,27 +162,4 @@ export class PostTraining {
     const channels = channelsOf(editor.weight(layer.input[1])!, axis);
     return { axis, scales: weightScales(channels, { high, method, percentile }), high };
   }
-}
-
-/**
- * Keeps ONNX Runtime from quantizing a layer that stays float, as it does on its own where integers are all around (its
- * WeightBiasQuantization): a Max of one tensor is that tensor, and no optimizer removes it.
- */
-function keepFloat(editor: ModelEditor, layer: NodeProto): void {
-  const [input, ...parameters] = layer.input;
-  if (editor.makerOf(input)?.opType !== "DequantizeLinear") return;
-  layer.input = [editor.add("Max", [input], `${input}_float`), ...parameters];
-}
-
-/** Operators of models that are quantized already. */
-const integerOperators =
-  /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear\w+|QGemm|ConvInteger|MatMulInteger\w*)$/;
-
-function requireFloat(editor: ModelEditor): void {
-  const found = editor.graph.node.filter(({ opType }) => integerOperators.test(opType));
-  if (found.length === 0) return;
-  const operators = [...new Set(found.map(({ opType }) => opType))].join(", ");
-  throw new UserError(
-    `the model is quantized already (${found.length} nodes: ${operators}); quantize the float model that it was made of`,
-  );
 }

@@ -11,6 +11,7 @@ import { dataSettings } from "./data-settings.ts";
 import { averagingFlags, groupFlags, scheduleFlags } from "./declared-flags.ts";
 import { averagingSettings, importedModel, parameterGroup, weightsFile } from "./network-settings.ts";
 import { optimizerSettings, scheduleNames, scheduleSettings } from "./optimizer-settings.ts";
+import { quantizationSettings } from "./quantization-settings.ts";
 
 // A run as one document. The schema is complete: parsing fills every default in, so that the document written to
 // `run.json` says all there is to know. Flags, their help and docs/configuration.md follow from it: a setting's flag has the
@@ -48,6 +49,7 @@ const afterTask = {
       "A safetensors file to start from; `except`: patterns of names that are initialized instead; `otherHead`: whether a head of another size is re-initialized; `normalization`: scale of the pixels that the weights were trained with.",
     )
     .register(flags, { group: "Network", text: "file" }),
+  quantization: quantizationSettings,
   learningRate: positive
     .default(0.05)
     .describe("Peak of the learning rate.")

@@ -44,7 +44,10 @@ export function startingTensors(
   const drawn = initialTensors(model, seed);
   if (!given) return { tensors: drawn };
   const { tensors, source, except } = given;
-  const named = [...model.parameters, ...model.buffers];
+  // Weights of a float network have no steps of quantizers.
+  const named = [...model.parameters, ...model.buffers].filter(
+    (tensor) => !("kind" in tensor && tensor.kind === "step") || Object.hasOwn(tensors, tensor.name),
+  );
   for (const pattern of [except].flat()) {
     // A file may have more than the network, such as an auxiliary classifier.
     const names = [...named.map(({ name }) => name), ...Object.keys(tensors)];

@@ -11,10 +11,12 @@ import {
   taskObjective,
 } from "../tasks/task-network.ts";
 import { type FeaturePlan, planFeatures } from "./features.ts";
+import { type FirstSteps, firstSteps, leastSteps } from "./first-steps.ts";
 import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
 import { networkOf } from "./network.ts";
 import { openTask } from "./open-task.ts";
 import { createOptimizer } from "./optimizers.ts";
+import { quantizedNetwork } from "./quantized-network.ts";
 import type { RunRequest } from "./run-request.ts";
 import { trainedPart } from "./trained-part.ts";
 
@@ -43,22 +45,34 @@ export interface RunSetup {
 /** The data, network and optimizer that a request comes to. */
 export async function prepare(request: RunRequest): Promise<RunSetup> {
   const { configuration, data, task: kind, layer, optimizer } = request;
-  const { batchSize, seed, parameters, clipNorm, perturbationPer, averaging } = configuration;
+  const { batchSize, seed, clipNorm, perturbationPer, averaging, quantization, threads } = configuration;
+  const parameters = withSteps(configuration);
   const opened = await openTask(configuration, data, kind);
   const { task, train } = opened;
   const given = await givenWeights(request);
-  const whole = layer
+  const float = layer
     ? preparedNetwork(layer, task)
     : await networkOf(configuration, opened, { given: given?.tensors, file: request.modelFile });
+  const small = quantization && quantizedNetwork(float, task, quantization);
+  const whole = small ?? float;
   const microBatches = microBatchCount(configuration, whole.ownBatch);
   const built = { batchSize: batchSize / microBatches, training: true };
   const wholeModel = buildModel(whole.layer, { ...built, inputShape: whole.inputShape });
   const part = trainedPart(wholeModel, parameters);
-  const network = frozenNetwork(whole, part.frozen);
+  const quantized = part.frozen.size > 0 ? small?.freezing(part.frozen) : small;
+  const network = quantized ?? frozenNetwork(float, part.frozen);
   const { objective, model } = taskObjective(network, task, { ...built, purpose: "training" });
   // The head of a file is re-initialized in the file.
   const isNew = parameters.newHead === true && typeof configuration.model === "string";
   const { tensors, note } = startingTensors(model, seed, given, { stage: part.head, isNew });
+  const first =
+    quantized && quantization
+      ? await firstSteps(quantized, opened, tensors, {
+          ...{ batchSize: built.batchSize, seed, threads, examples: quantization.examples },
+        })
+      : undefined;
+  // Steps that were trained before go on from there.
+  const steps = { ...first?.steps, ...stepsIn(given, first) };
   const features = parameters.features === "compute" ? undefined : await planFeatures(objective, opened);
   return {
     opened,
@@ -69,12 +83,13 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
     objective,
     model,
     features,
-    weights: tensors,
+    weights: { ...tensors, ...steps },
     notes: [
       ...(opened.notes ?? []),
       ...(network.notes ?? []),
       ...(note === undefined ? [] : [note]),
       ...part.notes,
+      ...(first?.notes ?? []),
       ...(features ? [features.note] : []),
     ],
     options: {
@@ -82,9 +97,22 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
       clipNorm,
       microBatches,
       perturbationPer,
+      ...(first && { lowerBounds: leastSteps(first.steps) }),
       averageDecay: averaging?.name === "exponential" ? averaging.decay : undefined,
     },
   };
+}
+
+/** Settings of parameters, with steps of quantizers perturbed where the run says so. */
+function withSteps({ parameters, quantization }: RunRequest["configuration"]) {
+  if (!quantization?.perturbSteps) return parameters;
+  return { ...parameters, groups: [{ kinds: "step" as const, perturbed: true }, ...parameters.groups] };
+}
+
+/** The steps among given weights. */
+function stepsIn(given: GivenWeights | undefined, first: FirstSteps | undefined): Tensors {
+  const names = Object.keys(first?.steps ?? {}).filter((name) => Object.hasOwn(given?.tensors ?? {}, name));
+  return Object.fromEntries(names.map((name) => [name, given!.tensors[name]]));
 }
 
 /** Every kind of the optimizer's steps as a graph. */

@@ -41,9 +41,13 @@ export class SharpnessMeasurement {
         `the model takes ${batchSize} examples at a time, and its sharpness is measured on ${most}; measure it on ${batchSize} or more`,
       );
     }
-    const { objective } = taskObjective(network, task, { batchSize, training: false, purpose: "training" });
+    const built = { batchSize, training: false, purpose: "training" } as const;
+    const { objective, model } = taskObjective(network, task, built);
     const loss = additiveLoss(objective, batchSize);
-    const stages = sharpnessStages({ ...objective, loss, weight: undefined });
+    // Steps of quantizers stay as they are.
+    const steps = new Set(model.parameters.flatMap(({ name, kind }) => (kind === "step" ? [name] : [])));
+    const parameters = new Map(Array.from(objective.parameters).filter(([name]) => !steps.has(name)));
+    const stages = sharpnessStages({ ...objective, parameters, loss, weight: undefined });
     const target = await engine.target();
     await engine.load(programs.gradient, compile(stages.gradient, { target }));
     await engine.load(programs.losses, compile(stages.losses, { target }));

@@ -11,7 +11,7 @@ import { type LayerSensitivity, layersWithin, sensitivities } from "../../model-
 import { quantizationEffect } from "../../model-files/quantization-effect.ts";
 import { FileQuantizer, type QuantizeFileOptions } from "../../model-files/quantize.ts";
 import { activationMethods } from "../../quantization/activation-ranges.ts";
-import type { LayerBits, LayerChoices } from "../../quantization/bits.ts";
+import { type LayerChoices, layerChoiceOf } from "../../quantization/bits.ts";
 import { weightRanges } from "../../quantization/quantize.ts";
 import { weightMethods } from "../../quantization/weight-scales.ts";
 import { quantizationText, sensitivityText } from "../../report/quantization.ts";
@@ -210,17 +210,12 @@ function withoutDetails({ float, fake, executed, ...rest }: Awaited<ReturnType<t
   return { float: numbers(float), fake: numbers(fake), executed: numbers(executed), ...rest };
 }
 
-/** `conv1=8`, `layer4.*=w4a8`, `fc=float` beside earlier ones. */
+/** A choice of layers beside earlier ones. */
 function layerOption(text: string, earlier: LayerChoices = {}): LayerChoices {
-  const [, pattern, value] = /^(.+)=(float|\d+|w\d+a\d+)$/.exec(text) ?? [];
-  if (pattern === undefined)
+  const choice = layerChoiceOf(text);
+  if (!choice)
     throw new InvalidArgumentError(
       "It has to be a pattern and bits, as in conv1=8, conv1=w4a8 or conv1=float.",
     );
-  return { ...earlier, [pattern]: value === "float" ? value : bitsIn(value) };
-}
-
-function bitsIn(text: string): LayerBits {
-  const [weights, activations = weights] = (text.match(/\d+/g) ?? []).map(Number);
-  return { weights, activations };
+  return { ...earlier, ...choice };
 }
