@@ -34,6 +34,8 @@ export interface EpochEnd {
   seconds: number;
   /** Mini-batch gradients computed in this epoch. */
   gradientEvaluations: number;
+  /** The mean over the steps that perturb quantized weights. */
+  integersChanged?: number;
 }
 
 /** A loss, gradient, ς or weight that is not finite. The message names step, pass and quantity. */
@@ -62,6 +64,7 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
     let lossSum = 0;
     let counted = 0;
     let gradientEvaluations = 0;
+    const changes: number[] = [];
     const feeds = batches(epoch)[Symbol.asyncIterator]();
     try {
       for (let next = await feeds.next(); !next.done; ) {
@@ -83,6 +86,7 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
         } else {
           lossSum += record.loss;
           counted++;
+          if (record.integersChanged !== undefined) changes.push(record.integersChanged);
         }
         await options.onStep(record);
       }
@@ -96,6 +100,9 @@ export async function trainingLoop(options: LoopOptions): Promise<boolean> {
       trainLoss: lossSum / counted,
       seconds: (performance.now() - started) / 1000,
       gradientEvaluations,
+      ...(changes.length > 0 && {
+        integersChanged: changes.reduce((sum, change) => sum + change, 0) / changes.length,
+      }),
     });
   }
   return true;

@@ -40,6 +40,8 @@ export interface StepRecord {
   cosGradMin?: number;
   /** uᵀHu ≈ u·(g⁺ − g⁻) / (ρ_max + ρ_min): the curvature along the gradient. */
   curvature?: number;
+  /** Of a network of small integers: the share of its weights that the first perturbation makes other integers. */
+  integersChanged?: number;
   /** Theorem 1's Z₁·τ = (1 − ς) / (1 + ς²). */
   theoremOne?: number;
   /** Present and true when ‖g‖ or ‖g⁻‖ was zero and its term was left out. */
@@ -81,6 +83,8 @@ export interface EpochRecord extends Partial<Measurements> {
   examplesPerSecond: number;
   /** Mini-batch gradients computed so far in the run. */
   gradientEvaluations: number;
+  /** Of a network of small integers: the mean over the epoch's steps of the share that perturbations change. */
+  integersChanged?: number;
 }
 
 export type MetricsRecord = StepRecord | EpochRecord;
