@@ -3,6 +3,7 @@ import { evaluationBatches } from "../data/rows.ts";
 import { elementCount } from "../graph/graph.ts";
 import { readModelFile } from "../import/load.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import { fusedOperators } from "../runtime/onnxruntime.ts";
 import { type EngineOptions, openEngine } from "../runtime/remote.ts";
 import type { OpenedTask } from "../tasks/task.ts";
 import { type EvaluateOptions, type Evaluation, evaluateFile } from "./evaluate.ts";
@@ -21,28 +22,31 @@ const ways = {
 } as const satisfies Record<string, EngineOptions>;
 
 export interface QuantizationEffect {
-  float: Evaluation;
+  /** Absent where there is no float file. */
+  float?: Evaluation;
   fake: Evaluation;
   executed: Evaluation;
   /** Share of predictions that are those of fake quantization; of tasks with classes. */
   agreement?: { executed: number; fastest: number };
   /** Milliseconds of one run with one thread: medians of rounds in turns. */
-  latency: { batch: number; float: number; executed: number; fastest: number }[];
+  latency: { batch: number; float?: number; executed: number; fastest: number }[];
+  /** How many of each operator ONNX Runtime makes of the quantized file. */
+  operators: Record<string, number>;
 }
 
 type FileOptions = Pick<EvaluateOptions, "normalization" | "dimensions" | "output" | "threads">;
 
 /**
- * Measures a float file and what was made of it on the task's test data.
- * @param float path of the file
+ * Measures a quantized file, and the float one that it was made of, on the task's test data.
+ * @param float path of that file, if there is one
  */
 export async function quantizationEffect(
-  float: string,
+  float: string | undefined,
   quantized: Uint8Array,
   opened: OpenedTask,
   { onProgress, ...options }: FileOptions & { onProgress?: (done: number, total: number) => void },
 ): Promise<QuantizationEffect> {
-  const steps = 5;
+  const steps = float === undefined ? 4 : 5;
   let done = 0;
   const step = async <T>(work: Promise<T>): Promise<T> => {
     const result = await work;
@@ -52,23 +56,41 @@ export async function quantizationEffect(
   const evaluated = (model: string | Uint8Array, engine: EngineOptions = {}) =>
     step(evaluateFile(model, opened, { ...options, engine, name: "the model" }));
   return {
-    float: await evaluated(float),
+    ...(float !== undefined && { float: await evaluated(float) }),
     fake: await evaluated(quantized, ways.fake),
     executed: await evaluated(quantized, ways.executed),
-    agreement: await step(agreement(float, quantized, opened, options)),
+    agreement: await step(agreement(quantized, opened, options)),
     latency: await step(latency(float, quantized, opened, options)),
+    operators: await countedOperators(quantized),
+  };
+}
+
+/** How many of each operator ONNX Runtime makes of a file. */
+export async function countedOperators(model: Uint8Array): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const operator of await fusedOperators(model)) counts[operator] = (counts[operator] ?? 0) + 1;
+  return counts;
+}
+
+/** What records say of each network: no pictures, and no file of predictions. */
+export function effectNumbers({ float, fake, executed, ...rest }: QuantizationEffect) {
+  const numbers = ({ loss, metrics, examples }: Evaluation) => ({ loss, metrics, examples });
+  return {
+    ...(float && { float: numbers(float) }),
+    fake: numbers(fake),
+    executed: numbers(executed),
+    ...rest,
   };
 }
 
 /** How often the largest of the classes is the same, over examples and places. */
 async function agreement(
-  float: string,
   quantized: Uint8Array,
   { task, evaluations: [{ source }] }: OpenedTask,
   { threads, ...options }: FileOptions,
 ): Promise<{ executed: number; fastest: number } | undefined> {
   if (task.output.holds !== "logits") return undefined;
-  const file = openToRun(await readModelFile(float), { task, train: source }, options);
+  const file = openToRun(await readModelFile(quantized), { task, train: source }, options);
   const engines = Object.values(ways).map((way) => openEngine({ threads, ...way }));
   try {
     const runs = await Promise.all(
@@ -113,19 +135,19 @@ function largest({ shape: [, classes, ...places], data }: TensorData, count: num
 const rounds = 15;
 
 async function latency(
-  float: string,
+  float: string | undefined,
   quantized: Uint8Array,
   { task, train }: OpenedTask,
   options: FileOptions,
 ): Promise<QuantizationEffect["latency"]> {
   const { input } = openToRun(
-    await readModelFile(float),
+    await readModelFile(float ?? quantized),
     { task, train: { name: train.name, count: 2 } },
     { ...options },
   );
   const [own, ...one] = input.shape;
   const kinds = {
-    float: [float, {}],
+    ...(float !== undefined && { float: [float, {}] as const }),
     executed: [quantized, ways.executed],
     fastest: [quantized, ways.fastest],
   } as const;
@@ -149,7 +171,7 @@ async function latency(
       }
       results.push({
         batch,
-        float: median(times.float),
+        ...(float !== undefined && { float: median(times.float) }),
         executed: median(times.executed),
         fastest: median(times.fastest),
       });

@@ -9,7 +9,6 @@ import type { QuantizedLayerRecord } from "../quantization/insert.ts";
 import { PostTraining, type QuantizeOptions } from "../quantization/quantize.ts";
 import { inNewerOperators, stateQuantization } from "../runs/quantized-file.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { fusedOperators } from "../runtime/onnxruntime.ts";
 import { openEngine } from "../runtime/remote.ts";
 import type { OpenedTask } from "../tasks/task.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
@@ -31,8 +30,6 @@ export interface QuantizedFile {
   bytes: Uint8Array<ArrayBuffer>;
   layers: QuantizedLayerRecord[];
   equalizedPairs: number;
-  /** How many of each operator ONNX Runtime makes of it. */
-  operators: Record<string, number>;
 }
 
 /** Examples in one batch of calibration, at most: the results of all layers are in memory together. */
@@ -97,9 +94,7 @@ export class FileQuantizer {
     const { model, layers: records } = await this.training.quantize(layers);
     stateQuantization(model, records);
     const bytes = writeModel(model);
-    const operators: Record<string, number> = {};
-    for (const operator of await fusedOperators(bytes)) operators[operator] = (operators[operator] ?? 0) + 1;
-    return { bytes, layers: records, equalizedPairs: this.training.equalizedPairs, operators };
+    return { bytes, layers: records, equalizedPairs: this.training.equalizedPairs };
   }
 
   close(): Promise<void> {

@@ -50,7 +50,11 @@ function collected<T extends { id: string }>(
   return ids.map((id) => all.filter(({ part }) => part.id === id));
 }
 
-function section({ id, title, note }: { id: string; title: string; note?: string }, content: string): string {
+/** Markup under a heading. */
+export function section(
+  { id, title, note }: { id: string; title: string; note?: string },
+  content: string,
+): string {
   const name = `details-${escapeHtml(id)}`;
   return `<section aria-labelledby="${name}">
 <h2 id="${name}">${escapeHtml(title)}</h2>
@@ -69,7 +73,7 @@ function tableSection(found: readonly Found<DetailTable>[], runs: readonly Run[]
   return section(part, `${comparedTable(found)}\n${own.join("\n")}`);
 }
 
-function detailTable(table: DetailTable): string {
+export function detailTable(table: DetailTable): string {
   const { title, rowsAre, columns, rows } = table;
   const side = columns.map((_, at) => (isTextColumn(table, at) ? ' class="text"' : ""));
   const heading = columns.map(

@@ -10,6 +10,7 @@ import { pageDocument } from "./drawing/page-document.ts";
 import { swatch } from "./drawing/swatch.ts";
 import { escapeHtml, prose } from "./escape.ts";
 import { findingsOf } from "./findings.ts";
+import { quantizationFigures, quantizationSections } from "./quantization-page.ts";
 import { type Comparison, metricsOfRuns, type Run } from "./read.ts";
 import { environmentOf, type Setting, settingsOf } from "./settings.ts";
 
@@ -24,14 +25,20 @@ export function renderPage(
   pictures: Pictures = new Map(),
 ): string {
   const data = reportData({ ...comparison, name, createdAt, runs });
+  const quantization = runs.length === 1 ? runs[0].quantization : undefined;
   return pageDocument(
     {
       kind: `Lowland report${createdAt ? ` · ${dateText(createdAt)}` : ""}`,
       title: name,
       lead: describe(runs),
       before: `${results(runs)}\n${findings(runs)}`,
-      figures: [...chartFigures(data, metricsOfRuns(runs)), ...detailFigures(runs)],
-      after: `${detailSections(runs, pictures)}
+      figures: [
+        ...chartFigures(data, metricsOfRuns(runs)),
+        ...detailFigures(runs),
+        ...(quantization ? quantizationFigures(quantization) : []),
+      ],
+      after: `${quantization ? quantizationSections(quantization, runs[0].task) : ""}
+${detailSections(runs, pictures)}
 ${howItWasRun(runs)}\n${downloads}`,
       files: {
         results: { ending: "results.csv", text: resultsCsv(data) },

@@ -1,7 +1,7 @@
 /** What quantizing a file came to, for the terminal. */
 import type { LayerSensitivity } from "../model-files/layer-choice.ts";
 import type { QuantizationEffect } from "../model-files/quantization-effect.ts";
-import type { QuantizedFile } from "../model-files/quantize.ts";
+import type { QuantizedLayerRecord } from "../quantization/insert.ts";
 import type { DetailTable } from "../tasks/details.ts";
 import type { MetricInfo, TaskRecord } from "../train/task-record.ts";
 import { detailTables } from "./details-table.ts";
@@ -14,16 +14,26 @@ interface Measured {
   metrics: Readonly<Record<string, number>>;
 }
 
-export interface QuantizationRecord
-  extends Pick<QuantizedFile, "layers" | "operators">,
-    Pick<QuantizationEffect, "agreement" | "latency"> {
+/** Where a run folder holds it. */
+export const quantizationFile = "quantization.json";
+
+export interface QuantizationRecord extends Pick<QuantizationEffect, "agreement" | "latency" | "operators"> {
+  /** The float file; absent where a network was trained as integers from the start. */
+  model?: string;
   quantized: string;
+  layers: readonly QuantizedLayerRecord[];
   data: string;
+  task: string;
   /** Bytes. */
-  size: { float: number; quantized: number };
-  float: Measured;
+  size: { float?: number; quantized: number };
+  /** Whether the fastest kernels of this processor saturate. */
+  saturates: boolean;
+  float?: Measured;
   fake: Measured;
   executed: Measured;
+  /** Pairs of layers whose channels were brought to the same range. */
+  equalizedPairs?: number;
+  sensitivity?: readonly LayerSensitivity[];
 }
 
 /** Metrics of the float, the rounded and the executed network, then layers, time and size. */
@@ -32,25 +42,41 @@ export function quantizationText(
   task: Pick<TaskRecord, "metrics">,
   style: TableOptions,
 ): string {
-  const { layers, operators, agreement, latency, size, quantized, data } = record;
+  return [
+    detailTables({ tables: [metricsTable(record, task), layerTable(record.layers)] }, style),
+    quantizationSentences(record).join("\n"),
+  ].join("\n\n");
+}
+
+/** Predictions, time, operators and size, a sentence each. */
+export function quantizationSentences({
+  operators,
+  agreement,
+  latency,
+  size,
+  quantized,
+}: QuantizationRecord): string[] {
   const integers = Object.entries(operators).filter(([name]) => isInteger(name));
   const floats = Object.entries(operators).filter(([name]) => !isInteger(name) && !conversions.has(name));
   const counted = (found: typeof integers) =>
     found.map(([name, count]) => `${count} ${name}`).join(", ") || "none";
-  const sentences = [
-    agreement &&
-      `Predictions as with fake quantization: ${fixed(100 * agreement.executed, 2)} % in exact integer kernels, ${fixed(100 * agreement.fastest, 2)} % in the fastest ones.`,
+  const ratio = (value: number, to: number | undefined) =>
+    to === undefined ? "" : ` (${fixed(value / to, 2)}×)`;
+  return [
+    ...(agreement
+      ? [
+          `Predictions as with fake quantization: ${fixed(100 * agreement.executed, 2)} % in exact integer kernels, ${fixed(100 * agreement.fastest, 2)} % in the fastest ones.`,
+        ]
+      : []),
     ...latency.map(
       ({ batch, float, executed, fastest }) =>
-        `A batch of ${batch}, one thread: ${milliseconds(float)} in float, ${milliseconds(executed)} in exact integers (${fixed(executed / float, 2)}×), ${milliseconds(fastest)} in the fastest kernels (${fixed(fastest / float, 2)}×).`,
+        `A batch of ${batch}, one thread: ${float === undefined ? "" : `${milliseconds(float)} in float, `}${milliseconds(executed)} in exact integers${ratio(executed, float)}, ${milliseconds(fastest)} in the fastest kernels${ratio(fastest, float)}.`,
     ),
     `In integers: ${counted(integers)}. In float: ${counted(floats)}.`,
-    `${quantized}: ${kilobytes(size.quantized)}, ${fixed(size.quantized / size.float, 2)}× of the float file's ${kilobytes(size.float)}.`,
+    size.float === undefined
+      ? `${quantized}: ${kilobytes(size.quantized)}.`
+      : `${quantized}: ${kilobytes(size.quantized)}, ${fixed(size.quantized / size.float, 2)}× of the float file's ${kilobytes(size.float)}.`,
   ];
-  return [
-    detailTables({ tables: [metricsTable(record, task, data), layerTable(layers)] }, style),
-    sentences.filter(Boolean).join("\n"),
-  ].join("\n\n");
 }
 
 /** What each layer costs alone. */
@@ -59,7 +85,11 @@ export function sensitivityText(
   leading: MetricInfo,
   style: TableOptions,
 ): string {
-  const table: DetailTable = {
+  return detailTables({ tables: [sensitivityTable(order, leading)] }, style);
+}
+
+export function sensitivityTable(order: readonly LayerSensitivity[], leading: MetricInfo): DetailTable {
+  return {
     id: "sensitivity",
     title: "One layer quantized at a time",
     note: "On training examples that ranges were not measured on.",
@@ -73,15 +103,13 @@ export function sensitivityText(
       values: [fixed(metricNumber(leading, metricDrop), metricDecimals(leading) + 1), fixed(lossRise, 4)],
     })),
   };
-  return detailTables({ tables: [table] }, style);
 }
 
-function metricsTable(
-  { float, fake, executed }: QuantizationRecord,
+export function metricsTable(
+  { float, fake, executed, data }: QuantizationRecord,
   { metrics }: Pick<TaskRecord, "metrics">,
-  data: string,
 ): DetailTable {
-  const shown = metrics.filter(({ name }) => name in float.metrics);
+  const shown = metrics.filter(({ name }) => name in fake.metrics);
   const row = (name: string, measured: Measured) => ({
     name,
     values: [
@@ -101,11 +129,15 @@ function metricsTable(
       })),
       { name: "loss", label: "loss", unit: "" },
     ],
-    rows: [row("float", float), row("rounded, in float", fake), row("integers", executed)],
+    rows: [
+      ...(float ? [row("float", float)] : []),
+      row("rounded, in float", fake),
+      row("integers", executed),
+    ],
   };
 }
 
-function layerTable(layers: QuantizationRecord["layers"]): DetailTable {
+export function layerTable(layers: QuantizationRecord["layers"]): DetailTable {
   return {
     ...{ id: "layers", title: "Layers", rowsAre: "layer" },
     columns: [

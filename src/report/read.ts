@@ -14,6 +14,7 @@ import type {
   StepRecord,
 } from "../train/records.ts";
 import type { MetricInfo, TaskRecord } from "../train/task-record.ts";
+import { type QuantizationRecord, quantizationFile } from "./quantization.ts";
 
 /** How far a run has come: "unfinished" has metrics and no summary that is as new as they are. */
 export type RunStatus = RunSummary["status"] | "unfinished" | "not started";
@@ -42,6 +43,8 @@ export interface Run {
   outcome?: Outcome;
   /** Of the test set after the last epoch; absent where the run has not ended, and in runs of earlier versions. */
   evaluation?: EvaluationRecord;
+  /** Of a network of small integers: what its file came to. */
+  quantization?: QuantizationRecord;
   /** Where it is. */
   folder: string;
 }
@@ -121,6 +124,9 @@ async function readRunOrNothing(folder: string, name: string): Promise<Run> {
     ? { ...fromMetrics, ...summary, sharpness: summary.sharpness ?? fromMetrics?.sharpness }
     : fromMetrics;
   const evaluation = current ? await readEvaluation(folder) : undefined;
+  const quantization = current
+    ? await readJson<QuantizationRecord>(join(folder, quantizationFile))
+    : undefined;
   const started = outcome !== undefined || steps.length > 0;
   return {
     name,
@@ -132,6 +138,7 @@ async function readRunOrNothing(folder: string, name: string): Promise<Run> {
     epochs,
     outcome,
     evaluation,
+    quantization,
     folder,
   };
 }

@@ -5,7 +5,7 @@ import { readModel } from "../onnx/model.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
 import { leastOpset, opsetOf } from "../quantization/editor.ts";
 import type { QuantizedLayerRecord } from "../quantization/insert.ts";
-import { writtenMetadata } from "../tasks/model-metadata.ts";
+import { stated, writtenMetadata } from "../tasks/model-metadata.ts";
 import { compileForBatches } from "../tasks/task-network.ts";
 
 // What files need before they are quantized, and what they state afterwards.
@@ -35,6 +35,11 @@ export function inNewerOperators(
 
 /** States in a quantized file which layers have how many bits. */
 export function stateQuantization(model: ModelProto, layers: readonly QuantizedLayerRecord[]): void {
-  const quantization = layers.map(({ name, bits }) => ({ name, bits: bits ?? "float" }));
-  model.metadataProps.push(...stringEntries(writtenMetadata({ quantization })));
+  model.metadataProps.push(...stringEntries(writtenMetadata({ quantization: layers })));
+}
+
+/** What became of the layers of a file that Lowland quantized; nothing of other files. */
+export function statedQuantization(model: ModelProto): readonly QuantizedLayerRecord[] | undefined {
+  const layers = stated(model, "quantization");
+  return Array.isArray(layers) ? layers : undefined;
 }

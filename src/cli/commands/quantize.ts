@@ -8,13 +8,14 @@ import { selected } from "../../data/source.ts";
 import { openTaskOf } from "../../measure/measured-model.ts";
 import { evaluateFile } from "../../model-files/evaluate.ts";
 import { type LayerSensitivity, layersWithin, sensitivities } from "../../model-files/layer-choice.ts";
-import { quantizationEffect } from "../../model-files/quantization-effect.ts";
+import { effectNumbers, quantizationEffect } from "../../model-files/quantization-effect.ts";
 import { FileQuantizer, type QuantizeFileOptions } from "../../model-files/quantize.ts";
 import { activationMethods } from "../../quantization/activation-ranges.ts";
 import { type LayerChoices, layerChoiceOf } from "../../quantization/bits.ts";
 import { weightRanges } from "../../quantization/quantize.ts";
 import { weightMethods } from "../../quantization/weight-scales.ts";
-import { quantizationText, sensitivityText } from "../../report/quantization.ts";
+import { type QuantizationRecord, quantizationText, sensitivityText } from "../../report/quantization.ts";
+import { writeQuantizationPage } from "../../report/quantization-page.ts";
 import { findModel, importedModelOf, type TrainedModel } from "../../runs/trained-model.ts";
 import { integersSaturate } from "../../runtime/saturation.ts";
 import type { DataPair, TaskKind } from "../../tasks/task.ts";
@@ -160,16 +161,18 @@ async function quantize(place: string, flags: QuantizeFlags): Promise<void> {
     await replaceFile(out, bytes);
     const size = { float: (await stat(found.path)).size, quantized: bytes.length };
     const saturates = await integersSaturate();
-    const record = {
+    const record: QuantizationRecord = {
       ...{ model: found.path, quantized: out, data: name, task: kind.name, size, saturates, ...made },
       ...(order && { sensitivity: order }),
-      ...withoutDetails(effect),
+      ...effectNumbers(effect),
     };
+    const page = `${out.replace(/\.onnx$/, "")}.html`;
+    await writeQuantizationPage(page, record, kind);
     if (flags.json) printJson(record);
     else {
       const style = outputStyle();
       if (order) process.stdout.write(`${sensitivityText(order, kind.metrics[0], style)}\n\n`);
-      process.stdout.write(`${quantizationText(record, kind, style)}\n`);
+      process.stdout.write(`${quantizationText(record, kind, style)}\nReport: ${page}\n`);
     }
     if (saturates && made.layers.some(({ bits }) => bits?.weights === 8) && flags.weightRange === "8bit")
       say(
@@ -202,12 +205,6 @@ function withoutEvaluationSettings(
       ),
     ]),
   );
-}
-
-/** What the record says of each network: no pictures, and no file of predictions. */
-function withoutDetails({ float, fake, executed, ...rest }: Awaited<ReturnType<typeof quantizationEffect>>) {
-  const numbers = ({ loss, metrics, examples }: typeof float) => ({ loss, metrics, examples });
-  return { float: numbers(float), fake: numbers(fake), executed: numbers(executed), ...rest };
 }
 
 /** A choice of layers beside earlier ones. */

@@ -1,0 +1,187 @@
+// The tables of docs/results/quantization.md from the lines of quantization.jsonl.
+import { interval } from "./optimizer-tables.mjs";
+import { markdown, writeTable } from "./result-lines.mjs";
+
+export function writeTables(lines) {
+  const tables = {
+    bits: bitsTable(lines),
+    agreement: agreementTable(lines),
+    networks: networksTable(lines),
+    latency: latencyTable(lines),
+    flatness: flatnessTable(lines),
+  };
+  for (const [marker, table] of Object.entries(tables))
+    writeTable("quantization.md", `${marker}: written by studies/quantization.mjs`, table);
+}
+
+const accuracyOf = ({ executed, float }) => 100 * (executed ?? float).accuracy;
+const share = (value, digits = 2) => (value === undefined ? "–" : `${(100 * value).toFixed(digits)} %`);
+
+/** Accuracy by bits, and what is lost to the float network that trained as long, paired by seed. */
+function bitsTable(lines) {
+  const own = lines.filter(({ part }) => part === "bits");
+  const floats = new Map(
+    own.filter(({ form }) => form === "float").map((line) => [line.seed, accuracyOf(line)]),
+  );
+  return markdown([
+    [
+      "network",
+      "optimizer of the further epochs",
+      "accuracy in integers, %",
+      "less than float, points",
+      "integers changed",
+      "seeds",
+    ],
+    ...groups(own, ({ form, method }) => `${form}|${method}`).map((group) => {
+      const [{ form, method }] = group;
+      const lost = group.flatMap((line) =>
+        floats.has(line.seed) ? [floats.get(line.seed) - accuracyOf(line)] : [],
+      );
+      const changed = group.flatMap(({ integersChanged = [] }) => integersChanged);
+      return [
+        ...[form, method, interval(group.map(accuracyOf), 2)],
+        form === "float" ? "–" : interval(lost, 2, { signed: true }),
+        changed.length === 0 ? "–" : share(changed.reduce((sum, one) => sum + one, 0) / changed.length),
+        group.length,
+      ];
+    }),
+  ]);
+}
+
+/** Predictions of integer kernels beside fake quantization: the least over seeds. */
+function agreementTable(lines) {
+  const own = lines.filter(({ agreement }) => agreement);
+  return markdown([
+    [
+      "study",
+      "network",
+      "form",
+      "optimizer",
+      "trained, %",
+      "rounded in float, %",
+      "integers, %",
+      "same predictions, exact kernels",
+      "fastest kernels",
+    ],
+    ...groups(own, ({ part, network, form, method }) => [part, network, form, method].join("|"))
+      .filter(([{ part }]) => part === "bits" || part === "networks")
+      .map((group) => {
+        const [{ part, network, form, method }] = group;
+        const least = (of) => Math.min(...group.map(of));
+        const mean = (of) => {
+          const values = group.flatMap((line) => of(line) ?? []);
+          return values.length === 0
+            ? "–"
+            : ((100 * values.reduce((sum, value) => sum + value, 0)) / values.length).toFixed(2);
+        };
+        return [
+          ...[part, network, form, method],
+          mean(({ trained }) => leading(trained)),
+          ...["fake", "executed"].map((way) => mean((line) => leading(line[way]))),
+          ...["executed", "fastest"].map((way) => share(least(({ agreement }) => agreement[way]))),
+        ];
+      }),
+  ]);
+}
+
+function networksTable(lines) {
+  const own = lines.filter(({ part, executed }) => (part === "networks" || part === "published") && executed);
+  return markdown([
+    ["network", "measure", "float", "integers", "size", "in float"],
+    ...own.map(({ network, float, executed, size, operators }) => [
+      ...[network, leadingName(float), share(leading(float)), share(leading(executed))],
+      `${(size.quantized / size.float).toFixed(2)}×`,
+      Object.entries(operators)
+        .filter(([name]) => !/^QLinear|^QGemm|Integer$|^(Quantize|Dequantize)Linear$/.test(name))
+        .map(([name, count]) => `${count} ${name}`)
+        .join(", "),
+    ]),
+  ]);
+}
+
+function latencyTable(lines) {
+  const own = lines.filter(({ part }) => part === "latency");
+  return markdown([
+    ["resnet20", "batch", "float, ms", "exact integers, ms", "ratio", "fastest kernels, ms", "ratio", "size"],
+    ...own.flatMap(({ form, latency, size }) =>
+      latency.map(({ batch, float, executed, fastest }) => [
+        ...[form, batch, float.toFixed(2), executed.toFixed(2), (executed / float).toFixed(2)],
+        ...[fastest.toFixed(2), (fastest / float).toFixed(2), `${(size.quantized / size.float).toFixed(2)}×`],
+      ]),
+    ),
+  ]);
+}
+
+/** What quantizing costs beside how flat the float network was, and their rank correlation over all runs. */
+function flatnessTable(lines) {
+  const own = lines.filter(({ part }) => part === "flatness");
+  const floats = new Map(
+    own.filter(({ form }) => form === "float, before").map((line) => [runOf(line), line]),
+  );
+  const flat = new Map(own.filter(({ form }) => form === "flatness").map((line) => [runOf(line), line]));
+  const further = new Map(own.filter(({ form }) => form === "float").map((line) => [runOf(line), line]));
+  const drops = own
+    .filter(({ executed }) => executed)
+    .flatMap((line) => {
+      const before = (line.form.endsWith("learned") ? further : floats).get(runOf(line));
+      const measured = flat.get(runOf(line));
+      return before && measured
+        ? [{ form: line.form, drop: accuracyOf(before) - accuracyOf(line), ...measured }]
+        : [];
+    });
+  return markdown([
+    ["form", "points lost", "rank correlation with λ₁", "with the trace", "runs"],
+    ...groups(drops, ({ form }) => form).map((group) => {
+      const drop = group.map((one) => one.drop);
+      return [
+        group[0].form,
+        interval(drop, 2, { signed: true }),
+        ...["largestEigenvalue", "trace"].map((of) =>
+          correlationText(
+            group.map((one) => one[of]),
+            drop,
+          ),
+        ),
+        group.length,
+      ];
+    }),
+  ]);
+}
+
+const runOf = ({ method, seed }) => `${method}|${seed}`;
+
+/** Spearman's rank correlation with a 95 % interval by Fisher's transformation. */
+function correlationText(a, b) {
+  if (a.length < 5) return "–";
+  const value = correlation(ranks(a), ranks(b));
+  const half = 1.96 * (1.03 / Math.sqrt(a.length - 3));
+  const [low, high] = [-half, half].map((by) => Math.tanh(Math.atanh(Math.min(0.9999, value)) + by));
+  return `${value.toFixed(2)} (${low.toFixed(2)} … ${high.toFixed(2)})`;
+}
+
+/** Ranks, equal values sharing the mean of theirs. */
+function ranks(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return values.map((value) => (sorted.indexOf(value) + sorted.lastIndexOf(value)) / 2);
+}
+
+function correlation(a, b) {
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [ma, mb] = [mean(a), mean(b)];
+  const product = (x, mx, y, my) => x.reduce((sum, value, index) => sum + (value - mx) * (y[index] - my), 0);
+  return product(a, ma, b, mb) / Math.sqrt(product(a, ma, a, ma) * product(b, mb, b, mb));
+}
+
+function leadingName(metrics) {
+  return ["accuracy", "meanIou", "pck"].find((name) => metrics && name in metrics);
+}
+
+function leading(metrics) {
+  return metrics?.[leadingName(metrics)];
+}
+
+function groups(lines, keyOf) {
+  const found = new Map();
+  for (const line of lines) found.set(keyOf(line), [...(found.get(keyOf(line)) ?? []), line]);
+  return [...found.values()];
+}
