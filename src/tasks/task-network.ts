@@ -1,13 +1,14 @@
 import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
 import { type TrainingBatchOptions, trainingBatches } from "../data/rows.ts";
-import { elementCount, Graph, type Value } from "../graph/graph.ts";
-import { copyInto, nodesOf } from "../graph/walk.ts";
+import { elementCount, type Graph, type Value } from "../graph/graph.ts";
+import { nodesOf } from "../graph/walk.ts";
 import { compile } from "../lower/compile.ts";
 import { buildModel, drawRandomInputs, freezing, type Layer, type Model } from "../nn/module.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import { mul } from "../ops/arithmetic.ts";
 import type { Objective } from "../optim/training-step.ts";
+import { forAnyBatch } from "./any-batch.ts";
 import { writtenMetadata } from "./model-metadata.ts";
 import type { LossPurpose, OpenedTask, Task } from "./task.ts";
 
@@ -218,16 +219,8 @@ export function compileForBatches(
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array<ArrayBuffer> {
   const weights = new Map(Object.entries(tensors));
-  const symbolicBatch = dependsOnBatchSize(build(1), build(2)) ? undefined : "batch";
-  return compile(build(1), { weights, symbolicBatch, name: "network", metadata });
-}
-
-/** Whether two graphs of one network for different batch sizes hold different constants or attributes. */
-function dependsOnBatchSize(one: Graph, other: Graph): boolean {
-  // Copied into one graph, equal nodes on equal inputs become the same node.
-  const joined = new Graph();
-  const [a] = copyInto(joined, [...one.outputs.values()]);
-  const inputs = new Map([...other.inputs].map(([name, input]) => [input, joined.inputs.get(name)!]));
-  const [b] = copyInto(joined, [...other.outputs.values()], inputs);
-  return a !== b;
+  const one = build(1);
+  const any = forAnyBatch(one, build(2));
+  const symbolicBatch = any && "batch";
+  return compile(any ?? one, { weights, symbolicBatch, name: "network", metadata });
 }
