@@ -6,7 +6,6 @@ const float = {
   ...{ learningRate: 0.05, optimizer: { method: "sgd" } },
 };
 const further = { ...float, epochs: 2, evaluateEvery: 2, learningRate: 0.01 };
-export const settings = { float, further };
 
 /** Learned steps by the widths of weights and activations. */
 const learned = [
@@ -83,8 +82,22 @@ export const parts = {
     ["W8A8", "W8A8, weights within 7 bits"].map((form) => ({
       ...{ part: "latency", seed: 1, network: "resnet20", method: "SGD", form },
       start: { ...float, model: "resnet20", limit: 1000, epochs: 1, evaluateEvery: 1, seed: 1 },
-      quantize: form.includes("7") ? ["--weight-range", "7bit"] : [],
+      ...{ quantize: form.includes("7") ? ["--weight-range", "7bit"] : [], time: true },
     })),
+  published: ({ model }) => {
+    if (!model) throw new Error("which file? name it with --model");
+    const dimensions = { "p2o.DynamicDimension.1": 48, "p2o.DynamicDimension.2": 48 };
+    return ["W8A8 after training", "W8A8 after training, equalized, ranges of least squared error"].map(
+      (form) => ({
+        ...{ part: "published", seed: 1, network: "OCR text direction", method: "SGD", form },
+        start: {
+          ...{ ...float, model: { file: model, dimensions }, limit: 2000, epochs: 1, evaluateEvery: 1 },
+          ...{ learningRate: 0.2, batchSize: 32, seed: 1 },
+        },
+        quantize: form.includes("equalized") ? ["--equalize", "--activation-method", "mse"] : [],
+      }),
+    );
+  },
   flatness: ({ seeds }) =>
     numbers(seeds).flatMap((seed) =>
       Object.entries(methods).flatMap(([method, optimizer]) => {

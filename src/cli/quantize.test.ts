@@ -43,6 +43,9 @@ test("a run becomes a file of integers that is as accurate, a third of the size,
   assert.equal(operators.QLinearConv, 4);
   assert.ok(size.quantized < 0.45 * size.float);
   assert.equal(size.quantized, statSync(out).size);
+  const page = readFileSync(join(root, "small.html"), "utf8");
+  for (const text of ["rounded, in float", "4 QLinearConv", "Bits of each layer", "conv5", "batch 128"])
+    assert.ok(page.includes(text), `the page has no "${text}"`);
   assert.deepEqual(
     latency.map(({ batch }: { batch: number }) => batch),
     [1, 128],
@@ -135,4 +138,46 @@ test("a file without layers, and one that is no model", async () => {
   const refused = await refusal(["quantize", path, "--data", "digits"]);
   assert.equal(refused.code, 2);
   assert.match(refused.text ?? "", /text\.onnx is not an ONNX model/);
+});
+
+test("fine-tuning a float run as integers writes the file that is measured, with the share of integers that change", async () => {
+  const out = join(root, "tuned");
+  const settings = ["--data", "digits", "--epochs", "2", "--optimizer", "sam", "--threads", "1"];
+  const bits = ["--quantize", "w4a4", "--quantize-layer", "conv3=float", "--quantize-perturb", "latent"];
+  const ended = await lowland(["finetune", run, ...settings, ...bits, "--out", out, "--json"]);
+  assert.equal(ended.code, 0, ended.stderr);
+  assert.match(ended.stderr, /layers that stay float: conv3/);
+  const { metrics, testLoss } = JSON.parse(ended.stdout);
+  const record = JSON.parse(readFileSync(join(out, "quantization.json"), "utf8"));
+  assert.ok(metrics.accuracy > 0.9, String(metrics.accuracy));
+  // The file in float, as it says, is what training evaluates; integer kernels round alike.
+  assert.equal(record.fake.metrics.accuracy, metrics.accuracy);
+  assert.ok(Math.abs(record.fake.loss - testLoss) < 1e-4 * testLoss, `${record.fake.loss} ${testLoss}`);
+  assert.ok(record.agreement.executed >= 0.995, String(record.agreement.executed));
+  assert.deepEqual(
+    record.layers.map(({ bits: own }: { bits?: { weights: number } }) => own?.weights),
+    [8, 4, undefined, 4, 4, 8],
+  );
+  assert.equal(record.operators.QLinearConv, 4);
+  assert.ok(record.float.metrics.accuracy > 0.9);
+  const epochs = readFileSync(join(out, "metrics.jsonl"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line))
+    .filter(({ type }) => type === "epoch");
+  for (const { integersChanged } of epochs)
+    assert.ok(integersChanged > 0 && integersChanged < 0.1, String(integersChanged));
+  assert.match(readFileSync(join(out, "report.html"), "utf8"), /Bits of each layer/);
+  const evaluated = await lowland(["evaluate", out, "--threads", "1", "--json"]);
+  assert.equal(JSON.parse(evaluated.stdout).metrics.accuracy, record.executed.metrics.accuracy);
+  const again = await refusal(["finetune", out, "--data", "digits", "--quantize", "8"]);
+  assert.match(again.text ?? "", /^the model is quantized already \(\d+ nodes: /);
+});
+
+test("bits that there are not are refused", async () => {
+  for (const [bits, text] of [
+    ["1", /^quantization.weights is 1; it has to be at least 2/],
+    ["17", /^quantization.weights is 17; it has to be at most 8/],
+  ] as const)
+    assert.match((await refusal(["finetune", run, "--data", "digits", "--quantize", bits])).text ?? "", text);
 });

@@ -6,7 +6,7 @@ import { detailTable, section } from "./details-section.ts";
 import type { BarChart } from "./drawing/chart.ts";
 import { type Figure, pageDocument, pageScripts } from "./drawing/page-document.ts";
 import { prose } from "./escape.ts";
-import { fixed, metricText } from "./numbers.ts";
+import { capitalized, fixed, metricText } from "./numbers.ts";
 import {
   layerTable,
   metricsTable,
@@ -88,20 +88,20 @@ function leadOf(
 ) {
   const [leading] = metrics;
   const text = (measured: { metrics: Readonly<Record<string, number>> }) =>
-    metricText(leading, measured.metrics[leading.name], 2);
+    metricText(leading, measured.metrics[leading.name], 1);
   const before = float ? `, ${text(float)} in float` : "";
   const smaller =
     size.float === undefined
       ? ""
       : ` The file is ${fixed(size.quantized / size.float, 2)}× as large as the float one.`;
-  return `${leading.label} ${text(executed)} in integers${before}, on the test part of ${data}.${smaller}`;
+  return `${capitalized(leading.label)} ${text(executed)} in integers${before}, on the test part of ${data}.${smaller}`;
 }
 
 function effectSection(record: QuantizationRecord, task: Pick<TaskRecord, "metrics">): string {
   const sentences = quantizationSentences(record).map((text) => `<p>${prose(text)}</p>`);
   const table = metricsTable(record, task);
   return section(
-    { id: "integers", title: `Integers: ${table.title.charAt(0).toLowerCase()}${table.title.slice(1)}` },
+    { id: "integers", title: `Float and integers, on the test part of ${record.data}` },
     `${detailTable(table)}\n${sentences.join("\n")}`,
   );
 }
