@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { replaceFile } from "../common/files.ts";
 import { readModelFile } from "../import/load.ts";
 import { effectNumbers, quantizationEffect } from "../model-files/quantization-effect.ts";
-import { type QuantizationRecord, quantizationFile } from "../report/quantization.ts";
+import { type QuantizationRecord, quantizationFile } from "../report/quantization-record.ts";
 import type { RunConfiguration } from "../runs/configuration.ts";
 import { openTask } from "../runs/open-task.ts";
 import { statedQuantization } from "../runs/quantized-file.ts";

@@ -66,7 +66,7 @@ export async function quantizationEffect(
 }
 
 /** How many of each operator ONNX Runtime makes of a file. */
-export async function countedOperators(model: Uint8Array): Promise<Record<string, number>> {
+async function countedOperators(model: Uint8Array): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const operator of await fusedOperators(model)) counts[operator] = (counts[operator] ?? 0) + 1;
   return counts;

@@ -7,13 +7,8 @@ import type { BarChart } from "./drawing/chart.ts";
 import { type Figure, pageDocument, pageScripts } from "./drawing/page-document.ts";
 import { prose } from "./escape.ts";
 import { capitalized, fixed, metricText } from "./numbers.ts";
-import {
-  layerTable,
-  metricsTable,
-  type QuantizationRecord,
-  quantizationSentences,
-  sensitivityTable,
-} from "./quantization.ts";
+import { layerTable, metricsTable, quantizationSentences, sensitivityTable } from "./quantization.ts";
+import type { QuantizationRecord } from "./quantization-record.ts";
 
 /** Writes the page of a quantized file. */
 export async function writeQuantizationPage(
@@ -24,7 +19,7 @@ export async function writeQuantizationPage(
   await replaceFile(path, renderQuantizationPage(record, task, await pageScripts()));
 }
 
-export function renderQuantizationPage(
+function renderQuantizationPage(
   record: QuantizationRecord,
   task: Pick<TaskRecord, "metrics">,
   code: readonly string[],

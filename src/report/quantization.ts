@@ -1,40 +1,11 @@
 /** What quantizing a file came to, for the terminal. */
 import type { LayerSensitivity } from "../model-files/layer-choice.ts";
-import type { QuantizationEffect } from "../model-files/quantization-effect.ts";
-import type { QuantizedLayerRecord } from "../quantization/insert.ts";
 import type { DetailTable } from "../tasks/details.ts";
 import type { MetricInfo, TaskRecord } from "../train/task-record.ts";
 import { detailTables } from "./details-table.ts";
 import { fixed, metricDecimals, metricNumber, plainLabel, withUnit } from "./numbers.ts";
+import type { Measured, QuantizationRecord } from "./quantization-record.ts";
 import type { TableOptions } from "./table.ts";
-
-/** Numbers of one way of running a file. */
-interface Measured {
-  loss: number;
-  metrics: Readonly<Record<string, number>>;
-}
-
-/** Where a run folder holds it. */
-export const quantizationFile = "quantization.json";
-
-export interface QuantizationRecord extends Pick<QuantizationEffect, "agreement" | "latency" | "operators"> {
-  /** The float file; absent where a network was trained as integers from the start. */
-  model?: string;
-  quantized: string;
-  layers: readonly QuantizedLayerRecord[];
-  data: string;
-  task: string;
-  /** Bytes. */
-  size: { float?: number; quantized: number };
-  /** Whether the fastest kernels of this processor saturate. */
-  saturates: boolean;
-  float?: Measured;
-  fake: Measured;
-  executed: Measured;
-  /** Pairs of layers whose channels were brought to the same range. */
-  equalizedPairs?: number;
-  sensitivity?: readonly LayerSensitivity[];
-}
 
 /** Metrics of the float, the rounded and the executed network, then layers, time and size. */
 export function quantizationText(

@@ -14,7 +14,7 @@ import type {
   StepRecord,
 } from "../train/records.ts";
 import type { MetricInfo, TaskRecord } from "../train/task-record.ts";
-import { type QuantizationRecord, quantizationFile } from "./quantization.ts";
+import { type QuantizationRecord, quantizationFile } from "./quantization-record.ts";
 
 /** How far a run has come: "unfinished" has metrics and no summary that is as new as they are. */
 export type RunStatus = RunSummary["status"] | "unfinished" | "not started";
