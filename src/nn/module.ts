@@ -83,11 +83,11 @@ export class Scope {
   }
 
   /**
-   * An input that is added to what a parameter becomes when it is quantized: perturbations of the parameter are bound to it. It
-   * is the network's own in training mode only.
+   * An input that is added to what a parameter becomes when it is quantized: perturbations of the parameter are bound to it.
+   * Nothing where the network is not built for them.
    */
-  offset(parameter: string, shape: Shape): Value {
-    return this.model.offset(this.full(parameter), shape);
+  offset(parameter: string, shape: Shape): Value | undefined {
+    return this.model.hasOffsets ? this.model.offset(this.full(parameter), shape) : undefined;
   }
 
   /** States which integers a quantized weight is: a float tensor of its shape. */
@@ -143,6 +143,8 @@ export interface BuildOptions {
   type?: "float32" | "float64";
   /** In place of the momentum of every BatchNorm layer. */
   batchNormMomentum?: number;
+  /** Whether perturbations of quantized parameters have inputs of their own. Default: false. */
+  offsets?: boolean;
 }
 
 /** Builds a network for one batch size. Throws `UserError` naming the layer whose shapes do not fit. */
@@ -153,10 +155,11 @@ export function buildModel(layer: Layer, options: BuildOptions): Model {
     training: "boolean",
     type: ["float32", "float64"],
     batchNormMomentum: "number",
+    offsets: "boolean",
   });
-  const { inputShape, batchSize, training, type = "float32", batchNormMomentum } = options;
+  const { inputShape, batchSize, training, type = "float32", batchNormMomentum, offsets = false } = options;
   const graph = new Graph();
-  const builder = new ModelBuilder(graph, { training, type, batchNormMomentum });
+  const builder = new ModelBuilder(graph, { training, type, batchNormMomentum, hasOffsets: offsets });
   const input = graph.input("input", type, [batchSize, ...inputShape]);
   const logits = layer(input, new Scope(builder));
   return {
@@ -238,6 +241,7 @@ class ModelBuilder {
   readonly graph: Graph;
   readonly training: boolean;
   readonly batchNormMomentum: number | undefined;
+  readonly hasOffsets: boolean;
   private readonly type: "float32" | "float64";
 
   constructor(
@@ -246,12 +250,17 @@ class ModelBuilder {
       training,
       type,
       batchNormMomentum,
-    }: Pick<BuildOptions, "training" | "batchNormMomentum"> & { type: "float32" | "float64" },
+      hasOffsets,
+    }: Pick<BuildOptions, "training" | "batchNormMomentum"> & {
+      type: "float32" | "float64";
+      hasOffsets: boolean;
+    },
   ) {
     this.graph = graph;
     this.training = training;
     this.type = type;
     this.batchNormMomentum = batchNormMomentum;
+    this.hasOffsets = hasOffsets;
   }
 
   parameter(info: ParameterInfo): Value {

@@ -191,8 +191,9 @@ test("ranges: unsigned behind a ReLU, signed before; steps for each output chann
       ...{ "fc1.inputStep": -4, "fc2.inputStep": 0, "fc3.inputStep": -4, "fc3.outputStep": -128 },
       ...{ "fc1.weightStep": -8, "fc2.weightStep": -8, "fc3.weightStep": -8 },
     });
-    assert.deepEqual([...model.offsets.keys()], ["fc1.weight", "fc2.weight", "fc3.weight"]);
-    const still = buildModel(small, { inputShape: [inputs], batchSize: batch, training: false });
-    assert.equal(still.offsets.size, 0);
+    assert.equal(model.offsets.size, 0);
+    const options = { inputShape: [inputs], batchSize: batch, offsets: true };
+    const perturbed = buildModel(small, { ...options, training: true });
+    assert.deepEqual([...perturbed.offsets.keys()], ["fc1.weight", "fc2.weight", "fc3.weight"]);
   }
 });

@@ -145,8 +145,9 @@ class Rewriting {
     let rounded = learnedQuantize(weight!, value, { ...options, gradientFactor: factor });
     const parameter = weight!.origin.kind === "input" ? weight!.origin.name : undefined;
     if (parameter !== undefined && scope.trains(parameter)) {
-      if (perturb === "quantized") rounded = add(rounded, this.offset(parameter, weight!));
-      scope.rounds(learnedIntegers(perturb === "quantized" ? rounded : weight!, value, options));
+      const offset = perturb === "quantized" ? this.offset(parameter, weight!) : undefined;
+      if (offset) rounded = add(rounded, offset);
+      scope.rounds(learnedIntegers(offset ? rounded : weight!, value, options));
     }
     const step = { value, axis };
     this.built.set(node, { inputs: [x, rounded, bias], step });
@@ -202,9 +203,9 @@ class Rewriting {
   }
 
   /** Layers that share a weight share its perturbation. */
-  private offset(parameter: string, { shape }: Value): Value {
+  private offset(parameter: string, { shape }: Value): Value | undefined {
     const own = this.offsets.get(parameter) ?? this.scope.offset(parameter, shape);
-    this.offsets.set(parameter, own);
+    if (own) this.offsets.set(parameter, own);
     return own;
   }
 }

@@ -87,7 +87,7 @@ export async function firstSteps(
   const notes =
     silent.length === 0
       ? []
-      : [`0 in all of ${settings.examples} training examples, so the step starts at 1: ${silent.join(", ")}`];
+      : [`0 on all training examples that were measured, so the step starts at 1: ${silent.join(", ")}`];
   return { steps, notes };
 }
 

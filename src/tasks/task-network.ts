@@ -55,7 +55,7 @@ export function taskObjective(
   task: Pick<Task, "targets" | "loss" | "weight" | "output" | "images" | "batchMetrics">,
   { batchSize, training, purpose }: { batchSize: number; training: boolean; purpose: LossPurpose },
 ): { objective: Objective; model: Model } {
-  const model = buildModel(layer, { inputShape, batchSize, training });
+  const model = buildModel(layer, { inputShape, batchSize, training, offsets: training });
   requireOutput(model.logits.shape, task, task.images?.name ?? "the data");
   const targets = targetInputs(model.graph, task, batchSize);
   const input = (name: string) => model.graph.inputs.get(name)!;
