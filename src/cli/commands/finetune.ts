@@ -29,13 +29,14 @@ Examples:
   $ lowland finetune model.onnx --data photos --new-head --train last:2 --optimizer sam --rho 0.1 --out runs/tuned
   $ lowland finetune model.onnx --out runs/tuned --resume
   $ lowland finetune runs/photos --data holiday --train head
+  $ lowland finetune runs/photos --data photos --quantize w4a4 --optimizer sam --out runs/small
   $ lowland finetune resnet18-imagenet --weights resnet18.safetensors --normalization imagenet --data photos --image-size 224
   $ lowland finetune resnet18-imagenet --weights resnet18.safetensors --normalization imagenet --data photos --layer-decay 0.7
 
 The head, which is the last stage, is re-initialized if its number of classes differs from the data's, or if --new-head,
 --classes or --head ask for it. Stages that --train leaves out keep their values, and their BatchNorm uses and keeps its
 running statistics. Their output for an image is computed once, unless images are augmented (--flip, --crop, --cutout).
-The run folder holds what train writes; its model.onnx is the whole network.`;
+The run folder holds what train writes; its model.onnx is the whole network. With --quantize it computes in integers.`;
 
 const defaults = { learningRate: 0.01, epochs: 5, batchSize: 32 };
 
