@@ -7,6 +7,7 @@ import { writeModel } from "../onnx/model.ts";
 import type { LayerChoices } from "../quantization/bits.ts";
 import type { QuantizedLayerRecord } from "../quantization/insert.ts";
 import { PostTraining, type QuantizeOptions } from "../quantization/quantize.ts";
+import { openSizes } from "../runs/model-file.ts";
 import { inNewerOperators, stateQuantization } from "../runs/quantized-file.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { openEngine } from "../runtime/remote.ts";
@@ -71,7 +72,9 @@ export class FileQuantizer {
       { task, train: { name: train.name, count: Math.min(count, calibrationBatch) } },
       { normalization, dimensions, output, onNote },
     );
-    const network = inNewerOperators(proto, file.input.name, dimensions);
+    const network = inNewerOperators(proto, file.input.name, {
+      ...{ dimensions, openSizes: openSizes(proto, task) },
+    });
     const engine = openEngine({ threads });
     const [size] = file.input.shape;
     const examples = drawn(train, { count, size, seed });

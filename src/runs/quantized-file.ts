@@ -14,15 +14,16 @@ import { compileForBatches } from "../tasks/task-network.ts";
  * A file in operators that have a scale for each channel: itself, or of an older one its graph as it is read, with its own
  * input and outputs.
  * @param input name of the input
+ * @param sizes of axes that the file leaves open
  * @throws UserError for an older file whose graph holds a batch size
  */
 export function inNewerOperators(
   proto: ModelProto,
   input: string,
-  dimensions: LoadModelOptions["dimensions"],
+  sizes: Pick<LoadModelOptions, "dimensions" | "openSizes">,
 ): ModelProto {
   if (opsetOf(proto) >= leastOpset) return proto;
-  const model = new TrainableModel(proto, { dimensions });
+  const model = new TrainableModel(proto, sizes);
   const build = (batchSize: number) => model.build({ training: false, batchSize, anyBatch: true }).graph;
   const metadata = Object.fromEntries(proto.metadataProps.map(({ key, value }) => [key, value]));
   const written = readModel(compileForBatches(build, model.tensors, metadata), input);

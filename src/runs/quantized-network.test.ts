@@ -25,7 +25,11 @@ import { quantizedNetwork } from "./quantized-network.ts";
 // The network with learned steps as it is evaluated in training, beside the file that is written of it: as it says, and in
 // integer kernels.
 
-const task = { metadata: {}, output: { name: "logits", shape: [10], holds: "logits" } } as const;
+const task = {
+  metadata: {},
+  input: [3, 32, 32],
+  output: { name: "logits", shape: [10], holds: "logits" },
+} as const;
 const batchSize = 4;
 
 interface Case {

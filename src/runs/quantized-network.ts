@@ -10,6 +10,7 @@ import { learnedModel } from "../quantization/learned-file.ts";
 import { requireFloat } from "../quantization/learned-sites.ts";
 import type { Task } from "../tasks/task.ts";
 import { frozenNetwork, inferenceModel, type Network } from "../tasks/task-network.ts";
+import { openSizes } from "./model-file.ts";
 import type { QuantizationSettings } from "./quantization-settings.ts";
 import { inNewerOperators, stateQuantization } from "./quantized-file.ts";
 
@@ -21,14 +22,19 @@ export interface QuantizedNetwork extends Network {
   freezing: (names: ReadonlySet<string>) => QuantizedNetwork;
 }
 
+/** What a file is written by. */
+type WrittenTask = Pick<Task, "metadata" | "output" | "input" | "images">;
+
 /**
  * A network of any kind as one of small integers, with learned steps. What is written of it is a file for integer kernels.
+ * @param dimensions sizes of axes that a network which came as a file leaves open
  * @throws UserError for bits that there are not, patterns that fit no layer, and a network without anything to quantize
  */
 export function quantizedNetwork(
   float: Network,
-  task: Pick<Task, "metadata" | "output">,
+  task: WrittenTask,
   settings: QuantizationSettings,
+  dimensions?: Readonly<Record<string, number>>,
 ): QuantizedNetwork {
   const { perChannel, perturb } = settings;
   const model = inferenceForm(float);
@@ -45,13 +51,21 @@ export function quantizedNetwork(
   }
   if (layers.size === 0) throw new UserError("every layer stays float, so nothing is quantized");
   const notes = floatNotes(model, names, layers);
-  return withSteps(float, { layers, perChannel, perturb }, { task, notes });
+  return withSteps(float, { layers, perChannel, perturb }, { task, notes, dimensions });
 }
 
 function withSteps(
   float: Network,
   quantization: LearnedQuantization,
-  { task, notes }: { task: Pick<Task, "metadata" | "output">; notes: readonly string[] },
+  {
+    task,
+    notes,
+    dimensions,
+  }: {
+    task: WrittenTask;
+    notes: readonly string[];
+    dimensions: Readonly<Record<string, number>> | undefined;
+  },
 ): QuantizedNetwork {
   return {
     ...float,
@@ -73,18 +87,19 @@ function withSteps(
       const left = Array.from(quantization.layers.keys()).filter((name) => !still.has(name));
       const own =
         left.length === 0 ? notes : [...notes, `frozen layers of the file stay float: ${left.join(", ")}`];
-      const network = withSteps(frozen, { ...quantization, layers }, { task, notes: own });
+      const network = withSteps(frozen, { ...quantization, layers }, { task, notes: own, dimensions });
       return { ...network, layer: freezing(network.layer, names) };
     },
     write: (tensors) => {
-      const { parameters, buffers, input } = inferenceForm(float);
+      const { parameters, buffers } = inferenceForm(float);
       const own = new Set([...parameters, ...buffers].map(({ name }) => name));
       const weights: Tensors = Object.fromEntries(Object.entries(tensors).filter(([name]) => own.has(name)));
       const written = readModel(inferenceModel(float, weights, task));
       const fileInput = written.graph?.input.find(
         ({ name }) => !written.graph?.initializer.some((stored) => stored.name === name),
       );
-      const newer = inNewerOperators(written, fileInput?.name ?? String(input.id), undefined);
+      const sizes = { dimensions, openSizes: openSizes(written, task) };
+      const newer = inNewerOperators(written, fileInput?.name ?? "", sizes);
       const { model, layers } = learnedModel(newer, tensors, quantization.layers);
       stateQuantization(model, layers);
       return writeModel(model);

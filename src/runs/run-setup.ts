@@ -2,7 +2,7 @@ import { buildModel, type Model } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { type Objective, type TrainingStepOptions, trainingStep } from "../optim/training-step.ts";
 import type { Tensors } from "../runtime/engine.ts";
-import type { OpenedTask } from "../tasks/task.ts";
+import type { OpenedTask, Task } from "../tasks/task.ts";
 import {
   frozenNetwork,
   microBatchCount,
@@ -11,12 +11,11 @@ import {
   taskObjective,
 } from "../tasks/task-network.ts";
 import { type FeaturePlan, planFeatures } from "./features.ts";
-import { type FirstSteps, firstSteps, leastSteps } from "./first-steps.ts";
+import type { FirstSteps } from "./first-steps.ts";
 import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
 import { networkOf } from "./network.ts";
 import { openTask } from "./open-task.ts";
 import { createOptimizer } from "./optimizers.ts";
-import { quantizedNetwork } from "./quantized-network.ts";
 import type { RunRequest } from "./run-request.ts";
 import { trainedPart } from "./trained-part.ts";
 
@@ -53,7 +52,7 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
   const float = layer
     ? preparedNetwork(layer, task)
     : await networkOf(configuration, opened, { given: given?.tensors, file: request.modelFile });
-  const small = quantization && quantizedNetwork(float, task, quantization);
+  const small = quantization && (await smallNetwork(float, task, configuration));
   const whole = small ?? float;
   const microBatches = microBatchCount(configuration, whole.ownBatch);
   const built = { batchSize: batchSize / microBatches, training: true };
@@ -65,12 +64,10 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
   // The head of a file is re-initialized in the file.
   const isNew = parameters.newHead === true && typeof configuration.model === "string";
   const { tensors, note } = startingTensors(model, seed, given, { stage: part.head, isNew });
-  const first =
-    quantized && quantization
-      ? await firstSteps(quantized, opened, tensors, {
-          ...{ batchSize: built.batchSize, seed, threads, examples: quantization.examples },
-        })
-      : undefined;
+  const measured = quantized && quantization && (await import("./first-steps.ts"));
+  const first = await measured?.firstSteps(quantized!, opened, tensors, {
+    ...{ batchSize: built.batchSize, seed, threads, examples: quantization!.examples },
+  });
   // Steps that were trained before go on from there.
   const steps = { ...first?.steps, ...stepsIn(given, first) };
   const features = parameters.features === "compute" ? undefined : await planFeatures(objective, opened);
@@ -97,7 +94,7 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
       clipNorm,
       microBatches,
       perturbationPer,
-      ...(first && { lowerBounds: leastSteps(first.steps) }),
+      ...(first && { lowerBounds: measured!.leastSteps(first.steps) }),
       averageDecay: averaging?.name === "exponential" ? averaging.decay : undefined,
     },
   };
@@ -107,6 +104,13 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
 function withSteps({ parameters, quantization }: RunRequest["configuration"]) {
   if (!quantization?.perturbSteps) return parameters;
   return { ...parameters, groups: [{ kinds: "step" as const, perturbed: true }, ...parameters.groups] };
+}
+
+/** A network as one of small integers; loaded with its first use, like the importer that it needs. */
+async function smallNetwork(float: Network, task: Task, { model, quantization }: RunRequest["configuration"]) {
+  const { quantizedNetwork } = await import("./quantized-network.ts");
+  const dimensions = typeof model === "string" ? undefined : model.dimensions;
+  return quantizedNetwork(float, task, quantization!, dimensions);
 }
 
 /** The steps among given weights. */

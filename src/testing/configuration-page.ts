@@ -155,13 +155,16 @@ function valueText(schema: JsonSchema, name: string): string {
   if (schema.type === "number" || schema.type === "integer") return numberText(schema);
   if (schema.type === "boolean") return "true or false";
   if (schema.type === "string") return "text";
-  const { type } = (schema.additionalProperties ?? {}) as JsonSchema;
-  return type === "string" ? "names with texts" : "names with numbers";
+  const of = (schema.additionalProperties ?? {}) as JsonSchema;
+  if (of.anyOf) return `names with: ${valueText(of, "")}`;
+  return of.type === "string" ? "names with texts" : "names with numbers";
 }
 
 function numberText({ type, minimum, maximum, exclusiveMinimum, exclusiveMaximum }: JsonSchema): string {
   if (type === "integer") {
     const least = exclusiveMinimum === 0 ? 1 : minimum;
+    if (least !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER)
+      return `whole number from ${least} to ${maximum}`;
     return least === undefined || least < 0 ? "whole number" : `whole number ≥ ${least}`;
   }
   const lower = exclusiveMinimum !== undefined ? `> ${exclusiveMinimum}` : `≥ ${minimum}`;
