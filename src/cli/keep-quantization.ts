@@ -18,7 +18,7 @@ export async function keepQuantization(
 ): Promise<void> {
   const { task, threads } = configuration;
   const bytes = new Uint8Array(model);
-  const opened = openTask(configuration, data);
+  const opened = await openTask(configuration, data);
   const { file = undefined, ...taken } = typeof configuration.model === "string" ? {} : configuration.model;
   const { normalization, output, dimensions } = taken as Partial<typeof configuration.model & object>;
   const effect = await withProgress("float and quantized network", (onProgress) =>

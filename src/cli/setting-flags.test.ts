@@ -47,6 +47,8 @@ const texts: Readonly<Record<string, string>> = {
   "mask-color": "cat=#ff0000",
   train: "head",
   features: "compute",
+  device: "cpu",
+  "scale-over": "perturbed",
 };
 /** What a flag needs beside it. */
 const beside: Readonly<Record<string, string[]>> = {

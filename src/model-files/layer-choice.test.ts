@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { LayerChoices } from "../quantization/bits.ts";
+import type { LayerChoices } from "../quantization/choices.ts";
 import { layersWithin } from "./layer-choice.ts";
 import type { FileQuantizer } from "./quantize.ts";
 

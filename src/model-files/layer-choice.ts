@@ -1,5 +1,5 @@
 import { fitsNames } from "../optim/parameter-groups.ts";
-import type { LayerChoices } from "../quantization/bits.ts";
+import type { LayerChoices } from "../quantization/choices.ts";
 import type { MetricInfo } from "../train/task-record.ts";
 import type { Evaluation } from "./evaluate.ts";
 import type { FileQuantizer } from "./quantize.ts";

@@ -4,7 +4,7 @@ import { rangeOf } from "../data/rows.ts";
 import { type DataSource, selected } from "../data/source.ts";
 import { readModelFile } from "../import/load.ts";
 import { writeModel } from "../onnx/model.ts";
-import type { LayerChoices } from "../quantization/bits.ts";
+import type { LayerChoices } from "../quantization/choices.ts";
 import type { QuantizedLayerRecord } from "../quantization/insert.ts";
 import { PostTraining, type QuantizeOptions } from "../quantization/quantize.ts";
 import { openSizes } from "../runs/model-file.ts";

@@ -3,8 +3,8 @@ export {
   type ActivationMethod,
   activationMethods,
 } from "./activation-ranges.ts";
-export type { LayerBits, LayerChoices } from "./bits.ts";
 export type { Batches } from "./calibrate.ts";
+export type { LayerBits, LayerChoices } from "./choices.ts";
 export type { QuantizedLayerRecord, QuantizedModel } from "./insert.ts";
 export {
   type QuantizeOptions,

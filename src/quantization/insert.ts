@@ -1,7 +1,7 @@
 import type { ModelProto, NodeProto } from "../onnx/onnx_pb.ts";
 import type { TensorData } from "../onnx/tensor.ts";
-import type { LayerBits } from "./bits.ts";
 import { channelsOf } from "./channels.ts";
+import type { LayerBits } from "./choices.ts";
 import type { ModelEditor } from "./editor.ts";
 import { outputAxis } from "./layers.ts";
 import { isBounds, type Site } from "./sites.ts";

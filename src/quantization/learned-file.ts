@@ -1,8 +1,9 @@
 import { UserError } from "../common/errors.ts";
 import type { ModelProto, NodeProto } from "../onnx/onnx_pb.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
-import { type LayerBits, layerNames } from "./bits.ts";
+import { layerNames } from "./bits.ts";
 import { channelsOf } from "./channels.ts";
+import type { LayerBits } from "./choices.ts";
 import { ModelEditor } from "./editor.ts";
 import { type Affine, foldBatchNorms } from "./fold-batch-norm.ts";
 import { type IntegerWeights, insertIntegers, type LayerIntegers, type QuantizedModel } from "./insert.ts";

@@ -1,6 +1,7 @@
 import { UserError } from "../common/errors.ts";
 import type { NodeProto } from "../onnx/onnx_pb.ts";
-import { type LayerBits, layerNames, siteBits } from "./bits.ts";
+import { layerNames, siteBits } from "./bits.ts";
+import type { LayerBits } from "./choices.ts";
 import { activatedOutput, moves, type NetworkView, quantizedLayers, type Site, sitesOf } from "./sites.ts";
 
 // What is quantized with learned steps in a network: layers, and the tensors between them, each with the name of its step. The

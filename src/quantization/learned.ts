@@ -8,7 +8,7 @@ import { abs, sqrt } from "../ops/elementwise.ts";
 import { expand, reshape } from "../ops/movement.ts";
 import { floatAttribute } from "../ops/operator.ts";
 import { learnedIntegers, learnedQuantize } from "../ops/quantization.ts";
-import type { LayerBits } from "./bits.ts";
+import type { LayerBits, PerturbedForm } from "./choices.ts";
 import { GraphView } from "./graph-view.ts";
 import { outputAxis } from "./layers.ts";
 import {
@@ -23,10 +23,6 @@ import { activationElements, gradientFactor, integerRange, weightElements, weigh
 // A network whose weights and activations are rounded to small integers with learned steps (LSQ, arXiv 1902.08153), as a layer
 // around the float network's. In training BatchNorm stays as it is. In inference the network is what the file computes:
 // BatchNorm is a part of the layer before it, and biases are rounded too.
-
-/** What a perturbation of a quantized weight is added to. */
-export const perturbedForms = ["quantized", "latent"] as const;
-export type PerturbedForm = (typeof perturbedForms)[number];
 
 export interface LearnedQuantization {
   /** Bits of the layers that are quantized, by their names. */

@@ -9,9 +9,10 @@ import {
   type Range,
 } from "./activation-ranges.ts";
 import { correctBiases } from "./bias-correction.ts";
-import { chosenBits, type LayerBits, type LayerChoices, layerNames, siteBits } from "./bits.ts";
+import { chosenBits, layerNames, siteBits } from "./bits.ts";
 import { type Batches, calibrate } from "./calibrate.ts";
 import { channelsOf } from "./channels.ts";
+import type { LayerBits, LayerChoices } from "./choices.ts";
 import { ModelEditor } from "./editor.ts";
 import { equalize } from "./equalize.ts";
 import { foldBatchNorms } from "./fold-batch-norm.ts";

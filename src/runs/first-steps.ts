@@ -1,3 +1,4 @@
+import { openDevice } from "../platform/open-device.ts";
 import { UserError } from "../common/errors.ts";
 import { compile } from "../lower/compile.ts";
 import { buildModel, type Model } from "../nn/module.ts";
@@ -10,7 +11,6 @@ import { type Observed, observing } from "../quantization/learned.ts";
 import { weightStepName } from "../quantization/learned-sites.ts";
 import { firstSteps as firstStepsOf, integerRange, weightRange } from "../quantization/lsq.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { openEngine } from "../runtime/remote.ts";
 import type { OpenedTask } from "../tasks/task.ts";
 import { trainingFeeds } from "../tasks/task-network.ts";
 import type { QuantizedNetwork } from "./quantized-network.ts";
@@ -67,7 +67,7 @@ export async function firstSteps(
     put(weightStepName(name), values, axis === undefined ? [] : [values.length]);
   }
   for (const { step, tensor } of sites) model.graph.output(step, reduceMean(abs(tensor)));
-  const engine = openEngine({ threads });
+  const engine = await openDevice("cpu", { threads });
   try {
     const means = await meansOf(engine, model, {
       weights,

@@ -2,8 +2,7 @@ import { z } from "zod";
 import { UserError } from "../common/errors.ts";
 import { type DeclaredFlag, flags } from "../common/flags.ts";
 import { isObject } from "../common/objects.ts";
-import { layerChoiceOf, readBits } from "../quantization/bits.ts";
-import { perturbedForms } from "../quantization/learned.ts";
+import { layerChoiceOf, perturbedForms, readBits } from "../quantization/choices.ts";
 
 // The part of a run's document that makes a network of small integers of it.
 

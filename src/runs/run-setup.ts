@@ -107,7 +107,11 @@ function withSteps({ parameters, quantization }: RunRequest["configuration"]) {
 }
 
 /** A network as one of small integers; loaded with its first use, like the importer that it needs. */
-async function smallNetwork(float: Network, task: Task, { model, quantization }: RunRequest["configuration"]) {
+async function smallNetwork(
+  float: Network,
+  task: Task,
+  { model, quantization }: RunRequest["configuration"],
+) {
   const { quantizedNetwork } = await import("./quantized-network.ts");
   const dimensions = typeof model === "string" ? undefined : model.dimensions;
   return quantizedNetwork(float, task, quantization!, dimensions);

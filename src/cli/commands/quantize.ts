@@ -11,7 +11,7 @@ import { type LayerSensitivity, layersWithin, sensitivities } from "../../model-
 import { effectNumbers, quantizationEffect } from "../../model-files/quantization-effect.ts";
 import { FileQuantizer, type QuantizeFileOptions } from "../../model-files/quantize.ts";
 import { activationMethods } from "../../quantization/activation-ranges.ts";
-import { type LayerChoices, layerChoiceOf } from "../../quantization/bits.ts";
+import { type LayerChoices, layerChoiceOf } from "../../quantization/choices.ts";
 import { weightRanges } from "../../quantization/quantize.ts";
 import { weightMethods } from "../../quantization/weight-scales.ts";
 import { quantizationText, sensitivityText } from "../../report/quantization.ts";
