@@ -78,12 +78,14 @@ export const parts = {
       quantize: ["--calibration", "64"],
     },
   ],
-  latency: () =>
-    ["W8A8", "W8A8, weights within 7 bits"].map((form) => ({
-      ...{ part: "latency", seed: 1, network: "resnet20", method: "SGD", form },
-      start: { ...float, model: "resnet20", limit: 1000, epochs: 1, evaluateEvery: 1, seed: 1 },
-      ...{ quantize: form.includes("7") ? ["--weight-range", "7bit"] : [], time: true },
-    })),
+  latency: ({ seeds }) =>
+    numbers(seeds).flatMap((seed) =>
+      ["W8A8", "W8A8, weights within 7 bits"].map((form) => ({
+        ...{ part: "latency", seed, network: "resnet20", form },
+        start: { data: "fashion-mnist", model: "resnet20", seed },
+        weightRange: form.includes("7") ? "7bit" : "8bit",
+      })),
+    ),
   published: ({ model }) => {
     if (!model) throw new Error("which file? name it with --model");
     const dimensions = { "p2o.DynamicDimension.1": 48, "p2o.DynamicDimension.2": 48 };

@@ -99,15 +99,40 @@ function networksTable(lines) {
   ]);
 }
 
+/** Medians over repetitions; ratios are paired. */
 function latencyTable(lines) {
   const own = lines.filter(({ part }) => part === "latency");
+  const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
   return markdown([
-    ["resnet20", "batch", "float, ms", "exact integers, ms", "ratio", "fastest kernels, ms", "ratio", "size"],
-    ...own.flatMap(({ form, latency, size }) =>
-      latency.map(({ batch, float, executed, fastest }) => [
-        ...[form, batch, float.toFixed(2), executed.toFixed(2), (executed / float).toFixed(2)],
-        ...[fastest.toFixed(2), (fastest / float).toFixed(2), `${(size.quantized / size.float).toFixed(2)}×`],
-      ]),
+    [
+      "resnet20",
+      "batch",
+      "float, ms",
+      "exact integers to float",
+      "fastest kernels to float",
+      "size",
+      "repetitions",
+    ],
+    ...groups(own, ({ form }) => form).flatMap((group) =>
+      [1, 128].map((batch) => {
+        const times = group.map(({ latency }) => latency.find((one) => one.batch === batch));
+        const ratios = (way) => times.map((one) => one[way] / one.float);
+        const text = (way) => {
+          const all = ratios(way);
+          return `${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)} … ${Math.max(...all).toFixed(2)})`;
+        };
+        const [{ form, size }] = group;
+        return [
+          ...[
+            form,
+            batch,
+            median(times.map(({ float }) => float)).toFixed(2),
+            text("executed"),
+            text("fastest"),
+          ],
+          ...[`${(size.quantized / size.float).toFixed(2)}×`, group.length],
+        ];
+      }),
     ),
   ]);
 }

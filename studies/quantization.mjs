@@ -64,9 +64,9 @@ const measured = ({ float, fake, executed, agreement, size, latency, operators }
 });
 
 /** One result: a float run, what was quantized after training, or what was trained on with learned steps. */
-async function resultOf({ start, further, quantize, quantization, time, name }) {
+async function resultOf({ start, further, quantize, quantization, weightRange, name }) {
+  if (weightRange) return timeOf({ start, weightRange });
   const base = trained(`${name} start`, start);
-  if (time) return timeOf(base, quantize);
   if (quantize) {
     const from = further
       ? trained(`${name} further`, { ...further, weights: join(base, "model.safetensors") })
@@ -95,20 +95,37 @@ async function resultOf({ start, further, quantize, quantization, time, name }) 
   return result;
 }
 
-/** Time of one run, on a machine that does nothing else. */
-async function timeOf(base, quantize) {
-  const { latency } = await import("../dist/model-files/quantization-effect.js");
-  const { openTaskOf } = await import("../dist/measure/measured-model.js");
-  const { findModel } = await import("../dist/runs/trained-model.js");
-  const { loadDataset } = await import("lowland");
-  const out = join(base, `${["quantized", ...quantize].join("")}.onnx`);
-  if (!existsSync(out)) run(["quantize", base, "--out", out, ...quantize]);
-  const found = await findModel(base);
-  const data = await loadDataset("fashion-mnist", { dataDirectory: flags["data-dir"] });
-  const { opened } = openTaskOf(found, data);
-  const bytes = new Uint8Array(readFileSync(out));
-  const size = { float: statSync(found.path).size, quantized: bytes.length };
-  return { latency: await latency(found.path, bytes, opened, {}), size };
+/** Time of one run of a network that is not trained, on a machine that does nothing else. */
+async function timeOf({ start, weightRange }) {
+  const [{ FileQuantizer }, { latency }, { createModel }, module, networks, { openTask }, { parseRun }, lib] =
+    await Promise.all([
+      import("../dist/model-files/quantize.js"),
+      import("../dist/model-files/quantization-effect.js"),
+      import("../dist/nn/models.js"),
+      import("../dist/nn/module.js"),
+      import("../dist/tasks/task-network.js"),
+      import("../dist/runs/open-task.js"),
+      import("../dist/runs/configuration.js"),
+      import("lowland"),
+    ]);
+  const data = await lib.loadDataset(start.data, { dataDirectory: flags["data-dir"] });
+  const opened = await openTask(parseRun(start), data);
+  const { task } = opened;
+  const [channels, height, width] = task.input;
+  const layer = createModel(start.model, { channels, height, width, classes: task.output.shape[0] });
+  const network = networks.preparedNetwork(layer, task);
+  const built = module.buildModel(network.layer, { inputShape: task.input, batchSize: 1, training: false });
+  const path = join(folder, "float.onnx");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path, networks.inferenceModel(network, module.initialTensors(built, start.seed), task));
+  const quantizer = await FileQuantizer.open(path, opened, { weightRange, calibration: 64, threads: 1 });
+  try {
+    const { bytes } = await quantizer.quantize();
+    const size = { float: statSync(path).size, quantized: bytes.length };
+    return { latency: await latency(path, bytes, opened, {}), size };
+  } finally {
+    await quantizer.close();
+  }
 }
 
 /** λ₁ and the trace of the Hessian of a float run, on 1,000 training examples. */
