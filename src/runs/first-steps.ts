@@ -1,4 +1,3 @@
-import { openDevice } from "../platform/open-device.ts";
 import { UserError } from "../common/errors.ts";
 import { compile } from "../lower/compile.ts";
 import { buildModel, type Model } from "../nn/module.ts";
@@ -6,6 +5,7 @@ import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import { abs } from "../ops/elementwise.ts";
 import { reduceMean } from "../ops/reduction.ts";
+import { openDevice } from "../platform/open-device.ts";
 import { outputAxis } from "../quantization/layers.ts";
 import { type Observed, observing } from "../quantization/learned.ts";
 import { weightStepName } from "../quantization/learned-sites.ts";
