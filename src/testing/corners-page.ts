@@ -1,3 +1,4 @@
+import "../ops/registry.ts";
 import { differentiabilityOf, operatorNames } from "../ops/operator.ts";
 import { type Corner, corners, numbers } from "./corners.ts";
 
