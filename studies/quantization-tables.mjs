@@ -155,13 +155,13 @@ function flatnessTable(lines) {
         : [];
     });
   return markdown([
-    ["form", "points lost", "rank correlation with λ₁", "with the trace", "runs"],
+    ["form", "points lost", "rank correlation with MaxS", "with λ₁", "with the trace", "runs"],
     ...groups(drops, ({ form }) => form).map((group) => {
       const drop = group.map((one) => one.drop);
       return [
         group[0].form,
         interval(drop, 2, { signed: true }),
-        ...["largestEigenvalue", "trace"].map((of) =>
+        ...["maxSharpness", "largestEigenvalue", "trace"].map((of) =>
           correlationText(
             group.map((one) => one[of]),
             drop,

@@ -128,15 +128,18 @@ async function timeOf({ start, weightRange }) {
   }
 }
 
-/** λ₁ and the trace of the Hessian of a float run, on 1,000 training examples. */
-function flatnessOf(run_) {
+/** MaxS of a float run, and λ₁ and the trace of its Hessian on 1,000 training examples. */
+function flatnessOf(trained) {
   const { curvature } = run([
-    ...["flatness", run_, "--train", "--subset", "1000", "--measure", "spectrum", "--measure", "trace"],
+    ...["flatness", trained, "--train", "--subset", "1000", "--measure", "spectrum,trace"],
     ...["--top", "1", "--bottom", "0", "--tolerance", "0.01"],
   ]);
+  const { spectrum, trace } = curvature.hessian;
+  const { sharpness } = read(join(trained, "summary.json"));
   return {
-    largestEigenvalue: curvature.hessian.spectrum.largest[0].value,
-    trace: curvature.hessian.trace.value,
+    maxSharpness: sharpness.maxSharpness,
+    largestEigenvalue: spectrum.largest[0].value,
+    trace: trace.trace,
   };
 }
 
