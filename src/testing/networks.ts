@@ -74,7 +74,21 @@ export function randomSample(kind: NetworkKind, type: Float, random: Random, bat
         fc: linear(hidden, classes),
       }),
   };
-  const model = buildModel(layers[kind](), { inputShape, batchSize, training: true, type });
+  return sampleOf(layers[kind](), { inputShape, classes, batchSize, type, random });
+}
+
+/** A network with random parameters and cross entropy on random data. */
+export function sampleOf(
+  layer: Layer,
+  {
+    inputShape,
+    classes,
+    batchSize,
+    type,
+    random,
+  }: { inputShape: readonly number[]; classes: number; batchSize: number; type: Float; random: Random },
+): Sample {
+  const model = buildModel(layer, { inputShape, batchSize, training: true, type });
   const target = model.graph.input("target", "int32", [batchSize]);
   const normal = (shape: readonly number[], factor = 1) =>
     tensorData(
