@@ -51,14 +51,14 @@ const networks: Readonly<Record<string, () => Layer>> = {
       relu: relu(),
       pool: maxPool(3, { stride: 2, padding: 1 }),
       block: residual(
-        sequential([
-          conv2d(8, 16, 3, { stride: 2, padding: 1, bias: false }),
-          batchNorm(16),
-          relu(),
-          conv2d(16, 16, 3, { padding: 1, bias: false }),
-          batchNorm(16),
-        ]),
-        sequential([conv2d(8, 16, 1, { stride: 2, bias: false }), batchNorm(16)]),
+        sequential({
+          conv1: conv2d(8, 16, 3, { stride: 2, padding: 1, bias: false }),
+          bn1: batchNorm(16),
+          relu1: relu(),
+          conv2: conv2d(16, 16, 3, { padding: 1, bias: false }),
+          bn2: batchNorm(16),
+        }),
+        sequential({ shortcut: conv2d(8, 16, 1, { stride: 2, bias: false }), bn3: batchNorm(16) }),
       ),
       last: relu(),
       average: globalAveragePool(),
