@@ -1,6 +1,7 @@
 import { environment } from "#platform";
 import { type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
+import type { openDevice } from "../platform/open-device.ts";
 import { taskNamed, taskRecord } from "../tasks/index.ts";
 import type { DataPair, TaskKind } from "../tasks/task.ts";
 import { withValidation } from "../tasks/validation.ts";
@@ -59,6 +60,8 @@ export interface RunRequest extends RunHooks {
   weights?: Pick<GivenWeights, "tensors" | "except">;
   /** The bytes of the network's ONNX file, where they are not read from its path. */
   modelFile?: Uint8Array;
+  /** Opens the device to train on. Default: {@link openDevice}. */
+  openDevice?: typeof openDevice;
 }
 
 /** What records say of the task of a request. */

@@ -61,7 +61,8 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
   const folder = await openFolder(request, optimizer);
   for (const note of notes) onNote?.(note);
 
-  const engine = await openDevice(configuration.device ?? "cpu", { threads: configuration.threads, onNote });
+  const open = request.openDevice ?? openDevice;
+  const engine = await open(configuration.device ?? "cpu", { threads: configuration.threads, onNote });
   let fromFeatures: FeatureTraining | undefined;
   try {
     const initial = { ...weights, ...initialState(setup.objective, optimizer, weights, setup.options) };

@@ -4,7 +4,6 @@ import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
 import { Graph } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
-import { deviceTargets } from "../lower/target.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import { mul } from "../ops/arithmetic.ts";
 import { argMax, reduceSum } from "../ops/reduction.ts";
@@ -13,6 +12,7 @@ import { sgd } from "../optim/sgd.ts";
 import { initialState } from "../optim/state.ts";
 import { trainingStep } from "../optim/training-step.ts";
 import { using } from "../testing/engines.ts";
+import { faultyDevice } from "../testing/faulty-device.ts";
 import { randomSample } from "../testing/networks.ts";
 import { copied, DeviceEngine, DeviceError } from "./device-engine.ts";
 import type { Engine, RunResult, Tensors } from "./engine.ts";
@@ -22,25 +22,6 @@ import { readProbe } from "./probe-device.ts";
 import type { Trial } from "./proof.ts";
 
 // A device is played by the CPU, with faults of its own.
-
-/** An engine on the CPU that states WebGPU's target and does something else to what it gives or stores. */
-function faulty(
-  fault: {
-    result?: (result: RunResult, program: string) => RunResult | Promise<RunResult>;
-    stored?: (tensors: Tensors) => Tensors;
-  } = {},
-): Engine {
-  const engine = new OnnxRuntimeEngine({ threads: 1 });
-  const { result = (same) => same, stored = (same) => same } = fault;
-  return {
-    target: async () => ({ ...deviceTargets.webgpu, keepsNext: false }),
-    load: (program, model) => engine.load(program, model),
-    write: (tensors) => engine.write(tensors),
-    read: async (names) => stored(await engine.read(names)),
-    run: async (program, feeds, options) => result(await engine.run(program, feeds, options), program),
-    close: () => engine.close(),
-  };
-}
 
 function deviceEngine(
   device: Engine,
@@ -83,17 +64,20 @@ describe("a device proves itself with a training step", () => {
   };
 
   test("that is the CPU's to 1e-4", async () => {
-    assert.equal(await faultOf(faulty()), undefined);
-    assert.equal(await faultOf(faulty({ result: times(1 + 5e-5, "loss") })), undefined);
+    assert.equal(await faultOf(faultyDevice()), undefined);
+    assert.equal(await faultOf(faultyDevice({ result: times(1 + 5e-5, "loss") })), undefined);
     assert.match(
-      (await faultOf(faulty({ result: times(1.0003, "loss") }))) ?? "",
+      (await faultOf(faultyDevice({ result: times(1.0003, "loss") }))) ?? "",
       /^webgpu \(a GPU\) computes a training step wrong: its loss is [\d.]+, and on the CPU [\d.]+$/,
     );
     assert.match(
-      (await faultOf(faulty({ result: times(0.999, "direction_norm") }))) ?? "",
+      (await faultOf(faultyDevice({ result: times(0.999, "direction_norm") }))) ?? "",
       /the norm of its direction is/,
     );
-    assert.match((await faultOf(faulty({ result: times(Number.NaN, "loss") }))) ?? "", /its loss is NaN/);
+    assert.match(
+      (await faultOf(faultyDevice({ result: times(Number.NaN, "loss") }))) ?? "",
+      /its loss is NaN/,
+    );
   });
 
   test("with the weights and statistics after it", async () => {
@@ -103,19 +87,19 @@ describe("a device proves itself with a training step", () => {
       return { ...tensors, [name]: { ...tensors[name], data } } as Tensors;
     };
     assert.match(
-      (await faultOf(faulty({ stored }))) ?? "",
+      (await faultOf(faultyDevice({ stored }))) ?? "",
       /its change of weights and state differs from the CPU's by [\d.]+ %/,
     );
     const result = (right: RunResult) => ({ ...right, advanced: false });
     assert.match(
-      (await faultOf(faulty({ result }))) ?? "",
+      (await faultOf(faultyDevice({ result }))) ?? "",
       /its next weights are not finite, and on the CPU they are$/,
     );
   });
 
   test("or says why it cannot take one", async () => {
     const result = () => Promise.reject(new Error("trainingMode is not supported yet"));
-    const fault = await faultOf(faulty({ result }));
+    const fault = await faultOf(faultyDevice({ result }));
     assert.equal(fault, "webgpu (a GPU) cannot take a training step: trainingMode is not supported yet");
   });
 
@@ -124,8 +108,8 @@ describe("a device proves itself with a training step", () => {
       await new Promise((resolve) => setTimeout(resolve, 60));
       return right;
     };
-    assert.equal(await faultOf(faulty({ result })), undefined);
-    const fault = await faultOf(faulty({ result }), { mustBeFaster: true });
+    assert.equal(await faultOf(faultyDevice({ result })), undefined);
+    const fault = await faultOf(faultyDevice({ result }), { mustBeFaster: true });
     assert.match(
       fault ?? "",
       /^webgpu \(a GPU\) takes \d{2,}[\d.]* ms for a training step, and the CPU [\d.]+ ms$/,
@@ -134,7 +118,7 @@ describe("a device proves itself with a training step", () => {
 
   test("after which the store is as before", async () => {
     const given = trial();
-    await using(deviceEngine(faulty()), async (engine) => {
+    await using(deviceEngine(faultyDevice()), async (engine) => {
       await (engine as DeviceEngine).prove(given);
       assert.deepEqual(await engine.read(Object.keys(given.tensors)), given.tensors);
       const { advanced } = await engine.run("step", given.feeds("step"), { advance: true });
@@ -162,7 +146,7 @@ describe("programs beside the steps", () => {
       runs++;
       return right;
     };
-    await using(deviceEngine(faulty({ result }), { notes }), async (engine) => {
+    await using(deviceEngine(faultyDevice({ result }), { notes }), async (engine) => {
       await engine.load("test", evaluation());
       await engine.write(weights(1, 1, 1));
       for (let run = 0; run < 3; run++) assert.equal((await engine.run("test", x())).outputs.sum.data[0], 21);
@@ -177,7 +161,7 @@ describe("programs beside the steps", () => {
   ] as const) {
     test(`run on the CPU where the device ${name}, with the weights of the device`, async () => {
       const notes: string[] = [];
-      await using(deviceEngine(faulty({ result }), { notes }), async (engine) => {
+      await using(deviceEngine(faultyDevice({ result }), { notes }), async (engine) => {
         await engine.load("test", evaluation());
         await engine.write(weights(1, 1, 1));
         assert.equal((await engine.run("test", x())).outputs.sum.data[0], 21);
@@ -195,7 +179,7 @@ test("a device that fails says so, and the CPU goes on with the tensors given", 
   const given = trial();
   let lost = false;
   const result = (right: RunResult) => (lost ? Promise.reject(new Error("device lost")) : right);
-  await using(deviceEngine(faulty({ result })), async (opened) => {
+  await using(deviceEngine(faultyDevice({ result })), async (opened) => {
     const engine = opened as DeviceEngine;
     assert.equal(await engine.prove(given), undefined);
     assert.deepEqual(engine.where, { name: "webgpu", adapter: "a GPU" });
