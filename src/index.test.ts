@@ -68,6 +68,7 @@ const namespaces = { flatness, nn, onnx, ops, optim, quantization, schedules, we
 const functions: Entries<Omit<typeof api, keyof typeof namespaces>> = {
   FileError: none,
   Graph: none,
+  DeviceError: none,
   NonFiniteError: none,
   UserError: none,
   classificationSurface: takes("batchnorm", "batchNorm", (options) =>

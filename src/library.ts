@@ -26,6 +26,7 @@ export type { RunResult } from "./runs/run.ts";
 export type { RunHooks } from "./runs/run-request.ts";
 export { type TrainOptions, train } from "./runs/train.ts";
 export type { DetailMatrix, DetailSamples, Details, DetailTable, Picture } from "./tasks/details.ts";
+export { DeviceError, type DeviceRecord } from "./runtime/device-engine.ts";
 export { NonFiniteError } from "./train/loop.ts";
 export type { EpochRecord, RunSummary, SharpnessRecord, StepRecord } from "./train/records.ts";
 

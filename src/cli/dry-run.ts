@@ -4,7 +4,7 @@ import { measureRunCost, type RunCost } from "../runs/run-cost.ts";
 import type { DataPair } from "../tasks/task.ts";
 import { interruptedExitCode } from "./interrupt.ts";
 import { outputStyle, printJson } from "./output.ts";
-import { withProgress } from "./progress.ts";
+import { say, withProgress } from "./progress.ts";
 
 /** Measures what runs would cost and prints it. Nothing is trained or written. Returns the exit code. */
 export async function printRunCosts(
@@ -12,6 +12,9 @@ export async function printRunCosts(
   data: DataPair,
   { json, signal }: { json?: boolean; signal: AbortSignal },
 ): Promise<number> {
+  const elsewhere = runs.find(({ configuration: { device = "cpu" } }) => device !== "cpu");
+  if (elsewhere)
+    say(`--dry-run measures on the CPU; on ${elsewhere.configuration.device} the times are others`);
   const command = await commandSeconds();
   const costs: RunCost[] = [];
   try {

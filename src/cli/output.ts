@@ -58,7 +58,9 @@ export function outcomeLine(label: string, { task, summary, failure, skippedStep
   const [metric] = task.metrics;
   const valueIn = ({ metrics }: Pick<RunSummary, "metrics">) => metricText(metric, metrics[metric.name], 1);
   const averaged = summary.averaged ? `, averaged ${valueIn(summary.averaged)}` : "";
-  return `${mark} ${label}: ${metric.label} ${valueIn(summary)}${averaged}, ${duration(summary.seconds)}${skipped}${epochs}`;
+  const { name = "cpu", adapter = "" } = summary.device ?? {};
+  const device = name === "cpu" ? "" : ` on ${name}${adapter && ` (${adapter})`}`;
+  return `${mark} ${label}: ${metric.label} ${valueIn(summary)}${averaged}, ${duration(summary.seconds)}${device}${skipped}${epochs}`;
 }
 
 /** After Ctrl-C. */

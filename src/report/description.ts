@@ -6,7 +6,7 @@ import { examplesOf, type Run } from "./read.ts";
 import { settingsOf } from "./settings.ts";
 
 /** Settings that are the point of a comparison or of no interest to its reader. */
-const expectedToDiffer = /^(optimizer|threads)\b/;
+const expectedToDiffer = /^(optimizer|device|threads)\b/;
 
 /** Plain text; several sentences when the runs differ in more than their optimizer. */
 export function describe(runs: Run[]): string {

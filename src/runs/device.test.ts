@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
@@ -127,6 +128,15 @@ test("an evaluation that the device computes wrong runs on the CPU", async () =>
   assert.deepEqual(summary?.device, adapter);
   const { testLoss = 0 } = onCpu.summary ?? {};
   assert.ok(Math.abs((summary?.testLoss ?? 0) - testLoss) < 1e-3);
+});
+
+test("a device that cannot be opened is refused before anything is written", async () => {
+  const out = join(root, "refused");
+  const open: typeof openDevice = () => Promise.reject(new UserError("device: there is none"));
+  const configuration = parseRun({ ...settings, device: "webgpu" });
+  const run = runTask({ name: "run", configuration, data, out, openDevice: open });
+  await assert.rejects(run, /there is none/);
+  assert.ok(!existsSync(out));
 });
 
 test("a device has a name that is known", () => {

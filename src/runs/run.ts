@@ -58,13 +58,13 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
   trainingBatches(opened.train, { ...batchesOf(1), row: opened.task.row });
   const checked = stepsOf(setup);
   const { weights } = setup;
-  const folder = await openFolder(request, optimizer);
-  for (const note of notes) onNote?.(note);
-
+  // A device that cannot be opened is found before anything is written, too.
   const open = request.openDevice ?? openDevice;
   const engine = await open(configuration.device ?? "cpu", { threads: configuration.threads, onNote });
   let fromFeatures: FeatureTraining | undefined;
   try {
+    const folder = await openFolder(request, optimizer);
+    for (const note of notes) onNote?.(note);
     const initial = { ...weights, ...initialState(setup.objective, optimizer, weights, setup.options) };
     let last: Checkpoint | undefined = folder?.checkpoint;
     await engine.write(last?.tensors ?? initial);
