@@ -52,7 +52,7 @@ test("auto takes the CPU where that is faster, as it is than SwiftShader", {
     stderr,
     /webgpu \(SwiftShader .*\) takes [\d.e+]+ ms for a training step, and the CPU [\d.]+ ms: training runs on the CPU/,
   );
-  assert.equal(readJsonFile(out, "summary.json") as RunSummary.device?.name, "cpu");
+  assert.equal((readJsonFile(out, "summary.json") as RunSummary).device?.name, "cpu");
 });
 
 const skip = process.platform !== "linux" && "only Vulkan's drivers can be hidden";
