@@ -3,7 +3,7 @@ import type { TensorData, Tensors } from "../onnx/tensor.ts";
 // When numbers of two devices count as the same.
 
 /** Largest difference of two numbers that have to agree, relative to the larger. */
-export const agreement = 1e-4;
+const agreement = 1e-4;
 
 /** A difference that rounding makes of numbers that ought to be 0. */
 const rounding = 1e-6;

@@ -95,7 +95,7 @@ export class DeviceEngine implements Engine {
 
   close(): Promise<void> {
     return this.turns.end(async () => {
-      await this.cpu?.close();
+      await this.closeCpu();
       if (!this.hasFallenBack) await this.options.device.close();
     });
   }
@@ -115,6 +115,9 @@ export class DeviceEngine implements Engine {
         return fault && `${this.name} ${fault}`;
       } catch (error) {
         return `${this.name} cannot take a training step: ${messageOf(error)}`;
+      } finally {
+        // The memory of training steps on the CPU.
+        if (this.onCpu.size === 0) await this.closeCpu();
       }
     });
   }
@@ -124,7 +127,7 @@ export class DeviceEngine implements Engine {
     return this.turns.take(async () => {
       this.unproven.clear();
       this.onCpu.clear();
-      await this.cpu?.close();
+      await this.closeCpu();
       // A device that was lost may not be able to end well.
       await this.options.device.close().catch(() => {});
       this.cpu = this.options.openCpu();
@@ -152,6 +155,12 @@ export class DeviceEngine implements Engine {
     return this.cpu;
   }
 
+  private async closeCpu(): Promise<void> {
+    await this.cpu?.close();
+    this.cpu = undefined;
+    this.inStep = false;
+  }
+
   /** What fails on the device is the device's fault. */
   private async attempt<T>(call: () => Promise<T>): Promise<T> {
     if (this.hasFallenBack) return call();
@@ -170,8 +179,8 @@ export class DeviceEngine implements Engine {
     { stored }: RunOptions,
   ): Promise<void> {
     const cpu = await this.cpuInStep();
-    await cpu.load(program, model);
-    const { outputs: expected } = await cpu.run(program, copied(feeds), { stored });
+    await cpu.load(compared, model);
+    const { outputs: expected } = await cpu.run(compared, copied(feeds), { stored });
     this.unproven.delete(program);
     let fault: string | undefined;
     try {
@@ -209,6 +218,9 @@ export class DeviceEngine implements Engine {
     return cpu;
   }
 }
+
+/** The CPU's name of the program that is compared: it keeps one of them. */
+const compared = "compared with a device";
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

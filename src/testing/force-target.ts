@@ -24,8 +24,9 @@ if (isMainThread) {
 function force(engine: Engine): void {
   const { load, target: probe } = engine;
   engine.target = async function () {
-    await probe.call(this);
-    return target;
+    const own = await probe.call(this);
+    // Blocks are the processor's; a device has a target of its own.
+    return own.lacks ? own : target;
   };
   engine.load = async function (program, model) {
     // A file at a path is somebody's own, and not compiled for a target.
