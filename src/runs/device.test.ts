@@ -5,10 +5,10 @@ import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
 import { loadSamples } from "../data/catalogue.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
+import type { openDevice } from "../platform/open-device.ts";
 import { DeviceEngine, DeviceError } from "../runtime/device-engine.ts";
 import type { RunResult as EngineResult } from "../runtime/engine.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
-import type { openDevice } from "../runtime/open-device.ts";
 import { readJsonFile, temporaryFolder } from "../testing/cli.ts";
 import { type Faults, faultyDevice } from "../testing/faulty-device.ts";
 

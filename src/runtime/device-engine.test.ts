@@ -11,13 +11,13 @@ import { scalarInputs } from "../optim/scalars.ts";
 import { sgd } from "../optim/sgd.ts";
 import { initialState } from "../optim/state.ts";
 import { trainingStep } from "../optim/training-step.ts";
+import { openDevice } from "../platform/open-device.ts";
 import { using } from "../testing/engines.ts";
 import { faultyDevice } from "../testing/faulty-device.ts";
 import { randomSample } from "../testing/networks.ts";
 import { copied, DeviceEngine, DeviceError } from "./device-engine.ts";
 import type { Engine, RunResult, Tensors } from "./engine.ts";
 import { OnnxRuntimeEngine } from "./onnxruntime.ts";
-import { openDevice } from "./open-device.ts";
 import { readProbe } from "./probe-device.ts";
 import type { Trial } from "./proof.ts";
 
