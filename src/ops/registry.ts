@@ -30,4 +30,5 @@ import "./small-floats.ts";
 import "./softmax.ts";
 import "./statistics-normalization.ts";
 import "./transposed-convolution.ts";
+import "./trigonometry.ts";
 import "./variadic.ts";
