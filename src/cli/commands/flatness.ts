@@ -46,6 +46,9 @@ Examples:
 
 A command that was stopped goes on where it was when it is given again.`;
 
+/** Seconds from which on a person wants to know how long it takes. */
+const worthSaying = 2;
+
 interface FlatnessFlags extends MeasuringFlags {
   measure: FlatnessMeasure[];
   rho: number[];
@@ -119,7 +122,9 @@ export function flatnessCommand(command: Command): Command {
         measureFlatness(model, surface, cache, options, {
           ...parts,
           signal,
-          onEstimate: (seconds) => say(`About ${duration(seconds)}.`),
+          onEstimate: (seconds) => {
+            if (seconds >= worthSaying) say(`About ${duration(seconds)}.`);
+          },
         }),
       );
       await makeFolder(folder);
