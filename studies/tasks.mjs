@@ -63,7 +63,7 @@ const seeds = [1, 2, 3, 4, 5];
 /** Of the runs that radii are chosen by. */
 const choiceSeed = 100;
 /** Gradients of every run, in passes over the training samples. */
-const passes = 6;
+const passes = 12;
 
 const adam = { base: { name: "adam" } };
 const adamRate = 0.002;
@@ -75,20 +75,20 @@ const methods = {
   "SAM, ρ 0.05": { gradients: 2, fixed: 0.05, optimizer: (rho) => ({ method: "sam", rho, ...adam }) },
   "SAM, ρ 0.1": { gradients: 2, fixed: 0.1, optimizer: (rho) => ({ method: "sam", rho, ...adam }) },
   "SAM, chosen ρ": {
-    ...{ gradients: 2, radii: [0.0125, 0.025, 0.05] },
+    ...{ gradients: 2, radii: [0.00625, 0.0125, 0.025] },
     optimizer: (rho) => ({ method: "sam", rho, ...adam }),
   },
   ASAM: {
-    ...{ gradients: 2, radii: [0.125, 0.25, 0.5] },
+    ...{ gradients: 2, radii: [0.0625, 0.125, 0.25] },
     optimizer: (rho) => ({ method: "asam", rho, ...adam }),
   },
-  "bilateral SAM": { gradients: 3, radii: [0.0125, 0.025, 0.05], optimizer: bilateral({}) },
+  "bilateral SAM": { gradients: 3, radii: [0.00625, 0.0125, 0.025], optimizer: bilateral({}) },
   "bilateral SAM, two-pass": {
-    ...{ gradients: 2, radii: [0.0125, 0.025, 0.05] },
+    ...{ gradients: 2, radii: [0.00625, 0.0125, 0.025] },
     optimizer: bilateral({ variant: "two-pass" }),
   },
   "bilateral SAM, every 4": {
-    ...{ gradients: 1.5, radii: [0.0125, 0.025, 0.05] },
+    ...{ gradients: 1.5, radii: [0.00625, 0.0125, 0.025] },
     optimizer: bilateral({ every: 4 }),
   },
 };
