@@ -1,7 +1,16 @@
 // What every script of this project needs first: the packages installed and the sources compiled.
 // Plain JavaScript on Node's own modules, so that it runs in a clone where nothing is installed yet.
-import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,6 +32,19 @@ export function runPackage(script, args) {
   run(process.execPath, [join(root, "node_modules", script), ...args]);
 }
 
+/** Runs one of Lowland's commands with this process's flags, after what is missing has been installed and built. */
+export function startLowland(command) {
+  install();
+  build();
+  const lowland = spawn(process.execPath, [join(root, "dist/cli/main.js"), command, ...process.argv.slice(2)], {
+    stdio: "inherit",
+  });
+  // Ctrl-C reaches the child through the terminal; this process only waits for it to finish its sentence.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => lowland.kill("SIGTERM"));
+  lowland.on("exit", (code, signal) => process.exit(code ?? (signal === "SIGINT" ? 130 : 1)));
+}
+
 /** Installs the packages of package-lock.json when they are missing or older than it; the lock file stays as it is. */
 export function install() {
   const installed = join(root, "node_modules", ".package-lock.json");
@@ -40,7 +62,7 @@ export function install() {
 
 /** Compiles src/ to dist/ when a source is newer than the last build. Type errors end the process. */
 export function build() {
-  const stamp = pageBundle;
+  const stamp = playgroundPage;
   const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0;
   const newest = Math.max(
     ...["tsconfig.json", "package-lock.json"].map((file) => statSync(join(root, file)).mtimeMs),
@@ -51,6 +73,7 @@ export function build() {
   runPackage("typescript/bin/tsc", ["-p", "tsconfig.json"]);
   embedDigits();
   bundleForPages();
+  bundlePlayground();
   chmodSync(join(root, "dist", "cli", "main.js"), 0o755);
 }
 
@@ -60,7 +83,7 @@ function embedDigits() {
   writeFileSync(join(root, "dist", "data", "digits-base64.js"), `export const digits = "${text}";\n`);
 }
 
-/** The library for pages without a bundler, in one file; the last file of a build. */
+/** The library for pages without a bundler, in one file. */
 const pageBundle = join(root, "dist", "lowland.web.min.js");
 
 function bundleForPages() {
@@ -75,6 +98,33 @@ function bundleForPages() {
     external: ["onnxruntime-web"],
     logLevel: "error",
   });
+}
+
+/** The playground as a folder for any web server; its page is the last file of a build. */
+const playground = join(root, "dist", "playground", "site");
+const playgroundPage = join(playground, "index.html");
+
+function bundlePlayground() {
+  const { buildSync } = createRequire(import.meta.url)("esbuild");
+  buildSync({
+    entryPoints: ["page", "worker"].map((name) => join(root, "dist", "playground", `${name}.js`)),
+    outdir: playground,
+    chunkNames: "parts/[name]-[hash]",
+    bundle: true,
+    splitting: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    target: "es2022",
+    // Its CPU build is all that the page uses.
+    external: ["onnxruntime-web/webgpu"],
+    logLevel: "error",
+  });
+  const runtime = dirname(createRequire(import.meta.url).resolve("onnxruntime-web"));
+  const wasm = "ort-wasm-simd-threaded.wasm";
+  copyFileSync(join(runtime, wasm), join(playground, wasm));
+  for (const name of ["style.css", "index.html"])
+    copyFileSync(join(root, "src", "playground", name), join(playground, name));
 }
 
 /** All files below a folder of the project whose names end in `ending`, sorted. */

@@ -23,7 +23,7 @@ export {
   type Sample,
 } from "./data/source.ts";
 export type { RunResult } from "./runs/run.ts";
-export type { RunHooks } from "./runs/run-request.ts";
+export type { EpochNetwork, RunHooks } from "./runs/run-request.ts";
 export { type TrainOptions, train } from "./runs/train.ts";
 export type { DetailMatrix, DetailSamples, Details, DetailTable, Picture } from "./tasks/details.ts";
 export { DeviceError, type DeviceRecord } from "./runtime/device-engine.ts";

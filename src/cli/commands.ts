@@ -88,6 +88,10 @@ export const commands = {
     arguments: { "[what]": "what to show" },
     load: async () => (await import("./commands/demo.ts")).demoCommand,
   },
+  playground: {
+    description: "show the page that trains in the browser and compares optimizers",
+    load: async () => (await import("./commands/playground.ts")).playgroundCommand,
+  },
 } satisfies Readonly<Record<string, ListedCommand>>;
 
 export type CommandName = keyof typeof commands;

@@ -2,6 +2,7 @@ import { environment } from "#platform";
 import { type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { openDevice } from "../platform/open-device.ts";
+import type { Tensors } from "../runtime/engine.ts";
 import { taskNamed, taskRecord } from "../tasks/index.ts";
 import type { DataPair, TaskKind } from "../tasks/task.ts";
 import { withValidation } from "../tasks/validation.ts";
@@ -21,6 +22,14 @@ import type { Checkpoint, ExistingRun } from "./run-folder.ts";
 
 // What a run is asked for, and what its records say of it.
 
+/** The network of an epoch. */
+export interface EpochNetwork {
+  /** Its parameters and buffers, by PyTorch's names. */
+  tensors: Tensors;
+  /** Makes its ONNX file. */
+  model(): Uint8Array;
+}
+
 /** What a run takes besides its configuration. */
 export interface RunHooks {
   /** Where to write the run; nothing is written when left out. */
@@ -34,8 +43,10 @@ export interface RunHooks {
     batchSize: number;
     finishedSteps: number;
   }) => void;
-  onStep?: (record: StepRecord) => void;
-  onEpoch?: (record: EpochRecord) => void;
+  /** Training waits for a promise that it returns. */
+  onStep?: (record: StepRecord) => unknown;
+  /** Also gets the network as it is at the end of the epoch. */
+  onEpoch?: (record: EpochRecord, network: EpochNetwork) => void;
   /**
    * Gets what a person should know before training, a sentence at a time: how a network is used that came as a file,
    * and which settings the run is too short for.

@@ -117,7 +117,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
       onStep: async (record) => {
         if (record.skipped) skippedSteps++;
         await folder?.append(record);
-        onStep?.(record);
+        await onStep?.(record);
       },
       onEpoch: async ({ seconds, gradientEvaluations, ...epoch }) => {
         const isMeasured = epoch.epoch % evaluateEvery === 0 || epoch.epoch === totalEpochs;
@@ -148,7 +148,9 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
         if (configuration.keepWeights)
           await folder?.keepWeights(epoch.epoch, networkTensors(model, last.tensors));
         await folder?.saveCheckpoint(last);
-        onEpoch?.(record);
+        if (!onEpoch) return;
+        const tensors = networkTensors(model, last.tensors);
+        onEpoch(record, { tensors, model: () => inferenceModel(network, tensors, opened.task) });
       },
     }).catch(async (error) => {
       if (error instanceof DeviceError && engine instanceof DeviceEngine) {

@@ -1,0 +1,70 @@
+import { LineChart } from "echarts/charts";
+import { GridComponent } from "echarts/components";
+import { init, use } from "echarts/core";
+import { CanvasRenderer } from "echarts/renderers";
+import { drawingTheme, lineStyle } from "../report/drawing/colors.ts";
+
+use([LineChart, GridComponent, CanvasRenderer]);
+
+/** A line's points, as [x, y]. */
+export type Points = [number, number][];
+
+/** A chart with a line for each method, in the report's colors. */
+export class Curves {
+  private readonly chart: ReturnType<typeof init>;
+  private readonly percent: boolean;
+
+  constructor(element: HTMLElement, { percent }: { percent: boolean }) {
+    this.chart = init(element);
+    this.percent = percent;
+    new ResizeObserver(() => this.chart.resize()).observe(element);
+    this.draw([], 1);
+  }
+
+  /** @param end the right end of the horizontal axis, in epochs */
+  draw(lines: readonly Points[], end: number): void {
+    const scheme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    const { ink, muted, line } = drawingTheme(scheme);
+    const label = { color: muted, fontSize: 11 };
+    this.chart.setOption(
+      {
+        animation: false,
+        backgroundColor: "transparent",
+        textStyle: { color: ink, fontFamily: "system-ui, sans-serif" },
+        grid: { left: 42, right: 10, top: 8, bottom: 24 },
+        xAxis: {
+          type: "value",
+          min: 0,
+          max: end,
+          minInterval: 1,
+          splitNumber: 4,
+          axisLabel: label,
+          axisLine: { lineStyle: { color: line } },
+          splitLine: { show: false },
+        },
+        yAxis: {
+          type: "value",
+          scale: true,
+          splitNumber: 4,
+          axisLabel: {
+            ...label,
+            ...(this.percent && { formatter: (value: number) => `${Math.round(100 * value)} %` }),
+          },
+          splitLine: { lineStyle: { color: line } },
+        },
+        series: lines.map((data, index) => {
+          const { colors, dash } = lineStyle(index);
+          return {
+            type: "line",
+            data,
+            showSymbol: data.length === 1,
+            silent: true,
+            lineStyle: { color: colors[scheme], width: 2, type: dash.length > 0 ? [...dash] : "solid" },
+            itemStyle: { color: colors[scheme] },
+          };
+        }),
+      },
+      { notMerge: true },
+    );
+  }
+}

@@ -1,0 +1,41 @@
+import type { EpochRecord, PlacedPicture, StepRecord } from "../index.web.ts";
+import type { MethodName } from "./methods.ts";
+import type { PageData, Settings } from "./settings.ts";
+
+// What the page and its worker tell one another. The worker computes, the page draws.
+
+export type Request =
+  /** Trains all methods, from the same weights; `paused`: one step of each, and waits. */
+  | { type: "start"; settings: Settings; paused: boolean }
+  | { type: "pause" }
+  | { type: "resume" }
+  /** One more step of each method. */
+  | { type: "step" }
+  | { type: "reset" }
+  /** Pictures, each in a folder that is its class. */
+  | { type: "pictures"; name: string; files: PlacedPicture[] }
+  /** What every network sees in an image of the data. */
+  | { type: "predict"; pixels: Uint8Array; id: number }
+  | { type: "model"; method: MethodName }
+  | { type: "landscapes" }
+  | { type: "curvature"; method: MethodName };
+
+export type Report =
+  /** Bytes of ONNX Runtime that have come. */
+  | { type: "runtime"; loaded: number; total: number }
+  | { type: "decoded"; pictures: number; total: number }
+  | { type: "pictures"; data: PageData; testImages: number; classNames: readonly string[] }
+  | { type: "started"; data: PageData; totalSteps: number }
+  | { type: "step"; method: MethodName; record: StepRecord; milliseconds: number }
+  | { type: "epoch"; method: MethodName; record: EpochRecord }
+  /** Every method waits for the next step. */
+  | { type: "waiting" }
+  | { type: "finished" }
+  | { type: "reset" }
+  | { type: "prediction"; id: number; probabilities: Partial<Record<MethodName, Float32Array>> }
+  | { type: "model"; method: MethodName; bytes: Uint8Array<ArrayBuffer> }
+  | { type: "landscape"; method: MethodName; loss: number[]; points: number }
+  | { type: "landscapes" }
+  | { type: "curvature"; method: MethodName; largest: number }
+  /** Something that a person can correct, or a fault, in one sentence; training has ended. */
+  | { type: "problem"; about: Request["type"]; text: string };

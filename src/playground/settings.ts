@@ -1,0 +1,82 @@
+import { methods } from "./methods.ts";
+
+/** What a visitor chooses; all of it stands in the address. */
+export interface Settings {
+  /** `"pictures"`: the visitor's own. */
+  data: (typeof dataChoices)[number];
+  network: (typeof networkChoices)[number];
+  /** Percent of the training labels that are wrong, 0 to 60. */
+  noise: number;
+  seed: number;
+  epochs: number;
+}
+
+const dataChoices = ["digits", "pictures"] as const;
+const networkChoices = ["mlp", "cnn"] as const;
+
+export const defaults: Settings = { data: "digits", network: "mlp", noise: 40, seed: 1, epochs: 20 };
+
+/** Height and width that the visitor's pictures are scaled to. */
+export const pictureSize = 28;
+
+/** Reads the part of an address after `#`. What is missing or out of range has its default. */
+export function settingsFrom(hash: string): Settings {
+  const given = new URLSearchParams(hash.replace(/^#/, ""));
+  const among = <T extends string>(name: string, choices: readonly T[], otherwise: T): T =>
+    choices.find((choice) => choice === given.get(name)) ?? otherwise;
+  const whole = (name: "noise" | "seed" | "epochs", from: number, to: number) => {
+    const text = given.get(name);
+    const value = Number(text);
+    const fits = text !== null && text !== "" && Number.isInteger(value) && value >= from && value <= to;
+    return fits ? value : defaults[name];
+  };
+  return {
+    data: among("data", dataChoices, defaults.data),
+    network: among("network", networkChoices, defaults.network),
+    noise: whole("noise", 0, 60),
+    seed: whole("seed", 0, 999_999),
+    epochs: whole("epochs", 1, 200),
+  };
+}
+
+/** The part of an address after `#`, without it. */
+export function hashOf(settings: Settings): string {
+  return new URLSearchParams(
+    Object.entries(settings).map(([name, value]) => [name, String(value)]),
+  ).toString();
+}
+
+/** What all runs of the page have in common, as `lowland train --config` takes it. */
+export function sharedDocument({ network, noise, seed, epochs }: Settings, data: PageData) {
+  return {
+    data: data.name,
+    ...(data.isPictures && { images: { size: pictureSize, channels: 3 as const } }),
+    ...(noise > 0 && { labelNoise: noise / 100 }),
+    model: network,
+    learningRate: 0.05,
+    schedule: { name: "cosine" as const },
+    epochs,
+    batchSize: Math.max(1, Math.min(32, Math.floor(data.trainImages / 2))),
+    sharpness: { rho: 0.05, images: 250 },
+    seed,
+  };
+}
+
+/** What a document says of the data. */
+export interface PageData {
+  /** In a document of pictures: the name of their folder. */
+  name: string;
+  isPictures: boolean;
+  trainImages: number;
+}
+
+/** One run, for `lowland train --config`. */
+export function runDocument(settings: Settings, data: PageData, method: (typeof methods)[number]) {
+  return { ...sharedDocument(settings, data), optimizer: method.optimizer };
+}
+
+/** All runs, for `lowland compare --config`. */
+export function comparisonDocument(settings: Settings, data: PageData) {
+  const runs = methods.map(({ name, optimizer }) => ({ name, optimizer }));
+  return { ...sharedDocument(settings, data), runs };
+}
