@@ -121,15 +121,17 @@ function layerFaults(path, imports) {
   const layer = layerOf(path);
   const level = layers.indexOf(layer);
   if (level < 0) return [`src/${layer} is not in the list of layers (scripts/layers.mjs)`];
-  return imports
-    .filter(({ path: other }) => other !== undefined)
-    // The playground is a page like those of other people.
-    .filter(({ path: other }) => !(folders[layer] === "pages" && other === "index.web.ts"))
-    .filter(({ path: other }) => !layers.slice(0, level + 1).includes(layerOf(other)))
-    .map(
-      ({ target }) =>
-        `src/${path} imports ${target}: ${layer} may import only ${layers.slice(0, level).join(", ")}`,
-    );
+  return (
+    imports
+      .filter(({ path: other }) => other !== undefined)
+      // The playground is a page like those of other people.
+      .filter(({ path: other }) => !(folders[layer] === "pages" && other === "index.web.ts"))
+      .filter(({ path: other }) => !layers.slice(0, level + 1).includes(layerOf(other)))
+      .map(
+        ({ target }) =>
+          `src/${path} imports ${target}: ${layer} may import only ${layers.slice(0, level).join(", ")}`,
+      )
+  );
 }
 
 /** Files at the top of src/ are what the package exports, above all layers. */

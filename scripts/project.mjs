@@ -36,9 +36,13 @@ export function runPackage(script, args) {
 export function startLowland(command) {
   install();
   build();
-  const lowland = spawn(process.execPath, [join(root, "dist/cli/main.js"), command, ...process.argv.slice(2)], {
-    stdio: "inherit",
-  });
+  const lowland = spawn(
+    process.execPath,
+    [join(root, "dist/cli/main.js"), command, ...process.argv.slice(2)],
+    {
+      stdio: "inherit",
+    },
+  );
   // Ctrl-C reaches the child through the terminal; this process only waits for it to finish its sentence.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => lowland.kill("SIGTERM"));

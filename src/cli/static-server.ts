@@ -24,12 +24,7 @@ export async function serveFolder(folder: string, port: number): Promise<Server>
   return server;
 }
 
-async function answer(
-  folder: string,
-  url: string,
-  isHead: boolean,
-  response: ServerResponse,
-): Promise<void> {
+async function answer(folder: string, url: string, isHead: boolean, response: ServerResponse): Promise<void> {
   const path = fileAt(folder, url);
   const found = path === undefined ? undefined : await stat(path).catch(() => undefined);
   if (path === undefined || !found?.isFile()) {

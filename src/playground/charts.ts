@@ -3,6 +3,7 @@ import { GridComponent } from "echarts/components";
 import { init, use } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { drawingTheme, lineStyle } from "../report/drawing/colors.ts";
+import { methods } from "./methods.ts";
 
 use([LineChart, GridComponent, CanvasRenderer]);
 
@@ -18,53 +19,53 @@ export class Curves {
     this.chart = init(element);
     this.percent = percent;
     new ResizeObserver(() => this.chart.resize()).observe(element);
-    this.draw([], 1);
+    this.restyle();
   }
 
   /** @param end the right end of the horizontal axis, in epochs */
   draw(lines: readonly Points[], end: number): void {
+    const series = lines.map((data, index) => ({ id: String(index), data, showSymbol: data.length === 1 }));
+    this.chart.setOption({ xAxis: { max: end }, series }, { lazyUpdate: true });
+  }
+
+  /** Takes the colors of the scheme that the reader prefers. */
+  restyle(): void {
     const scheme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
     const { ink, muted, line } = drawingTheme(scheme);
     const label = { color: muted, fontSize: 11 };
-    this.chart.setOption(
-      {
-        animation: false,
-        backgroundColor: "transparent",
-        textStyle: { color: ink, fontFamily: "system-ui, sans-serif" },
-        grid: { left: 42, right: 10, top: 8, bottom: 24 },
-        xAxis: {
-          type: "value",
-          min: 0,
-          max: end,
-          minInterval: 1,
-          splitNumber: 4,
-          axisLabel: label,
-          axisLine: { lineStyle: { color: line } },
-          splitLine: { show: false },
-        },
-        yAxis: {
-          type: "value",
-          scale: true,
-          splitNumber: 4,
-          axisLabel: {
-            ...label,
-            ...(this.percent && { formatter: (value: number) => `${Math.round(100 * value)} %` }),
-          },
-          splitLine: { lineStyle: { color: line } },
-        },
-        series: lines.map((data, index) => {
-          const { colors, dash } = lineStyle(index);
-          return {
-            type: "line",
-            data,
-            showSymbol: data.length === 1,
-            silent: true,
-            lineStyle: { color: colors[scheme], width: 2, type: dash.length > 0 ? [...dash] : "solid" },
-            itemStyle: { color: colors[scheme] },
-          };
-        }),
+    const share = (value: number) => `${Number((100 * value).toFixed(1))} %`;
+    this.chart.setOption({
+      animation: false,
+      backgroundColor: "transparent",
+      textStyle: { color: ink, fontFamily: "system-ui, sans-serif" },
+      grid: { left: 46, right: 10, top: 8, bottom: 24 },
+      xAxis: {
+        type: "value",
+        min: 0,
+        minInterval: 1,
+        splitNumber: 4,
+        axisLabel: label,
+        axisLine: { lineStyle: { color: line } },
+        splitLine: { show: false },
       },
-      { notMerge: true },
-    );
+      yAxis: {
+        type: "value",
+        scale: true,
+        splitNumber: 4,
+        axisLabel: { ...label, ...(this.percent && { formatter: share }) },
+        splitLine: { lineStyle: { color: line } },
+      },
+      series: methods.map((_, index) => {
+        const { colors, dash } = lineStyle(index);
+        return {
+          id: String(index),
+          type: "line",
+          data: [],
+          silent: true,
+          lineStyle: { color: colors[scheme], width: 2, type: dash.length > 0 ? [...dash] : "solid" },
+          itemStyle: { color: colors[scheme] },
+        };
+      }),
+    });
   }
 }

@@ -62,17 +62,19 @@ export class DigitPad {
 
   private clear(): void {
     this.isDrawn = false;
-    this.canvas.getContext("2d")?.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.canvas
+      .getContext("2d", { willReadFrequently: true })
+      ?.clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.show({});
   }
 
   private line(event: PointerEvent): void {
-    const context = this.canvas.getContext("2d");
+    const context = this.canvas.getContext("2d", { willReadFrequently: true });
     if (!context || !this.last) return;
     const place = this.placeOf(event);
     context.lineWidth = 16;
     context.lineCap = "round";
-    context.strokeStyle = getComputedStyle(this.canvas).color;
+    context.strokeStyle = "#000000";
     context.beginPath();
     context.moveTo(this.last.x, this.last.y);
     context.lineTo(place.x, place.y);

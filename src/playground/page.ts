@@ -297,15 +297,15 @@ let isDrawingDue = false;
 function scheduleDrawing(): void {
   if (isDrawingDue) return;
   isDrawingDue = true;
-  setTimeout(() => requestAnimationFrame(drawNow), 200);
+  setTimeout(drawNow, 400);
 }
 
 function drawNow(): void {
   isDrawingDue = false;
   const end = settings.epochs;
-  charts?.accuracy.draw(lines.of("accuracy"), end);
-  charts?.learned.draw(lines.of("learned"), end);
-  charts?.loss.draw(lines.of("loss"), end);
+  // The charts draw in the next frames.
+  for (const quantity of ["accuracy", "learned", "loss"] as const)
+    charts?.[quantity].draw(lines.of(quantity), end);
   for (const row of Object.values(rows)) row.draw();
   if (totalSteps > 0 && (state === "training" || state === "paused"))
     progress.value = lines.steps / totalSteps;
@@ -366,7 +366,10 @@ async function open(): Promise<void> {
     learned: await chart("learned", true),
     loss: await chart("loss", false),
   };
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawNow);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const curves of Object.values(charts ?? {})) curves.restyle();
+    drawNow();
+  });
   drawNow();
 }
 

@@ -39,7 +39,7 @@ export class Row {
     this.modelButton = button("model.onnx", () => actions.model(method.name));
     this.runButton = button("run.json", () => actions.run(method));
     this.runButton.title = "Settings of this run, for lowland train --config";
-    downloads.append(this.modelButton, " ", this.runButton);
+    downloads.append(this.modelButton, this.runButton);
     this.clear();
   }
 

@@ -17,7 +17,7 @@ import { loadDataset, openEngine, type RunSummary, type TrainOptions, tensorData
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The browser of the system; nothing where there is none. */
-const executable = (process.env.PATH ?? "")
+export const executable = (process.env.PATH ?? "")
   .split(delimiter)
   .flatMap((folder) => ["chromium", "chromium-browser", "google-chrome"].map((name) => join(folder, name)))
   .find(existsSync);

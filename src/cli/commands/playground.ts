@@ -27,7 +27,9 @@ export function playgroundCommand(command: Command): Command {
     .action(async ({ port, out }: { port?: number; out?: string }) => {
       if (out !== undefined) {
         if (port !== undefined)
-          throw new UserError("--port has no meaning with --out, which starts no server; leave one of them out");
+          throw new UserError(
+            "--port has no meaning with --out, which starts no server; leave one of them out",
+          );
         await writeSite(out);
         return;
       }
@@ -36,7 +38,9 @@ export function playgroundCommand(command: Command): Command {
       const server = await listening(port);
       const { port: used } = server.address() as AddressInfo;
       say(`The playground is at http://localhost:${used}/ (Ctrl-C ends it)`);
-      await new Promise((resolve) => interruptSignal("The playground has ended.").addEventListener("abort", resolve));
+      await new Promise((resolve) =>
+        interruptSignal("The playground has ended.").addEventListener("abort", resolve),
+      );
       server.close();
       server.closeAllConnections();
     });

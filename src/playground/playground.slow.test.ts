@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { serveFolder } from "../cli/static-server.ts";
+import { train } from "../index.ts";
+import { executable, needsBrowser } from "../testing/chromium.ts";
+
+// The playground in Chromium: what a visitor does, and the same run in Node.
+
+const site = fileURLToPath(new URL("site", import.meta.url));
+
+describe("the playground", needsBrowser, () => {
+  let server: Server;
+  let browser: Browser;
+  let page: Page;
+  const errors: Error[] = [];
+
+  const inState = (state: string) =>
+    page.waitForFunction((wanted) => document.documentElement.dataset.state === wanted, state, {
+      timeout: 180_000,
+    });
+  const cell = (row: number, column: number) =>
+    page.locator(`#rows tr:nth-child(${row}) td:nth-of-type(${column})`).textContent();
+  const downloaded = async (button: string) => {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+    return readFile(await download.path());
+  };
+
+  before(async () => {
+    server = await serveFolder(site, 0);
+    browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
+    page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
+    page.on("pageerror", (error) => errors.push(error));
+    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/#epochs=2&seed=3`);
+  });
+  after(async () => {
+    await browser?.close();
+    server?.closeAllConnections();
+    server?.close();
+    assert.deepEqual(errors, []);
+  });
+
+  test("takes its settings from the address, and puts what is changed there", async () => {
+    assert.equal(await page.inputValue("[name=epochs]"), "2");
+    await page.locator("[name=noise]").fill("20");
+    assert.match(page.url(), /noise=20&seed=3&epochs=2$/);
+    await page.reload();
+    assert.equal(await page.inputValue("[name=noise]"), "20");
+    assert.equal(await page.inputValue("[name=seed]"), "3");
+  });
+
+  test("takes one step of every optimizer, goes on and pauses where all have taken as many", async () => {
+    await page.click("#step");
+    await inState("paused");
+    assert.match((await page.textContent("#state")) ?? "", /Paused after step 1 of/);
+    await page.click("#step");
+    await page.waitForFunction(() => document.getElementById("state")?.textContent?.includes("step 2 of"));
+    await page.click("#train");
+    await page.waitForTimeout(300);
+    await page.click("#train");
+    await inState("paused");
+    await page.click("#train");
+  });
+
+  test("ends with the accuracies that Node has for the same documents", async () => {
+    await inState("finished");
+    const document = JSON.parse(String(await downloaded("#download")));
+    const { runs, ...shared } = document;
+    for (const [index, { optimizer }] of runs.entries()) {
+      const { summary } = await train({ ...shared, optimizer, threads: 1 });
+      assert.equal(await cell(index + 1, 1), `${(100 * (summary?.metrics.accuracy ?? 0)).toFixed(1)} %`);
+    }
+    const own = JSON.parse(String(await downloaded("#rows tr:nth-child(4) button >> text=run.json")));
+    assert.deepEqual(own, { ...shared, optimizer: runs[3].optimizer });
+    const model = await downloaded("#rows tr:nth-child(1) button >> text=model.onnx");
+    assert.ok(model.length > 100_000);
+  });
+
+  test("says what every network sees in a drawing", async () => {
+    const box = await page.locator("#pad").boundingBox();
+    assert.ok(box);
+    const at = (x: number, y: number) => [box.x + x * box.width, box.y + y * box.height] as const;
+    await page.mouse.move(...at(0.5, 0.15));
+    await page.mouse.down();
+    for (const [x, y] of [
+      [0.25, 0.3],
+      [0.2, 0.6],
+      [0.5, 0.85],
+      [0.8, 0.6],
+      [0.75, 0.3],
+      [0.5, 0.15],
+    ])
+      await page.mouse.move(...at(x, y), { steps: 5 });
+    await page.mouse.up();
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll("#answers b")].every((answer) => answer.textContent !== "–"),
+    );
+    const answers = await page.locator("#answers b").allTextContents();
+    assert.ok(answers.filter((answer) => answer === "0").length >= 3, answers.join());
+  });
+
+  test("measures every landscape and the curvature on demand", async () => {
+    await page.waitForFunction(
+      () => !(document.getElementById("landscapes") as HTMLButtonElement).disabled,
+      null,
+      {
+        timeout: 120_000,
+      },
+    );
+    await page.click("#rows tr:nth-child(1) td:nth-child(5) button");
+    await page.waitForFunction(
+      () => Number(document.querySelector("#rows tr td:nth-child(5)")?.textContent) > 0,
+      null,
+      { timeout: 60_000 },
+    );
+  });
+
+  test("says which files are no pictures, and trains on pictures of a folder", async () => {
+    await page.selectOption("[name=data]", "pictures");
+    assert.equal(await page.isVisible("#draw"), false);
+    assert.equal(await page.isDisabled("#train"), true);
+    await page.evaluate(async () => {
+      const files: File[] = [];
+      const place = (file: File, path: string) =>
+        Object.defineProperty(file, "webkitRelativePath", { value: path });
+      for (let number = 0; number < 20; number++)
+        for (const color of ["red", "blue"]) {
+          const canvas = new OffscreenCanvas(20, 20);
+          const context = canvas.getContext("2d");
+          if (!context) throw new Error("no context");
+          context.fillStyle = color;
+          context.fillRect(0, 0, 20, number + 1);
+          files.push(
+            place(new File([await canvas.convertToBlob()], `${number}.png`), `mine/${color}/${number}.png`),
+          );
+        }
+      const input = document.getElementById("folder") as HTMLInputElement;
+      const choose = (chosen: File[]) => {
+        Object.defineProperty(input, "files", { value: chosen, configurable: true });
+        input.dispatchEvent(new Event("change", { bubbles: true }));
+      };
+      Object.assign(globalThis, { chooseGood: () => choose(files) });
+      choose([...files, place(new File(["no picture"], "bad.png"), "mine/red/bad.png")]);
+    });
+    await page.waitForSelector("#status.problem");
+    assert.match((await page.textContent("#state")) ?? "", /bad\.png/);
+    await page.evaluate("chooseGood()");
+    await page.waitForFunction(() => document.getElementById("chosen")?.textContent?.includes("2 classes"));
+    await page.click("#train");
+    await inState("finished");
+    assert.match((await cell(1, 1)) ?? "", /%/);
+  });
+});
