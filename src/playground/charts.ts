@@ -25,7 +25,7 @@ export class Curves {
   /** @param end the right end of the horizontal axis, in epochs */
   draw(lines: readonly Points[], end: number): void {
     const series = lines.map((data, index) => ({ id: String(index), data, showSymbol: data.length === 1 }));
-    this.chart.setOption({ xAxis: { max: end }, series }, { lazyUpdate: true });
+    this.chart.setOption({ xAxis: { max: end }, series });
   }
 
   /** Takes the colors of the scheme that the reader prefers. */

@@ -3,7 +3,7 @@ import type { Points } from "./charts.ts";
 import { type MethodName, methods } from "./methods.ts";
 
 /** Points of a curve at most: a curve is as fine as a screen shows. */
-const mostPoints = 300;
+const mostPoints = 120;
 
 interface Curve {
   accuracy: Points;
@@ -30,7 +30,7 @@ export class Lines {
     curve.smoothed = curve.smoothed === undefined ? loss : 0.95 * curve.smoothed + 0.05 * loss;
     const at = this.stepsPerEpoch > 0 ? step / this.stepsPerEpoch : epoch - 1;
     curve.loss.push([at, curve.smoothed]);
-    if (curve.loss.length > 2 * mostPoints) curve.loss = curve.loss.filter((_, index) => index % 2 === 1);
+    if (curve.loss.length > 2 * mostPoints) curve.loss = curve.loss.filter((_, index) => index % 2 === 0);
   }
 
   epoch(method: MethodName, { epoch, step, metrics }: EpochRecord): void {

@@ -93,6 +93,7 @@ function receive(report: Report): void {
       scheduleDrawing();
       break;
     case "waiting":
+      drawNow();
       show("paused", `Paused after step ${lines.steps} of ${totalSteps}`);
       break;
     case "finished":
@@ -290,30 +291,40 @@ function takePictures({ name, files }: ReturnType<typeof chosenFolder>): void {
   send({ type: "pictures", name, files });
 }
 
-// Drawing, at most a few times a second.
+// Drawing: while training one part after the other, so that none keeps clicks waiting.
 
+const quantities = ["accuracy", "loss", "learned"] as const;
+const parts = [...quantities.map((quantity) => () => drawCurves(quantity)), drawNumbers];
 let isDrawingDue = false;
+let nextPart = 0;
 
 function scheduleDrawing(): void {
   if (isDrawingDue) return;
   isDrawingDue = true;
-  setTimeout(drawNow, 400);
+  setTimeout(() => {
+    isDrawingDue = false;
+    parts[nextPart]();
+    nextPart = (nextPart + 1) % parts.length;
+  }, 120);
 }
 
 function drawNow(): void {
-  isDrawingDue = false;
-  const end = settings.epochs;
-  // The charts draw in the next frames.
-  for (const quantity of ["accuracy", "learned", "loss"] as const)
-    charts?.[quantity].draw(lines.of(quantity), end);
+  for (const part of parts) part();
+}
+
+function drawCurves(quantity: (typeof quantities)[number]): void {
+  charts?.[quantity].draw(lines.of(quantity), settings.epochs);
+}
+
+function drawNumbers(): void {
   for (const row of Object.values(rows)) row.draw();
   if (totalSteps > 0 && (state === "training" || state === "paused"))
     progress.value = lines.steps / totalSteps;
-  if (state === "training") {
-    element("state").textContent =
-      `Training: epoch ${Math.max(1, Math.ceil((lines.steps / totalSteps) * end))} of ${end}, step ${lines.steps}`;
-    for (const row of Object.values(rows)) row.enable({ model: lines.epochs > 0, curvature: false });
-  }
+  if (state !== "training" || totalSteps === 0) return;
+  const { epochs } = settings;
+  const epoch = Math.max(1, Math.ceil((lines.steps / totalSteps) * epochs));
+  element("state").textContent = `Training: epoch ${epoch} of ${epochs}, step ${lines.steps}`;
+  for (const row of Object.values(rows)) row.enable({ model: lines.epochs > 0, curvature: false });
 }
 
 function drawPlanes(): void {
