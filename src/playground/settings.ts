@@ -14,7 +14,7 @@ export interface Settings {
 const dataChoices = ["digits", "pictures"] as const;
 const networkChoices = ["mlp", "cnn"] as const;
 
-export const defaults: Settings = { data: "digits", network: "mlp", noise: 40, seed: 1, epochs: 20 };
+const defaults: Settings = { data: "digits", network: "mlp", noise: 40, seed: 1, epochs: 20 };
 
 /** Height and width that the visitor's pictures are scaled to. */
 export const pictureSize = 28;
@@ -47,7 +47,7 @@ export function hashOf(settings: Settings): string {
 }
 
 /** What all runs of the page have in common, as `lowland train --config` takes it. */
-export function sharedDocument({ network, noise, seed, epochs }: Settings, data: PageData) {
+function sharedDocument({ network, noise, seed, epochs }: Settings, data: PageData) {
   return {
     data: data.name,
     ...(data.isPictures && { images: { size: pictureSize, channels: 3 as const } }),
