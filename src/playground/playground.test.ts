@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { parseComparison, parseRun } from "../runs/configuration.ts";
+import { digitPixels } from "./digit.ts";
+import { methods } from "./methods.ts";
+import { Rounds } from "./rounds.ts";
+import { comparisonDocument, hashOf, runDocument, settingsFrom } from "./settings.ts";
+
+// The parts of the playground that need no page.
+
+describe("settings in the address", () => {
+  test("are read as they are written", () => {
+    const settings = { data: "pictures", network: "cnn", noise: 15, seed: 7, epochs: 3 } as const;
+    assert.deepEqual(settingsFrom(`#${hashOf(settings)}`), settings);
+  });
+
+  test("that are missing or out of range have their defaults", () => {
+    const defaults = { data: "digits", network: "mlp", noise: 40, seed: 1, epochs: 20 };
+    for (const hash of ["", "#noise=61&seed=-1&epochs=0", "#noise=&seed=x&epochs=1.5&network=vgg&data=http"])
+      assert.deepEqual(settingsFrom(hash), defaults);
+  });
+});
+
+test("documents of the page are documents of lowland train and compare", () => {
+  const data = { name: "digits", isPictures: false, trainImages: 1400 };
+  const settings = settingsFrom("#noise=20&seed=5");
+  const runs = parseComparison(comparisonDocument(settings, data));
+  assert.deepEqual(
+    runs.map(({ name }) => name),
+    methods.map(({ name }) => name),
+  );
+  for (const [index, method] of methods.entries())
+    assert.deepEqual(runs[index].configuration, parseRun(runDocument(settings, data, method)));
+  const clean = parseRun(runDocument({ ...settings, noise: 0 }, data, methods[0]));
+  assert.equal(clean.seed, 5);
+});
+
+describe("a drawn digit", () => {
+  const drawing = (size: number, isInk: (x: number, y: number) => boolean) =>
+    Array.from({ length: size * size }, (_, place) => isInk(place % size, Math.floor(place / size)));
+
+  test("fills the image wherever it is drawn and however large", () => {
+    const square = (from: number, to: number) =>
+      digitPixels(drawing(160, (x, y) => x >= from && x < to && y >= from && y < to));
+    assert.deepEqual([...square(10, 74)], new Array(64).fill(16));
+    assert.deepEqual(square(20, 148), square(10, 74));
+  });
+
+  test("keeps its form: a tall one stays in the middle", () => {
+    const pixels = digitPixels(drawing(160, (x, y) => x < 16 && y < 64));
+    for (let row = 0; row < 8; row++)
+      assert.deepEqual([...pixels.subarray(8 * row, 8 * row + 8)], [0, 0, 0, 16, 16, 0, 0, 0]);
+  });
+
+  test("that is none is empty", () => {
+    assert.deepEqual([...digitPixels(drawing(160, () => false))], new Array(64).fill(0));
+  });
+});
+
+describe("rounds", () => {
+  /** Runs that take steps as they may, and the order in which they did. */
+  function begin(limit: number) {
+    const steps: string[] = [];
+    let waits = 0;
+    const rounds = new Rounds(limit, () => waits++);
+    const names = ["a", "b", "c"];
+    for (const name of names) rounds.join(name);
+    const ended = names.map(async (name, index) => {
+      await rounds.begin(name);
+      // The last ones end earlier.
+      for (let step = 0; step < 4 - index; step++) {
+        steps.push(name);
+        await rounds.next(name);
+      }
+      rounds.leave(name);
+    });
+    const settle = () => new Promise((resolve) => setImmediate(resolve));
+    return { rounds, steps, settle, ended: Promise.all(ended), waits: () => waits };
+  }
+
+  test("go by turns, also when some end", async () => {
+    const { steps, ended } = begin(Number.POSITIVE_INFINITY);
+    await ended;
+    assert.equal(steps.join(""), "abcabcaba");
+  });
+
+  test("stop where all have taken the same number of steps", async () => {
+    const { rounds, steps, settle, ended, waits } = begin(1);
+    await settle();
+    assert.deepEqual([steps.join(""), waits()], ["abc", 1]);
+    rounds.allow(1);
+    await settle();
+    assert.deepEqual([steps.join(""), waits()], ["abcabc", 2]);
+    rounds.allow(Number.POSITIVE_INFINITY);
+    await ended;
+    assert.equal(steps.join(""), "abcabcaba");
+  });
+
+  test("end the round that has begun when they are paused in it", async () => {
+    const { rounds, steps, settle } = begin(Number.POSITIVE_INFINITY);
+    // The first run has the turn.
+    rounds.pause();
+    await settle();
+    assert.equal(steps.join(""), "abc");
+  });
+});
