@@ -100,7 +100,7 @@ function receive(report: Report): void {
       drawNow();
       show(
         "finished",
-        `Finished: ${settings.epochs} epochs in ${((performance.now() - startedAt) / 1000).toFixed(0)} s`,
+        `Finished: ${settings.epochs === 1 ? "1 epoch" : `${settings.epochs} epochs`} in ${((performance.now() - startedAt) / 1000).toFixed(0)} s`,
       );
       send({ type: "landscapes" });
       landscapesButton.disabled = true;
@@ -360,8 +360,7 @@ async function open(): Promise<void> {
   if (missing) {
     element("blocked").textContent = missing;
     element("blocked").hidden = false;
-    trainButton.disabled = true;
-    stepButton.disabled = true;
+    document.documentElement.dataset.blocked = "";
     return;
   }
   element("provider").textContent = "Runs on the CPU: ONNX Runtime as WebAssembly, 14 MB once, one thread.";
