@@ -96,11 +96,12 @@ describe("the playground", needsBrowser, () => {
     ])
       await page.mouse.move(...at(x, y), { steps: 5 });
     await page.mouse.up();
-    await page.waitForFunction(() =>
-      [...document.querySelectorAll("#answers b")].every((answer) => answer.textContent !== "–"),
+    // Answers follow the stroke, so the first ones are of a part of it.
+    await page.waitForFunction(
+      () =>
+        [...document.querySelectorAll("#answers b")].filter((answer) => answer.textContent === "0").length >=
+        3,
     );
-    const answers = await page.locator("#answers b").allTextContents();
-    assert.ok(answers.filter((answer) => answer === "0").length >= 3, answers.join());
   });
 
   test("measures every landscape and the curvature on demand", async () => {

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { UserError } from "../common/errors.ts";
 import { type DeclaredFlag, flags } from "../common/flags.ts";
 import { isObject } from "../common/objects.ts";
