@@ -19,27 +19,18 @@ import {
   singleBatch,
   usingSurface,
 } from "../testing/surfaces.ts";
+import { assertAllEigenvalues } from "../testing/whole-spectra.ts";
 import { layersOf } from "./parameter-vector.ts";
 import { layerSpectra, spectrum } from "./spectrum.ts";
 import type { Surface } from "./surface.ts";
 
 type Fixture = CurvatureFixture & { eigenvalues: number[] };
 
-// Against all eigenvalues of the Hessian that an independent float64 program gave.
+// Against eigenvalues of the Hessian that an independent float64 program gave; all of cnn's are in spectrum.slow.test.ts.
+test("all eigenvalues of mlp in float64", () => assertAllEigenvalues("mlp"));
+
 for (const problem of ["mlp", "cnn"] as const) {
   const { eigenvalues } = readFixture<Fixture>(`curvature-${problem}`);
-
-  test(`all eigenvalues of ${problem} in float64`, async () => {
-    await usingSurface(problemSurface(problem, "float64"), async (surface) => {
-      const found = await spectrum(surface, { largest: eigenvalues.length });
-      assert.ok(found.converged);
-      assertClose(
-        found.largest.map(({ value }) => value),
-        eigenvalues,
-        1e-10,
-      );
-    });
-  });
 
   for (const type of ["float64", "float32"] as const) {
     test(`the top 50 of ${problem} in ${type}, to 1e-4 each, with residuals below 1e-4 of the largest`, async () => {
