@@ -34,9 +34,11 @@ export async function printRunCosts(
   return 0;
 }
 
-/** What the command takes besides its runs: from its start to here, and loading what writes the report. */
+/** What the command takes besides its runs: from its start to here, and loading what the report is made with. */
 async function commandSeconds(): Promise<number> {
   await import("../report/html.ts");
+  const { pageScripts } = await import("../report/drawing/page-document.ts");
+  await pageScripts();
   return performance.now() / 1000;
 }
 

@@ -108,17 +108,25 @@ export async function writeEvaluation(
 ): Promise<void> {
   for (const earlier of [name, pictureFolder]) await runFiles.remove(join(folder, earlier));
   await makeFolder(join(folder, pictureFolder));
-  const panels = new Map(details.samples.map((set) => [set.id, set.panels ?? 1]));
-  const pictures: { path: string; picture: Picture; longest: number }[] = [];
-  const stored = withPictures(details, (picture, { id: set, index }) => {
-    const path = `${pictureFolder}/${set}-${index}.png`;
-    pictures.push({ path, picture, longest: pictureSize * (panels.get(set) ?? 1) });
-    return path;
-  });
-  for (const { path, picture, longest } of pictures)
-    await runFiles.replace(join(folder, path), await encodePng(picture, longest));
+  const { stored, pictures } = await drawPictures(details);
+  for (const { path, png } of pictures) await runFiles.replace(join(folder, path), png);
   const record = { format, ...evaluated, details: stored };
   await writeJson(join(folder, name), record);
+}
+
+/** What an evaluation found with its pictures as PNG files: their paths from the run folder stand in their places. */
+export async function drawPictures(details: Details) {
+  const panels = new Map(details.samples.map((set) => [set.id, set.panels ?? 1]));
+  const found: { path: string; picture: Picture; longest: number }[] = [];
+  const stored = withPictures(details, (picture, { id: set, index }) => {
+    const path = `${pictureFolder}/${set}-${index}.png`;
+    found.push({ path, picture, longest: pictureSize * (panels.get(set) ?? 1) });
+    return path;
+  });
+  const pictures: { path: string; png: Uint8Array }[] = [];
+  for (const { path, picture, longest } of found)
+    pictures.push({ path, png: await encodePng(picture, longest) });
+  return { stored, pictures };
 }
 
 /**

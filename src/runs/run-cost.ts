@@ -13,6 +13,7 @@ import { evaluationBatchSize, inferenceModel, trainingFeeds } from "../tasks/tas
 import { progressAt, trainingLoop } from "../train/loop.ts";
 import { writeSafetensors } from "../weights/safetensors.ts";
 import type { RunConfiguration } from "./configuration.ts";
+import { drawPictures } from "./evaluation-record.ts";
 import { keepFeatures } from "./features.ts";
 import { type OptimizerIdentity, optimizerIdentity, optimizerLabel } from "./optimizer-label.ts";
 import { createSchedule } from "./optimizers.ts";
@@ -90,7 +91,7 @@ export async function measureRunCost(request: RunCostRequest): Promise<RunCost> 
     const evaluate = await prepareEvaluation(engine, setup, configuration, evaluations);
     const preparation = secondsSince(started) + sample.secondsLeftOut;
     const timed = await timeSteps(engine, { ...setup, opened: sample.opened }, request);
-    const evaluation = await evaluate();
+    const { evaluation, once } = await evaluate();
     signal?.throwIfAborted();
     const files = await measureFiles(engine, setup, configuration);
     const counts = [...kindCounts(optimizer, configuration, stepsPerEpoch)];
@@ -111,10 +112,12 @@ export async function measureRunCost(request: RunCostRequest): Promise<RunCost> 
         evaluation,
         total:
           preparation +
+          timed.secondsOfStart +
           training +
           evaluations * evaluation +
           epochs * files.checkpointSeconds +
-          files.modelSeconds,
+          files.modelSeconds +
+          once,
       },
       peakMemoryBytes:
         1024 * process.resourceUsage().maxRSS + (features?.kept && !features.inFile ? features.bytes : 0),
@@ -166,6 +169,8 @@ async function timeSteps(
   const { batchSize, seed, learningRate, schedule } = configuration;
   const kinds = Object.keys(optimizer.steps);
   const seconds: Record<string, number> = {};
+  /** What the first step of each kind takes more than others, as memory is reserved in it. */
+  let secondsOfStart = 0;
   const enough = new AbortController();
   let [kind, recordBytes, done] = [0, 0, 0];
   let phase: keyof typeof phases = "warmUp";
@@ -186,12 +191,14 @@ async function timeSteps(
     onStep: (record) => {
       own.push(secondsSince(last));
       last = performance.now();
+      if (phase === "warmUp" && own.length === 1) secondsOfStart += own[0];
       recordBytes = Math.max(recordBytes, JSON.stringify(record).length + 1);
       const { steps, seconds: least } = phases[phase];
       if (own.length < steps || own.reduce((sum, one) => sum + one) < least) return;
       if (phase === "warmUp") phase = "timed";
       else {
         seconds[kinds[kind]] = median(own);
+        secondsOfStart -= seconds[kinds[kind]];
         phase = "warmUp";
         kind++;
       }
@@ -204,19 +211,20 @@ async function timeSteps(
     },
   });
   signal?.throwIfAborted();
-  return { seconds, recordBytes };
+  return { seconds, secondsOfStart, recordBytes };
 }
 
 /**
  * Prepares the evaluation at the end of an epoch. What is returned measures it: one batch of each set, for as many as
- * there are, and the sharpness as it is.
+ * there are, the sharpness as it is, and what happens once in a run: what the first evaluation takes more than others, and
+ * drawing the pictures of the test set.
  */
 async function prepareEvaluation(
   engine: Engine,
   { opened, network }: RunSetup,
   { sharpness }: RunConfiguration,
   timesMeasured: number,
-): Promise<() => Promise<number>> {
+): Promise<() => Promise<{ evaluation: number; once: number }>> {
   const { task, evaluations, validation } = opened;
   const batches: { count: number; all: number; evaluation: TaskEvaluation }[] = [];
   for (const [index, one] of [...evaluations, ...(validation ? [validation] : [])].entries()) {
@@ -230,17 +238,24 @@ async function prepareEvaluation(
   const flatness = await SharpnessMeasurement.prepare(engine, network, opened, sharpness);
   return async () => {
     let seconds = 0;
-    for (const { count, all, evaluation } of batches) {
+    let once = 0;
+    for (const [index, { count, all, evaluation }] of batches.entries()) {
+      const begun = performance.now();
       await evaluation.measure();
       const started = performance.now();
-      await evaluation.measure();
-      seconds += (secondsSince(started) * all) / count;
+      const { details } = await evaluation.measure();
+      const batch = secondsSince(started);
+      seconds += (batch * all) / count;
+      once += (started - begun) / 1000 - batch;
+      const drawn = performance.now();
+      if (index === 0 && details) await drawPictures(await details());
+      once += secondsSince(drawn);
     }
     // Memory is planned in the first run of a program and taken in the second.
     if (timesMeasured > 1) await flatness.measure();
     const started = performance.now();
     await flatness.measure();
-    return seconds + secondsSince(started);
+    return { evaluation: seconds + secondsSince(started), once };
   };
 }
 
