@@ -4,7 +4,7 @@
 export const basisTypes = ["float32", "float64"] as const;
 export type BasisType = (typeof basisTypes)[number];
 
-/** Vectors that one call goes over, and rows that one round of its loop takes; rows are a multiple of it. */
+/** Vectors that one call multiplies, and rows that one round of its loop takes; rows are a multiple of it. */
 export const vectorsAtOnce = 4;
 export const rowsAtOnce = 4;
 

@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { cpSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { Page } from "playwright-core";
 import { flatness, loadDataset, openEngine, train, weights } from "../index.ts";
 import { createModel } from "../nn/models.ts";
 import { classificationSurface } from "../tasks/classification-surface.ts";
@@ -13,7 +12,7 @@ import {
   bundle,
   needsBrowser,
   openPages,
-  type Pages,
+  pagesOfTests,
   trainInPage,
 } from "../testing/chromium.ts";
 import { assertClose } from "../testing/numeric.ts";
@@ -23,14 +22,7 @@ import { assertClose } from "../testing/numeric.ts";
 const dist = fileURLToPath(new URL("..", import.meta.url));
 
 describe("a page", needsBrowser, () => {
-  let pages: Pages;
-  let page: Page;
-
-  before(async () => {
-    pages = await openPages();
-    page = await pages.open();
-  });
-  after(() => pages?.close());
+  const opened = pagesOfTests();
 
   for (const model of ["mlp", "cnn"]) {
     for (const method of ["sgd", "bilateral-sam"] as const) {
@@ -43,7 +35,7 @@ describe("a page", needsBrowser, () => {
         // Over 110 steps of bilateral SAM a network of convolutions makes differences of rounding large.
         const tolerance = model === "cnn" && method === "bilateral-sam" ? 0.5 : 1e-5;
         await assertTrainsAlike(
-          await trainInPage(page, { ...settings, method }),
+          await trainInPage(opened.page, { ...settings, method }),
           { ...node, losses },
           tolerance,
         );
@@ -63,13 +55,13 @@ describe("a page", needsBrowser, () => {
     const losses: number[] = [];
     const onStep = ({ loss }: { loss: number }) => losses.push(loss);
     const node = await train({ ...settings, data: "digits", threads: 1, onStep });
-    await assertTrainsAlike(await trainInPage(page, settings), { ...node, losses }, 1e-4);
+    await assertTrainsAlike(await trainInPage(opened.page, settings), { ...node, losses }, 1e-4);
   });
 
   test("measures eigenvalues and a landscape as Node does", async () => {
     const { tensors } = await train({ data: "digits", model: "mlp", epochs: 1, limit: 320, threads: 1 });
     const bytes = weights.writeSafetensors(tensors);
-    const web = await page.evaluate(
+    const web = await opened.page.evaluate(
       async (bytes) => {
         const { classificationSurface, flatness, loadDataset, nn, openEngine, weights } = globalThis.lowland;
         const { tensors } = weights.readSafetensors(Uint8Array.from(bytes), "weights");
@@ -113,7 +105,7 @@ describe("a page", needsBrowser, () => {
 
   test("fine-tunes anybody's ONNX file, its head re-initialized, and evaluates what comes of it", async () => {
     const { model } = await train({ data: "digits", model: "cnn", epochs: 2, threads: 1 });
-    const tuned = await page.evaluate(
+    const tuned = await opened.page.evaluate(
       async (bytes) => {
         const { evaluateModel, inspectModel, loadDataset, onnx, train } = globalThis.lowland;
         const file = new File([Uint8Array.from(bytes)], "cnn.onnx");
@@ -149,11 +141,11 @@ describe("a page", needsBrowser, () => {
 
   test("trains with several threads where it is isolated, to the same losses", async () => {
     const settings = { model: "mlp", epochs: 1, batchSize: 64, limit: 640, sharpness: { images: 64 } };
-    const isolated = await pages.open({ isolated: true });
+    const isolated = await opened.pages.open({ isolated: true });
     assert.equal(await isolated.evaluate("crossOriginIsolated"), true);
     const [several, one] = [
       await trainInPage(isolated, { ...settings, threads: 2 }),
-      await trainInPage(page, settings),
+      await trainInPage(opened.page, settings),
     ];
     assertClose(several.losses.slice(0, 5), one.losses.slice(0, 5), 1e-6);
     assert.deepEqual(several.metrics, one.metrics);
@@ -161,10 +153,11 @@ describe("a page", needsBrowser, () => {
 
   test("trains from a script without a bundler, ONNX Runtime named by an import map", async () => {
     const runtime = dirname(createRequire(import.meta.url).resolve("onnxruntime-web"));
-    for (const name of ["ort.wasm.bundle.min.mjs"]) cpSync(join(runtime, name), join(pages.folder, name));
-    cpSync(join(dist, "lowland.web.min.js"), join(pages.folder, "lowland.web.min.js"));
+    for (const name of ["ort.wasm.bundle.min.mjs"])
+      cpSync(join(runtime, name), join(opened.pages.folder, name));
+    cpSync(join(dist, "lowland.web.min.js"), join(opened.pages.folder, "lowland.web.min.js"));
     writeFileSync(
-      join(pages.folder, "plain.html"),
+      join(opened.pages.folder, "plain.html"),
       `<!doctype html><meta charset="utf-8">
 <script type="importmap">{ "imports": { "onnxruntime-web/wasm": "./ort.wasm.bundle.min.mjs" } }</script>
 <script type="module">
@@ -173,8 +166,8 @@ describe("a page", needsBrowser, () => {
   document.title = summary.optimizer + " " + summary.status;
 </script>`,
     );
-    const plain = await page.context().newPage();
-    await plain.goto(`${pages.address}/plain.html`);
+    const plain = await opened.page.context().newPage();
+    await plain.goto(`${opened.pages.address}/plain.html`);
     await plain.waitForFunction("document.title !== ''", undefined, { timeout: 60_000 });
     assert.match(await plain.title(), /^sam .* finished$/);
     await plain.close();
@@ -187,8 +180,8 @@ onmessage = async ({ data }) => {
   const { summary, model } = await train({ ...data, onEpoch: ({ epoch }) => postMessage({ epoch }) });
   postMessage({ summary, model }, [model.buffer]);
 };`;
-    await bundle(source, join(pages.folder, "worker.js"));
-    const { epochs, accuracy, bytes, longest } = await page.evaluate(async () => {
+    await bundle(source, join(opened.pages.folder, "worker.js"));
+    const { epochs, accuracy, bytes, longest } = await opened.page.evaluate(async () => {
       const worker = new Worker("/worker.js", { type: "module" });
       let [longest, last, epochs] = [0, performance.now(), 0];
       const timer = setInterval(() => {

@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import type { Page } from "playwright-core";
+import { describe, test } from "node:test";
 import { train } from "../index.ts";
 import { writeModel } from "../onnx/model.ts";
 import {
   assertTrainsAlike,
   type Losses,
   needsBrowser,
-  openPages,
-  type Pages,
+  pagesOfTests,
   trainInPage,
 } from "../testing/chromium.ts";
 import { onnxModel } from "../testing/onnx-models.ts";
@@ -17,14 +15,7 @@ import { pngOfNumbers } from "../testing/png.ts";
 // The library in a page of Chromium, against Node: what takes seconds. `web.slow.test.ts` has the rest.
 
 describe("a page", needsBrowser, () => {
-  let pages: Pages;
-  let page: Page;
-
-  before(async () => {
-    pages = await openPages();
-    page = await pages.open();
-  });
-  after(() => pages?.close());
+  const opened = pagesOfTests();
 
   const run = {
     model: "mlp",
@@ -39,19 +30,19 @@ describe("a page", needsBrowser, () => {
     const losses: number[] = [];
     const onStep = ({ loss }: { loss: number }) => losses.push(loss);
     const node = await train({ ...run, data: "digits", threads: 1, onStep });
-    await assertTrainsAlike(await trainInPage(page, run), { ...node, losses });
+    await assertTrainsAlike(await trainInPage(opened.page, run), { ...node, losses });
   });
 
   test("resumes a run that was cut off as if it had never stopped, in another page too", async () => {
     const settings = { ...run, data: "digits", limit: 320 };
-    const whole: Losses = await page.evaluate(async (settings) => {
+    const whole: Losses = await opened.page.evaluate(async (settings) => {
       const losses: number[] = [];
       const onStep = ({ loss }: { loss: number }) => losses.push(loss);
       const { summary } = await globalThis.lowland.train({ ...settings, onStep });
       return { losses, metrics: summary?.metrics };
     }, settings);
-    const other = await page.context().newPage();
-    await other.goto(page.url());
+    const other = await opened.page.context().newPage();
+    await other.goto(opened.page.url());
     await other.waitForFunction("globalThis.lowland !== undefined");
     const status = await other.evaluate(async (settings) => {
       const stop = new AbortController();
@@ -60,7 +51,7 @@ describe("a page", needsBrowser, () => {
     }, settings);
     assert.equal(status, "interrupted");
     await other.close();
-    const resumed = await page.evaluate(async (settings) => {
+    const resumed = await opened.page.evaluate(async (settings) => {
       const losses: number[] = [];
       const onStep = ({ loss }: { loss: number }) => losses.push(loss);
       const out = { out: "runs/one", existing: "resume" } as const;
@@ -77,7 +68,7 @@ describe("a page", needsBrowser, () => {
   });
 
   test("stops for a signal that comes from outside the training", async () => {
-    const steps = await page.evaluate(async (settings) => {
+    const steps = await opened.page.evaluate(async (settings) => {
       let steps = 0;
       const stop = new AbortController();
       setTimeout(() => stop.abort(), 200);
@@ -107,7 +98,7 @@ describe("a page", needsBrowser, () => {
       train: found,
       trained,
       classes,
-    } = await page.evaluate(async (pictures) => {
+    } = await opened.page.evaluate(async (pictures) => {
       const { imagesFromFiles, train } = globalThis.lowland;
       const files = pictures.map(({ path, bytes }) => {
         const file = new File([Uint8Array.from(bytes)], path.slice(path.indexOf("/") + 1));
@@ -134,7 +125,7 @@ describe("a page", needsBrowser, () => {
   });
 
   test("names a corrupt picture, the limit of pictures, and files without a folder", async () => {
-    const messages = await page.evaluate(async (pictures) => {
+    const messages = await opened.page.evaluate(async (pictures) => {
       const { imagesFromFiles } = globalThis.lowland;
       const placed = pictures.map(({ path, bytes }) => ({ path, file: new Blob([Uint8Array.from(bytes)]) }));
       const message = (promise: Promise<unknown>) =>
@@ -185,7 +176,7 @@ describe("a page", needsBrowser, () => {
       ],
       outputs: ["logits"],
     });
-    const message = await page.evaluate(
+    const message = await opened.page.evaluate(
       (bytes) =>
         globalThis.lowland
           .train({ data: "digits", model: { file: new File([Uint8Array.from(bytes)], "mine.onnx") } })
@@ -199,7 +190,7 @@ describe("a page", needsBrowser, () => {
   });
 
   test("says in a sentence that the browser has no SIMD", async () => {
-    const old = await pages.open();
+    const old = await opened.pages.open();
     const message = await old.evaluate(() => {
       WebAssembly.validate = () => false;
       return globalThis.lowland.train({ data: "digits" }).catch((error: Error) => error.message);

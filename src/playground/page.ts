@@ -6,7 +6,7 @@ import { chosenFolder, droppedFolder } from "./files.ts";
 import { Lines } from "./lines.ts";
 import type { Report, Request } from "./messages.ts";
 import { type MethodName, methods } from "./methods.ts";
-import { drawPlane } from "./plane.ts";
+import { addPlanes, drawPlanes, type Plane } from "./plane.ts";
 import {
   comparisonDocument,
   hashOf,
@@ -39,7 +39,7 @@ let startedAt = 0;
 let worker: Worker | undefined;
 let charts: Record<"accuracy" | "learned" | "loss", Curves> | undefined;
 const lines = new Lines();
-const planes = new Map<MethodName, { loss: number[]; points: number }>();
+const planes = new Map<MethodName, Plane>();
 
 const rows = fillRows(element("rows", HTMLTableSectionElement), {
   model: (method) => send({ type: "model", method }),
@@ -116,7 +116,7 @@ function receive(report: Report): void {
       break;
     case "landscape":
       planes.set(report.method, report);
-      drawPlanes();
+      drawPlanes(planes);
       break;
     case "landscapes":
       landscapesButton.disabled = false;
@@ -192,7 +192,7 @@ function clear(): void {
   for (const row of Object.values(rows)) row.clear();
   pad.forget();
   drawNow();
-  drawPlanes();
+  drawPlanes(planes);
 }
 
 form.addEventListener("submit", (event) => {
@@ -327,34 +327,8 @@ function drawNumbers(): void {
   for (const row of Object.values(rows)) row.enable({ model: lines.epochs > 0, curvature: false });
 }
 
-function drawPlanes(): void {
-  const all = [...planes.values()].flatMap(({ loss }) => loss.filter(Number.isFinite));
-  const range = { low: Math.max(1e-3, Math.min(...all)), high: Math.max(...all) };
-  for (const { name } of methods) {
-    const canvas = element(`plane-${name}`, HTMLCanvasElement);
-    const plane = planes.get(name);
-    if (plane) drawPlane(canvas, plane, range);
-    else canvas.getContext("2d")?.clearRect(0, 0, canvas.width, canvas.height);
-  }
-}
-
-function addPlanes(): void {
-  for (const { name, label } of methods) {
-    const figure = document.createElement("figure");
-    const canvas = Object.assign(document.createElement("canvas"), {
-      id: `plane-${name}`,
-      width: 150,
-      height: 120,
-    });
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `Loss around the weights of ${label}`);
-    figure.append(canvas, Object.assign(document.createElement("figcaption"), { textContent: label }));
-    element("plane-list").append(figure);
-  }
-}
-
 async function open(): Promise<void> {
-  addPlanes();
+  addPlanes(element("plane-list"));
   fillForm();
   const missing = missingPart();
   if (missing) {

@@ -8,7 +8,8 @@ import * as nn from "../nn/layers.ts";
 import type { Tensors } from "../onnx/tensor.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { assertClose } from "../testing/numeric.ts";
-import type { Measurements, StepRecord } from "../train/records.ts";
+import { recordedRun } from "../testing/recorded-run.ts";
+import type { Measurements } from "../train/records.ts";
 import { type TrainOptions, train } from "./train.ts";
 
 // Runs of networks of small integers. What a run measures of its network is what ONNX Runtime gives for the file of integers.
@@ -32,16 +33,7 @@ before(async () => {
   await train({ ...quick, model: "cnn", limit: undefined, learningRate: 0.05, out: float });
 });
 
-async function recorded(options: TrainOptions) {
-  const [steps, notes]: [StepRecord[], string[]] = [[], []];
-  const result = await train({
-    ...quick,
-    ...options,
-    onStep: (record) => steps.push(record),
-    onNote: (note) => notes.push(note),
-  });
-  return { ...result, steps, notes };
-}
+const recorded = (options: TrainOptions) => recordedRun({ ...quick, ...options });
 
 const w4a4 = { weights: 4, activations: 4 };
 const fromFile = { model: { file: join(float, "model.onnx") } };

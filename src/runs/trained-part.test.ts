@@ -12,7 +12,7 @@ import type { Tensors } from "../onnx/tensor.ts";
 import { sgd } from "../optim/sgd.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { assertClose } from "../testing/numeric.ts";
-import type { StepRecord } from "../train/records.ts";
+import { recordedRun } from "../testing/recorded-run.ts";
 import { type TrainOptions, train } from "./train.ts";
 import { findModel } from "./trained-model.ts";
 
@@ -70,16 +70,7 @@ const sources: Record<string, () => Promise<Pick<TrainOptions, "model" | "weight
   "an ONNX file": async () => ({ model: { file: await asFile() } }),
 };
 
-async function recorded(options: TrainOptions) {
-  const [steps, notes]: [StepRecord[], string[]] = [[], []];
-  const result = await train({
-    ...quick,
-    ...options,
-    onStep: (record) => steps.push(record),
-    onNote: (note) => notes.push(note),
-  });
-  return { ...result, steps, notes };
-}
+const recorded = (options: TrainOptions) => recordedRun({ ...quick, ...options });
 
 /** Which tensors are other ones than before, by the first part of their names. */
 function moved(tensors: Tensors): string[] {

@@ -65,3 +65,17 @@ export interface Engine {
 
 /** Ending of a program's output that is the next value of a stored tensor. */
 export const nextSuffix = ".next";
+
+export function isNextValue(output: string): boolean {
+  return output.endsWith(nextSuffix);
+}
+
+/** The outputs of a program that replace a stored tensor, with that tensor's name, and the others. */
+export function splitOutputs(names: readonly string[]) {
+  return {
+    next: names
+      .filter(isNextValue)
+      .map((output) => ({ output, stored: output.slice(0, -nextSuffix.length) })),
+    results: names.filter((name) => !isNextValue(name)),
+  };
+}

@@ -2,7 +2,14 @@ import { Graph } from "../graph/graph.ts";
 import { compile } from "../lower/compile.ts";
 import { squaresName, type Target } from "../lower/target.ts";
 import type { TensorData } from "../onnx/tensor.ts";
-import { type Engine, nextSuffix, type RunOptions, type RunResult, type Tensors } from "./engine.ts";
+import {
+  type Engine,
+  isNextValue,
+  type RunOptions,
+  type RunResult,
+  splitOutputs,
+  type Tensors,
+} from "./engine.ts";
 import { Turns } from "./turns.ts";
 
 /** A tensor of ONNX Runtime's. */
@@ -65,15 +72,9 @@ export class GpuEngine implements Engine {
 
   load(name: string, model: Uint8Array | string): Promise<void> {
     return this.turns.take(async () => {
-      const isNext = (output: string) => output.endsWith(nextSuffix);
-      const session = await this.open(model, isNext);
-      this.programs.set(name, {
-        session,
-        next: session.outputNames
-          .filter(isNext)
-          .map((output) => ({ output, stored: output.slice(0, -nextSuffix.length) })),
-        results: session.outputNames.filter((output) => !isNext(output) && output !== squaresName),
-      });
+      const session = await this.open(model, isNextValue);
+      const { next, results } = splitOutputs(session.outputNames);
+      this.programs.set(name, { session, next, results: results.filter((output) => output !== squaresName) });
     });
   }
 

@@ -2,7 +2,7 @@ import type { InferenceSession, Tensor, TensorConstructor } from "onnxruntime-no
 import type { Target } from "../lower/target.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { DataType } from "../onnx/types.ts";
-import { type Engine, nextSuffix, type RunOptions, type RunResult, type Tensors } from "./engine.ts";
+import { type Engine, type RunOptions, type RunResult, splitOutputs, type Tensors } from "./engine.ts";
 import { Turns } from "./turns.ts";
 
 // Programs and stored tensors over sessions of ONNX Runtime, whose JavaScript interface is the same in Node and in
@@ -87,15 +87,8 @@ export abstract class SessionEngine implements Engine {
 
   private async loadNow(name: string, model: Uint8Array | string): Promise<void> {
     const session = await this.createSession(model);
-    const isNext = (output: string) => output.endsWith(nextSuffix);
     const replaced = this.programs.get(name);
-    this.programs.set(name, {
-      session,
-      next: session.outputNames
-        .filter(isNext)
-        .map((output) => ({ output, stored: output.slice(0, -nextSuffix.length) })),
-      results: session.outputNames.filter((output) => !isNext(output)),
-    });
+    this.programs.set(name, { session, ...splitOutputs(session.outputNames) });
     await replaced?.session.release();
   }
 

@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, delimiter, dirname, extname, join } from "node:path";
+import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
@@ -78,6 +79,17 @@ export async function openPages(args: readonly string[] = []): Promise<Pages> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Inside a `describe`: opens the pages and one of them before its tests, and closes them after. */
+export function pagesOfTests(): { readonly pages: Pages; readonly page: Page } {
+  const opened: { pages?: Pages; page?: Page } = {};
+  before(async () => {
+    opened.pages = await openPages();
+    opened.page = await opened.pages.open();
+  });
+  after(() => opened.pages?.close());
+  return opened as { pages: Pages; page: Page };
 }
 
 /** Bundles a module as a page's bundler does, ONNX Runtime's JavaScript included. */
