@@ -64,13 +64,16 @@ export function install() {
   });
 }
 
-/** Compiles src/ to dist/ when a source is newer than the last build. Type errors end the process. */
+/** Compiles src/ to dist/ when a source or a folder of sources changed since the last build. Type errors end the process. */
 export function build() {
   const stamp = playgroundPage;
   const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0;
   const newest = Math.max(
     ...["tsconfig.json", "package-lock.json"].map((file) => statSync(join(root, file)).mtimeMs),
-    ...files("src", "").map((file) => statSync(file).mtimeMs),
+    // A file that was renamed or removed changes only its folder.
+    ...["src", ...readdirSync(join(root, "src"), { recursive: true }).map((path) => join("src", path))].map(
+      (path) => statSync(join(root, path)).mtimeMs,
+    ),
   );
   if (built > newest) return;
   rmSync(join(root, "dist"), { recursive: true, force: true });
