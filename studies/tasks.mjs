@@ -31,16 +31,17 @@ const tasks = {
   pose: {
     samples: "persons",
     data: (train, test) => `people:train=${train},test=${test}`,
-    ...{ trained: 4000, validated: 500, tested: 1000 },
+    ...{ trained: 2000, validated: 500, tested: 1000 },
     settings: {
-      ...{ images: { size: 96 }, model: "simple-baseline-small", batchSize: 32 },
+      ...{ images: { size: 64 }, model: "simple-baseline-small", batchSize: 16 },
       pose: { augmentation: { scale: 0.15, rotation: 15 } },
     },
     metrics: {
       pck: ["PCK@0.1, %", (value) => 100 * value],
       averagePrecision: ["AP", (value) => 100 * value],
     },
-    sgdRates: [0.003, 0.01, 0.03],
+    sgdRates: [0.01, 0.03, 0.1],
+    radii: [0.0015, 0.003, 0.006],
   },
   segmentation: {
     samples: "masks",
@@ -75,20 +76,20 @@ const methods = {
   "SAM, ρ 0.05": { gradients: 2, fixed: 0.05, optimizer: (rho) => ({ method: "sam", rho, ...adam }) },
   "SAM, ρ 0.1": { gradients: 2, fixed: 0.1, optimizer: (rho) => ({ method: "sam", rho, ...adam }) },
   "SAM, chosen ρ": {
-    ...{ gradients: 2, radii: [0.00625, 0.0125, 0.025] },
+    ...{ gradients: 2, radii: task.radii },
     optimizer: (rho) => ({ method: "sam", rho, ...adam }),
   },
   ASAM: {
-    ...{ gradients: 2, radii: [0.0625, 0.125, 0.25] },
+    ...{ gradients: 2, radii: task.radii.map((rho) => 10 * rho) },
     optimizer: (rho) => ({ method: "asam", rho, ...adam }),
   },
-  "bilateral SAM": { gradients: 3, radii: [0.00625, 0.0125, 0.025], optimizer: bilateral({}) },
+  "bilateral SAM": { gradients: 3, radii: task.radii, optimizer: bilateral({}) },
   "bilateral SAM, two-pass": {
-    ...{ gradients: 2, radii: [0.00625, 0.0125, 0.025] },
+    ...{ gradients: 2, radii: task.radii },
     optimizer: bilateral({ variant: "two-pass" }),
   },
   "bilateral SAM, every 4": {
-    ...{ gradients: 1.5, radii: [0.00625, 0.0125, 0.025] },
+    ...{ gradients: 1.5, radii: task.radii },
     optimizer: bilateral({ every: 4 }),
   },
 };

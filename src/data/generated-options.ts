@@ -15,21 +15,30 @@ export interface GeneratedOptions {
   seed?: number;
 }
 
-const common: Readonly<Record<keyof GeneratedOptions, number>> = { train: 1, test: 1, size: 32, seed: 0 };
+const common = { train: 1, test: 1, size: 32, seed: 0 } as const satisfies Record<
+  keyof GeneratedOptions,
+  number
+>;
+
+/** The options of each generated set, with their least values. */
+const leastValues = {
+  people: common,
+  wardrobe: { ...common, garments: 1, turn: 0, smallest: 1, largest: 1 },
+} as const;
+
+type GeneratedSet = keyof typeof leastValues;
 
 /**
- * The options of a generated set, if a text names it, with options or without.
- * @param own the set's own options, each with its least value
+ * The options of a generated set, if a text names it, with options or without: `people:train=100000,seed=2`.
  * @throws UserError for an unknown option, or a value that is not a whole number or too small
  */
-export function readGenerated<Own extends string = never>(
+export function readGenerated<Name extends GeneratedSet>(
   text: string,
-  set: string,
-  own: Readonly<Record<Own, number>> = {} as Record<Own, number>,
-): (GeneratedOptions & Partial<Record<Own, number>>) | undefined {
+  set: Name,
+): { [Option in keyof (typeof leastValues)[Name]]?: number } | undefined {
   const { name, options } = readNamedOptions(text);
   if (name !== set) return undefined;
-  const least: Readonly<Record<string, number>> = { ...common, ...own };
+  const least: Readonly<Record<string, number>> = leastValues[set];
   const read = ([option, value]: [string, string]) => {
     if (!Object.hasOwn(least, option))
       throw new UserError(`${set} has no option "${option}"; it has ${Object.keys(least).join(", ")}`);
@@ -40,7 +49,7 @@ export function readGenerated<Own extends string = never>(
       );
     return [option, number];
   };
-  return Object.fromEntries(Object.entries(options).map(read));
+  return Object.fromEntries(Object.entries(options).map(read)) as ReturnType<typeof readGenerated<Name>>;
 }
 
 /** Options with the defaults of a set for those that are absent or undefined. */

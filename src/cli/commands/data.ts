@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
-import { loadPeople, readPeople } from "../../data/people/people.ts";
+import { readGenerated } from "../../data/generated-options.ts";
+import { loadPeople } from "../../data/people/people.ts";
 import { writeCocoFolder } from "../../data/sets/coco-writer.ts";
 import { writeVocFolder } from "../../data/sets/voc-writer.ts";
-import { loadWardrobe, readWardrobe } from "../../data/wardrobe/wardrobe.ts";
+import { loadWardrobe } from "../../data/wardrobe/wardrobe.ts";
 import type { DataPair } from "../../tasks/task.ts";
 import { interruptSignal } from "../interrupt.ts";
 import { say } from "../progress.ts";
@@ -15,7 +16,8 @@ wardrobe: scenes of Fashion-MNIST's garments with masks, drawn by a seed. The fo
 PNG files), SegmentationClass/, ImageSets/Segmentation/train.txt and val.txt, and classes.txt. Fashion-MNIST comes from the
 cache, --data-dir or the network.
 
-Options follow after a colon: train and test (numbers of pictures), size (pixels), seed.
+Options follow after a colon: train and test (numbers of pictures), size (pixels), seed. wardrobe also takes garments
+(most in a scene), turn (degrees), smallest and largest (percent of the scene's side).
 
 Examples:
   $ lowland data people --out people
@@ -41,7 +43,7 @@ export function dataCommand(command: Command): Command {
 /** Writes the generated set of a name in the format of its kind. */
 async function writeGenerated(name: string, out: string, dataDir?: string): Promise<DataPair> {
   const following = { signal: interruptSignal("Stopping after this picture."), onProgress: sayWritten() };
-  const [people, wardrobe] = [readPeople(name), readWardrobe(name)];
+  const [people, wardrobe] = [readGenerated(name, "people"), readGenerated(name, "wardrobe")];
   if (people) {
     if (dataDir !== undefined)
       throw new UserError(`--data-dir has no meaning for ${name}, which needs no files; leave it out`);

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { loadDataset } from "../catalogue.ts";
 import { cocoJoints } from "../coco-joints.ts";
+import { readGenerated } from "../generated-options.ts";
 import { measuredPersonsOf } from "../persons.ts";
 import { Canvas } from "./canvas.ts";
-import { loadPeople, readPeople } from "./people.ts";
+import { loadPeople } from "./people.ts";
 import { drawScene } from "./scene.ts";
 
 const scenes = Array.from({ length: 60 }, (_, index) => drawScene(7, index, 96));
@@ -122,12 +123,12 @@ describe("the set people", () => {
   });
 
   test("its name takes options, and says what is wrong with them", async () => {
-    assert.deepEqual(readPeople("people:train=10,seed=2"), { train: 10, seed: 2 });
-    assert.equal(readPeople("peoples"), undefined);
-    assert.throws(() => readPeople("people:count=3"), {
+    assert.deepEqual(readGenerated("people:train=10,seed=2", "people"), { train: 10, seed: 2 });
+    assert.equal(readGenerated("peoples", "people"), undefined);
+    assert.throws(() => readGenerated("people:count=3", "people"), {
       message: 'people has no option "count"; it has train, test, size, seed',
     });
-    assert.throws(() => readPeople("people:train=0"), {
+    assert.throws(() => readGenerated("people:train=0", "people"), {
       message: "people: train is 0; it has to be a whole number of at least 1",
     });
     await assert.rejects(loadDataset("people"), {

@@ -1,5 +1,5 @@
 import { cocoJoints, cocoLimbs } from "../coco-joints.ts";
-import { type GeneratedOptions, readGenerated, withDefaults } from "../generated-options.ts";
+import { type GeneratedOptions, withDefaults } from "../generated-options.ts";
 import { drawnOnce } from "../kept-samples.ts";
 import { measuredPersonsOf, type PersonSample, type Persons } from "../persons.ts";
 import { clippedBox } from "../sets/coco-keypoints.ts";
@@ -8,14 +8,6 @@ import { drawScene } from "./scene.ts";
 // Pictures of jointed figures, generated: as many as one wants, with the exact truth, and nothing to download.
 
 const peopleDefaults = { train: 20_000, test: 2_000, size: 96, seed: 1 } as const;
-
-/**
- * Whether a text names the set, with options or without: `people:train=100000,seed=2`.
- * @throws UserError for an unknown option, or a value that is not a whole number or too small
- */
-export function readPeople(text: string): GeneratedOptions | undefined {
-  return readGenerated(text, "people");
-}
 
 /**
  * The training and the test part. The same options give the same pictures; the parts share none, and with another

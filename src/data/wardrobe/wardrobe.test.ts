@@ -6,13 +6,14 @@ import sharp from "sharp";
 import { randomStream } from "../../common/random.ts";
 import { temporaryFolder } from "../../testing/cli.ts";
 import { loadDataset, loadSamples } from "../catalogue.ts";
+import { readGenerated } from "../generated-options.ts";
 import type { ImageMasks, MaskSample } from "../masks.ts";
 import { parseNpy } from "../sets/npy.ts";
 import { writeVocFolder } from "../sets/voc-writer.ts";
 import { type ImageClasses, imageClasses, selected } from "../source.ts";
 import { outlineOf } from "./garment.ts";
 import { drawScene } from "./scene.ts";
-import { readWardrobe, wardrobeOf } from "./wardrobe.ts";
+import { wardrobeOf } from "./wardrobe.ts";
 
 // Scenes of 200 of Fashion-MNIST's garments (fixtures/garments), four classes.
 
@@ -228,10 +229,14 @@ describe("the set wardrobe", () => {
   });
 
   test("its name takes options, and says what is wrong with them and with other uses", async () => {
-    assert.deepEqual(readWardrobe("wardrobe:train=10,size=96"), { train: 10, size: 96 });
-    assert.equal(readWardrobe("wardrobes"), undefined);
-    assert.throws(() => readWardrobe("wardrobe:size=8"), {
+    assert.deepEqual(readGenerated("wardrobe:train=10,size=96", "wardrobe"), { train: 10, size: 96 });
+    assert.equal(readGenerated("wardrobes", "wardrobe"), undefined);
+    assert.throws(() => readGenerated("wardrobe:size=8", "wardrobe"), {
       message: "wardrobe: size is 8; it has to be a whole number of at least 32",
+    });
+    assert.deepEqual(readGenerated("wardrobe:garments=4,turn=0", "wardrobe"), { garments: 4, turn: 0 });
+    await assert.rejects(loadSamples("masks", "wardrobe:garments=0"), {
+      message: "wardrobe: garments is 0; it has to be a whole number of at least 1",
     });
     await assert.rejects(loadDataset("wardrobe:seed=2"), {
       message:

@@ -1,6 +1,6 @@
 import { UserError } from "../../common/errors.ts";
 import { randomStream } from "../../common/random.ts";
-import { type GeneratedOptions, readGenerated, withDefaults } from "../generated-options.ts";
+import { type GeneratedOptions, withDefaults } from "../generated-options.ts";
 import { drawnOnce } from "../kept-samples.ts";
 import { classPixels, type ImageMasks, type MaskSample } from "../masks.ts";
 import { loadMnist } from "../sets/mnist-set.ts";
@@ -18,19 +18,8 @@ const wardrobeDefaults = {
   ...{ garments: 3, turn: 30, smallest: 45, largest: 85 },
 } as const;
 
-/** The least values of the set's own options. */
-const leastOfScenes = { garments: 1, turn: 0, smallest: 1, largest: 1 } as const;
-
 /** How many scenes the mean and the deviation of pixels, and the sizes of classes, are measured on, at most. */
 const measuredScenes = 500;
-
-/**
- * Whether a text names the set, with options or without: `wardrobe:train=20000,size=96`.
- * @throws UserError for an unknown option, or a value that is not a whole number or too small
- */
-export function readWardrobe(text: string): WardrobeOptions | undefined {
-  return readGenerated(text, "wardrobe", leastOfScenes);
-}
 
 /**
  * The training and the test part: scenes of Fashion-MNIST's training garments, and scenes of its test garments.
