@@ -104,8 +104,8 @@ export const parts = {
     numbers(seeds).flatMap((seed) =>
       Object.entries(methods).flatMap(([method, optimizer]) => {
         const base = { part: "flatness", seed, network: "cnn", method };
-        const start = { ...float, limit: 20_000, epochs: 15, evaluateEvery: 15, optimizer, seed };
-        const more = { ...further, limit: 20_000, optimizer, seed };
+        const start = { ...float, optimizer, seed };
+        const more = { ...further, optimizer, seed };
         return [
           { ...base, form: "float, before", start },
           { ...base, form: "flatness", start },

@@ -1,17 +1,23 @@
 // The tables of docs/results/quantization.md from the lines of quantization.jsonl.
+import { fileURLToPath } from "node:url";
+import { writePictures } from "../dist/report/drawing/pictures.js";
 import { interval } from "./optimizer-tables.mjs";
 import { markdown, writeTable } from "./result-lines.mjs";
 
-export function writeTables(lines) {
+/** Writes the tables, and pictures of what 4 bits cost beside each measure of flatness. */
+export async function writeTables(lines) {
   const tables = {
     bits: bitsTable(lines),
     agreement: agreementTable(lines),
     networks: networksTable(lines),
     latency: latencyTable(lines),
     flatness: flatnessTable(lines),
+    methods: methodsTable(lines),
   };
   for (const [marker, table] of Object.entries(tables))
     writeTable("quantization.md", `${marker}: written by studies/quantization.mjs`, table);
+  const folder = fileURLToPath(new URL("../docs/results/quantization", import.meta.url));
+  await writePictures(folder, robustnessCharts(lines));
 }
 
 const accuracyOf = ({ executed, float }) => 100 * (executed ?? float).accuracy;
@@ -137,40 +143,89 @@ function latencyTable(lines) {
   ]);
 }
 
-/** What quantizing costs beside how flat the float network was, and their rank correlation over all runs. */
-function flatnessTable(lines) {
+/** What each measure of flatness is called. */
+const measures = { maxSharpness: "MaxS", largestEigenvalue: "λ₁", trace: "trace" };
+
+/** Every quantized network of the study: what it loses to the float one, and how flat the float network was before. */
+function lossesByFlatness(lines) {
   const own = lines.filter(({ part }) => part === "flatness");
-  const floats = new Map(
-    own.filter(({ form }) => form === "float, before").map((line) => [runOf(line), line]),
-  );
-  const flat = new Map(own.filter(({ form }) => form === "flatness").map((line) => [runOf(line), line]));
-  const further = new Map(own.filter(({ form }) => form === "float").map((line) => [runOf(line), line]));
-  const drops = own
+  const ofForm = (name) =>
+    new Map(own.filter(({ form }) => form === name).map((line) => [runOf(line), line]));
+  const [before, further, flat] = ["float, before", "float", "flatness"].map(ofForm);
+  return own
     .filter(({ executed }) => executed)
     .flatMap((line) => {
-      const before = (line.form.endsWith("learned") ? further : floats).get(runOf(line));
+      const float = (line.form.endsWith("learned") ? further : before).get(runOf(line));
       const measured = flat.get(runOf(line));
-      return before && measured
-        ? [{ form: line.form, drop: accuracyOf(before) - accuracyOf(line), ...measured }]
-        : [];
+      if (!float || !measured) return [];
+      return [{ ...measured, form: line.form, drop: accuracyOf(float) - accuracyOf(line) }];
     });
+}
+
+/** What quantizing costs beside how flat the float network was: their rank correlation over all runs. */
+function flatnessTable(lines) {
   return markdown([
-    ["form", "points lost", "rank correlation with MaxS", "with λ₁", "with the trace", "runs"],
-    ...groups(drops, ({ form }) => form).map((group) => {
-      const drop = group.map((one) => one.drop);
+    ["form", "points lost", ...Object.values(measures).map((name) => `correlation with ${name}`), "runs"],
+    ...groups(lossesByFlatness(lines), ({ form }) => form).map((group) => {
+      const lost = group.map(({ drop }) => drop);
+      const correlations = Object.keys(measures).map((of) =>
+        correlationText(
+          group.map((one) => one[of]),
+          lost,
+        ),
+      );
+      return [group[0].form, interval(lost, 2, { signed: true }), ...correlations, group.length];
+    }),
+  ]);
+}
+
+/** Each way to train: the float network, how flat it is, and what every form of it loses. */
+function methodsTable(lines) {
+  const losses = lossesByFlatness(lines);
+  const forms = [...new Set(losses.map(({ form }) => form))];
+  const float = lines.filter(({ part, form }) => part === "flatness" && form === "float, before");
+  return markdown([
+    ["method", "float, %", ...Object.values(measures), ...forms.map((form) => `${form}, points lost`)],
+    ...groups(losses, ({ method }) => method).map((group) => {
+      const [{ method }] = group;
+      const firstForm = group.filter(({ form }) => form === forms[0]);
       return [
-        group[0].form,
-        interval(drop, 2, { signed: true }),
-        ...["maxSharpness", "largestEigenvalue", "trace"].map((of) =>
-          correlationText(
-            group.map((one) => one[of]),
-            drop,
+        method,
+        interval(float.filter((line) => line.method === method).map(accuracyOf), 2),
+        ...Object.keys(measures).map((of) =>
+          interval(
+            firstForm.map((one) => one[of]),
+            of === "maxSharpness" ? 3 : 0,
           ),
         ),
-        group.length,
+        ...forms.map((name) =>
+          interval(
+            group.filter(({ form }) => form === name).map(({ drop }) => drop),
+            2,
+            { signed: true },
+          ),
+        ),
       ];
     }),
   ]);
+}
+
+/** Points lost at 4 bits after training, beside λ₁ and MaxS of the float network. */
+function robustnessCharts(lines) {
+  const losses = lossesByFlatness(lines).filter(({ form }) => form === "W4A4 after training");
+  if (losses.length === 0) return [];
+  return ["largestEigenvalue", "maxSharpness"].map((of) => ({
+    ...{ kind: "lines", id: of === "maxSharpness" ? "maxs" : "eigenvalue" },
+    title: `What W4A4 after training costs, against ${measures[of]} of the float network`,
+    note: "Each point is one network: its method and seed.",
+    alternative: `Points of accuracy lost against ${measures[of]}, a point for each network`,
+    x: { name: `${measures[of]} before quantizing`, logarithmic: true },
+    y: { name: "points of accuracy lost" },
+    lines: groups(losses, ({ method }) => method).map((group, style) => ({
+      ...{ name: group[0].method, style, scattered: true },
+      points: group.map((one) => [one[of], one.drop]),
+    })),
+  }));
 }
 
 const runOf = ({ method, seed }) => `${method}|${seed}`;

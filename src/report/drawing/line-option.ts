@@ -84,7 +84,7 @@ function lineSeries(line: Line, index: number, count: number, x: Axis, y: Axis, 
   const points = line.points
     .filter((point) => drawable(point, x, y))
     .map(([a, b]) => [shown(a, x), shown(b, y)]);
-  const every = points.length <= 12 ? 1 : Math.ceil(points.length / 6);
+  const every = line.scattered || points.length <= 12 ? 1 : Math.ceil(points.length / 6);
   const offset = Math.floor((index * every) / Math.max(1, count)) % every;
   return {
     type: "line" as const,
@@ -96,7 +96,7 @@ function lineSeries(line: Line, index: number, count: number, x: Axis, y: Axis, 
     showAllSymbol: true,
     symbol: `path://${symbol}`,
     symbolSize: (_: unknown, { dataIndex }: { dataIndex: number }) => (dataIndex % every === offset ? 8 : 0),
-    lineStyle: { width: 2, type: dash.length > 0 ? dash : ("solid" as const) },
+    lineStyle: { width: line.scattered ? 0 : 2, type: dash.length > 0 ? dash : ("solid" as const) },
     emphasis: { disabled: true },
   };
 }
