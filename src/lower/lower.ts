@@ -17,6 +17,7 @@ import { lowerScatterElements } from "./pooling.ts";
 import { portableRules } from "./portable.ts";
 import { lowerReduceSum } from "./reduction.ts";
 import type { LoweringRule } from "./rule.ts";
+import { lowerLogSoftmax, lowerSoftmax } from "./softmax.ts";
 import { doesLack, type Target } from "./target.ts";
 import { lowerConvWeightGradient } from "./weight-gradient.ts";
 
@@ -48,11 +49,13 @@ const fasterRules: Record<string, LoweringRule> = {
   Add: lowerArithmetic,
   Conv: lowerConv,
   Div: lowerArithmetic,
+  LogSoftmax: lowerLogSoftmax,
   Mul: lowerArithmetic,
   Pad: lowerPad,
   ReduceSum: lowerReduceSum,
   ScatterElements: lowerScatterElements,
   Sign: lowerSign,
+  Softmax: lowerSoftmax,
   Sub: lowerArithmetic,
 };
 

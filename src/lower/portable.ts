@@ -4,15 +4,16 @@ import { tensorData } from "../onnx/tensor-data.ts";
 import { add, mul, reciprocal, square, sub } from "../ops/arithmetic.ts";
 import { equal, greater, where } from "../ops/comparison.ts";
 import { allButChannels } from "../ops/convolution.ts";
-import { cast, exp, log, sqrt } from "../ops/elementwise.ts";
+import { cast, sqrt } from "../ops/elementwise.ts";
 import { matMul } from "../ops/linear.ts";
 import { concat, reshape } from "../ops/movement.ts";
 import { apply, floatAttribute, intAttribute, normalizeAxes } from "../ops/operator.ts";
 import { readPool } from "../ops/pooling.ts";
-import { reduceMax, reduceMean, reduceSum } from "../ops/reduction.ts";
+import { reduceMax, reduceMean } from "../ops/reduction.ts";
 import { inputGradientForms } from "./convolution.ts";
 import { scatteredMaxima, source } from "./pooling.ts";
 import type { LoweringRule } from "./rule.ts";
+import { plainLogSoftmax } from "./softmax.ts";
 import type { Lack } from "./target.ts";
 import { seenBy, tapsOf } from "./weight-gradient.ts";
 
@@ -39,11 +40,7 @@ export const portableRules: Readonly<Record<string, { lack: Lack; rule: Lowering
   },
   LogSoftmax: {
     lack: "log-softmax",
-    rule: ([x], { attributes }) => {
-      const axes = normalizeAxes("LogSoftmax", x, [intAttribute(attributes, "axis", -1)]);
-      const shifted = sub(x, reduceMax(x, axes, true));
-      return [sub(shifted, log(reduceSum(exp(shifted), axes, true)))];
-    },
+    rule: ([x], node) => [plainLogSoftmax(x, node)],
   },
   ScatterElements: {
     lack: "maximum-places",
