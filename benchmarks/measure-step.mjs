@@ -13,6 +13,7 @@ const { values: options } = parseArgs({
     method: { type: "string", default: "sgd" }, // sgd, sam, bilateral-sam
     batch: { type: "string", default: "128" },
     threads: { type: "string", default: "2" },
+    recompute: { type: "boolean", default: false }, // less memory
     steps: { type: "string", default: "2" }, // at least so many timed steps
     seconds: { type: "string", default: "1.5" }, // and for at least so long
   },
@@ -34,7 +35,7 @@ const target = model.graph.input("target", "int32", [batch]);
 const loss = ops.softmaxCrossEntropy(model.logits, target, { labelSmoothing: 0.1 });
 const parameters = new Map(model.parameters.map(({ name }) => [name, model.graph.inputs.get(name)]));
 const objective = { loss, parameters, buffers: model.bufferUpdates };
-const step = optim.trainingStep(objective, optimizer);
+const step = optim.trainingStep(objective, optimizer, { recompute: options.recompute });
 
 const engine = openEngine({ threads: Number(options.threads) });
 await engine.load("step", compile(step, { target: await engine.target?.() }));

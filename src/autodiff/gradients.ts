@@ -5,6 +5,7 @@ import { add, addAll, mul } from "../ops/arithmetic.ts";
 import { zeros } from "../ops/movement.ts";
 import { operatorRule } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
+import { Recomputation } from "./recompute.ts";
 import { noGradient } from "./refusal.ts";
 
 /**
@@ -22,14 +23,28 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
 
 /**
  * Derivatives as `gradients` has them, for values that are taken as independent variables: of one that is computed from
- * another, nothing goes on to that other one.
+ * another, nothing goes on to that other one. With `recompute` they are the same numbers in less memory and a little more
+ * time: large values of the forward pass that follow cheaply from others are computed again instead of being kept.
  */
-export function partialGradients(loss: Value, wrt: readonly Value[]): Value[] {
-  return accumulated(loss, wrt, new Map(wrt.map((value) => [value, value])));
+export function partialGradients(
+  loss: Value,
+  wrt: readonly Value[],
+  { recompute = false }: { recompute?: boolean } = {},
+): Value[] {
+  const held = new Map(wrt.map((value) => [value, value]));
+  const plain = accumulated(loss, wrt, held);
+  return recompute
+    ? accumulated(loss, wrt, held, new Recomputation(nodesOf([loss], held), held, plain))
+    : plain;
 }
 
 /** Gradients through the nodes that the loss needs if it is given the values in `held`. */
-function accumulated(loss: Value, wrt: readonly Value[], held: ReadonlyMap<Value, Value>): Value[] {
+function accumulated(
+  loss: Value,
+  wrt: readonly Value[],
+  held: ReadonlyMap<Value, Value>,
+  recomputation?: Recomputation,
+): Value[] {
   if (loss.shape.length !== 0) {
     throw new UserError(
       `only a scalar can be differentiated, got ${describe(loss)}; reduce it to its mean or sum`,
@@ -52,9 +67,14 @@ function accumulated(loss: Value, wrt: readonly Value[], held: ReadonlyMap<Value
     const { gradient: rule, refused = [], singular = false } = operatorRule(node.operator);
     if (rule === "zero") continue;
     if (rule === "none" || refused.some((index) => wanted[index])) throw noGradient(node, loss, wrt);
-    const results = loss.graph.scoped(node.scope, () =>
-      rule({ inputs, outputs, attributes, gradient: incoming[0]!, gradients: incoming, wanted, mayDiverge }),
-    );
+    const own = incoming.find((value) => value !== undefined)!;
+    const seen = (values: readonly Value[]) =>
+      recomputation ? values.map((value) => value && recomputation.standIn(value, own)) : values;
+    const context = { inputs: seen(inputs), outputs: seen(outputs), attributes, wanted, mayDiverge };
+    const results = loss.graph.scoped(node.scope, () => {
+      const made = rule({ ...context, gradient: incoming[0]!, gradients: incoming });
+      return recomputation?.inOrder(inputs, made) ?? made;
+    });
     mayDiverge ||= typeof singular === "function" ? singular(inputs) : singular;
     for (const [index, result] of results.entries()) {
       if (!result || !wanted[index]) continue;

@@ -23,7 +23,7 @@ export function sharpnessGraph(objective: Objective, options: { parts?: number }
     const { type, shape } = objective.parameters.get(name)!;
     return graph.input(name, type, shape);
   });
-  const passes = new Passes(graph, objective, names, new MicroBatches(objective, parts)).whole();
+  const passes = new Passes(graph, objective, names, { parts: new MicroBatches(objective, parts) }).whole();
   const { loss, gradients } = passes.evaluate(parameters);
   const rho = graph.input("rho", parameters[0].type, []);
   const gradNorm = norm(gradients);
@@ -53,7 +53,7 @@ export function sharpnessStages(objective: Objective): { gradient: Graph; losses
       const { type, shape } = objective.parameters.get(name)!;
       return graph.input(name, type, shape);
     });
-    const passes = new Passes(graph, objective, names, new MicroBatches(objective, 1)).whole();
+    const passes = new Passes(graph, objective, names, { parts: new MicroBatches(objective, 1) }).whole();
     return { graph, parameters, passes };
   };
   const first = open();

@@ -29,6 +29,8 @@ export interface ToOnnxOptions {
   weights?: ReadonlyMap<string, TensorData>;
   /** Name of the first axis of every input and output, when any size of it will do: a batch. */
   symbolicBatch?: string;
+  /** Inputs whose first size is not written: any size of it will do. */
+  unsized?: ReadonlySet<string>;
   name?: string;
   /** What the file says of itself (`metadata_props`), by key. */
   metadata?: Readonly<Record<string, string>>;
@@ -51,7 +53,7 @@ const neededWhole = new Set(["BatchNormalization", "Split", "TopK"]);
 /** The graph as an ONNX model: what its outputs need and nothing else. */
 export function toOnnx(
   graph: Graph,
-  { opset, domains = {}, weights, symbolicBatch, name = "lowland", metadata = {} }: ToOnnxOptions,
+  { opset, domains = {}, weights, symbolicBatch, unsized, name = "lowland", metadata = {} }: ToOnnxOptions,
 ): ModelProto {
   const outputs = [...graph.outputs];
   const nodes = nodesOf(graph.outputs.values());
@@ -100,7 +102,9 @@ export function toOnnx(
       initializer,
       input: leaves
         .filter((value) => value.origin.kind === "input" && !weights?.has(nameOf(value)))
-        .map((value) => info(nameOf(value), value)),
+        .map((value) =>
+          unsized?.has(nameOf(value)) ? valueInfo(nameOf(value), value, "") : info(nameOf(value), value),
+        ),
       output: outputs.map(([outputName, value]) => info(outputName, value)),
     }),
   });
@@ -151,9 +155,11 @@ function valueInfo(
   const dim = shape.map((size, axis) =>
     create(TensorShapeProto_DimensionSchema, {
       value:
-        axis === 0 && symbolicBatch !== undefined
-          ? { case: "dimParam", value: symbolicBatch }
-          : { case: "dimValue", value: BigInt(size) },
+        axis > 0 || symbolicBatch === undefined
+          ? { case: "dimValue", value: BigInt(size) }
+          : symbolicBatch === ""
+            ? { case: undefined }
+            : { case: "dimParam", value: symbolicBatch },
     }),
   );
   return create(ValueInfoProtoSchema, {

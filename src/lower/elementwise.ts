@@ -3,6 +3,7 @@ import { sameShape } from "../graph/graph.ts";
 import { binary } from "../ops/arithmetic.ts";
 import { cast, hardSigmoid } from "../ops/elementwise.ts";
 import { broadcastShape } from "../ops/operator.ts";
+import { source } from "./pooling.ts";
 import type { Target } from "./target.ts";
 
 /** Close to the largest float32: a slope that takes every normal number above 0 beyond 1. */
@@ -16,8 +17,8 @@ const steepest = 3.4e38;
  * The sign of NaN is NaN.
  */
 export function lowerSign([x]: readonly Value[], node: Node, target: Target): readonly Value[] | undefined {
-  const { origin } = node.inputs[0]!;
-  if (origin.kind !== "node" || origin.node.operator !== "Relu") return undefined;
+  const [signed] = node.inputs as readonly Value[];
+  if (!source(source(signed, "After")?.node.inputs[0] ?? signed, "Relu")) return undefined;
   if (x.type !== "float32" || target.lacks !== undefined) return [cast(cast(x, "bool"), x.type)];
   return [hardSigmoid(hardSigmoid(x, steepest, 0), steepest, 0)];
 }

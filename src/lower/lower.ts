@@ -13,6 +13,7 @@ import { float64Rules } from "./float64.ts";
 import { integerRules } from "./integers.ts";
 import { lowerPad } from "./movement.ts";
 import { lowerBatchNormTraining } from "./normalization.ts";
+import { lowerAfter } from "./ordering.ts";
 import { lowerScatterElements } from "./pooling.ts";
 import { portableRules } from "./portable.ts";
 import { lowerReduceSum } from "./reduction.ts";
@@ -26,6 +27,7 @@ const blockTypes: ReadonlySet<DataType> = new Set(["float32", "float64", "uint8"
 
 /** For operators, and forms of operators, that ONNX or ONNX Runtime does not have. */
 const necessaryRules: Record<string, LoweringRule> = {
+  After: lowerAfter,
   BatchNormTraining: lowerBatchNormTraining,
   ConvInputGradient: lowerConvInputGradient,
   ConvWeightGradient: lowerConvWeightGradient,

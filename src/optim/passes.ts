@@ -114,15 +114,22 @@ export class Passes {
   private readonly names: readonly string[];
   private readonly trained: readonly Value[];
   private readonly parts: MicroBatches;
+  private readonly recompute: boolean;
   private made = 0;
   /** Integers of pass 1. */
   private unperturbed: readonly Value[] | undefined;
 
-  /** Gradients are taken for the parameters of the given names. */
-  constructor(graph: Graph, objective: Objective, names: readonly string[], parts: MicroBatches) {
+  /** Gradients are taken for the parameters of the given names; `recompute` as `partialGradients` has it. */
+  constructor(
+    graph: Graph,
+    objective: Objective,
+    names: readonly string[],
+    { parts, recompute = false }: { parts: MicroBatches; recompute?: boolean },
+  ) {
     this.graph = graph;
     this.objective = objective;
     this.parts = parts;
+    this.recompute = recompute;
     this.names = names;
     this.trained = names.map((name) => objective.parameters.get(name)!);
   }
@@ -171,7 +178,9 @@ export class Passes {
       const variables = placed.map(({ variable }) => variable);
       const held = placed.flatMap(({ offset }) => offset ?? []);
       const gradients = this.graph
-        .scoped(backwardScope, () => partialGradients(built, [...variables, ...held]))
+        .scoped(backwardScope, () =>
+          partialGradients(built, [...variables, ...held], { recompute: this.recompute }),
+        )
         .slice(0, at.length);
       const rounded = copyInto(this.graph, integers, bindings);
       this.unperturbed ??= rounded;

@@ -40,6 +40,11 @@ export interface TrainingStepOptions {
   averageDecay?: number;
   /** What elements of parameters do not fall below, by the parameter's name: a tensor of its shape. */
   lowerBounds?: ReadonlyMap<string, TensorData>;
+  /**
+   * Compute again what each gradient needs of its forward pass, instead of keeping all of it: less memory, a little more
+   * time, the same numbers to the last bit. Default false.
+   */
+  recompute?: boolean;
 }
 
 export const trainingStepOptions: OptionKinds<TrainingStepOptions> = {
@@ -50,6 +55,7 @@ export const trainingStepOptions: OptionKinds<TrainingStepOptions> = {
   perturbationPer: ["batch", "micro-batch"],
   averageDecay: "number",
   lowerBounds: "object",
+  recompute: "boolean",
 };
 
 /**
@@ -71,7 +77,7 @@ export function trainingStep(
 ): Graph {
   readOptions("trainingStep", options, trainingStepOptions);
   const { settings, clipNorm, microBatches = 1, perturbationPer = "batch", averageDecay } = options;
-  const { lowerBounds } = options;
+  const { lowerBounds, recompute = false } = options;
   const kinds = Object.keys(optimizer.steps);
   const { step = kinds[0] } = options;
   if (!kinds.includes(step)) {
@@ -86,7 +92,10 @@ export function trainingStep(
   const parameters = names.map((name) => inputLike(name, objective.parameters.get(name)!));
   const scalar = (name: string) => graph.input(name, parameters[0].type, []);
 
-  const passes = new Passes(graph, objective, names, new MicroBatches(objective, microBatches));
+  const passes = new Passes(graph, objective, names, {
+    parts: new MicroBatches(objective, microBatches),
+    recompute,
+  });
   const own = names.map(settingsOf);
   const context: Omit<DirectionContext, "first" | "evaluate"> = {
     parameters,

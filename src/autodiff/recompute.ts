@@ -1,0 +1,136 @@
+import { elementCount, type Node, type Value } from "../graph/graph.ts";
+import { nodesOf } from "../graph/walk.ts";
+import { after } from "../ops/ordering.ts";
+
+// A gradient reads values of the forward pass: they stay in memory from there on. Here most of them are computed again where
+// the gradient needs them, by the same operators from the same numbers, so that the gradient is the same to the last bit.
+//
+// What is expensive is kept, and what the gradient reads of it anyway is enough: in Conv, BatchNorm, Relu, Conv it reads what
+// the first convolution gives for BatchNorm's gradient, and from that the input of the second one follows at little cost.
+
+/** What takes longer to compute again than a pass over its result. */
+const costly = /Conv|MatMul|Gemm|Reduce|Pool|Softmax|Scatter|Gather|ArgMax|Resize|Sort|TopK|Det|Loss|Einsum/;
+
+/** A value of fewer elements than the largest one by this factor is left as it is. */
+const smallShare = 1 / 64;
+
+/** The most nodes that one value is computed again by. */
+const longestChain = 24;
+
+/** Decides for one gradient which forward values are kept, and builds what stands for each of them in the gradient. */
+export class Recomputation {
+  private readonly forward: ReadonlySet<Value>;
+  private readonly read: ReadonlySet<Value>;
+  private readonly kept = new Set<Value>();
+  private readonly remade = new Set<Value>();
+  /** Forward values that depend on more than what is held. */
+  private readonly ofData = new Set<Value>();
+  /** Costly nodes on the longest path to a value. */
+  private readonly depths = new Map<Value, number>();
+  private readonly smallest: number;
+  /** What stands for a value in the gradient. */
+  private readonly made = new Map<Value, Value>();
+  private readonly known = new Map<Value, boolean>();
+
+  /**
+   * @param nodes of the forward pass, in an order of execution
+   * @param held values that the forward pass is given, such as weights
+   * @param results of the gradient as it is without recomputation
+   */
+  constructor(nodes: readonly Node[], held: ReadonlyMap<Value, unknown>, results: readonly Value[]) {
+    const outputs = nodes.flatMap((node) => node.outputs);
+    this.forward = new Set(outputs);
+    const given = new Map<Value, unknown>([...held, ...outputs.map((value): [Value, unknown] => [value, 0])]);
+    this.read = new Set(
+      nodesOf(results, given).flatMap(({ inputs }) => inputs.filter((input) => input !== undefined)),
+    );
+    this.smallest = smallShare * Math.max(...outputs.map(({ shape }) => elementCount(shape)));
+    const isOfData = (value: Value | undefined) =>
+      value && !held.has(value) && (value.origin.kind === "input" || this.ofData.has(value));
+    for (const node of nodes) {
+      if (node.inputs.some(isOfData)) for (const value of node.outputs) this.ofData.add(value);
+      const depth = Math.max(0, ...node.inputs.map((input) => (input && this.depths.get(input)) ?? 0));
+      for (const value of node.outputs) {
+        this.depths.set(value, depth + (costly.test(node.operator) ? 1 : 0));
+        if (!this.read.has(value) || !this.isLarge(value)) continue;
+        (this.follows(value) ? this.remade : this.kept).add(value);
+      }
+    }
+  }
+
+  /**
+   * What the gradient of a node reads in place of a forward value, known only once that node's own incoming gradient is:
+   * otherwise it could be computed, and kept, before the gradient begins.
+   */
+  standIn(value: Value, incoming: Value): Value {
+    const known = this.made.get(value);
+    if (known) return known;
+    if (!this.read.has(value) || !this.isLarge(value) || !this.isComputed(incoming)) return value;
+    return this.source(value, incoming);
+  }
+
+  /**
+   * The gradients of a node's inputs, of which those that lead on wait for those that end there, which are of weights: these
+   * read large values, which are then freed. Without, ONNX Runtime first goes all the way back and then computes them.
+   */
+  inOrder(inputs: readonly Value[], results: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
+    const ending = results.filter((result, index) => result && !this.ofData.has(inputs[index]));
+    return results.map((result, index) =>
+      result && this.ofData.has(inputs[index])
+        ? ending.reduce((made: Value, end) => (end ? after(made, end) : made), result)
+        : result,
+    );
+  }
+
+  /** A forward value, or what is left of it once it is freed: the same numbers again. */
+  private source(value: Value, incoming: Value): Value {
+    const { graph, origin } = value;
+    const known = this.made.get(value);
+    if (known) return known;
+    if (!this.isLarge(value)) return value;
+    const isMade = this.forward.has(value) && !this.kept.has(value);
+    const build = () => {
+      if (!isMade || origin.kind !== "node") return after(value, incoming);
+      const { operator, attributes, outputs, domain } = origin.node;
+      const inputs = origin.node.inputs.map((input) => input && this.source(input, incoming));
+      return graph.add(operator, inputs, attributes, outputs, domain)[origin.index];
+    };
+    const made = graph.scoped(origin.kind === "node" ? origin.node.scope : "", build);
+    this.made.set(value, made);
+    return made;
+  }
+
+  /** Whether a value follows by a few cheap nodes from what is kept. */
+  private follows(value: Value): boolean {
+    let nodes = 0;
+    const depth = this.depths.get(value);
+    // What was decided before is kept, or is computed again itself: then it has to be at hand at the same time.
+    const isSource = (input: Value | undefined): boolean => {
+      if (!input || !this.forward.has(input) || !this.isLarge(input) || this.kept.has(input)) return true;
+      if (this.remade.has(input) && this.depths.get(input) !== depth) return false;
+      return isCheap(input);
+    };
+    const isCheap = ({ origin }: Value): boolean =>
+      origin.kind === "node" &&
+      ++nodes <= longestChain &&
+      !costly.test(origin.node.operator) &&
+      origin.node.inputs.every(isSource);
+    return isCheap(value);
+  }
+
+  private isLarge({ shape, origin }: Value): boolean {
+    return origin.kind !== "constant" && shape.length > 0 && elementCount(shape) > this.smallest;
+  }
+
+  /** Whether a value depends on anything but constants, which are all there before a program runs. */
+  private isComputed(value: Value): boolean {
+    const { origin } = value;
+    if (origin.kind !== "node") return origin.kind === "input";
+    if (this.forward.has(value)) return true;
+    const known = this.known.get(value);
+    if (known !== undefined) return known;
+    const computed = origin.node.inputs.some((input) => input !== undefined && this.isComputed(input));
+    this.known.set(value, computed);
+    return computed;
+  }
+}

@@ -1,0 +1,25 @@
+import { int64Vector } from "../graph/constants.ts";
+import type { Value } from "../graph/graph.ts";
+import { less, where } from "../ops/comparison.ts";
+import { abs, cast } from "../ops/elementwise.ts";
+import { reshape } from "../ops/movement.ts";
+import { slice } from "../ops/slicing.ts";
+import type { Target } from "./target.ts";
+
+/**
+ * x once `other` is known. ONNX has no edges for order alone, so this is an Unsqueeze, which copies nothing, by axes that are
+ * none at all, as many as an element of `other` has of |a| < 0. ONNX Runtime cannot know that this never holds (of NaN
+ * neither), so it neither folds the node nor takes what reads the result for what reads x. A Reshape would do as well, but
+ * it fuses those without looking at where the sizes come from. A device computes axes on the processor and would wait for
+ * that: there x is chosen element by element.
+ */
+export function lowerAfter([x, other]: readonly Value[], _: unknown, target: Target): readonly Value[] {
+  const { graph } = x;
+  const starts = other.shape.map(() => 0);
+  const first = slice(other, { axes: [...starts.keys()], starts, ends: other.shape.map(() => 1) });
+  const never = less(abs(reshape(first, [1])), 0);
+  if (target.lacks !== undefined) return [where(never, graph.scalar(0, x.type), x)];
+  const zero = int64Vector(graph, [0]);
+  const axes = graph.add("Slice", [zero, zero, cast(never, "int64")], {}, [zero]);
+  return graph.add("Unsqueeze", [x, ...axes], {}, [x]);
+}
