@@ -19,7 +19,7 @@ export function explain(thrown: unknown): { code: number; text?: string } {
   if (isOutOfMemory(error)) {
     return {
       code: 1,
-      text: "there is not enough memory for this computation; choose a smaller --batch-size, split it with --micro-batches, or use fewer images",
+      text: "there is not enough memory for this computation; choose a smaller --batch-size, split it with --micro-batches, train with --recompute, or use fewer images",
     };
   }
   return {

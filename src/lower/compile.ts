@@ -31,7 +31,9 @@ export function compile(graph: Graph, given: CompileOptions = {}): Uint8Array<Ar
   } as const;
   const { target, ...options } = readOptions("compile", given, kinds);
   const plain = options.weights !== undefined || options.symbolicBatch !== undefined;
-  const recomputes = nodesOf(graph.outputs.values()).some(({ operator }) => operator === "After");
+  const isOnProcessor = target?.lacks === undefined;
+  const recomputes =
+    isOnProcessor && nodesOf(graph.outputs.values()).some(({ operator }) => operator === "After");
   const sized = lower(graph, { plain, target });
   const lowered = recomputes ? withoutSizes(sized) : sized;
   if (target?.keepsNext && !plain) addSquares(lowered);

@@ -26,7 +26,7 @@ import { writeSafetensors } from "../weights/safetensors.ts";
 
 export interface ExportStepOptions
   extends Omit<CrossEntropyOptions, "reduction">,
-    Omit<TrainingStepOptions, "step" | "averageDecay"> {
+    Omit<TrainingStepOptions, "step" | "averageDecay" | "recompute"> {
   batchSize: number;
   /** Sizes of the model's other symbolic dimensions. */
   dimensions?: Readonly<Record<string, number>>;
@@ -34,7 +34,12 @@ export interface ExportStepOptions
   output?: string;
 }
 
-const { step: _step, averageDecay: _averageDecay, ...stepOptions } = trainingStepOptions;
+const {
+  step: _step,
+  averageDecay: _averageDecay,
+  recompute: _recompute,
+  ...stepOptions
+} = trainingStepOptions;
 const exportStepOptions: OptionKinds<ExportStepOptions> = {
   ...smoothingOptions,
   ...stepOptions,

@@ -123,6 +123,13 @@ const afterTask = {
     .default("batch")
     .describe("What a perturbation is computed from; `micro-batch`: m-sharpness.")
     .register(flags, { group: "Training step" }),
+  recompute: z
+    .boolean()
+    .optional()
+    .describe(
+      "Compute again what a gradient needs of its forward pass instead of keeping all of it: less memory, a little more time, the same numbers.",
+    )
+    .register(flags, { group: "Training step" }),
   averaging: renamed(averagingSettings, { from: "startingAt" })
     .optional()
     .describe("A second network, of averaged weights. Left out: none.")

@@ -235,7 +235,7 @@ async function truncateMetrics(path: string, lastEpoch: number): Promise<EpochRe
 }
 
 /** Settings of the machine, not of the run: it may be resumed with other ones, and elsewhere. */
-const machineSettings: ReadonlySet<string> = new Set(["device", "threads"]);
+const machineSettings: ReadonlySet<string> = new Set(["device", "recompute", "threads"]);
 
 function requireSameConfiguration(
   path: string,

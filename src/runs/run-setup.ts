@@ -44,7 +44,8 @@ export interface RunSetup {
 /** The data, network and optimizer that a request comes to. */
 export async function prepare(request: RunRequest): Promise<RunSetup> {
   const { configuration, data, task: kind, layer, optimizer } = request;
-  const { batchSize, seed, clipNorm, perturbationPer, averaging, quantization, threads } = configuration;
+  const { batchSize, seed, clipNorm, perturbationPer, recompute, averaging } = configuration;
+  const { quantization, threads } = configuration;
   const parameters = withSteps(configuration);
   const opened = await openTask(configuration, data, kind);
   const { task, train } = opened;
@@ -94,6 +95,7 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
       clipNorm,
       microBatches,
       perturbationPer,
+      recompute,
       ...(first && { lowerBounds: measured!.leastSteps(first.steps) }),
       averageDecay: averaging?.name === "exponential" ? averaging.decay : undefined,
     },
