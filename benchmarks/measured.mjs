@@ -18,8 +18,12 @@ export async function inProcess(program, given, env = {}) {
   return JSON.parse(stdout.trim().split("\n").at(-1));
 }
 
+/** As a command line; a switch stands alone where it is on. */
 export function argumentsOf(settings) {
-  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  return Object.entries(settings).flatMap(([name, value]) => {
+    if (typeof value === "boolean") return value ? [`--${name}`] : [];
+    return [`--${name}`, String(value)];
+  });
 }
 
 export function medianOf(values) {
