@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph } from "../graph/graph.ts";
-import { mul } from "../ops/arithmetic.ts";
+import { readModel } from "../onnx/model.ts";
+import { readTensor } from "../onnx/tensor.ts";
+import { add, mul } from "../ops/arithmetic.ts";
 import { relu } from "../ops/elementwise.ts";
 import { reshape } from "../ops/movement.ts";
 import { after } from "../ops/ordering.ts";
@@ -37,4 +39,28 @@ test("ONNX Runtime neither drops the wait nor shares what is computed before it"
   const operators = await fusedOperators(compile(graph));
   assert.equal(operators.filter((operator) => operator === "Relu").length, 2);
   assert.ok(operators.includes("Unsqueeze"));
+});
+
+test("a program in which something waits leaves the sizes of its data open, and those of its weights not", async () => {
+  const program = (waits: boolean) => {
+    const graph = new Graph();
+    const [x, weight] = ["x", "weight"].map((name) => graph.input(name, "float32", [4, 6]));
+    const sum = add(reshape(x, [8, 3]), reshape(waits ? after(weight, x) : weight, [8, 3]));
+    graph.output("weight.next", reshape(sum, [4, 6]));
+    const { input, node, initializer } = readModel(compile(graph)).graph!;
+    const first = Object.fromEntries(
+      input.map(({ name, type }) => {
+        const tensor = type!.value.case === "tensorType" ? type!.value.value : undefined;
+        return [name, tensor?.shape?.dim[0].value.case];
+      }),
+    );
+    const tensors = new Map(initializer.map((tensor) => [tensor.name, readTensor(tensor)]));
+    const sizes = node
+      .filter(({ opType }) => opType === "Reshape")
+      .flatMap(({ input: [, name] }) => Array.from(tensors.get(name)?.data as BigInt64Array, Number));
+    return { first, open: sizes.filter((size) => size === -1).length };
+  };
+  assert.deepEqual(program(false), { first: { x: "dimValue", weight: "dimValue" }, open: 0 });
+  // The element that is waited for becomes a vector of one, which has nothing to leave open.
+  assert.deepEqual(program(true), { first: { x: undefined, weight: "dimValue" }, open: 3 });
 });

@@ -11,14 +11,14 @@ import type { Target } from "./target.ts";
  * none at all, as many as an element of `other` has of |a| < 0. ONNX Runtime cannot know that this never holds (of NaN
  * neither), so it neither folds the node nor takes what reads the result for what reads x. A Reshape would do as well, but
  * it fuses those without looking at where the sizes come from. A device computes axes on the processor and would wait for
- * that: there x is chosen element by element.
+ * that: there x is chosen element by element, where it is float32, and does not wait otherwise.
  */
 export function lowerAfter([x, other]: readonly Value[], _: unknown, target: Target): readonly Value[] {
   const { graph } = x;
   const starts = other.shape.map(() => 0);
   const first = slice(other, { axes: [...starts.keys()], starts, ends: other.shape.map(() => 1) });
   const never = less(abs(reshape(first, [1])), 0);
-  if (target.lacks !== undefined) return [where(never, graph.scalar(0, x.type), x)];
+  if (target.lacks !== undefined) return [x.type === "float32" ? where(never, 0, x) : x];
   const zero = int64Vector(graph, [0]);
   const axes = graph.add("Slice", [zero, zero, cast(never, "int64")], {}, [zero]);
   return graph.add("Unsqueeze", [x, ...axes], {}, [x]);
