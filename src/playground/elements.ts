@@ -6,3 +6,8 @@ export function element(id: string, kind: new () => HTMLElement = HTMLElement): 
   if (!(found instanceof kind)) throw new Error(`the page has no ${kind.name} "${id}"`);
   return found;
 }
+
+/** Sets an element's text; one that it has already costs no layout. */
+export function setText(target: Element, text: string): void {
+  if (target.textContent !== text) target.textContent = text;
+}

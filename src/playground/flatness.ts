@@ -1,12 +1,6 @@
-import {
-  classificationSurface,
-  type DatasetPair,
-  flatness,
-  nn,
-  openEngine,
-  type Tensors,
-} from "../index.web.ts";
-import type { Settings } from "./settings.ts";
+import { type DatasetPair, flatness, openEngine } from "../index.web.ts";
+import { taskSurface } from "../tasks/task-surface.ts";
+import { openTrained } from "./network-file.ts";
 
 /** Test images that losses and curvatures are of. */
 const images = 250;
@@ -14,9 +8,9 @@ const images = 250;
 const points = 15;
 
 interface TrainedNetwork {
-  settings: Settings;
   data: DatasetPair;
-  tensors: Tensors;
+  /** Its ONNX file. */
+  model: Uint8Array;
 }
 
 /** The test loss around the weights, along two random directions that are the same for all networks, each filter at its length. */
@@ -38,15 +32,14 @@ export function largestCurvature(network: TrainedNetwork): Promise<number> {
 }
 
 async function withSurface<T>(
-  { settings, data: { test }, tensors }: TrainedNetwork,
+  { data: { train, test }, model }: TrainedNetwork,
   use: (surface: flatness.Surface) => Promise<T>,
 ): Promise<T> {
-  const { channels, height, width, classNames } = test;
-  const create = { mlp: nn.mlp, cnn: nn.cnn }[settings.network];
-  const layer = create({ channels, height, width, classes: classNames.length });
+  const { network, tensors, task } = await openTrained(model, train);
   const engine = openEngine({ threads: 1 });
   try {
-    const of = classificationSurface({ layer }, tensors, test, { images: Math.min(images, test.count) });
+    const examples = Math.min(images, test.count);
+    const of = taskSurface(network, tensors, { task, source: test }, { examples });
     return await use(await flatness.openSurface([engine], of, { memory: 1e8 }));
   } finally {
     await engine.close();

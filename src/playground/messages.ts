@@ -12,8 +12,10 @@ export type Request =
   /** One more step of each method. */
   | { type: "step" }
   | { type: "reset" }
-  /** Pictures, each in a folder that is its class. */
-  | { type: "pictures"; name: string; files: PlacedPicture[] }
+  /** Pictures, each in a folder that is its class, for a network. */
+  | { type: "pictures"; name: string; files: PlacedPicture[]; network: Settings["network"] }
+  /** An ONNX file to fine-tune. */
+  | { type: "network"; file: File }
   /** What every network sees in an image of the data. */
   | { type: "predict"; pixels: Uint8Array; id: number }
   | { type: "model"; method: MethodName }
@@ -25,8 +27,13 @@ export type Report =
   | { type: "runtime"; loaded: number; total: number }
   | { type: "decoded"; pictures: number; total: number }
   | { type: "pictures"; data: PageData; testImages: number; classNames: readonly string[] }
+  /** What an ONNX file is. */
+  | { type: "network"; description: string }
+  /** What becomes of an ONNX file in training. */
+  | { type: "note"; text: string }
   | { type: "started"; data: PageData; totalSteps: number }
-  | { type: "step"; method: MethodName; record: StepRecord; milliseconds: number }
+  /** Several times a second, and before every other report: the steps since the last one. */
+  | { type: "steps"; steps: readonly Step[] }
   | { type: "epoch"; method: MethodName; record: EpochRecord }
   /** Every method waits for the next step. */
   | { type: "waiting" }
@@ -39,3 +46,10 @@ export type Report =
   | { type: "curvature"; method: MethodName; largest: number }
   /** Something that a person can correct, or a fault, in one sentence; training has ended. */
   | { type: "problem"; about: Request["type"]; text: string };
+
+/** A step that a method has taken. */
+export interface Step {
+  method: MethodName;
+  record: StepRecord;
+  milliseconds: number;
+}

@@ -1,20 +1,15 @@
 import { missingPart } from "./browser.ts";
 import type { Curves } from "./charts.ts";
+import { Choices } from "./choices.ts";
 import { DigitPad } from "./digit-pad.ts";
-import { element } from "./elements.ts";
-import { chosenFolder, droppedFolder } from "./files.ts";
+import { element, setText } from "./elements.ts";
+import type { ChosenFolder } from "./files.ts";
 import { Lines } from "./lines.ts";
 import type { Report, Request } from "./messages.ts";
 import { type MethodName, methods } from "./methods.ts";
 import { addPlanes, drawPlanes, type Plane } from "./plane.ts";
-import {
-  comparisonDocument,
-  hashOf,
-  type PageData,
-  runDocument,
-  type Settings,
-  settingsFrom,
-} from "./settings.ts";
+import { Redraws } from "./redraws.ts";
+import { comparisonDocument, type PageData, runDocument } from "./settings.ts";
 import { fillRows, saveFile, saveJson } from "./table.ts";
 
 // The page: it draws what its worker reports, and tells the worker what a visitor wants.
@@ -22,8 +17,7 @@ import { fillRows, saveFile, saveJson } from "./table.ts";
 type State = "idle" | "loading" | "training" | "pausing" | "paused" | "finished" | "stopping";
 
 const form = element("settings", HTMLFormElement);
-const [choices, trainButton, stepButton, resetButton] = [
-  element("choices", HTMLFieldSetElement),
+const [trainButton, stepButton, resetButton] = [
   element("train", HTMLButtonElement),
   element("step", HTMLButtonElement),
   element("reset", HTMLButtonElement),
@@ -31,7 +25,6 @@ const [choices, trainButton, stepButton, resetButton] = [
 const progress = element("progress", HTMLProgressElement);
 const landscapesButton = element("landscapes", HTMLButtonElement);
 
-let settings: Settings = settingsFrom(location.hash);
 let state: State = "idle";
 let data: PageData | undefined;
 let totalSteps = 0;
@@ -39,13 +32,16 @@ let startedAt = 0;
 let worker: Worker | undefined;
 let charts: Record<"accuracy" | "learned" | "loss", Curves> | undefined;
 const lines = new Lines();
+/** What becomes of an ONNX file in this training. */
+let notes: string[] = [];
 const planes = new Map<MethodName, Plane>();
 
 const rows = fillRows(element("rows", HTMLTableSectionElement), {
   model: (method) => send({ type: "model", method }),
-  run: (method) => data && saveJson(`${method.name}.json`, runDocument(settings, data, method)),
+  run: (method) => data && saveJson(`${method.name}.json`, runDocument(choices.settings, data, method)),
   curvature: (method) => send({ type: "curvature", method }),
 });
+const choices = new Choices({ changed: settingsChanged, pictures: takePictures, file: takeFile });
 const pad = new DigitPad((pixels, id) => send({ type: "predict", pixels, id }));
 
 function send(request: Request): void {
@@ -72,41 +68,54 @@ function receive(report: Report): void {
       loading(`Reading pictures: ${report.pictures} of ${report.total}`, report.pictures / report.total);
       break;
     case "pictures":
-      element("chosen").textContent =
-        `${report.data.name}: ${report.classNames.length} classes, ${report.data.trainImages} pictures to train on, ${report.testImages} to test on.`;
-      show("idle", "Press Train.");
+      choices.describe(
+        "pictures",
+        `${report.data.name}: ${report.classNames.length} classes, ${report.data.trainImages} pictures to train on, ${report.testImages} to test on.`,
+      );
+      invite();
+      break;
+    case "network":
+      choices.describe("file", `${report.description}.`);
+      invite();
+      break;
+    case "note":
+      notes.push(report.text);
+      element("notes").textContent =
+        `${choices.settings.network === "file" ? "The file: " : ""}${notes.join("; ")}.`;
       break;
     case "started":
       data = report.data;
       totalSteps = report.totalSteps;
       if (state === "loading") show("training", "Training");
       break;
-    case "step":
-      lines.step(report.method, report.record);
-      rows[report.method].step(report.record, report.milliseconds);
-      scheduleDrawing();
+    case "steps":
+      for (const { method, record, milliseconds } of report.steps) {
+        lines.step(method, record);
+        rows[method].step(milliseconds);
+      }
+      redraws.due("loss", "numbers");
       break;
     case "epoch":
       lines.epoch(report.method, report.record);
       rows[report.method].epoch(report.record);
       if (report.method === methods[methods.length - 1].name) pad.ask();
-      scheduleDrawing();
+      redraws.due("accuracy", "learned");
       break;
     case "waiting":
-      drawNow();
+      drawNumbers();
       show("paused", `Paused after step ${lines.steps} of ${totalSteps}`);
       break;
     case "finished":
-      drawNow();
+      drawNumbers();
       show(
         "finished",
-        `Finished: ${settings.epochs === 1 ? "1 epoch" : `${settings.epochs} epochs`} in ${((performance.now() - startedAt) / 1000).toFixed(0)} s`,
+        `Finished: ${epochsText(choices.settings.epochs)} in ${((performance.now() - startedAt) / 1000).toFixed(0)} s`,
       );
-      send({ type: "landscapes" });
-      landscapesButton.disabled = true;
+      // Those of a large network take long.
+      if (choices.settings.network !== "file") measureLandscapes();
       break;
     case "reset":
-      show("idle", "Press Train.");
+      invite();
       break;
     case "prediction":
       pad.answer(report.id, report.probabilities);
@@ -116,7 +125,7 @@ function receive(report: Report): void {
       break;
     case "landscape":
       planes.set(report.method, report);
-      drawPlanes(planes);
+      redraws.due("planes");
       break;
     case "landscapes":
       landscapesButton.disabled = false;
@@ -133,6 +142,7 @@ function receive(report: Report): void {
   }
 }
 
+const epochsText = (epochs: number) => (epochs === 1 ? "1 epoch" : `${epochs} epochs`);
 const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
 
 function loading(text: string, share: number): void {
@@ -164,11 +174,10 @@ function show(next: State, text: string): void {
   element("state").textContent = text;
   const { train, isTrain, isStep, isReset } = buttons[next];
   trainButton.textContent = train;
-  trainButton.disabled =
-    !isTrain || (settings.data === "pictures" && !element("chosen").textContent?.includes(":"));
+  trainButton.disabled = !isTrain || choices.missing !== undefined;
   stepButton.disabled = trainButton.disabled || !isStep;
   resetButton.disabled = !isReset || (next === "idle" && lines.steps === 0);
-  choices.disabled = next !== "idle" && next !== "finished";
+  choices.enable(next === "idle" || next === "finished");
   progress.hidden = !(next === "loading" || next === "training" || next === "pausing" || next === "paused");
   const canMeasure = (next === "paused" || next === "finished") && lines.epochs > 0;
   landscapesButton.disabled = !canMeasure;
@@ -176,12 +185,18 @@ function show(next: State, text: string): void {
   element("download", HTMLButtonElement).disabled = data === undefined;
 }
 
+/** Says what to do before training. */
+function invite(): void {
+  const { missing } = choices;
+  show("idle", missing ? `Choose ${missing}, then press Train.` : "Press Train.");
+}
+
 function start(paused: boolean): void {
   clear();
   startedAt = performance.now();
   show("loading", "Preparing the training steps");
   progress.removeAttribute("value");
-  send({ type: "start", settings, paused });
+  send({ type: "start", settings: choices.settings, paused });
 }
 
 function clear(): void {
@@ -189,10 +204,11 @@ function clear(): void {
   planes.clear();
   totalSteps = 0;
   data = undefined;
+  notes = [];
+  element("notes").textContent = "";
   for (const row of Object.values(rows)) row.clear();
   pad.forget();
-  drawNow();
-  drawPlanes(planes);
+  redraws.due(...curves, "planes");
 }
 
 form.addEventListener("submit", (event) => {
@@ -219,101 +235,49 @@ resetButton.addEventListener("click", () => {
   }
 });
 element("download").addEventListener("click", () => {
-  if (data) saveJson("run.json", comparisonDocument(settings, data));
+  if (data) saveJson("run.json", comparisonDocument(choices.settings, data));
 });
-landscapesButton.addEventListener("click", () => {
+landscapesButton.addEventListener("click", measureLandscapes);
+
+function measureLandscapes(): void {
   landscapesButton.disabled = true;
   send({ type: "landscapes" });
-});
-
-// Settings: the form and the address say the same.
-
-form.addEventListener("input", () => {
-  const given = new FormData(form);
-  const text = [...given].flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : []));
-  settings = settingsFrom(new URLSearchParams(text).toString());
-  history.replaceState(null, "", `#${hashOf(settings)}`);
-  describeSettings();
-});
-globalThis.addEventListener("hashchange", () => {
-  if (choices.disabled) return;
-  settings = settingsFrom(location.hash);
-  fillForm();
-});
-
-function fillForm(): void {
-  for (const [name, value] of Object.entries(settings)) {
-    const control = form.elements.namedItem(name);
-    if (control instanceof HTMLInputElement || control instanceof HTMLSelectElement)
-      control.value = String(value);
-  }
-  describeSettings();
 }
 
-function describeSettings(): void {
-  const { noise } = settings;
-  element("noise-value").textContent = `${noise} %`;
-  element("honest").textContent =
-    noise === 0
-      ? "Labels are clean: in few epochs the order is reversed, and flatness costs accuracy."
-      : "Flat minima learn fewer wrong labels. Bilateral SAM computes three gradients a step, SGD one; on clean labels and in few epochs the order is reversed.";
-  const isDigits = settings.data === "digits";
-  element("pictures").hidden = isDigits;
-  element("draw").hidden = !isDigits;
-  // What was trained belongs to the settings before.
+/** What was trained belongs to the settings before. */
+function settingsChanged(): void {
   if (state === "finished" || (state === "idle" && lines.steps > 0)) clear();
-  if (state === "idle" || state === "finished")
-    show("idle", isDigits ? "Press Train." : "Choose pictures, then press Train.");
+  if (state === "idle" || state === "finished") invite();
 }
 
-// Pictures of the visitor's own.
-
-const drop = element("drop");
-element("folder", HTMLInputElement).addEventListener("change", ({ target }) => {
-  if (target instanceof HTMLInputElement && target.files?.length) takePictures(chosenFolder(target.files));
-});
-for (const type of ["dragenter", "dragover"])
-  drop.addEventListener(type, (event) => {
-    event.preventDefault();
-    drop.classList.add("over");
-  });
-drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-drop.addEventListener("drop", async (event) => {
-  event.preventDefault();
-  drop.classList.remove("over");
-  if (event.dataTransfer) takePictures(await droppedFolder(event.dataTransfer.items));
-});
-
-function takePictures({ name, files }: ReturnType<typeof chosenFolder>): void {
+function takePictures({ name, files }: ChosenFolder): void {
   clear();
-  element("chosen").textContent = "A folder with a folder for each class.";
+  choices.describe("pictures");
   show("loading", "Reading pictures");
-  send({ type: "pictures", name, files });
+  send({ type: "pictures", name, files, network: choices.settings.network });
 }
 
-// Drawing: while training one part after the other, so that none keeps clicks waiting.
-
-const quantities = ["accuracy", "loss", "learned"] as const;
-const parts = [...quantities.map((quantity) => () => drawCurves(quantity)), drawNumbers];
-let isDrawingDue = false;
-let nextPart = 0;
-
-function scheduleDrawing(): void {
-  if (isDrawingDue) return;
-  isDrawingDue = true;
-  setTimeout(() => {
-    isDrawingDue = false;
-    parts[nextPart]();
-    nextPart = (nextPart + 1) % parts.length;
-  }, 120);
+function takeFile(file: File): void {
+  clear();
+  choices.describe("file");
+  show("loading", `Reading ${file.name}`);
+  progress.removeAttribute("value");
+  send({ type: "network", file });
 }
 
-function drawNow(): void {
-  for (const part of parts) part();
-}
+// Drawing.
 
-function drawCurves(quantity: (typeof quantities)[number]): void {
-  charts?.[quantity].draw(lines.of(quantity), settings.epochs);
+const curves = ["accuracy", "loss", "learned"] as const;
+const redraws = new Redraws({
+  accuracy: () => drawCurves("accuracy"),
+  loss: () => drawCurves("loss"),
+  learned: () => drawCurves("learned"),
+  numbers: drawNumbers,
+  planes: () => drawPlanes(planes),
+});
+
+function drawCurves(quantity: (typeof curves)[number]): void {
+  charts?.[quantity].draw(lines.of(quantity), choices.settings.epochs);
 }
 
 function drawNumbers(): void {
@@ -321,15 +285,15 @@ function drawNumbers(): void {
   if (totalSteps > 0 && (state === "training" || state === "paused"))
     progress.value = lines.steps / totalSteps;
   if (state !== "training" || totalSteps === 0) return;
-  const { epochs } = settings;
+  const { epochs } = choices.settings;
   const epoch = Math.max(1, Math.ceil((lines.steps / totalSteps) * epochs));
-  element("state").textContent = `Training: epoch ${epoch} of ${epochs}, step ${lines.steps}`;
+  setText(element("state"), `Training: epoch ${epoch} of ${epochs}, step ${lines.steps}`);
   for (const row of Object.values(rows)) row.enable({ model: lines.epochs > 0, curvature: false });
 }
 
 async function open(): Promise<void> {
   addPlanes(element("plane-list"));
-  fillForm();
+  invite();
   const missing = missingPart();
   if (missing) {
     element("blocked").textContent = missing;
@@ -351,10 +315,10 @@ async function open(): Promise<void> {
     loss: await chart("loss", false),
   };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const curves of Object.values(charts ?? {})) curves.restyle();
-    drawNow();
+    for (const chart of Object.values(charts ?? {})) chart.restyle();
+    redraws.due(...curves);
   });
-  drawNow();
+  redraws.due(...curves);
 }
 
 await open();

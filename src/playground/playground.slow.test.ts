@@ -1,50 +1,16 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { serveFolder } from "../cli/static-server.ts";
+import { describe, test } from "node:test";
 import { train } from "../index.ts";
-import { executable, needsBrowser } from "../testing/chromium.ts";
+import { needsBrowser } from "../testing/chromium.ts";
+import { playgroundOfTests } from "../testing/playground.ts";
 
 // The playground in Chromium: what a visitor does, and the same run in Node.
 
-const site = fileURLToPath(new URL("site", import.meta.url));
-
 describe("the playground", needsBrowser, () => {
-  let server: Server;
-  let browser: Browser;
-  let page: Page;
-  const errors: Error[] = [];
-
-  const inState = (state: string) =>
-    page.waitForFunction((wanted) => document.documentElement.dataset.state === wanted, state, {
-      timeout: 180_000,
-    });
-  const cell = (row: number, column: number) =>
-    page.locator(`#rows tr:nth-child(${row}) td:nth-of-type(${column})`).textContent();
-  const downloaded = async (button: string) => {
-    const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
-    return readFile(await download.path());
-  };
-
-  before(async () => {
-    server = await serveFolder(site, 0);
-    browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
-    page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
-    page.on("pageerror", (error) => errors.push(error));
-    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/#epochs=2&seed=3`);
-  });
-  after(async () => {
-    await browser?.close();
-    server?.closeAllConnections();
-    server?.close();
-    assert.deepEqual(errors, []);
-  });
+  const opened = playgroundOfTests("epochs=2&seed=3");
 
   test("takes its settings from the address, and puts what is changed there", async () => {
+    const { page } = opened;
     assert.equal(await page.inputValue("[name=epochs]"), "2");
     await page.locator("[name=noise]").fill("20");
     assert.match(page.url(), /noise=20&seed=3&epochs=2$/);
@@ -54,6 +20,7 @@ describe("the playground", needsBrowser, () => {
   });
 
   test("takes one step of every optimizer, goes on and pauses where all have taken as many", async () => {
+    const { page, inState } = opened;
     await page.click("#step");
     await inState("paused");
     assert.match((await page.textContent("#state")) ?? "", /Paused after step 1 of/);
@@ -67,6 +34,7 @@ describe("the playground", needsBrowser, () => {
   });
 
   test("ends with the accuracies that Node has for the same documents", async () => {
+    const { inState, cell, downloaded } = opened;
     await inState("finished");
     const document = JSON.parse(String(await downloaded("#download")));
     const { runs, ...shared } = document;
@@ -81,6 +49,7 @@ describe("the playground", needsBrowser, () => {
   });
 
   test("says what every network sees in a drawing", async () => {
+    const { page } = opened;
     const box = await page.locator("#pad").boundingBox();
     assert.ok(box);
     const at = (x: number, y: number) => [box.x + x * box.width, box.y + y * box.height] as const;
@@ -105,6 +74,7 @@ describe("the playground", needsBrowser, () => {
   });
 
   test("measures every landscape and the curvature on demand", async () => {
+    const { page } = opened;
     await page.waitForFunction(
       () => !(document.getElementById("landscapes") as HTMLButtonElement).disabled,
       null,
@@ -121,6 +91,7 @@ describe("the playground", needsBrowser, () => {
   });
 
   test("says which files are no pictures, and trains on pictures of a folder", async () => {
+    const { page, inState, cell } = opened;
     await page.selectOption("[name=data]", "pictures");
     assert.equal(await page.isVisible("#draw"), false);
     assert.equal(await page.isDisabled("#train"), true);

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { parseComparison, parseRun } from "../runs/configuration.ts";
 import { digitPixels } from "./digit.ts";
 import { methods } from "./methods.ts";
+import { Redraws } from "./redraws.ts";
 import { Rounds } from "./rounds.ts";
 import { comparisonDocument, hashOf, runDocument, settingsFrom } from "./settings.ts";
 
@@ -22,7 +23,7 @@ describe("settings in the address", () => {
 });
 
 test("documents of the page are documents of lowland train and compare", () => {
-  const data = { name: "digits", isPictures: false, trainImages: 1400 };
+  const data = { name: "digits", trainImages: 1400 };
   const settings = settingsFrom("#noise=20&seed=5");
   const runs = parseComparison(comparisonDocument(settings, data));
   assert.deepEqual(
@@ -33,6 +34,50 @@ test("documents of the page are documents of lowland train and compare", () => {
     assert.deepEqual(runs[index].configuration, parseRun(runDocument(settings, data, method)));
   const clean = parseRun(runDocument({ ...settings, noise: 0 }, data, methods[0]));
   assert.equal(clean.seed, 5);
+});
+
+test("documents of an ONNX file and of pictures are documents too", () => {
+  const images = { size: 224, channels: 3 } as const;
+  const data = { name: "photos", trainImages: 40, images, file: "mine.onnx" };
+  const settings = settingsFrom("#data=pictures&network=file&noise=0");
+  for (const method of methods) {
+    const { model, images: decoded } = parseRun(runDocument(settings, data, method));
+    assert.equal(typeof model === "object" && model.file, "mine.onnx");
+    assert.deepEqual(decoded, parseRun({ images }).images);
+  }
+  assert.equal(parseComparison(comparisonDocument(settings, data)).length, methods.length);
+});
+
+describe("redrawing", () => {
+  /** Parts that tell when they are drawn, and frames that come when they are asked for. */
+  function begin() {
+    const drawn: string[] = [];
+    const frames: (() => void)[] = [];
+    const part = (name: string) => () => drawn.push(name);
+    const redraws = new Redraws({ a: part("a"), b: part("b") }, (draw) => frames.push(draw));
+    return { drawn, frames, redraws, frame: () => frames.shift()?.() };
+  }
+
+  test("draws one part a frame, and a part that is due twice once", () => {
+    const { drawn, frames, redraws, frame } = begin();
+    redraws.due("b", "a");
+    redraws.due("b");
+    assert.deepEqual([drawn.join(""), frames.length], ["", 1]);
+    frame();
+    assert.equal(drawn.join(""), "b");
+    frame();
+    assert.equal(drawn.join(""), "ba");
+    assert.equal(frames.length, 0);
+  });
+
+  test("lets no part wait for another that is due again and again", () => {
+    const { drawn, redraws, frame } = begin();
+    for (let round = 0; round < 4; round++) {
+      redraws.due("a", "b");
+      frame();
+    }
+    assert.equal(drawn.join(""), "abab");
+  });
 });
 
 describe("a drawn digit", () => {

@@ -12,12 +12,21 @@ export interface Settings {
 }
 
 const dataChoices = ["digits", "pictures"] as const;
-const networkChoices = ["mlp", "cnn"] as const;
+/** `"file"`: an ONNX file of the visitor's. */
+const networkChoices = ["mlp", "cnn", "file"] as const;
 
 const defaults: Settings = { data: "digits", network: "mlp", noise: 40, seed: 1, epochs: 20 };
 
-/** Height and width that the visitor's pictures are scaled to. */
-export const pictureSize = 28;
+/** How pictures are decoded. */
+export interface PictureForm {
+  /** Height and width. */
+  size: number;
+  channels: 1 | 3;
+  fit?: "crop" | "stretch" | "pad";
+}
+
+/** What the visitor's pictures are for networks that take any. */
+export const pictureForm: PictureForm = { size: 28, channels: 3 };
 
 /** Reads the part of an address after `#`. What is missing or out of range has its default. */
 export function settingsFrom(hash: string): Settings {
@@ -47,27 +56,32 @@ export function hashOf(settings: Settings): string {
 }
 
 /** What all runs of the page have in common, as `lowland train --config` takes it. */
-function sharedDocument({ network, noise, seed, epochs }: Settings, data: PageData) {
+function sharedDocument({ network, noise, seed, epochs }: Settings, { name, images, ...data }: PageData) {
+  const isFile = network === "file";
   return {
-    data: data.name,
-    ...(data.isPictures && { images: { size: pictureSize, channels: 3 as const } }),
+    data: name,
+    ...(images && { images }),
     ...(noise > 0 && { labelNoise: noise / 100 }),
-    model: network,
-    learningRate: 0.05,
+    model: isFile ? { file: data.file ?? "model.onnx" } : network,
+    // As lowland finetune: weights that are good already move less.
+    learningRate: isFile ? 0.01 : 0.05,
     schedule: { name: "cosine" as const },
     epochs,
     batchSize: Math.max(1, Math.min(32, Math.floor(data.trainImages / 2))),
-    sharpness: { rho: 0.05, images: 250 },
+    sharpness: { rho: 0.05, images: isFile ? 64 : 250 },
     seed,
   };
 }
 
-/** What a document says of the data. */
+/** What a document says of the data, and of a network that is a file. */
 export interface PageData {
   /** In a document of pictures: the name of their folder. */
   name: string;
-  isPictures: boolean;
   trainImages: number;
+  /** How pictures were decoded; other data have none. */
+  images?: PictureForm;
+  /** The name of the visitor's ONNX file, where it is the network. */
+  file?: string;
 }
 
 /** One run, for `lowland train --config`. */

@@ -1,5 +1,6 @@
-import type { EpochRecord, StepRecord } from "../index.web.ts";
+import type { EpochRecord } from "../index.web.ts";
 import { lineStyle } from "../report/drawing/colors.ts";
+import { setText } from "./elements.ts";
 import { type MethodName, methods } from "./methods.ts";
 
 type Method = (typeof methods)[number];
@@ -10,12 +11,20 @@ export interface RowActions {
   curvature: (method: MethodName) => void;
 }
 
-const columns = ["accuracy", "learned", "maxSharpness", "curvature", "gradients", "milliseconds"] as const;
+/** The columns of values, and what they are called where there is no room for the table's head. */
+const columns = {
+  accuracy: "Test accuracy",
+  learned: "Wrong labels learned",
+  maxSharpness: "MaxS, ρ 0.05",
+  curvature: "λ max",
+  gradients: "Gradients",
+  milliseconds: "ms per step",
+} as const;
 const nothing = "–";
 
 /** A method's row of the table. */
 export class Row {
-  private readonly cells: Record<(typeof columns)[number], HTMLTableCellElement>;
+  private readonly cells: Record<keyof typeof columns, HTMLTableCellElement>;
   private readonly curvatureButton: HTMLButtonElement;
   private readonly modelButton: HTMLButtonElement;
   private readonly runButton: HTMLButtonElement;
@@ -25,10 +34,14 @@ export class Row {
   constructor(body: HTMLTableSectionElement, method: Method, actions: RowActions) {
     const row = body.insertRow();
     row.append(headOf(method));
-    const cell = () => row.insertCell();
+    const cell = (column: keyof typeof columns) => {
+      const made = row.insertCell();
+      made.dataset.label = columns[column];
+      return made;
+    };
     this.cells = {
-      ...{ accuracy: cell(), learned: cell(), maxSharpness: cell() },
-      ...{ curvature: cell(), gradients: cell(), milliseconds: cell() },
+      ...{ accuracy: cell("accuracy"), learned: cell("learned"), maxSharpness: cell("maxSharpness") },
+      ...{ curvature: cell("curvature"), gradients: cell("gradients"), milliseconds: cell("milliseconds") },
     };
     this.curvatureButton = button("compute", () => {
       this.curvatureButton.disabled = true;
@@ -43,7 +56,7 @@ export class Row {
     this.clear();
   }
 
-  step(_: StepRecord, milliseconds: number): void {
+  step(milliseconds: number): void {
     this.times.push(milliseconds);
     if (this.times.length > 50) this.times.shift();
   }
@@ -74,12 +87,12 @@ export class Row {
   draw(): void {
     const { accuracy, learned, maxSharpness, gradients, milliseconds } = this.cells;
     const { metrics, sharpness, gradientEvaluations } = this.last ?? {};
-    accuracy.textContent = percent(metrics?.accuracy);
-    learned.textContent = percent(metrics?.wrongLabelAccuracy);
-    maxSharpness.textContent = sharpness?.maxSharpness.toPrecision(3) ?? nothing;
-    gradients.textContent = gradientEvaluations?.toLocaleString("en") ?? nothing;
+    setText(accuracy, percent(metrics?.accuracy));
+    setText(learned, percent(metrics?.wrongLabelAccuracy));
+    setText(maxSharpness, sharpness?.maxSharpness.toPrecision(3) ?? nothing);
+    setText(gradients, gradientEvaluations?.toLocaleString("en") ?? nothing);
     const middle = [...this.times].sort((a, b) => a - b)[Math.floor(this.times.length / 2)];
-    milliseconds.textContent = middle?.toFixed(1) ?? nothing;
+    setText(milliseconds, middle?.toFixed(1) ?? nothing);
   }
 
   private showCurvatureButton(): void {

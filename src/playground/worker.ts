@@ -4,23 +4,27 @@ import {
   imagesFromFiles,
   loadDataset,
   NonFiniteError,
-  openEngine,
   train,
   UserError,
 } from "../index.web.ts";
-import { largestCurvature, planeOf } from "./flatness.ts";
-import type { Report, Request } from "./messages.ts";
+import { Answers } from "./answers.ts";
+import type { Report, Request, Step } from "./messages.ts";
 import { type MethodName, methods } from "./methods.ts";
+import type { NetworkFile } from "./network-file.ts";
 import { Rounds } from "./rounds.ts";
 import { loadRuntime } from "./runtime.ts";
-import { type PageData, pictureSize, runDocument, type Settings } from "./settings.ts";
+import { type PageData, type PictureForm, pictureForm, runDocument, type Settings } from "./settings.ts";
 
 // The page's worker: everything that takes time. One experiment at a time.
+
+type ChosenPictures = Pick<Extract<Request, { type: "pictures" }>, "name" | "files">;
 
 /** A training of all methods. */
 interface Experiment {
   settings: Settings;
   data: DatasetPair;
+  /** The network, where it is a file. */
+  file?: File;
   rounds: Rounds;
   controller: AbortController;
   /** Of the last epoch of each method. */
@@ -29,11 +33,33 @@ interface Experiment {
 }
 
 let experiment: Experiment | undefined;
-let pictures: DatasetPair | undefined;
+/** What the visitor chose, and the data that were made of it last. */
+let pictures: (ChosenPictures & { form: PictureForm; data: DatasetPair }) | undefined;
+let networkFile: NetworkFile | undefined;
 let runtime: Promise<void> | undefined;
 
-const report = (message: Report, transfer: Transferable[] = []) =>
+function report(message: Report, transfer: Transferable[] = []): void {
+  reportSteps();
   globalThis.postMessage(message, { transfer });
+}
+
+/** Steps that the page does not know of yet. */
+let steps: Step[] = [];
+let reportedAt = 0;
+/** Milliseconds from one report of steps to the next. */
+const reportEvery = 100;
+
+function reportStep(step: Step): void {
+  steps.push(step);
+  if (performance.now() - reportedAt > reportEvery) reportSteps();
+}
+
+function reportSteps(): void {
+  if (steps.length === 0) return;
+  globalThis.postMessage({ type: "steps", steps } satisfies Report);
+  steps = [];
+  reportedAt = performance.now();
+}
 
 /** Loaded with the first request; after a failure the next one tries again. */
 function runtimeLoaded(): Promise<void> {
@@ -71,7 +97,10 @@ async function handle(request: Request): Promise<void> {
       await stop();
       return report({ type: "reset" });
     case "pictures":
-      return decode(request.name, request.files);
+      pictures = undefined;
+      return describePictures(await decoded(request, formFor(request.network)));
+    case "network":
+      return readFile(request.file);
     case "predict":
       return predict(request.id, request.pixels);
     case "model": {
@@ -81,6 +110,7 @@ async function handle(request: Request): Promise<void> {
     case "landscapes":
       return landscapes();
     case "curvature": {
+      const { largestCurvature } = await import("./flatness.ts");
       const largest = await largestCurvature(measured(request.method));
       return report({ type: "curvature", method: request.method, largest });
     }
@@ -91,13 +121,20 @@ async function handle(request: Request): Promise<void> {
 
 async function start(settings: Settings, rounds: number): Promise<void> {
   await stop();
+  steps = [];
   await runtimeLoaded();
-  const data = settings.data === "digits" ? await loadDataset("digits") : pictures;
-  if (!data) throw new UserError("no pictures have been chosen; drop a folder with a folder for each class");
-  const pageData = describe(data, settings.data === "pictures");
+  const data = settings.data === "digits" ? await loadDataset("digits") : await picturesFor(settings.network);
+  const file = settings.network === "file" ? requireFile().file : undefined;
+  const pageData = {
+    name: data.train.name,
+    trainImages: data.train.count,
+    ...(settings.data === "pictures" && { images: formFor(settings.network) }),
+    ...(file && { file: file.name }),
+  };
   const begun: Experiment = {
     settings,
     data,
+    file,
     rounds: new Rounds(rounds, () => report({ type: "waiting" })),
     controller: new AbortController(),
     networks: new Map(),
@@ -128,7 +165,7 @@ async function stop(): Promise<void> {
 }
 
 async function trainMethod(
-  { settings, data, rounds, controller: { signal }, networks }: Experiment,
+  { settings, data, file, rounds, controller: { signal }, networks }: Experiment,
   pageData: PageData,
   method: (typeof methods)[number],
 ): Promise<void> {
@@ -139,15 +176,18 @@ async function trainMethod(
     const { failure } = await train({
       ...runDocument(settings, pageData, method),
       data,
+      ...(file && { model: { file } }),
       threads: 1,
       signal,
+      onNote: (text) => {
+        if (name === methods[0].name) report({ type: "note", text });
+      },
       onStart: ({ totalSteps }) => {
         if (name === methods[0].name) report({ type: "started", data: pageData, totalSteps });
         turn = performance.now();
       },
       onStep: async (record) => {
-        if (!signal.aborted)
-          report({ type: "step", method: name, record, milliseconds: performance.now() - turn });
+        if (!signal.aborted) reportStep({ method: name, record, milliseconds: performance.now() - turn });
         await rounds.next(name);
         turn = performance.now();
       },
@@ -162,26 +202,50 @@ async function trainMethod(
   }
 }
 
-function describe({ train }: DatasetPair, isPictures: boolean): PageData {
-  return { name: train.name, isPictures, trainImages: train.count };
+async function readFile(file: File): Promise<void> {
+  networkFile = undefined;
+  const { readNetworkFile } = await import("./network-file.ts");
+  networkFile = await readNetworkFile(file);
+  report({ type: "network", description: networkFile.description });
 }
 
-async function decode(name: string, files: Extract<Request, { type: "pictures" }>["files"]): Promise<void> {
-  pictures = await imagesFromFiles(files, {
-    name,
-    size: pictureSize,
-    channels: 3,
+function requireFile(): NetworkFile {
+  if (!networkFile) throw new UserError("no ONNX file has been chosen; drop one");
+  return networkFile;
+}
+
+/** The pictures that a network takes. */
+function formFor(network: Settings["network"]): PictureForm {
+  return (network === "file" && networkFile?.pictures) || pictureForm;
+}
+
+/** The visitor's pictures for a network: another may have taken them in another size. */
+async function picturesFor(network: Settings["network"]): Promise<DatasetPair> {
+  if (!pictures)
+    throw new UserError("no pictures have been chosen; drop a folder with a folder for each class");
+  const form = formFor(network);
+  const isSame = JSON.stringify(form) === JSON.stringify(pictures.form);
+  return isSame ? pictures.data : decoded(pictures, form);
+}
+
+/** Bytes that decoded pictures may take, and how many of them there may be. */
+const most = { bytes: 2 ** 29, pictures: 20_000 };
+
+async function decoded({ name, files }: ChosenPictures, form: PictureForm): Promise<DatasetPair> {
+  const data = await imagesFromFiles(files, {
+    ...{ name, ...form },
+    limit: Math.min(most.pictures, Math.floor(most.bytes / (form.channels * form.size ** 2))),
     onDecoded: (done, total) => {
       if (done % 20 === 0 || done === total) report({ type: "decoded", pictures: done, total });
     },
   });
-  const { test } = pictures;
-  report({
-    type: "pictures",
-    data: describe(pictures, true),
-    testImages: test.count,
-    classNames: test.classNames,
-  });
+  pictures = { name, files, form, data };
+  return data;
+}
+
+function describePictures({ train, test: { count, classNames } }: DatasetPair): void {
+  const { name, count: trainImages } = train;
+  report({ type: "pictures", data: { name, trainImages }, testImages: count, classNames });
 }
 
 function networkOf(method: MethodName): EpochNetwork {
@@ -191,39 +255,26 @@ function networkOf(method: MethodName): EpochNetwork {
 }
 
 function measured(method: MethodName) {
-  const { tensors } = networkOf(method);
   if (!experiment) throw new UserError("nothing has been trained");
-  return { settings: experiment.settings, data: experiment.data, tensors };
+  return { data: experiment.data, model: networkOf(method).model() };
 }
 
 async function landscapes(): Promise<void> {
+  const { planeOf } = await import("./flatness.ts");
   for (const { name } of methods)
     report({ type: "landscape", method: name, ...(await planeOf(measured(name))) });
   report({ type: "landscapes" });
 }
 
-const answering: { engine?: ReturnType<typeof openEngine>; loaded: Map<MethodName, EpochNetwork> } = {
-  loaded: new Map(),
-};
+let answers: Answers | undefined;
 
 async function predict(id: number, pixels: Uint8Array): Promise<void> {
   const probabilities: Partial<Record<MethodName, Float32Array>> = {};
-  for (const [name, network] of experiment?.networks ?? []) {
-    answering.engine ??= openEngine({ threads: 1 });
-    if (answering.loaded.get(name) !== network) {
-      await answering.engine.load(name, network.model());
-      answering.loaded.set(name, network);
-    }
-    const input = { type: "float32", shape: [1, 1, 8, 8], data: new Float32Array(pixels) } as const;
-    const { outputs } = await answering.engine.run(name, { input });
-    probabilities[name] = softmax(outputs.logits.data as Float32Array);
+  if (experiment) {
+    const { networks, data } = experiment;
+    answers ??= new Answers();
+    for (const [name, network] of networks)
+      probabilities[name] = await answers.ask(name, network, { pixels, train: data.train });
   }
   report({ type: "prediction", id, probabilities });
-}
-
-function softmax(logits: Float32Array): Float32Array {
-  const highest = Math.max(...logits);
-  const powers = logits.map((logit) => Math.exp(logit - highest));
-  const sum = powers.reduce((total, power) => total + power, 0);
-  return powers.map((power) => power / sum);
 }

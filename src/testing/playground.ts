@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { after, before } from "node:test";
+import { fileURLToPath } from "node:url";
+import {
+  type Browser,
+  type BrowserContextOptions,
+  type CDPSession,
+  chromium,
+  type Page,
+} from "playwright-core";
+import { serveFolder } from "../cli/static-server.ts";
+import { executable } from "./chromium.ts";
+
+// The playground in the Chromium of the system, as a visitor has it, and what it costs there.
+
+const site = fileURLToPath(new URL("../playground/site", import.meta.url));
+
+export interface Playground {
+  browser: Browser;
+  page: Page;
+  /** Waits for a state of the page. */
+  inState(state: string): Promise<unknown>;
+  /** The text of the table's cell, both counted from 1. */
+  cell(row: number, column: number): Promise<string | null>;
+  /** Presses a button, and gives the file that it hands out. */
+  downloaded(button: string): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the playground.
+ * @param hash settings in its address
+ * @param prepare is called with the page before it loads
+ */
+export async function openPlayground(
+  hash: string,
+  { prepare, ...context }: BrowserContextOptions & { prepare?: (page: Page) => Promise<unknown> } = {},
+): Promise<Playground> {
+  const server = await serveFolder(site, 0);
+  const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
+  const size = { viewport: { width: 1280, height: 800 } };
+  const page = await (await browser.newContext({ ...size, ...context })).newPage();
+  const errors: Error[] = [];
+  page.on("pageerror", (error) => errors.push(error));
+  await prepare?.(page);
+  await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/#${hash}`);
+  return {
+    browser,
+    page,
+    inState: (state) =>
+      page.waitForFunction((wanted) => document.documentElement.dataset.state === wanted, state, {
+        timeout: 300_000,
+      }),
+    cell: (row, column) => page.locator(`#rows tr:nth-child(${row}) td:nth-of-type(${column})`).textContent(),
+    async downloaded(button) {
+      const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+      return readFile(await download.path());
+    },
+    async close() {
+      await browser.close();
+      server.closeAllConnections();
+      server.close();
+      assert.deepEqual(errors, []);
+    },
+  };
+}
+
+/** Inside a `describe`: opens the playground before its tests, and closes it after. */
+export function playgroundOfTests(...how: Parameters<typeof openPlayground>): Playground {
+  const opened = {} as Playground;
+  before(async () => Object.assign(opened, await openPlayground(...how)));
+  after(() => opened.close?.());
+  return opened;
+}
+
+/** Of a task of a page's main thread, in milliseconds. */
+export interface ThreadTask {
+  /** From its begin to its end; on a machine with other work also the time that its thread waited for a processor. */
+  wall: number;
+  /** What the thread computed in it. */
+  cpu: number;
+}
+
+/** The tasks of the page's main thread while something happens. */
+export async function tasksDuring(
+  { browser, page }: Pick<Playground, "browser" | "page">,
+  action: () => Promise<unknown>,
+): Promise<ThreadTask[]> {
+  await browser.startTracing(page, { categories: ["toplevel", "blink.user_timing"] });
+  // Tells which of the threads it is.
+  await page.evaluate(() => performance.mark("main thread"));
+  await action();
+  const { traceEvents } = JSON.parse(String(await browser.stopTracing())) as { traceEvents: TraceEvent[] };
+  const mark = traceEvents.find(({ name }) => name === "main thread");
+  if (!mark) throw new Error("the trace holds no mark of the page");
+  return traceEvents
+    .filter(
+      ({ name, ph, pid, tid }) => ph === "X" && /RunTask$/.test(name) && pid === mark.pid && tid === mark.tid,
+    )
+    .map(({ dur = 0, tdur = Number.NaN }) => ({ wall: dur / 1000, cpu: tdur / 1000 }));
+}
+
+/** An event of Chromium's traces; times are microseconds. */
+interface TraceEvent {
+  name: string;
+  ph: string;
+  pid: number;
+  tid: number;
+  dur?: number;
+  /** Of the thread, in the event. */
+  tdur?: number;
+}
+
+/** What is in use after a garbage collection, in bytes. */
+export interface Memory {
+  page: number;
+  worker: number;
+  /** ONNX Runtime's memory, which never shrinks. */
+  wasm: number;
+}
+
+/** Measures the memory of the page and of its worker. */
+export async function memoryOf(page: Page): Promise<Memory> {
+  const session = await page.context().newCDPSession(page);
+  try {
+    const worker = await workerCalls(session);
+    const { result } = await worker("Runtime.evaluate", { expression: "WebAssembly.Memory.prototype" });
+    const { objects } = await worker("Runtime.queryObjects", { prototypeObjectId: result.objectId });
+    const { result: sizes } = await worker("Runtime.callFunctionOn", {
+      objectId: objects.objectId,
+      functionDeclaration: "function () { return this.map(({ buffer }) => buffer.byteLength); }",
+      returnByValue: true,
+    });
+    await session.send("HeapProfiler.collectGarbage");
+    await worker("HeapProfiler.collectGarbage", {});
+    const wasm = (sizes.value as number[]).reduce((sum, size) => sum + size, 0);
+    const used = ({ usedSize, backingStorageSize }: HeapUsage) => usedSize + backingStorageSize;
+    const usage = (await worker("Runtime.getHeapUsage", {})) as unknown as HeapUsage;
+    const ofPage = (await session.send("Runtime.getHeapUsage")) as unknown as HeapUsage;
+    return { page: used(ofPage), worker: used(usage), wasm };
+  } finally {
+    await session.detach();
+  }
+}
+
+interface HeapUsage {
+  usedSize: number;
+  /** Of array buffers. */
+  backingStorageSize: number;
+}
+
+type Answer = Record<"result" | "objects", { objectId: string; value?: unknown }>;
+
+/** Calls of Chromium's protocol in the page's only worker. */
+async function workerCalls(
+  session: CDPSession,
+): Promise<(method: string, params: object) => Promise<Answer>> {
+  const attached = new Promise<string>((resolve) => {
+    session.on("Target.attachedToTarget", ({ sessionId }) => resolve(sessionId));
+  });
+  await session.send("Target.setAutoAttach", {
+    ...{ autoAttach: true, waitForDebuggerOnStart: false, flatten: false },
+  });
+  const sessionId = await attached;
+  let last = 0;
+  const waiting = new Map<number, (answer: Answer) => void>();
+  session.on("Target.receivedMessageFromTarget", ({ message }) => {
+    const { id, result } = JSON.parse(message) as { id: number; result: Answer };
+    waiting.get(id)?.(result);
+  });
+  return async (method, params) => {
+    const id = ++last;
+    const answer = new Promise<Answer>((resolve) => waiting.set(id, resolve));
+    await session.send("Target.sendMessageToTarget", {
+      sessionId,
+      message: JSON.stringify({ id, method, params }),
+    });
+    return answer;
+  };
+}
+
+/** Seconds that the processors computed for the browser's processes so far. */
+export async function processorSeconds(browser: Browser): Promise<number> {
+  const session = await browser.newBrowserCDPSession();
+  try {
+    const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+    return processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+  } finally {
+    await session.detach();
+  }
+}
