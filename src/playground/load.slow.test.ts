@@ -20,7 +20,7 @@ describe("20 epochs of four optimizers on digits", needsBrowser, () => {
     opened.page.waitForFunction(
       (least) => Number(/step (\d+)/.exec(document.getElementById("state")?.textContent ?? "")?.[1]) >= least,
       least,
-      { timeout: 300_000, polling: 200 },
+      { polling: 200 },
     );
   // Thread time and not time on the clock, which on a shared machine holds the work of others.
   const assertShort = (tasks: readonly ThreadTask[]) => {

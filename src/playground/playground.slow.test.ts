@@ -75,18 +75,10 @@ describe("the playground", needsBrowser, () => {
 
   test("measures every landscape and the curvature on demand", async () => {
     const { page } = opened;
-    await page.waitForFunction(
-      () => !(document.getElementById("landscapes") as HTMLButtonElement).disabled,
-      null,
-      {
-        timeout: 120_000,
-      },
-    );
+    await page.waitForFunction(() => !(document.getElementById("landscapes") as HTMLButtonElement).disabled);
     await page.click("#rows tr:nth-child(1) td:nth-child(5) button");
     await page.waitForFunction(
       () => Number(document.querySelector("#rows tr td:nth-child(5)")?.textContent) > 0,
-      null,
-      { timeout: 60_000 },
     );
   });
 

@@ -17,6 +17,9 @@ import { executable } from "./chromium.ts";
 
 const site = fileURLToPath(new URL("../playground/site", import.meta.url));
 
+/** Milliseconds that a test waits for anything: a machine may have much other work. */
+const patience = 600_000;
+
 export interface Playground {
   browser: Browser;
   page: Page;
@@ -42,6 +45,7 @@ export async function openPlayground(
   const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
   const size = { viewport: { width: 1280, height: 800 } };
   const page = await (await browser.newContext({ ...size, ...context })).newPage();
+  page.setDefaultTimeout(patience);
   const errors: Error[] = [];
   page.on("pageerror", (error) => errors.push(error));
   await prepare?.(page);
@@ -50,9 +54,7 @@ export async function openPlayground(
     browser,
     page,
     inState: (state) =>
-      page.waitForFunction((wanted) => document.documentElement.dataset.state === wanted, state, {
-        timeout: 300_000,
-      }),
+      page.waitForFunction((wanted) => document.documentElement.dataset.state === wanted, state),
     cell: (row, column) => page.locator(`#rows tr:nth-child(${row}) td:nth-of-type(${column})`).textContent(),
     async downloaded(button) {
       const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
