@@ -49,19 +49,13 @@ export async function readNetworkFile(file: File): Promise<NetworkFile> {
   });
   if (!training.possible) throw new UserError(`${name} cannot be trained: ${obstacleOf(training)}`);
   const { parameters, trainable } = totals;
-  const taken = inputs.map((input) => `${input.name} [${input.shape?.join(", ") ?? "?"}]`).join(" and ");
-  const given = training.logits.map(({ output, shape: [, classes] }) => [output, classes] as const);
-  return {
-    file,
-    pictures,
-    description: [
-      `${name}: takes ${taken}`,
-      `gives ${given.map(([output, classes]) => `${classes} classes (${output})`).join(" and ")}`,
-      trainable === parameters
-        ? `${count(parameters)} parameters, all of which train`
-        : `${count(trainable)} of ${count(parameters)} parameters train`,
-    ].join("; "),
-  };
+  const taken = inputs.map((input) => `${input.name} [${input.shape?.join(", ") ?? "?"}]`).join(", ");
+  const given = training.logits.map(({ output, shape: [, classes] }) => `${output}, ${classes} classes`);
+  const trained =
+    trainable === parameters
+      ? `all ${count(parameters)} parameters train`
+      : `${count(trainable)} of ${count(parameters)} parameters train`;
+  return { file, pictures, description: `${name}: ${taken} → ${given.join("; ")}; ${trained}` };
 }
 
 const count = (number: number) => number.toLocaleString("en");

@@ -99,7 +99,7 @@ function receive(report: Report): void {
       lines.epoch(report.method, report.record);
       rows[report.method].epoch(report.record);
       if (report.method === methods[methods.length - 1].name) pad.ask();
-      redraws.due("accuracy", "learned");
+      redraws.due(...curves);
       break;
     case "waiting":
       drawNumbers();
@@ -152,7 +152,8 @@ function loading(text: string, share: number): void {
 }
 
 function problem(text: string): void {
-  show("idle", text.charAt(0).toUpperCase() + text.slice(1));
+  // A name that the sentence begins with stays as it is.
+  show("idle", /^[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text);
   element("status").classList.add("problem");
 }
 

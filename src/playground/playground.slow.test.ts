@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { train } from "../index.ts";
 import { needsBrowser } from "../testing/chromium.ts";
-import { playgroundOfTests } from "../testing/playground.ts";
+import { choosePictures, openPlayground, playgroundOfTests } from "../testing/playground.ts";
 
 // The playground in Chromium: what a visitor does, and the same run in Node.
 
@@ -87,35 +87,62 @@ describe("the playground", needsBrowser, () => {
     await page.selectOption("[name=data]", "pictures");
     assert.equal(await page.isVisible("#draw"), false);
     assert.equal(await page.isDisabled("#train"), true);
-    await page.evaluate(async () => {
-      const files: File[] = [];
-      const place = (file: File, path: string) =>
-        Object.defineProperty(file, "webkitRelativePath", { value: path });
-      for (let number = 0; number < 20; number++)
-        for (const color of ["red", "blue"]) {
-          const canvas = new OffscreenCanvas(20, 20);
-          const context = canvas.getContext("2d");
-          if (!context) throw new Error("no context");
-          context.fillStyle = color;
-          context.fillRect(0, 0, 20, number + 1);
-          files.push(
-            place(new File([await canvas.convertToBlob()], `${number}.png`), `mine/${color}/${number}.png`),
-          );
-        }
-      const input = document.getElementById("folder") as HTMLInputElement;
-      const choose = (chosen: File[]) => {
-        Object.defineProperty(input, "files", { value: chosen, configurable: true });
-        input.dispatchEvent(new Event("change", { bubbles: true }));
-      };
-      Object.assign(globalThis, { chooseGood: () => choose(files) });
-      choose([...files, place(new File(["no picture"], "bad.png"), "mine/red/bad.png")]);
-    });
+    await choosePictures(page, { others: 1 });
     await page.waitForSelector("#status.problem");
-    assert.match((await page.textContent("#state")) ?? "", /bad\.png/);
-    await page.evaluate("chooseGood()");
-    await page.waitForFunction(() => document.getElementById("chosen")?.textContent?.includes("2 classes"));
+    assert.match((await page.textContent("#state")) ?? "", /red\/other-0\.png/);
+    assert.equal(await page.isDisabled("#train"), true);
+    await choosePictures(page, { others: 100_000 });
+    await page.waitForFunction(() => document.getElementById("state")?.textContent?.includes("were chosen"));
+    assert.match(
+      (await page.textContent("#state")) ?? "",
+      /^100,040 pictures were chosen, and 20,000 are kept/,
+    );
+    await choosePictures(page);
+    await page.waitForFunction(() =>
+      document.getElementById("chosen-pictures")?.textContent?.includes("2 classes"),
+    );
     await page.click("#train");
     await inState("finished");
     assert.match((await cell(1, 1)) ?? "", /%/);
   });
 });
+
+test("a browser without SIMD is told so, and shown nothing else", needsBrowser, async () => {
+  const old = await openPlayground("", {
+    prepare: (page) =>
+      page.addInitScript(() => {
+        WebAssembly.validate = () => false;
+      }),
+  });
+  try {
+    await old.page.waitForSelector("#blocked");
+    assert.match((await old.page.textContent("#blocked")) ?? "", /^This browser has no WebAssembly SIMD/);
+    assert.equal(await old.page.isVisible("main"), false);
+  } finally {
+    await old.close();
+  }
+});
+
+test(
+  "on a phone nothing is wider than the screen, and clean labels have a sentence for a chart",
+  needsBrowser,
+  async () => {
+    const phone = await openPlayground("epochs=1&noise=0", { viewport: { width: 390, height: 844 } });
+    try {
+      const { page } = phone;
+      await page.click("#train");
+      await phone.inState("finished");
+      const widths = await page.evaluate(() =>
+        ["html", ".scroll", "#rows"].map((place) => document.querySelector(place)?.scrollWidth),
+      );
+      assert.ok(
+        widths.every((width = 0) => width > 0 && width <= 390),
+        widths.join(),
+      );
+      assert.equal(await page.isVisible(".chart.clean"), true);
+      assert.equal(await page.isVisible("#learned"), false);
+    } finally {
+      await phone.close();
+    }
+  },
+);

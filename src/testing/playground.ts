@@ -77,6 +77,31 @@ export function playgroundOfTests(...how: Parameters<typeof openPlayground>): Pl
   return opened;
 }
 
+/**
+ * Chooses a folder "mine" with 20 red and 20 blue pictures, each in the folder of its color.
+ * @param others how many files among the red ones have a picture's name and are none
+ */
+export async function choosePictures(page: Page, { others = 0 } = {}): Promise<void> {
+  await page.evaluate(async (others) => {
+    const files: File[] = [];
+    const add = (content: BlobPart[], path: string) =>
+      files.push(Object.defineProperty(new File(content, path), "webkitRelativePath", { value: path }));
+    for (let number = 0; number < 20; number++)
+      for (const color of ["red", "blue"]) {
+        const canvas = new OffscreenCanvas(20, 20);
+        const context = canvas.getContext("2d");
+        if (!context) throw new Error("no context");
+        context.fillStyle = color;
+        context.fillRect(0, 0, 20, number + 1);
+        add([await canvas.convertToBlob()], `mine/${color}/${number}.png`);
+      }
+    for (let number = 0; number < others; number++) add(["no picture"], `mine/red/other-${number}.png`);
+    const input = document.getElementById("folder");
+    Object.defineProperty(input, "files", { value: files, configurable: true });
+    input?.dispatchEvent(new Event("change", { bubbles: true }));
+  }, others);
+}
+
 /** Of a task of a page's main thread, in milliseconds. */
 export interface ThreadTask {
   /** From its begin to its end; on a machine with other work also the time that its thread waited for a processor. */
