@@ -57,6 +57,8 @@ function openWorker(): Worker {
 }
 
 function receive(report: Report): void {
+  // On its way when the training was reset.
+  if (state === "stopping" && (report.type === "steps" || report.type === "epoch")) return;
   switch (report.type) {
     case "runtime":
       loading(

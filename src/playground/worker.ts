@@ -121,7 +121,6 @@ async function handle(request: Request): Promise<void> {
 
 async function start(settings: Settings, rounds: number): Promise<void> {
   await stop();
-  steps = [];
   await runtimeLoaded();
   const data = settings.data === "digits" ? await loadDataset("digits") : await picturesFor(settings.network);
   const file = settings.network === "file" ? requireFile().file : undefined;
@@ -162,6 +161,7 @@ async function stop(): Promise<void> {
   experiment?.rounds.allow(Number.POSITIVE_INFINITY);
   await experiment?.ended;
   experiment = undefined;
+  steps = [];
 }
 
 async function trainMethod(
