@@ -29,13 +29,12 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
 export function partialGradients(
   loss: Value,
   wrt: readonly Value[],
-  { recompute = false }: { recompute?: boolean } = {},
+  { saving }: { saving?: "order" | "recompute" } = {},
 ): Value[] {
   const held = new Map(wrt.map((value) => [value, value]));
   const plain = accumulated(loss, wrt, held);
-  return recompute
-    ? accumulated(loss, wrt, held, new Recomputation(nodesOf([loss], held), held, plain))
-    : plain;
+  if (!saving) return plain;
+  return accumulated(loss, wrt, held, new Recomputation(nodesOf([loss], held), held, plain, saving));
 }
 
 /** Gradients through the nodes that the loss needs if it is given the values in `held`. */

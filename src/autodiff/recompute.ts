@@ -31,13 +31,21 @@ export class Recomputation {
   /** What stands for a value in the gradient. */
   private readonly made = new Map<Value, Value>();
   private readonly known = new Map<Value, boolean>();
+  private readonly saving: "order" | "recompute";
 
   /**
    * @param nodes of the forward pass, in an order of execution
    * @param held values that the forward pass is given, such as weights
    * @param results of the gradient as it is without recomputation
+   * @param saving `order`: everything is kept, and only the order of the gradient is chosen
    */
-  constructor(nodes: readonly Node[], held: ReadonlyMap<Value, unknown>, results: readonly Value[]) {
+  constructor(
+    nodes: readonly Node[],
+    held: ReadonlyMap<Value, unknown>,
+    results: readonly Value[],
+    saving: "order" | "recompute",
+  ) {
+    this.saving = saving;
     const outputs = nodes.flatMap((node) => node.outputs);
     this.forward = new Set(outputs);
     const given = new Map<Value, unknown>([...held, ...outputs.map((value): [Value, unknown] => [value, 0])]);
@@ -65,6 +73,7 @@ export class Recomputation {
   standIn(value: Value, incoming: Value): Value {
     const known = this.made.get(value);
     if (known) return known;
+    if (this.saving === "order") return value;
     if (!this.read.has(value) || !this.isLarge(value) || !this.isComputed(incoming)) return value;
     return this.source(value, incoming);
   }
@@ -74,10 +83,11 @@ export class Recomputation {
    * read large values, which are then freed. Without, ONNX Runtime first goes all the way back and then computes them.
    */
   inOrder(inputs: readonly Value[], results: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
+    const hint = this.saving === "order";
     const ending = results.filter((result, index) => result && !this.ofData.has(inputs[index]));
     return results.map((result, index) =>
       result && this.ofData.has(inputs[index])
-        ? ending.reduce((made: Value, end) => (end ? after(made, end) : made), result)
+        ? ending.reduce((made: Value, end) => (end ? after(made, end, { hint }) : made), result)
         : result,
     );
   }

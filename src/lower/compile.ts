@@ -9,6 +9,7 @@ import { requiredOpset } from "../ops/operator.ts";
 import { reduceSumSquare } from "../ops/reduction.ts";
 import { targetDomains } from "./blocked.ts";
 import { lower } from "./lower.ts";
+import { waits } from "./ordering.ts";
 import { squaresName, type Target } from "./target.ts";
 
 export interface CompileOptions extends Omit<ToOnnxOptions, "opset" | "domains" | "unsized"> {
@@ -32,13 +33,12 @@ export function compile(graph: Graph, given: CompileOptions = {}): Uint8Array<Ar
   const { target, ...options } = readOptions("compile", given, kinds);
   const plain = options.weights !== undefined || options.symbolicBatch !== undefined;
   const isOnProcessor = target?.lacks === undefined;
-  const recomputes =
-    isOnProcessor && nodesOf(graph.outputs.values()).some(({ operator }) => operator === "After");
+  const saves = isOnProcessor && nodesOf(graph.outputs.values()).some((node) => waits(node, target ?? {}));
   const sized = lower(graph, { plain, target });
-  const lowered = recomputes ? withoutSizes(sized) : sized;
+  const lowered = saves ? withoutSizes(sized) : sized;
   if (target?.keepsNext && !plain) addSquares(lowered);
   const opset = requiredOpset(nodesOf(lowered.outputs.values()));
-  const unsized = recomputes ? dataOf(lowered) : undefined;
+  const unsized = saves ? dataOf(lowered) : undefined;
   return writeModel(toOnnx(lowered, { ...options, opset, unsized, domains: target && targetDomains }));
 }
 

@@ -1,8 +1,9 @@
 import { int64Vector } from "../graph/constants.ts";
-import type { Value } from "../graph/graph.ts";
+import type { Node, Value } from "../graph/graph.ts";
 import { less, where } from "../ops/comparison.ts";
 import { abs, cast } from "../ops/elementwise.ts";
 import { reshape } from "../ops/movement.ts";
+import { intAttribute } from "../ops/operator.ts";
 import { slice } from "../ops/slicing.ts";
 import type { Target } from "./target.ts";
 
@@ -13,7 +14,8 @@ import type { Target } from "./target.ts";
  * it fuses those without looking at where the sizes come from. A device computes axes on the processor and would wait for
  * that: there x is chosen element by element, where it is float32, and does not wait otherwise.
  */
-export function lowerAfter([x, other]: readonly Value[], _: unknown, target: Target): readonly Value[] {
+export function lowerAfter([x, other]: readonly Value[], node: Node, target: Target): readonly Value[] {
+  if (!waits(node, target)) return [x];
   const { graph } = x;
   const starts = other.shape.map(() => 0);
   const first = slice(other, { axes: [...starts.keys()], starts, ends: other.shape.map(() => 1) });
@@ -22,4 +24,9 @@ export function lowerAfter([x, other]: readonly Value[], _: unknown, target: Tar
   const zero = int64Vector(graph, [0]);
   const axes = graph.add("Slice", [zero, zero, cast(never, "int64")], {}, [zero]);
   return graph.add("Unsqueeze", [x, ...axes], {}, [x]);
+}
+
+/** Whether a node is one that a program for the target waits by. */
+export function waits({ operator, attributes }: Node, { freesMemory = false }: Target): boolean {
+  return operator === "After" && (freesMemory || intAttribute(attributes, "hint", 0) === 0);
 }

@@ -28,6 +28,11 @@ export interface Target {
    * `x.next` then has the output {@link squaresName} as well.
    */
   readonly keepsNext?: boolean;
+  /**
+   * Whether it frees what is not needed any more, so that gradients are computed in the order that needs the least memory,
+   * and sizes are left open.
+   */
+  readonly freesMemory?: boolean;
 }
 
 /**

@@ -119,7 +119,7 @@ export class Passes {
   /** Integers of pass 1. */
   private unperturbed: readonly Value[] | undefined;
 
-  /** Gradients are taken for the parameters of the given names; `recompute` as `partialGradients` has it. */
+  /** Gradients are taken for the parameters of the given names; in an order that needs little memory, or computing values again. */
   constructor(
     graph: Graph,
     objective: Objective,
@@ -179,7 +179,9 @@ export class Passes {
       const held = placed.flatMap(({ offset }) => offset ?? []);
       const gradients = this.graph
         .scoped(backwardScope, () =>
-          partialGradients(built, [...variables, ...held], { recompute: this.recompute }),
+          partialGradients(built, [...variables, ...held], {
+            saving: this.recompute ? "recompute" : "order",
+          }),
         )
         .slice(0, at.length);
       const rounded = copyInto(this.graph, integers, bindings);

@@ -39,7 +39,7 @@ export class OnnxRuntimeEngine extends SessionEngine {
     const { device } = this.options;
     if (device !== "cpu") return deviceTargets[device];
     this.probed ??= probeTarget((model) => this.openForProbe(model));
-    return this.probed;
+    return { ...(await this.probed), freesMemory: true };
   }
 
   protected override createSession(model: Uint8Array | string): Promise<InferenceSession> {

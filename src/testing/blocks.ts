@@ -19,9 +19,9 @@ const blockedDomain = "com.microsoft.nchwc";
 
 /** Blocks that tests cover: those of ONNX Runtime's kernels (8 with AVX2, 16 with AVX-512), and none. */
 export const targets: Readonly<Record<"8" | "16" | "none", Target>> = {
-  "8": { blockedChannels: 8 },
-  "16": { blockedChannels: 16 },
-  none: {},
+  "8": { blockedChannels: 8, freesMemory: true },
+  "16": { blockedChannels: 16, freesMemory: true },
+  none: { freesMemory: true },
 };
 
 /** The number of nodes of a program that ONNX does not have. */
