@@ -12,6 +12,7 @@ import { availableParallelism, cpus } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { argumentsOf, inProcess, measureStep, medianOf } from "./measured.mjs";
+import { milliseconds, spreadOf, tableOf, takeTurns, timeOf } from "./turns.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -37,16 +38,16 @@ const kept = {
   MALLOC_TRIM_THRESHOLD_: "17179869184",
   MALLOC_TOP_PAD_: "268435456",
 };
-const torch = (model, method, more, env) => {
+const torch = ({ model, method }, more, env) => {
   const script = resolve(import.meta.dirname, "step_torch.py");
   const given = argumentsOf({ model, method, batch, threads, seconds });
   return inProcess(options.python, [script, ...given, ...more], env);
 };
 const contenders = {
-  Lowland: (model, method) => measureStep({ dist, model, method, batch, threads, seconds, recompute }),
+  Lowland: ({ model, method }) => measureStep({ dist, model, method, batch, threads, seconds, recompute }),
   ...(options.peer && {
-    "PyTorch tuned": (model, method) => torch(model, method, ["--channels-last"], kept),
-    "PyTorch as installed": (model, method) => torch(model, method, [], {}),
+    "PyTorch tuned": (each) => torch(each, ["--channels-last"], kept),
+    "PyTorch as installed": (each) => torch(each, [], {}),
   }),
 };
 const [own, tuned, installed] = ["Lowland", "PyTorch tuned", "PyTorch as installed"];
@@ -62,14 +63,12 @@ const peakOf = () =>
     ...argumentsOf({ dist, threads }),
   ]);
 const peaks = [await peakOf()];
-const guesses = cases.map(({ model, method }) => {
+const guess = ({ model, method }) => {
   const gradients = method === "sgd" ? 1 : method === "sam" ? 2 : 3;
   const operations = (1e9 * (gigaOperations[model] ?? 100) * Number(batch)) / 128;
   const step = (gradients * operations) / (0.8 * peaks[0].operationsPerSecond);
   return 2 + step + Math.max(1.1 * Number(seconds), 2 * step);
-});
-const found = cases.map(() => Object.fromEntries(Object.keys(contenders).map((name) => [name, []])));
-const lasted = cases.map(() => Object.fromEntries(Object.keys(contenders).map((name) => [name, undefined])));
+};
 const { version: node } = process;
 const require = createRequire(import.meta.url);
 const machine = {
@@ -81,27 +80,16 @@ const machine = {
   onnxruntime: require("onnxruntime-node/package.json").version,
   torch: peerVersion,
 };
-console.error(`${machine.processor}; ${minutes(timeLeft(0))} in all, by a first guess`);
-
-let done = 0;
-for (let round = 0; round < rounds; round++) {
-  if (round > 0) peaks.push(await peakOf());
-  for (const [index, { model, method }] of cases.entries()) {
-    // Every other round begins with the last contender.
-    const names = Object.keys(contenders);
-    for (const name of round % 2 === 0 ? names : names.reverse()) {
-      const start = performance.now();
-      const result = await contenders[name](model, method);
-      lasted[index][name] = (performance.now() - start) / 1000;
-      found[index][name].push(result);
-      done++;
-      const step = milliseconds(medianOf(result.milliseconds));
-      console.error(
-        `${done}/${rounds * cases.length * names.length}  ${model} ${method}, ${name}: ${step} ms; ${minutes(timeLeft(round))} left`,
-      );
-    }
-  }
-}
+console.error(machine.processor);
+const found = await takeTurns({
+  cases,
+  contenders,
+  rounds,
+  guess,
+  between: async () => peaks.push(await peakOf()),
+  betweenSeconds: 2,
+  say: (result) => `${milliseconds(medianOf(result.milliseconds))} ms`,
+});
 
 const peak = Math.max(...peaks.map(({ operationsPerSecond }) => operationsPerSecond));
 const rows = cases.map(({ model, method }, index) => rowOf(model, method, found[index]));
@@ -115,10 +103,7 @@ if (options.json)
 
 /** One row of the table: medians over the rounds of each round's median. */
 function rowOf(model, method, results) {
-  const spread = (name) => {
-    const medians = results[name]?.map((result) => medianOf(result.milliseconds));
-    return medians && { median: medianOf(medians), least: Math.min(...medians), most: Math.max(...medians) };
-  };
+  const spread = (name) => results[name] && spreadOf(results[name]);
   const bytes = (name) => results[name] && medianOf(results[name].map(({ peakBytes }) => peakBytes));
   const [ms, msTuned, msInstalled] = [own, tuned, installed].map(spread);
   const { operations, firstStepSeconds } = results[own][0];
@@ -139,10 +124,7 @@ function rowOf(model, method, results) {
 
 function print() {
   const ratio = (value) => value?.toFixed(2) ?? "";
-  const time = (spread) =>
-    spread
-      ? `${milliseconds(spread.median)} (${milliseconds(spread.least)}–${milliseconds(spread.most)})`
-      : "";
+  const time = (spread) => (spread ? timeOf(spread) : "");
   const megabytes = (bytes) => (bytes ? String(Math.round(bytes / 1e6)) : "");
   const columns = {
     "model, method": ({ model, method }) => `${model}, ${method}`,
@@ -159,9 +141,6 @@ function print() {
     "of peak rate": (row) => `${Math.round(100 * row.shareOfPeak)} %`,
     "first step": (row) => `${row.firstStepSeconds.toFixed(1)} s`,
   };
-  const table = [Object.keys(columns), ...rows.map((row) => Object.values(columns).map((cell) => cell(row)))];
-  const widths = Object.keys(columns).map((_, at) => Math.max(...table.map((cells) => cells[at].length)));
-  const line = (cells) => `| ${cells.map((cell, at) => cell.padEnd(widths[at])).join(" | ")} |`;
   const versions = [
     `Node ${node}`,
     `onnxruntime-node ${machine.onnxruntime}`,
@@ -172,31 +151,7 @@ function print() {
     `${versions.filter(Boolean).join(", ")}; peak rate ${Math.round(peak / 1e9)} GFLOP/s (products of matrices)`,
   );
   console.log(`Medians of ${rounds} rounds (the least and the most of a round).\n`);
-  console.log(
-    [line(table[0]), line(widths.map((width) => "-".repeat(width))), ...table.slice(1).map(line)].join("\n"),
-  );
-}
-
-/** Seconds that what is still to be measured will take, by what it took before. */
-function timeLeft(round) {
-  return cases.reduce(
-    (sum, _, index) => {
-      const names = Object.keys(contenders);
-      return names.reduce((all, name) => {
-        const each = lasted[index][name] ?? Object.values(lasted[index]).find(Boolean) ?? guesses[index];
-        return all + each * (rounds - found[index][name].length);
-      }, sum);
-    },
-    2 * (rounds - 1 - round),
-  );
-}
-
-function minutes(seconds) {
-  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
-}
-
-function milliseconds(value) {
-  return value < 100 ? value.toFixed(1) : String(Math.round(value));
+  console.log(tableOf(columns, rows));
 }
 
 async function versionOfPeer() {

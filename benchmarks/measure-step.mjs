@@ -5,12 +5,14 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { openStep, timeSteps } from "./training-step.mjs";
 
 const { values: options } = parseArgs({
   options: {
     dist: { type: "string", default: resolve(import.meta.dirname, "../dist") },
     model: { type: "string", default: "cnn" }, // a name of src/nn/models.ts
     method: { type: "string", default: "sgd" }, // sgd, sam, bilateral-sam
+    images: { type: "string" }, // digits, fashion-mnist or cifar10, whose size they have
     batch: { type: "string", default: "128" },
     threads: { type: "string", default: "2" },
     recompute: { type: "boolean", default: false }, // less memory
@@ -18,56 +20,20 @@ const { values: options } = parseArgs({
     seconds: { type: "string", default: "1.5" }, // and for at least so long
   },
 });
-const batch = Number(options.batch);
-const [channels, height, width] = options.model.startsWith("resnet") ? [3, 32, 32] : [1, 28, 28];
+const { model, method, recompute } = options;
+const { images = model.startsWith("resnet") ? "cifar10" : "fashion-mnist" } = options;
+const [batch, threads, steps, seconds] = ["batch", "threads", "steps", "seconds"].map((name) =>
+  Number(options[name]),
+);
 const from = (path) => import(pathToFileURL(resolve(options.dist, path)).href);
-const { bilateralSam, compile, nn, openEngine, ops, optim, sam, sgd } = await from("index.js");
 const { nodesOf } = await from("graph/walk.js");
-
-const directions = { sgd: (base) => base, sam, "bilateral-sam": bilateralSam };
-const optimizer = directions[options.method](sgd({ momentum: 0.9, weightDecay: 1e-3 }));
-const model = nn.buildModel(nn.createModel(options.model, { channels, height, width, classes: 10 }), {
-  inputShape: [channels, height, width],
-  batchSize: batch,
-  training: true,
-});
-const target = model.graph.input("target", "int32", [batch]);
-const loss = ops.softmaxCrossEntropy(model.logits, target, { labelSmoothing: 0.1 });
-const parameters = new Map(model.parameters.map(({ name }) => [name, model.graph.inputs.get(name)]));
-const objective = { loss, parameters, buffers: model.bufferUpdates };
-const step = optim.trainingStep(objective, optimizer, { recompute: options.recompute });
-
-const engine = openEngine({ threads: Number(options.threads) });
-await engine.load("step", compile(step, { target: await engine.target?.() }));
-const start = nn.initialTensors(model, 1);
-await engine.write({ ...start, ...optim.initialState(objective, optimizer, start) });
-const pixels = Float32Array.from({ length: batch * channels * height * width }, (_, i) => Math.sin(i * i));
-const scalar = (value) => ({ type: "float32", shape: [], data: Float32Array.of(value) });
-const feeds = () => ({
-  input: { type: "float32", shape: [batch, channels, height, width], data: pixels.slice() },
-  target: { type: "int32", shape: [batch], data: Int32Array.from({ length: batch }, (_, i) => i % 10) },
-  learning_rate: scalar(0.01),
-  rho: scalar(0.05),
-  rho_max: scalar(0.05),
-  rho_min: scalar(0.05),
-});
-const run = () => engine.run("step", feeds(), { advance: true });
-// A step that takes longer needs no other to warm up.
-const warm = performance.now() + 100 * Number(options.seconds);
-await run();
-// Since the process started.
-const firstStepSeconds = performance.now() / 1000;
-while (performance.now() < warm) await run();
-const milliseconds = [];
-const end = performance.now() + 1000 * Number(options.seconds);
-while (milliseconds.length < Number(options.steps) || performance.now() < end) {
-  const before = performance.now();
-  await run();
-  milliseconds.push(performance.now() - before);
-}
-await engine.close();
+const step = await openStep(await from("index.js"), { model, method, images, batch, threads, recompute });
+const { losses, ...times } = await timeSteps(step.take, { steps, seconds });
+await step.close();
 const peakBytes = process.resourceUsage().maxRSS * 1024;
-console.log(JSON.stringify({ milliseconds, peakBytes, firstStepSeconds, operations: operationsOf(step) }));
+console.log(
+  JSON.stringify({ ...times, losses: losses.slice(0, 3), peakBytes, operations: operationsOf(step.graph) }),
+);
 
 /** Multiplications and additions in the products and convolutions of a graph. */
 function operationsOf(graph) {
