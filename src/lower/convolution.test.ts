@@ -1,6 +1,8 @@
+import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Random, randomStream } from "../common/random.ts";
 import type { Value } from "../graph/graph.ts";
+import { nodesOf } from "../graph/walk.ts";
 import { conv } from "../ops/convolution.ts";
 import {
   type ConvolutionCase,
@@ -118,6 +120,17 @@ async function check(problem: ConvolutionCase, seed: () => Random) {
   for (const name of Object.keys(forms))
     assertClose(actual[name], expected[name.split(" ")[0]], 1e-5, `${name} of ${JSON.stringify(problem)}`);
 }
+
+test("a weight gradient as a convolution computes no more shifts than there are taps", () => {
+  // 8 does not divide by the stride: the last column of padding is seen by no tap.
+  const problem = caseOf({ size: [8, 8], strides: [2, 2], pads: [1, 1, 1, 1] });
+  const { x, dy } = convolutionInputs(problem, randomStream(3, "shifts"));
+  const [node] = nodesOf([weightGradient("convolution", x, dy, problem.kernel, problem)]).filter(
+    ({ operator }) => operator === "Conv",
+  );
+  // [1, outputs, rows, columns · channels]
+  assert.deepEqual(node.outputs[0].shape, [1, problem.outputs, 3, 3 * problem.channels]);
+});
 
 describe("forms of convolution and its gradients agree with float64", () => {
   for (const [name, problem] of Object.entries(named)) {

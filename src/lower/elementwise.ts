@@ -14,11 +14,12 @@ const steepest = 3.4e38;
  * takes what the first leaves of a denormal y, from 4e-7 on, to 1 as well. ONNX Runtime's Sign takes 2.5 ms on
  * 128×16×32×32. Casting to bool and back, 0.9 ms on one thread whatever there are, takes as long as the two on one
  * thread and half as long again as they do on two. Devices other than the processor may take denormals for 0, and cast.
- * The sign of NaN is NaN.
+ * The sign of NaN is NaN. In WebAssembly Sign is the fast one: 0.25 ms on 128×32×14×14, and one HardSigmoid 0.82.
  */
 export function lowerSign([x]: readonly Value[], node: Node, target: Target): readonly Value[] | undefined {
   const [signed] = node.inputs as readonly Value[];
   if (!source(source(signed, "After")?.node.inputs[0] ?? signed, "Relu")) return undefined;
+  if (x.type === "float32" && target.webAssembly) return undefined;
   if (x.type !== "float32" || target.lacks !== undefined) return [cast(cast(x, "bool"), x.type)];
   return [hardSigmoid(hardSigmoid(x, steepest, 0), steepest, 0)];
 }

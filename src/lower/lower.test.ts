@@ -114,7 +114,7 @@ describe("faster forms", () => {
     );
   });
 
-  test("a device that takes other forms than the processor casts the mask", () => {
+  test("a device that takes other forms than the processor casts the mask, and WebAssembly takes its sign", () => {
     const graph = new Graph();
     const x = graph.input("x", "float32", [4]);
     graph.output("result", gradients(reduceSum(relu(x)), [x])[0]);
@@ -122,6 +122,8 @@ describe("faster forms", () => {
     assert.ok(has({ target: deviceTargets.webgpu }, "Cast"));
     assert.ok(!has({ target: deviceTargets.webgpu }, "HardSigmoid"));
     assert.ok(has({ target: deviceTargets.cpu }, "HardSigmoid"));
+    assert.ok(has({ target: { webAssembly: true } }, "Sign"));
+    assert.ok(!has({ target: { webAssembly: true } }, "HardSigmoid"));
   });
 
   test("operands that broadcast by themselves are not stretched first", async () => {

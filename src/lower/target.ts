@@ -33,6 +33,8 @@ export interface Target {
    * and sizes are left open.
    */
   readonly freesMemory?: boolean;
+  /** Whether its kernels are those of ONNX Runtime's WebAssembly, which takes other times for some operators. */
+  readonly webAssembly?: boolean;
 }
 
 /**

@@ -38,19 +38,8 @@ interface Problem extends Convolution {
  *   kernel [group·o, N, …places]
  *   output [1, group·o, …kernel, c]
  */
-function asConvolution({
-  x,
-  dy,
-  images,
-  c,
-  o,
-  size,
-  kernel,
-  strides,
-  dilations,
-  pads,
-  group,
-}: Problem): Value {
+function asConvolution(problem: Problem): Value {
+  const { x, dy, images, c, o, size, kernel, strides, dilations, pads, group } = problem;
   const axes = size.map((_, axis) => axis);
   // Channels last, then groups first: ONNX Runtime has a fast path for either, but takes ten times as long for both
   // in one, which is also what it makes of a second transposition that only moves an axis of size 1.
@@ -59,13 +48,14 @@ function asConvolution({
   const apart = reshape(rows, [images, group, ...size, c]);
   const input =
     group === 1 ? rows : transpose(apart, [1, 0, ...apart.shape.slice(2).map((_, axis) => axis + 2)]);
+  const after = paddingAfter(problem).map((length) => Math.max(0, length));
   const correlated = convInnermost(
     reshape(input, [1, group * images, ...size, c]),
     kernelOf(transpose(dy, [1, 0, ...axes.map((axis) => axis + 2)])),
     undefined,
-    { strides: dilations, dilations: strides, pads, group },
+    { strides: dilations, dilations: strides, pads: [...pads.slice(0, axes.length), ...after], group },
   );
-  // Where a stride did not divide evenly there are more shifts than taps.
+  // Where the taps do not see the end of x there are more shifts than taps.
   const taps = slice(correlated, {
     axes: axes.map((axis) => axis + 2),
     starts: axes.map(() => 0),
@@ -73,6 +63,17 @@ function asConvolution({
   });
   const last = kernel.length + 1;
   return transpose(reshape(taps, [group * o, ...kernel, c]), [0, last, ...axes.map((axis) => axis + 1)]);
+}
+
+/**
+ * The padding at the end of x that the taps see: less than `pads` where a stride does not divide evenly, and below 0
+ * where they do not see all of x.
+ */
+function paddingAfter({ size, places, kernel, strides, dilations, pads }: Problem): number[] {
+  return size.map((length, axis) => {
+    const seen = (places[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
+    return seen - length - pads[axis];
+  });
 }
 
 /**
@@ -87,12 +88,9 @@ function asConvolution({
  * see, which is less than `pads` where a stride does not divide evenly.
  */
 function asBlockedConvolution(problem: Problem, block: number): Value {
-  const { x, dy, images, c, o, size, places, kernel, strides, dilations, pads } = problem;
+  const { x, dy, images, c, o, size, kernel, strides, dilations, pads } = problem;
   const [height, width] = size;
-  const after = size.map((length, axis) => {
-    const seen = (places[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1;
-    return seen - length - pads[axis];
-  });
+  const after = paddingAfter(problem);
   const blocks = reshape(inBlocks(x), [images, c / block, height * width * block]);
   const rows = reshape(exchanged(blocks), [c / block, images, height, width * block]);
   const correlated = blockedConv(

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build } from "esbuild";
 import { flatness, loadDataset, openEngine, train, weights } from "../index.ts";
 import { createModel } from "../nn/models.ts";
 import { classificationSurface } from "../tasks/classification-surface.ts";
@@ -20,6 +22,11 @@ import { assertClose } from "../testing/numeric.ts";
 // The library in a page of Chromium, against Node: what takes longer.
 
 const dist = fileURLToPath(new URL("..", import.meta.url));
+
+// scripts/layers.mjs, which is plain JavaScript and not compiled.
+const { pureFolders }: { pureFolders: readonly string[] } = await import(
+  new URL("../../scripts/layers.mjs", import.meta.url).href
+);
 
 describe("a page", needsBrowser, () => {
   const opened = pagesOfTests();
@@ -139,6 +146,26 @@ describe("a page", needsBrowser, () => {
     assert.ok(tuned.parameters > 0 && tuned.training);
   });
 
+  test("takes the mask of a ReLU in its own form, exactly 0 or 1", async () => {
+    const numbers = [0, -0, 1, -1, 1.4e-45, 1e-40, 1.2e-38, -1e-40, 3.4e38, Infinity, -Infinity];
+    const found = await opened.page.evaluate(async (numbers) => {
+      const { compile, Graph, gradients, openEngine, ops, tensorData } = globalThis.lowland;
+      const graph = new Graph();
+      const x = graph.input("x", "float32", [numbers.length]);
+      graph.output("mask", gradients(ops.reduceSum(ops.relu(x)), [x])[0]);
+      const engine = openEngine();
+      const target = await engine.target();
+      await engine.load("mask", compile(graph, { target }));
+      const { outputs } = await engine.run("mask", { x: tensorData(numbers, [numbers.length], "float32") });
+      await engine.close();
+      return { target, mask: Array.from(outputs.mask.data, Number) };
+    }, numbers);
+    assert.deepEqual(found, {
+      target: { webAssembly: true },
+      mask: numbers.map((number) => (number > 0 ? 1 : 0)),
+    });
+  });
+
   test("trains with several threads where it is isolated, to the same losses", async () => {
     const settings = { model: "mlp", epochs: 1, batchSize: 64, limit: 640, sharpness: { images: 64 } };
     const isolated = await opened.pages.open({ isolated: true });
@@ -171,6 +198,75 @@ describe("a page", needsBrowser, () => {
     await plain.waitForFunction("document.title !== ''", undefined, { timeout: 60_000 });
     assert.match(await plain.title(), /^sam .* finished$/);
     await plain.close();
+  });
+
+  test("says so where its threads cannot start: ONNX Runtime in one file with other code", async () => {
+    const { pages } = opened;
+    await build({
+      stdin: {
+        contents: 'import * as lowland from "lowland"; globalThis.lowland = lowland;',
+        resolveDir: join(dist, "../examples"),
+      },
+      bundle: true,
+      format: "esm",
+      platform: "browser",
+      outfile: join(pages.folder, "one-file.js"),
+      logLevel: "error",
+    });
+    writeFileSync(
+      join(pages.folder, "one-file.html"),
+      '<!doctype html><script type="module" src="/one-file.js"></script>',
+    );
+    const page = await (await pages.browser.newContext()).newPage();
+    // The page's own clock, which the test moves on.
+    await page.clock.install();
+    await page.goto(`${pages.address}/one-file.html`);
+    let message: string | undefined;
+    const trained = page
+      .evaluate(() =>
+        globalThis.lowland.train({ data: "digits", model: "mlp", epochs: 1, limit: 64, threads: 2 }).then(
+          () => "trained",
+          (error: Error) => error.message,
+        ),
+      )
+      .then((said) => {
+        message = said;
+      });
+    for (let waits = 0; message === undefined && waits < 300; waits++) {
+      await page.clock.fastForward("01:00");
+      await setTimeout(100);
+    }
+    assert.match(
+      String(message),
+      /^ONNX Runtime did not start its 2 threads in 120 seconds; set threads to 1, /,
+    );
+    await trained;
+    await page.context().close();
+  });
+
+  test("loads every module of the folders that run without Node, with Node's exports", async () => {
+    const modules = pureFolders.flatMap((folder) =>
+      readdirSync(join(dist, folder), { recursive: true, encoding: "utf8" })
+        .map((file) => `${folder}/${file.replaceAll("\\", "/")}`)
+        .filter((file) => file.endsWith(".js") && !file.endsWith(".test.js")),
+    );
+    const source = modules.map((path, at) => `import * as m${at} from ${JSON.stringify(join(dist, path))};`);
+    const exported = modules.map((path, at) => `[${JSON.stringify(path)}, Object.keys(m${at})]`);
+    await bundle(
+      `${source.join("\n")}\nexport const found = [${exported.join(", ")}];`,
+      join(opened.pages.folder, "pure.js"),
+    );
+    const { found, node } = await opened.page.evaluate(async () => {
+      const address = "/pure.js";
+      const { found }: { found: [string, string[]][] } = await import(address);
+      return { found, node: ["process", "Buffer", "require"].filter((name) => name in globalThis) };
+    });
+    assert.deepEqual(node, []);
+    for (const [path, names] of found) {
+      const inNode = Object.keys(await import(pathToFileURL(join(dist, path)).href));
+      assert.deepEqual(names.sort(), inNode.sort(), path);
+    }
+    assert.ok(pureFolders.every((folder) => found.some(([path]) => path.startsWith(`${folder}/`))));
   });
 
   test("trains in a worker, whose page goes on drawing", async () => {

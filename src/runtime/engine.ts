@@ -70,12 +70,34 @@ export function isNextValue(output: string): boolean {
   return output.endsWith(nextSuffix);
 }
 
-/** The outputs of a program that replace a stored tensor, with that tensor's name, and the others. */
-export function splitOutputs(names: readonly string[]) {
+/** A loaded program. */
+export interface Program<Session> {
+  session: Session;
+  /** Outputs that replace a stored tensor, with that tensor's name. */
+  next: readonly { output: string; stored: string }[];
+  /** The other outputs. */
+  results: readonly string[];
+}
+
+export function programOf<Session extends { readonly outputNames: readonly string[] }>(
+  session: Session,
+): Program<Session> {
+  const { outputNames } = session;
   return {
-    next: names
+    session,
+    next: outputNames
       .filter(isNextValue)
       .map((output) => ({ output, stored: output.slice(0, -nextSuffix.length) })),
-    results: names.filter((name) => !isNextValue(name)),
+    results: outputNames.filter((name) => !isNextValue(name)),
   };
+}
+
+/** @throws where no program of the name is loaded */
+export function loadedProgram<Session>(
+  programs: ReadonlyMap<string, Program<Session>>,
+  name: string,
+): Program<Session> {
+  const program = programs.get(name);
+  if (!program) throw new Error(`no program "${name}" is loaded`);
+  return program;
 }

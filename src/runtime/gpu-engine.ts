@@ -5,9 +5,11 @@ import type { TensorData } from "../onnx/tensor.ts";
 import {
   type Engine,
   isNextValue,
+  loadedProgram,
+  type Program,
+  programOf,
   type RunOptions,
   type RunResult,
-  splitOutputs,
   type Tensors,
 } from "./engine.ts";
 import { Turns } from "./turns.ts";
@@ -37,14 +39,6 @@ export interface DeviceRuntime {
   toData(tensor: DeviceTensor): TensorData;
 }
 
-interface Program {
-  session: DeviceSession;
-  /** Outputs that replace a stored tensor, with that tensor's name. */
-  next: readonly { output: string; stored: string }[];
-  /** The other outputs. */
-  results: readonly string[];
-}
-
 /**
  * An engine whose store is in a device's memory: a step takes the tensors that the step before has left there, and only its
  * scalars come back. What is not float32 stays with the processor.
@@ -54,7 +48,7 @@ interface Program {
 export class GpuEngine implements Engine {
   private readonly runtime: DeviceRuntime;
   private readonly stated: Target;
-  private readonly programs = new Map<string, Program>();
+  private readonly programs = new Map<string, Program<DeviceSession>>();
   private readonly store = new Map<string, DeviceTensor>();
   private readonly sessions: DeviceSession[] = [];
   /** Programs that move tensors, by direction, types and shapes. */
@@ -72,9 +66,9 @@ export class GpuEngine implements Engine {
 
   load(name: string, model: Uint8Array | string): Promise<void> {
     return this.turns.take(async () => {
-      const session = await this.open(model, isNextValue);
-      const { next, results } = splitOutputs(session.outputNames);
-      this.programs.set(name, { session, next, results: results.filter((output) => output !== squaresName) });
+      const program = programOf(await this.open(model, isNextValue));
+      const results = program.results.filter((output) => output !== squaresName);
+      this.programs.set(name, { ...program, results });
     });
   }
 
@@ -125,9 +119,7 @@ export class GpuEngine implements Engine {
     feeds: Tensors,
     { advance = false, stored: storedNames = {} }: RunOptions,
   ): Promise<RunResult> {
-    const program = this.programs.get(name);
-    if (!program) throw new Error(`no program "${name}" is loaded`);
-    const { session, next, results } = program;
+    const { session, next, results } = loadedProgram(this.programs, name);
     const nameInStore = (own: string) => storedNames[own] ?? own;
     const inputs = Object.fromEntries(
       session.inputNames.map((input) => [

@@ -123,7 +123,7 @@ class WebEngine extends SessionEngine {
   }
 
   protected override async probe(): Promise<Target> {
-    return {};
+    return { webAssembly: true };
   }
 
   protected override async createSession(model: Uint8Array | string): Promise<InferenceSession> {

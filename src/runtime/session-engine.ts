@@ -2,19 +2,19 @@ import type { InferenceSession, Tensor, TensorConstructor } from "onnxruntime-no
 import type { Target } from "../lower/target.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import type { DataType } from "../onnx/types.ts";
-import { type Engine, type RunOptions, type RunResult, splitOutputs, type Tensors } from "./engine.ts";
+import {
+  type Engine,
+  loadedProgram,
+  type Program,
+  programOf,
+  type RunOptions,
+  type RunResult,
+  type Tensors,
+} from "./engine.ts";
 import { Turns } from "./turns.ts";
 
 // Programs and stored tensors over sessions of ONNX Runtime, whose JavaScript interface is the same in Node and in
 // browsers. Nothing here is loaded from it.
-
-interface Program {
-  session: InferenceSession;
-  /** Outputs that replace a stored tensor, with that tensor's name. */
-  next: readonly { output: string; stored: string }[];
-  /** The other outputs. */
-  results: readonly string[];
-}
 
 /**
  * A stored tensor and the memory its next value is written to; the two change places after a step. Memory that came
@@ -33,7 +33,7 @@ export interface Runtime {
 
 /** An engine on the calling thread, which `run` blocks. */
 export abstract class SessionEngine implements Engine {
-  private readonly programs = new Map<string, Program>();
+  private readonly programs = new Map<string, Program<InferenceSession>>();
   private readonly store = new Map<string, Slot>();
   private readonly turns: Turns;
 
@@ -88,7 +88,7 @@ export abstract class SessionEngine implements Engine {
   private async loadNow(name: string, model: Uint8Array | string): Promise<void> {
     const session = await this.createSession(model);
     const replaced = this.programs.get(name);
-    this.programs.set(name, { session, ...splitOutputs(session.outputNames) });
+    this.programs.set(name, programOf(session));
     await replaced?.session.release();
   }
 
@@ -97,8 +97,7 @@ export abstract class SessionEngine implements Engine {
     feeds: Tensors,
     { advance = false, stored: storedNames = {} }: RunOptions,
   ): Promise<RunResult> {
-    const program = this.programs.get(name);
-    if (!program) throw new Error(`no program "${name}" is loaded`);
+    const program = loadedProgram(this.programs, name);
     const runtime = await this.runtime();
     const nameInStore = (own: string) => storedNames[own] ?? own;
     const inputs: Record<string, Tensor> = {};
