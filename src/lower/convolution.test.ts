@@ -13,6 +13,8 @@ import {
 import { assertClose, evaluate } from "../testing/numeric.ts";
 import { kernelOf } from "./blocked.ts";
 import { convAtOnce, inputGradientForms } from "./convolution.ts";
+import { lower } from "./lower.ts";
+import type { Target } from "./target.ts";
 import { weightGradient, weightGradientForms } from "./weight-gradient.ts";
 
 // Every lowered form of a convolution and its gradients in float32, against the float64 form, which goes tap by tap.
@@ -130,6 +132,22 @@ test("a weight gradient as a convolution computes no more shifts than there are 
   );
   // [1, outputs, rows, columns · channels]
   assert.deepEqual(node.outputs[0].shape, [1, problem.outputs, 3, 3 * problem.channels]);
+});
+
+test("WebAssembly convolves all images at once where there are more than an eighth as many filters as places", () => {
+  const transposes = (size: number, target: Target) => {
+    const problem = caseOf({ outputs: 16, size: [size, size], pads: [1, 1, 1, 1] });
+    const { x, weight } = convolutionInputs(problem, randomStream(3, "at once"));
+    x.graph.output("y", conv(x, weight, undefined, problem));
+    return nodesOf(lower(x.graph, { target }).outputs.values()).some(
+      ({ operator }) => operator === "Transpose",
+    );
+  };
+  assert.deepEqual(
+    [11, 12].map((size) => transposes(size, { webAssembly: true })),
+    [true, false],
+  );
+  assert.equal(transposes(11, {}), false);
 });
 
 describe("forms of convolution and its gradients agree with float64", () => {

@@ -194,7 +194,7 @@ describe("a page", needsBrowser, () => {
 </script>`,
     );
     const plain = await opened.page.context().newPage();
-    await plain.goto(`${opened.pages.address}/plain.html`);
+    await plain.goto(`${opened.pages.address}/plain.html`, { waitUntil: "commit" });
     await plain.waitForFunction("document.title !== ''", undefined, { timeout: 60_000 });
     assert.match(await plain.title(), /^sam .* finished$/);
     await plain.close();
@@ -224,7 +224,7 @@ describe("a page", needsBrowser, () => {
     let message: string | undefined;
     const trained = page
       .evaluate(() =>
-        globalThis.lowland.train({ data: "digits", model: "mlp", epochs: 1, limit: 64, threads: 2 }).then(
+        globalThis.lowland.train({ data: "digits", model: "mlp", epochs: 1, threads: 2 }).then(
           () => "trained",
           (error: Error) => error.message,
         ),
