@@ -38,7 +38,13 @@ export async function present(folder: string, { json }: { json?: boolean }): Pro
   if (json) return;
   const { readComparison } = await import("../report/read.ts");
   const { comparisonTable } = await import("../report/table.ts");
-  process.stdout.write(`\n${comparisonTable(await readComparison(folder), outputStyle())}\n\n`);
+  const { integersTable } = await import("../report/integers-table.ts");
+  const { detailTables } = await import("../report/details-table.ts");
+  const comparison = await readComparison(folder);
+  const style = outputStyle();
+  const files = integersTable(comparison.runs);
+  process.stdout.write(`\n${comparisonTable(comparison, style)}\n\n`);
+  if (files) process.stdout.write(`${detailTables({ tables: [files] }, style)}\n\n`);
   process.stdout.write(`Report: ${report}\n`);
 }
 

@@ -174,6 +174,49 @@ test("fine-tuning a float run as integers writes the file that is measured, with
   assert.match(again.text ?? "", /^the model is quantized already \(\d+ nodes: /);
 });
 
+test("a comparison shows what each file of integers gives when it is executed, its bits and size, beside float", async () => {
+  const out = join(root, "compared");
+  const file = join(root, "comparison.json");
+  const document = {
+    ...{ data: "digits", model: "cnn", weights: join(run, "model.safetensors"), limit: 640, epochs: 2 },
+    ...{ threads: 1, learningRate: 0.01, quantization: { weights: 4, activations: 4 } },
+    runs: [
+      { name: "float", optimizer: { method: "sgd" }, quantization: "float" },
+      { name: "w4a4", optimizer: { method: "sam" }, quantization: { weights: 4, perturb: "latent" } },
+      { name: "shared", optimizer: { method: "sgd" } },
+    ],
+  };
+  writeFileSync(file, JSON.stringify(document));
+  const args = ["compare", "--config", file, "--out", out];
+  const ended = await lowland([...args, "--json"]);
+  assert.equal(ended.code, 0, ended.stderr);
+  const [float, small, shared] = JSON.parse(ended.stdout);
+  assert.ok(!("quantization" in float));
+  for (const [name, { quantization, metrics }] of Object.entries({ w4a4: small, shared })) {
+    const evaluated = await lowland(["evaluate", join(out, name), "--threads", "1", "--json"]);
+    assert.equal(JSON.parse(evaluated.stdout).metrics.accuracy, quantization.executed.metrics.accuracy);
+    assert.equal(quantization.fake.metrics.accuracy, metrics.accuracy);
+    assert.equal(quantization.size.quantized, statSync(join(out, name, "model.onnx")).size);
+  }
+  const page = readFileSync(join(out, "report.html"), "utf8");
+  assert.match(page, /The files, float and integers/);
+  assert.match(page, /id="chart-integers-changed"/);
+  const kept = readFileSync(join(out, "w4a4", "quantization.json"), "utf8");
+
+  // What is finished is not measured again, and is shown.
+  const again = await lowland([...args, "--resume"]);
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal(readFileSync(join(out, "w4a4", "quantization.json"), "utf8"), kept);
+  assert.match(again.stdout, /w4a8 × 4, w8a8 × 2/);
+  assert.match(again.stdout, /w4a4 × 4, w8a8 × 2/);
+
+  // A float run in its place has no integers.
+  const settings = ["--data", "digits", "--epochs", "1", "--limit", "320", "--threads", "1", "--overwrite"];
+  const replaced = await lowland(["train", ...settings, "--out", join(out, "w4a4"), "--json"]);
+  assert.equal(replaced.code, 0, replaced.stderr);
+  assert.throws(() => statSync(join(out, "w4a4", "quantization.json")));
+});
+
 test("bits that there are not are refused", async () => {
   for (const [bits, text] of [
     ["1", /^quantization.weights is 1; it has to be at least 2/],

@@ -6,7 +6,7 @@ import { createOptimizer } from "../runs/optimizers.ts";
 import { runTask } from "../runs/run.ts";
 import { loadWithProgress } from "./data.ts";
 import { interruptedExitCode, interruptSignal } from "./interrupt.ts";
-import { keepQuantization } from "./keep-quantization.ts";
+import { withIntegers } from "./keep-quantization.ts";
 import { existingRun } from "./options.ts";
 import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "./output.ts";
 import { ProgressDisplay, say } from "./progress.ts";
@@ -42,11 +42,10 @@ export async function trainAndPresent(configuration: RunConfiguration, flags: Pl
       ...progress.follow(label, 1),
     });
     progress.done(outcomeLine(label, result));
-    if (result.summary?.status === "finished" && configuration.quantization)
-      await keepQuantization(out, { configuration, data, model: result.model });
+    const summary = await withIntegers(result, { folder: out, configuration, data });
     if (result.summary) await present(out, flags);
     else if (!result.failure) say(`Nothing to report; the steps so far are in ${out}`);
-    if (flags.json) printJson(result.summary ?? null);
+    if (flags.json) printJson(summary ?? null);
     if (result.failure) return 1;
     const finished = result.summary?.status === "finished";
     if (!finished) sayHowToResume(out);

@@ -101,6 +101,26 @@ export function chartFigures(
       glossary: sharpnessGlossary,
     },
     {
+      id: "integers-changed",
+      title: "Integers that a perturbation changes",
+      text: [
+        "The share of the weights that the first perturbation of a step turns into other integers, as a mean over the epoch's steps.",
+      ],
+      axes: ["epoch"],
+      panels: [
+        panel(
+          "integers-changed",
+          "Integers changed",
+          "epochs",
+          "integersChanged",
+          "% of the quantized weights",
+          {
+            percent: true,
+          },
+        ),
+      ],
+    },
+    {
       id: "inside",
       title: "Inside bilateral SAM",
       text: [binNote(runs)],

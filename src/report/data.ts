@@ -3,6 +3,7 @@ import type { EvaluationRecord } from "../runs/evaluation-record.ts";
 import type { StepRecord } from "../train/records.ts";
 import type { TaskRecord } from "../train/task-record.ts";
 import { isNumber } from "./numbers.ts";
+import type { QuantizationRecord } from "./quantization-record.ts";
 import type { Comparison, Outcome, Run, RunStatus } from "./read.ts";
 import { binSteps, type StepBins, sampleSteps } from "./thin.ts";
 
@@ -16,6 +17,7 @@ export interface RunData {
   status: RunStatus;
   outcome?: Outcome;
   evaluation?: EvaluationRecord;
+  quantization?: QuantizationRecord;
   configuration?: Record<string, unknown>;
   versions?: Record<string, string>;
   machine?: object;
@@ -46,6 +48,7 @@ function runData(run: Run): RunData {
     status: run.status,
     outcome: run.outcome,
     evaluation: run.evaluation,
+    quantization: run.quantization,
     configuration: record?.configuration,
     versions: record?.versions,
     machine: record?.machine,
@@ -74,6 +77,7 @@ function epochColumns({ epochs, task }: Run): Columns {
     maxSharpness: column(epochs, (epoch) => epoch.sharpness?.maxSharpness),
     minSharpness: column(epochs, (epoch) => epoch.sharpness?.minSharpness),
     bilateralSharpness: column(epochs, (epoch) => epoch.sharpness?.bilateralSharpness),
+    integersChanged: column(epochs, (epoch) => epoch.integersChanged),
   });
 }
 

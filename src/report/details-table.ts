@@ -9,6 +9,10 @@ import type { TableOptions } from "./table.ts";
 /** Rows of a table that are printed; JSON has them all. */
 const shownRows = 40;
 
+const columnGap = 2;
+/** Names are wrapped to no fewer characters than this. */
+const narrowestName = 14;
+
 /** Every table with its title. Matrices and samples are left to JSON and to reports. */
 export function detailTables(
   { tables }: Pick<Details<unknown>, "tables">,
@@ -20,14 +24,21 @@ export function detailTables(
 function tableText(table: DetailTable, { color, width }: Required<TableOptions>): string {
   const { title, note, rowsAre, columns, rows } = table;
   const { bold } = picocolors.createColors(color);
+  const lines = rows
+    .slice(0, shownRows)
+    .map(({ name, values }) => [name, ...columns.map((column, at) => detailText(column, values[at]))]);
+  const headings = [rowsAre, ...columns.map(columnHeading)];
   const made = new Table({
     chars: noLines,
-    style: { "padding-left": 0, "padding-right": 2, head: [], border: [] },
+    style: { "padding-left": 0, "padding-right": columnGap, head: [], border: [] },
     colAligns: ["left", ...columns.map((_, at) => (isTextColumn(table, at) ? "left" : "right"))],
+    colWidths: [nameWidth([headings, ...lines], width)],
+    wordWrap: true,
   });
-  made.push([rowsAre, ...columns.map(columnHeading)].map((heading) => bold(heading)));
-  for (const { name, values } of rows.slice(0, shownRows))
-    made.push([name, ...columns.map((column, at) => detailText(column, values[at]))]);
+  made.push(
+    headings.map((heading) => bold(heading)),
+    ...lines,
+  );
   const more = rows.length > shownRows ? `… and ${rows.length - shownRows} more (--json has all)` : undefined;
   return [
     bold(title),
@@ -38,4 +49,13 @@ function tableText(table: DetailTable, { color, width }: Required<TableOptions>)
       .map((line) => line.trimEnd()),
     ...(more ? [more] : []),
   ].join("\n");
+}
+
+/** The width of the first column with its gap: what its texts take, or what the other columns leave. */
+function nameWidth(lines: readonly (readonly string[])[], width: number): number {
+  const [names, ...others] = lines[0].map(
+    (_, at) => Math.max(...lines.map((line) => line[at].length)) + columnGap,
+  );
+  const left = width - others.reduce((sum, own) => sum + own, 0);
+  return Math.min(names, Math.max(narrowestName, left));
 }

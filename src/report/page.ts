@@ -4,12 +4,13 @@ import { columnsOf, sharpnessBasis, sharpnessNote, statusNote } from "./columns.
 import { reportData } from "./data.ts";
 import { describe } from "./description.ts";
 import { detailFigures } from "./details-figures.ts";
-import { detailSections, type Pictures } from "./details-section.ts";
+import { detailSections, detailTable, type Pictures, section } from "./details-section.ts";
 import { epochsCsv, resultsCsv } from "./downloads.ts";
 import { pageDocument } from "./drawing/page-document.ts";
 import { swatch } from "./drawing/swatch.ts";
 import { escapeHtml, prose } from "./escape.ts";
 import { findingsOf } from "./findings.ts";
+import { integersTable } from "./integers-table.ts";
 import { quantizationFigures, quantizationSections } from "./quantization-page.ts";
 import { type Comparison, metricsOfRuns, type Run } from "./read.ts";
 import { environmentOf, type Setting, settingsOf } from "./settings.ts";
@@ -31,7 +32,7 @@ export function renderPage(
       kind: `Lowland report${createdAt ? ` · ${dateText(createdAt)}` : ""}`,
       title: name,
       lead: describe(runs),
-      before: `${results(runs)}\n${findings(runs)}`,
+      before: `${results(runs)}\n${files(runs)}\n${findings(runs)}`,
       figures: [
         ...chartFigures(data, metricsOfRuns(runs)),
         ...detailFigures(runs),
@@ -55,6 +56,12 @@ function results(runs: Run[]): string {
 <h2 id="results">Results</h2>
 ${resultsTable(runs)}
 </section>`;
+}
+
+/** Of one run its own section holds more. */
+function files(runs: Run[]): string {
+  const table = runs.length > 1 ? integersTable(runs) : undefined;
+  return table ? section(table, detailTable(table)) : "";
 }
 
 function findings(runs: Run[]): string {

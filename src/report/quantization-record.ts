@@ -10,9 +10,6 @@ export interface Measured {
   metrics: Readonly<Record<string, number>>;
 }
 
-/** Where a run folder holds it. */
-export const quantizationFile = "quantization.json";
-
 export interface QuantizationRecord extends Pick<QuantizationEffect, "agreement" | "latency" | "operators"> {
   /** The float file; absent where a network was trained as integers from the start. */
   model?: string;

@@ -4,6 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { UserError } from "../common/errors.ts";
 import { type EvaluationRecord, readEvaluation } from "../runs/evaluation-record.ts";
 import { currentEpoch, currentRun, currentStep, currentSummary, currentTask } from "../runs/older-records.ts";
+import { quantizationFile } from "../runs/run-folder.ts";
 import type {
   ComparisonRecord,
   EpochRecord,
@@ -14,7 +15,7 @@ import type {
   StepRecord,
 } from "../train/records.ts";
 import type { MetricInfo, TaskRecord } from "../train/task-record.ts";
-import { type QuantizationRecord, quantizationFile } from "./quantization-record.ts";
+import type { QuantizationRecord } from "./quantization-record.ts";
 
 /** How far a run has come: "unfinished" has metrics and no summary that is as new as they are. */
 export type RunStatus = RunSummary["status"] | "unfinished" | "not started";
@@ -45,6 +46,8 @@ export interface Run {
   evaluation?: EvaluationRecord;
   /** Of a network of small integers: what its file came to. */
   quantization?: QuantizationRecord;
+  /** Size of `model.onnx`. */
+  modelBytes?: number;
   /** Where it is. */
   folder: string;
 }
@@ -127,6 +130,7 @@ async function readRunOrNothing(folder: string, name: string): Promise<Run> {
   const quantization = current
     ? await readJson<QuantizationRecord>(join(folder, quantizationFile))
     : undefined;
+  const model = current ? await stat(join(folder, "model.onnx")).catch(() => undefined) : undefined;
   const started = outcome !== undefined || steps.length > 0;
   return {
     name,
@@ -139,6 +143,7 @@ async function readRunOrNothing(folder: string, name: string): Promise<Run> {
     outcome,
     evaluation,
     quantization,
+    modelBytes: model?.size,
     folder,
   };
 }

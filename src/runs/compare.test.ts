@@ -43,7 +43,9 @@ async function follow(out: string, options: Partial<CompareOptions> = {}) {
       steps[name] = 0;
       return { onStep: () => steps[name]++ };
     },
-    onRunEnd: ({ name }, { summary }) => ends.push(`${name} ${summary?.status}`),
+    onRunEnd: ({ name }, { summary }) => {
+      ends.push(`${name} ${summary?.status}`);
+    },
     ...options,
   });
   return { finished, steps, ends };

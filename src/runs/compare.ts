@@ -18,8 +18,8 @@ export interface CompareOptions {
   existing?: ExistingRun;
   /** Called before each run; what it returns follows that run. */
   onRun?: (run: NamedRun, index: number) => Omit<RunHooks, "out" | "existing" | "signal">;
-  /** Called after each run, whether it was finished, interrupted or failed. */
-  onRunEnd?: (run: NamedRun, result: RunResult) => void;
+  /** Called after each run, whether it was finished, interrupted or failed, and awaited. */
+  onRunEnd?: (run: NamedRun, result: RunResult) => void | Promise<void>;
   signal?: AbortSignal;
 }
 
@@ -44,7 +44,7 @@ export async function compare(options: CompareOptions): Promise<boolean> {
       out: join(out, run.name),
       existing: existing === "refuse" ? "overwrite" : existing,
     });
-    onRunEnd?.(run, result);
+    await onRunEnd?.(run, result);
   }
   return !signal?.aborted;
 }

@@ -11,7 +11,7 @@ import { dataSettings } from "./data-settings.ts";
 import { averagingFlags, groupFlags, scheduleFlags } from "./declared-flags.ts";
 import { averagingSettings, importedModel, parameterGroup, weightsFile } from "./network-settings.ts";
 import { optimizerSettings, scheduleNames, scheduleSettings } from "./optimizer-settings.ts";
-import { quantizationSettings } from "./quantization-settings.ts";
+import { ownQuantization, quantizationSettings } from "./quantization-settings.ts";
 
 // A run as one document. The schema is complete: parsing fills every default in, so that the document written to
 // `run.json` says all there is to know. Flags, their help and docs/configuration.md follow from it: a setting's flag has the
@@ -199,6 +199,7 @@ const comparedRuns = z
       optimizer: optimizerSettings
         .describe("How to train.")
         .register(flags, { group: "Optimizer", prefix: "", only: ["base"] }),
+      quantization: ownQuantization,
     }),
   )
   .min(1)
@@ -274,7 +275,7 @@ export function parseRun(value: unknown, own?: TaskKind): RunConfiguration {
   return parseForTask(value, runSchemaOf, own) as RunConfiguration;
 }
 
-/** Checks a comparison's settings: shared ones, and `runs` with a name and an optimizer each. */
+/** Checks a comparison's settings: shared ones, and `runs` with a name, an optimizer and perhaps their own integers each. */
 export function parseComparison(value: unknown): NamedRun[] {
   if (typeof value === "object" && value !== null && "optimizer" in value) {
     throw new UserError("optimizer: every run of a comparison has its own; move it into the runs");
@@ -285,10 +286,14 @@ export function parseComparison(value: unknown): NamedRun[] {
   const names = runs.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new UserError(`two runs of the comparison are called "${twice}"`);
-  return runs.map(({ name, optimizer }) => ({
-    name,
-    configuration: { ...shared, optimizer } as RunConfiguration,
-  }));
+  return runs.map(({ name, optimizer, quantization = shared.quantization }) => {
+    const own = quantization === "float" ? undefined : quantization;
+    const { quantization: _, ...others } = shared;
+    return {
+      name,
+      configuration: { ...others, ...(own && { quantization: own }), optimizer } as RunConfiguration,
+    };
+  });
 }
 
 /**

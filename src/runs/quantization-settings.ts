@@ -50,40 +50,48 @@ const quantizationFlags: readonly DeclaredFlag[] = [
   },
 ];
 
+const quantization = z.strictObject({
+  weights: bits.default(8).describe("Bits of weights, 2 to 8."),
+  activations: bits.default(8).describe("Bits of what layers read, 2 to 8."),
+  layers: z
+    .record(
+      z.string(),
+      z.union([
+        z.literal("float"),
+        z.strictObject({ weights: bits.optional(), activations: bits.optional() }),
+      ]),
+    )
+    .default({})
+    .describe(
+      "Layers that differ, by name or pattern: `{ weights, activations }` or `float`. The first and the last layer have 8 bits otherwise.",
+    ),
+  perChannel: z.boolean().default(true).describe("A step of weights for each output channel."),
+  perturb: z
+    .enum(perturbedForms)
+    .default("quantized")
+    .describe(
+      "What a perturbation of a weight is added to. `quantized`: what it is rounded to; `latent`: the float weight, which is rounded afterwards.",
+    ),
+  perturbSteps: z.boolean().default(false).describe("Whether steps are perturbed too."),
+  examples: z
+    .number()
+    .int()
+    .positive()
+    .default(256)
+    .describe("Training examples that the first steps of activations are measured on."),
+});
+
 /** Integers with learned steps, for a network of any task. */
-export const quantizationSettings = z
-  .strictObject({
-    weights: bits.default(8).describe("Bits of weights, 2 to 8."),
-    activations: bits.default(8).describe("Bits of what layers read, 2 to 8."),
-    layers: z
-      .record(
-        z.string(),
-        z.union([
-          z.literal("float"),
-          z.strictObject({ weights: bits.optional(), activations: bits.optional() }),
-        ]),
-      )
-      .default({})
-      .describe(
-        "Layers that differ, by name or pattern: `{ weights, activations }` or `float`. The first and the last layer have 8 bits otherwise.",
-      ),
-    perChannel: z.boolean().default(true).describe("A step of weights for each output channel."),
-    perturb: z
-      .enum(perturbedForms)
-      .default("quantized")
-      .describe(
-        "What a perturbation of a weight is added to. `quantized`: what it is rounded to; `latent`: the float weight, which is rounded afterwards.",
-      ),
-    perturbSteps: z.boolean().default(false).describe("Whether steps are perturbed too."),
-    examples: z
-      .number()
-      .int()
-      .positive()
-      .default(256)
-      .describe("Training examples that the first steps of activations are measured on."),
-  })
+export const quantizationSettings = quantization
   .optional()
   .describe("Train a network of small integers with learned steps (LSQ). Left out: float.")
   .register(flags, { group: "Network", flags: quantizationFlags });
+
+/** Of one run of a comparison, in place of what its runs share. */
+export const ownQuantization = z
+  .union([z.literal("float"), quantization])
+  .optional()
+  .describe("In place of the shared `quantization`; `float`: none.")
+  .register(flags, { flags: "none" });
 
 export type QuantizationSettings = NonNullable<z.infer<typeof quantizationSettings>>;

@@ -7,6 +7,9 @@ import type { EpochRecord, MetricsRecord, RunRecord, RunSummary } from "../train
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
 import { currentEpoch, currentRun } from "./older-records.ts";
 
+/** What the file of integers came to, where the run trained one. */
+export const quantizationFile = "quantization.json";
+
 const names = {
   run: "run.json",
   metrics: "metrics.jsonl",
@@ -16,6 +19,7 @@ const names = {
   weights: "model.safetensors",
   averagedModel: "model-average.onnx",
   evaluation: "evaluation.json",
+  quantization: quantizationFile,
   report: "report.html",
 } as const;
 

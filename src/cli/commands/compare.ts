@@ -1,4 +1,4 @@
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import type { Command } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { compare } from "../../runs/compare.ts";
@@ -7,10 +7,10 @@ import { optimizerLabel } from "../../runs/optimizer-label.ts";
 import { createOptimizer, evaluationsPerStep } from "../../runs/optimizers.ts";
 import { withStatedPictures } from "../../runs/stated-pictures.ts";
 import type { DataPair } from "../../tasks/task.ts";
-import type { RunSummary } from "../../train/records.ts";
 import { addFlags } from "../add-flags.ts";
 import { loadWithProgress } from "../data.ts";
 import { interruptedExitCode, interruptSignal } from "../interrupt.ts";
+import { type SummaryWithIntegers, withIntegers } from "../keep-quantization.ts";
 import { applyFlags, existingRun, readConfiguration } from "../options.ts";
 import { freshFolder, outcomeLine, present, printJson, sayHowToResume } from "../output.ts";
 import { ProgressDisplay, say } from "../progress.ts";
@@ -26,6 +26,8 @@ import {
 const examples = `
 The configuration holds settings of a run, shared by all, and
   "runs": [{ "name": …, "optimizer": { "method": … } }, …]
+A run may have its own "quantization": { "weights": 4, "activations": 4 }, or "float". Of runs with integers the table also
+shows what the written file gives in integer kernels, the bits and the size.
 
 Examples:
   $ lowland compare --config comparison.json
@@ -94,7 +96,7 @@ export async function compareAndPresent({ runs, data, out, flags, signal }: Comp
   });
   const labelOf = (run: NamedRun, index: number) =>
     `[${index + 1}/${runs.length}] ${optimizerLabel(createOptimizer(run.configuration.optimizer).config)}`;
-  const summaries: RunSummary[] = [];
+  const summaries: SummaryWithIntegers[] = [];
   let failed = false;
   let finished: boolean;
   try {
@@ -106,10 +108,12 @@ export async function compareAndPresent({ runs, data, out, flags, signal }: Comp
       existing: existingRun(flags),
       signal,
       onRun: (run, index) => progress.follow(labelOf(run, index), evaluations(run)),
-      onRunEnd: (run, result) => {
-        if (result.summary) summaries.push(result.summary);
+      onRunEnd: async (run, result) => {
         failed ||= result.failure !== undefined;
         progress.done(outcomeLine(labelOf(run, runs.indexOf(run)), result));
+        const { configuration } = run;
+        const summary = await withIntegers(result, { folder: join(out, run.name), configuration, data });
+        if (summary) summaries.push(summary);
       },
     });
   } finally {
