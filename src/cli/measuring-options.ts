@@ -2,10 +2,13 @@ import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 import { UserError } from "../common/errors.ts";
 import { datasetNames } from "../data/data-options.ts";
-import type { Surface } from "../flatness/surface.ts";
+import type { LossSurface } from "../flatness/surface.ts";
+import type { Surfaces } from "../measure/flatness.ts";
 import type { ModelToMeasure } from "../measure/measured-model.ts";
+import { type PerturbedForm, perturbedForms } from "../quantization/choices.ts";
 import { parseRun, runSchema } from "../runs/configuration.ts";
 import { dataOf, findModel, type TrainedModel } from "../runs/trained-model.ts";
+import type { Engine } from "../runtime/engine.ts";
 import { addFlags } from "./add-flags.ts";
 import { putFlags, settingsOf } from "./put-flags.ts";
 import { fileSettings, flagsFor, imageFlags, importFlags, type SettingFlags } from "./setting-flags.ts";
@@ -21,6 +24,7 @@ export interface MeasuringFlags extends SettingFlags {
   subset?: number;
   batchSize: number;
   batchNorm: "evaluation" | "batch";
+  perturb?: PerturbedForm;
   labelSmoothing?: number;
   seed: number;
   threads?: number;
@@ -88,6 +92,12 @@ export function addMeasuringFlags(command: Command, { subset }: { subset: number
       "of the cross entropy that is measured (default: as the run was trained; 0 for a file)",
       numberOption,
     )
+    .addOption(
+      new Option(
+        "--perturb <form>",
+        "of a quantized model: move the numbers that its integers stand for, or the latent float weights of a run, which are rounded afterwards (default: quantized)",
+      ).choices(perturbedForms),
+    )
     .option("--seed <n>", "decides random vectors and directions", numberOption, 1)
     .option("--threads <n>", "batches at a time (default: one per core)", numberOption)
     .option("--memory <GB>", "for what is kept between products with the curvature", numberOption, 2)
@@ -107,23 +117,24 @@ export async function openNamedModel(
 ): Promise<ModelToMeasure> {
   const found = await findModel(place);
   const { data } = await loadNamedData(found, flags, signal);
-  const { batchSize, batchNorm, labelSmoothing } = flags;
+  const { batchSize, batchNorm, labelSmoothing, perturb } = flags;
   const { openModel } = await import("../measure/measured-model.ts");
   return openModel(found, data, {
     set: flags.train ? "train" : "test",
     subset: flags.subset ?? { atMost: subset },
     batchSize,
     batchNorm,
+    perturb,
     settings: defined({ labelSmoothing }),
     file: settingsOf(fileSettings, flags),
   });
 }
 
-/** Opens the surface on an engine per thread, and closes the engines however `body` ends. */
-export async function withSurface<T>(
-  { surface }: ModelToMeasure,
+/** Opens the surfaces on an engine per thread, and closes the engines however `body` ends. */
+export async function withSurfaces<T>(
+  { surface, smooth }: ModelToMeasure,
   { threads = availableParallelism(), memory }: MeasuringFlags,
-  body: (surface: Surface) => Promise<T>,
+  body: (surfaces: Surfaces) => Promise<T>,
 ): Promise<T> {
   for (const [name, value] of Object.entries({ threads, memory })) {
     if (!(value > 0) || (name === "threads" && !Number.isInteger(value))) {
@@ -132,11 +143,16 @@ export async function withSurface<T>(
   }
   const { openSurface } = await import("../flatness/surface.ts");
   const { openEngine } = await import("../runtime/remote.ts");
-  const engines = Array.from({ length: Math.min(threads, surface.batches.length) }, () =>
-    openEngine({ threads: 1 }),
-  );
+  const engines: Engine[] = [];
+  const open = (given: LossSurface) => {
+    const own = Array.from({ length: Math.min(threads, given.batches.length) }, () =>
+      openEngine({ threads: 1 }),
+    );
+    engines.push(...own);
+    return openSurface(own, given, { memory: 1e9 * memory });
+  };
   try {
-    return await body(await openSurface(engines, surface, { memory: 1e9 * memory }));
+    return await body({ surface: await open(surface), ...(smooth && { smooth: await open(smooth) }) });
   } finally {
     for (const engine of engines) await engine.close();
   }

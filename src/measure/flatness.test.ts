@@ -56,7 +56,7 @@ test("defaults are 5 eigenvalues and the smallest; an estimate comes before what
         const measure = (more: Partial<FlatnessOptions> = {}) =>
           measureFlatness(
             { identity },
-            surface,
+            { surface },
             new MeasurementCache(folder, {}),
             { ...options, ...more },
             hooks,

@@ -62,6 +62,13 @@ export interface FlatnessOptions {
   seed: number;
 }
 
+/** What is measured of. */
+export interface Surfaces {
+  surface: Surface;
+  /** For second derivatives, where the surface has none. */
+  smooth?: Surface;
+}
+
 /**
  * Measures the flatness of a model part by part, each kept in the cache. Begins with loss and metrics, and whether the
  * same data gives the same loss and gradient.
@@ -70,18 +77,19 @@ export interface FlatnessOptions {
  */
 export async function measureFlatness(
   { identity }: Pick<ModelToMeasure, "identity">,
-  surface: Surface,
+  { surface, smooth = surface }: Surfaces,
   cache: MeasurementCache,
   options: FlatnessOptions,
   hooks: FlatnessHooks,
 ): Promise<FlatnessRecord> {
   const { measures, curvatures, seed, rho: rhoOf, steps, directions, confidence } = options;
   const size = surface.layout.length;
-  const { largest = Math.min(defaultEigenvalues.largest, size) } = options;
-  const { smallest = Math.min(defaultEigenvalues.smallest, size) } = options;
+  const { length: curved } = smooth.layout;
+  const { largest = Math.min(defaultEigenvalues.largest, curved) } = options;
+  const { smallest = Math.min(defaultEigenvalues.smallest, curved) } = options;
   const wants = (measure: FlatnessMeasure) => measures.includes(measure);
   checkOptions(options);
-  if (wants("spectrum")) checkCounts(largest, smallest, size);
+  if (wants("spectrum")) checkCounts(largest, smallest, curved);
   if (wants("batch-sharpness")) requireSeveralBatches(surface);
   const balls = radii.flatMap((radius) => rhoOf[radius].map((rho) => ({ radius, rho })));
   const layers = [...layersOf(surface.layout).keys()];
@@ -184,13 +192,13 @@ export async function measureFlatness(
     const { tolerance, maxProducts, verify } = options;
     const found: NonNullable<FlatnessRecord["curvature"][Curvature]> = {};
     const products = (top: number, bottom: number) =>
-      work.product * Math.min(expectedProducts(top, bottom, size), maxProducts ?? Number.POSITIVE_INFINITY);
+      work.product * Math.min(expectedProducts(top, bottom, curved), maxProducts ?? Number.POSITIVE_INFINITY);
     if (wants("spectrum")) {
       const settings = { curvature, largest, smallest, tolerance, maxProducts, verify, seed };
       const part = {
         label: `${matrix} eigenvalues`,
         settings,
-        compute: (own: LongComputation) => spectrum(surface, { ...settings, ...own }),
+        compute: (own: LongComputation) => spectrum(smooth, { ...settings, ...own }),
       };
       plan(products(largest, smallest) * (verify ? 1.5 : 1), part, (result) => {
         found.spectrum = result;
@@ -201,7 +209,7 @@ export async function measureFlatness(
       const part = {
         label: `${matrix} trace`,
         settings,
-        compute: (own: LongComputation) => curvatureTrace(surface, { ...settings, ...own }),
+        compute: (own: LongComputation) => curvatureTrace(smooth, { ...settings, ...own }),
       };
       plan(work.product * options.traceProducts, part, (result) => {
         found.trace = result;
@@ -212,7 +220,7 @@ export async function measureFlatness(
       const part = {
         label: `${matrix} density`,
         settings,
-        compute: (own: LongComputation) => spectralDensity(surface, { ...settings, ...own }),
+        compute: (own: LongComputation) => spectralDensity(smooth, { ...settings, ...own }),
       };
       plan(work.product * settings.probes * settings.steps, part, (result) => {
         found.density = result;
@@ -224,10 +232,10 @@ export async function measureFlatness(
         label: `${matrix} eigenvalues by layer`,
         settings,
         compute: async (own: LongComputation) => ({
-          layers: [...(await layerSpectra(surface, { ...settings, ...own }))],
+          layers: [...(await layerSpectra(smooth, { ...settings, ...own }))],
         }),
       };
-      plan(layers.length * products(options.layerEigenvalues, 0), part, (result) => {
+      plan(layersOf(smooth.layout).size * products(options.layerEigenvalues, 0), part, (result) => {
         found.layers = result.layers.map(([layer, spectrumOfLayer]) => ({
           layer,
           parameters: spectrumOfLayer.parameters,

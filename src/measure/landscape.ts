@@ -13,9 +13,11 @@ import { flatten } from "../flatness/parameter-vector.ts";
 import type { LandscapeAxis, LandscapeRecord } from "../flatness/results.ts";
 import { spectrum } from "../flatness/spectrum.ts";
 import type { Surface } from "../flatness/surface.ts";
+import type { PerturbedForm } from "../quantization/choices.ts";
 import { readEpochWeights } from "../runs/run-folder.ts";
 import type { Tensors } from "../runtime/engine.ts";
 import type { BatchStatistics } from "./batch-statistics.ts";
+import type { Surfaces } from "./flatness.ts";
 import type { ModelToMeasure } from "./measured-model.ts";
 import type { MeasurementCache, Part, PartHooks } from "./measurement-cache.ts";
 
@@ -33,6 +35,8 @@ export interface LandscapeRequest {
   range: number;
   /** Measure BatchNorm's statistics again at each point. Between models that is a second line. */
   statistics?: BatchStatistics;
+  /** Of a quantized model: which weights are moved. */
+  perturbed?: PerturbedForm;
   /** The run's folder, for its trajectory. */
   run?: string;
   seed: number;
@@ -47,7 +51,7 @@ const margin = 0.25;
  */
 export async function measureLandscape(
   { identity }: Pick<ModelToMeasure, "identity">,
-  surface: Surface,
+  { surface, smooth = surface }: Surfaces,
   cache: MeasurementCache,
   request: LandscapeRequest,
   hooks: PartHooks,
@@ -111,10 +115,14 @@ export async function measureLandscape(
     if (count === 1) throw new UserError("a trajectory is projected on a plane; leave --line out");
     return finish(await trajectoryPlane(surface, request, measure, reestimatedTensors));
   }
+  if (request.along === "eigenvectors" && smooth.layout.length !== surface.layout.length)
+    throw new UserError(
+      "eigenvectors are those of the float network with the quantized weights, which has other weights than the latent ones; leave --perturb latent out, or choose --along random",
+    );
   const { axes, directions } =
     request.along === "random"
       ? randomDirections(surface, seed, count)
-      : await eigenvectorDirections(surface, seed, count, measure);
+      : await eigenvectorDirections(smooth, seed, count, measure);
   const coordinates = directions.map(() => evenlySpaced(-range, range, points));
   const { result: grid } = await measure<Landscape>({
     label: `${request.along} ${request.kind}`,
@@ -186,7 +194,7 @@ async function eigenvectorDirections(
 
 async function trajectoryPlane(
   surface: Surface,
-  { run, points, statistics }: LandscapeRequest,
+  { run, points, statistics, perturbed }: LandscapeRequest,
   measure: Measure,
   reestimatedTensors: (own: { signal?: AbortSignal }) => TensorsAt | undefined,
 ): Promise<Pick<LandscapeRecord, "axes" | "grid" | "trajectory">> {
@@ -195,6 +203,10 @@ async function trajectoryPlane(
       "a trajectory is that of a run; name a run folder that was trained with --keep-weights",
     );
   }
+  if (perturbed === "quantized")
+    throw new UserError(
+      "a run keeps the float weights of its epochs, not their integers; see the trajectory with --perturb latent",
+    );
   const kept = await readEpochWeights(run);
   const differences = kept.map(({ tensors }) => {
     const difference = flatten(surface.layout, tensors);

@@ -6,9 +6,10 @@ import type { DataSource } from "../data/source.ts";
 import type { MeasuredModel } from "../flatness/results.ts";
 import type { LossSurface } from "../flatness/surface.ts";
 import type { Graph, Value } from "../graph/graph.ts";
-import { buildModel, initialTensors } from "../nn/module.ts";
+import { buildModel, initialTensors, type Model } from "../nn/module.ts";
 import type { TensorData, Tensors } from "../onnx/tensor.ts";
 import type { OptimizerConfig } from "../optim/optimizer.ts";
+import type { PerturbedForm } from "../quantization/choices.ts";
 import { parseRun } from "../runs/configuration.ts";
 import type { FileSettings } from "../runs/model-file.ts";
 import { openTask } from "../runs/open-task.ts";
@@ -17,7 +18,9 @@ import type { TrainedModel } from "../runs/trained-model.ts";
 import { openTrainedModel } from "../runs/trained-network.ts";
 import { firstTask, taskNamed, taskRecord } from "../tasks/index.ts";
 import type { DataPair, OpenedTask, Task, TaskKind } from "../tasks/task.ts";
+import type { Network } from "../tasks/task-network.ts";
 import { type TaskSurfaceOptions, taskSurface } from "../tasks/task-surface.ts";
+import { quantizedForms } from "./quantized-model.ts";
 
 export interface MeasuredOptions extends Pick<TaskSurfaceOptions, "batchSize" | "batchNorm"> {
   /** Of a run: the samples it trained on, with the labels it trained on. Default `"test"`. */
@@ -30,11 +33,17 @@ export interface MeasuredOptions extends Pick<TaskSurfaceOptions, "batchSize" | 
   settings?: Readonly<Record<string, unknown>>;
   /** The task's code, where it is none of Lowland's. */
   task?: TaskKind;
+  /** Of a quantized model: which weights are moved. Default: those that its integers stand for. */
+  perturb?: PerturbedForm;
 }
 
 /** A model to measure the flatness of, on a stated subset of data. */
 export interface ModelToMeasure {
   surface: LossSurface;
+  /** Of a quantized model, whose loss has no second derivative: the float one that has. Parameters: the dequantized weights. */
+  smooth?: LossSurface;
+  /** Of a quantized model: which weights are moved. */
+  perturbed?: PerturbedForm;
   /** The network with BatchNorm's statistics of one batch as its next running ones, by name. */
   statistics: (batchSize: number) => {
     graph: Graph;
@@ -62,41 +71,47 @@ export interface ModelToMeasure {
 export async function openModel(
   found: TrainedModel,
   data: DataPair,
-  { set = "test", subset, file = {}, settings = {}, task: kind, ...options }: MeasuredOptions,
+  { set = "test", subset, file = {}, settings = {}, task: kind, perturb, ...options }: MeasuredOptions,
 ): Promise<ModelToMeasure> {
   const { path, run } = found;
-  const { opened, kind: own } = await openTaskOf(found, data, { settings, kind });
+  const { opened, kind: ownKind } = await openTaskOf(found, data, { settings, kind });
   const purpose = run || Object.keys(settings).length > 0 ? "training" : "test";
   const source = set === "test" ? opened.evaluations[0].source : opened.train;
   const examples = typeof subset === "number" ? subset : Math.min(subset.atMost, source.count);
-  const { network } = await openTrainedModel(found, file, { task: opened.task, train: data.train });
-  const build = (batchSize: number) =>
-    buildModel(network.layer, {
-      inputShape: network.inputShape,
-      batchSize,
-      training: true,
-      batchNormMomentum: 1,
-    });
+  const taken = { task: opened.task, train: data.train };
+  const forms = await quantizedForms(found, { perturb, settings: file }, opened);
+  const network = forms?.network ?? (await openTrainedModel(found, file, taken)).network;
+  const build = (batchSize: number) => builtToTrain(network, batchSize);
   // Statistics of one example may have no variance.
   const one = build(network.ownBatch ?? 2);
   if (one.parameters.length === 0) {
     throw new UserError(`${path} has no parameters that train: there is nothing to be flat in`);
   }
-  const { description, ...surface } = taskSurface(
-    network,
-    initialTensors(one, 0),
-    { task: opened.task, source },
-    { ...options, examples, purpose },
+  const names = [...one.parameters, ...one.buffers].map(({ name }) => name);
+  const own = Object.fromEntries(
+    names.flatMap((name) => (forms?.tensors?.[name] ? [[name, forms.tensors[name]]] : [])),
   );
-  const stated = { ...description, ...(purpose === "training" && opened.task.lossSettings), set };
+  const measured = { ...options, examples, purpose } as const;
+  const surfaceOf = (of: Network, tensors: Tensors) =>
+    taskSurface(of, tensors, { task: opened.task, source }, measured);
+  const { description, ...surface } = surfaceOf(network, { ...initialTensors(one, 0), ...own });
+  const smooth =
+    forms && surfaceOf(forms.smooth, initialTensors(builtToTrain(forms.smooth, network.ownBatch ?? 2), 0));
+  const stated = {
+    ...description,
+    ...(purpose === "training" && opened.task.lossSettings),
+    ...(forms && { perturbed: forms.perturbed }),
+    set,
+  };
   const optimizer = run && (run.configuration.optimizer as OptimizerConfig);
   const label = optimizer && optimizerLabel(optimizer);
   return {
     statistics: (batchSize) => ({ ...build(batchSize), input: "input" }),
     surface: { ...surface, description: stated },
+    ...(forms && { smooth, perturbed: forms.perturbed }),
     identity: {
       name: label ? `${found.name}: ${label}` : found.name,
-      task: taskRecord(own),
+      task: taskRecord(ownKind),
       ...(optimizer && { run: found.name, optimizer }),
       model: path,
       description: {
@@ -111,6 +126,10 @@ export async function openModel(
     run: run?.folder,
     folder: run ? run.folder : `${path.replace(/\.onnx$/, "")}.flatness`,
   };
+}
+
+function builtToTrain({ layer, inputShape }: Network, batchSize: number): Model {
+  return buildModel(layer, { inputShape, batchSize, training: true, batchNormMomentum: 1 });
 }
 
 /** SHA-256 of a model's file and of its weights, which may be in files beside it. */

@@ -52,10 +52,12 @@ export async function measureTestSpectrum(
       label: "Hessian eigenvalues",
       settings,
       compute: async (own) => {
-        const count = Math.min(threads, model.surface.batches.length);
+        // A quantized network has no second derivative.
+        const { smooth = model.surface } = model;
+        const count = Math.min(threads, smooth.batches.length);
         const engines = Array.from({ length: count }, () => openEngine({ threads: 1 }));
         try {
-          return await spectrum(await openSurface(engines, model.surface), { ...settings, ...own });
+          return await spectrum(await openSurface(engines, smooth), { ...settings, ...own });
         } finally {
           for (const engine of engines) await engine.close();
         }

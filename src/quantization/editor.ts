@@ -77,9 +77,9 @@ export class ModelEditor implements NetworkView {
     return this.weight(name)?.data;
   }
 
-  /** Whether a tensor is stored, of whatever type. */
-  isStored(name: string): boolean {
-    return this.weights.has(name);
+  /** A stored tensor of whatever type. */
+  stored(name: string): TensorData | undefined {
+    return this.weights.get(name);
   }
 
   makerOf(name: string): NodeProto | undefined {

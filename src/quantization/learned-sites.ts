@@ -143,9 +143,14 @@ function unsignedTensors(view: NetworkView): Set<string> {
 const integerOperators =
   /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|FakeQuantize|QLinear\w+|QGemm|ConvInteger|MatMulInteger\w*)$/;
 
+/** The nodes that make integers, compute with them or take them back. */
+export function integerNodes(nodes: readonly NodeProto[]): NodeProto[] {
+  return nodes.filter(({ opType }) => integerOperators.test(opType));
+}
+
 /** @throws UserError for a network that is quantized already */
 export function requireFloat({ nodes }: Pick<NetworkView, "nodes">): void {
-  const found = nodes.filter(({ opType }) => integerOperators.test(opType));
+  const found = integerNodes(nodes);
   if (found.length === 0) return;
   const operators = [...new Set(found.map(({ opType }) => opType))].join(", ");
   throw new UserError(

@@ -5,7 +5,7 @@ import type { Eigenvalue } from "../flatness/eigenpairs.ts";
 import type { CurvatureRecord, FlatnessRecord, MeasuredModel } from "../flatness/results.ts";
 import type { ConfidenceInterval } from "../flatness/statistics.ts";
 import type { SharpnessIntervals, SharpnessValues } from "../flatness/worst-case.ts";
-import { measuredOn } from "./figures/measured.ts";
+import { measuredOn, quantizedNote } from "./figures/measured.ts";
 import { fixed, metricList, percent, significant, withError } from "./numbers.ts";
 import { noLines, wrapped } from "./plain-table.ts";
 import type { TableOptions } from "./table.ts";
@@ -87,7 +87,8 @@ export function measuredLines(model: MeasuredModel, width: number, bold: (text: 
   const { name, task, parameters, loss, metrics } = model;
   const [first, ...rest] = wrapped(`${name}, ${fixed(parameters, 0)} parameters`, width);
   const on = `On ${measuredOn(model)}. Loss ${significant(loss, 4)}, ${metricList(metrics, task.metrics)}.`;
-  return [bold(first), ...rest, ...wrapped(on, width)];
+  const note = quantizedNote(model);
+  return [bold(first), ...rest, ...wrapped(on, width), ...(note ? wrapped(note, width) : [])];
 }
 
 const names = ["maxSharpness", "minSharpness", "bilateralSharpness"] as const;

@@ -43,27 +43,17 @@ export interface RunSetup {
 
 /** The data, network and optimizer that a request comes to. */
 export async function prepare(request: RunRequest): Promise<RunSetup> {
-  const { configuration, data, task: kind, layer, optimizer } = request;
+  const { configuration, data, task: kind, optimizer } = request;
   const { batchSize, seed, clipNorm, perturbationPer, recompute, averaging } = configuration;
   const { quantization, threads } = configuration;
-  const parameters = withSteps(configuration);
   const opened = await openTask(configuration, data, kind);
   const { task, train } = opened;
   const given = await givenWeights(request);
-  const float = layer
-    ? preparedNetwork(layer, task)
-    : await networkOf(configuration, opened, { given: given?.tensors, file: request.modelFile });
-  const small = quantization && (await smallNetwork(float, task, configuration));
-  const whole = small ?? float;
-  const microBatches = microBatchCount(configuration, whole.ownBatch);
+  const { network, quantized, part, microBatches } = await trainedNetwork(request, opened, given);
   const built = { batchSize: batchSize / microBatches, training: true };
-  const wholeModel = buildModel(whole.layer, { ...built, inputShape: whole.inputShape });
-  const part = trainedPart(wholeModel, parameters);
-  const quantized = part.frozen.size > 0 ? small?.freezing(part.frozen) : small;
-  const network = quantized ?? frozenNetwork(float, part.frozen);
   const { objective, model } = taskObjective(network, task, { ...built, purpose: "training" });
   // The head of a file is re-initialized in the file.
-  const isNew = parameters.newHead === true && typeof configuration.model === "string";
+  const isNew = configuration.parameters.newHead === true && typeof configuration.model === "string";
   const { tensors, note } = startingTensors(model, seed, given, { stage: part.head, isNew });
   const measured = quantized && quantization && (await import("./first-steps.ts"));
   const first = await measured?.firstSteps(quantized!, opened, tensors, {
@@ -71,7 +61,8 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
   });
   // Steps that were trained before go on from there.
   const steps = { ...first?.steps, ...stepsIn(given, first) };
-  const features = parameters.features === "compute" ? undefined : await planFeatures(objective, opened);
+  const features =
+    configuration.parameters.features === "compute" ? undefined : await planFeatures(objective, opened);
   return {
     opened,
     network,
@@ -100,6 +91,29 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
       averageDecay: averaging?.name === "exponential" ? averaging.decay : undefined,
     },
   };
+}
+
+/**
+ * The network that a run trains, with learned steps where the run says so, and what of it is frozen.
+ * @throws UserError for settings that do not fit it
+ */
+export async function trainedNetwork(
+  { configuration, layer, modelFile }: Pick<RunRequest, "configuration" | "layer" | "modelFile">,
+  opened: OpenedTask,
+  given: GivenWeights | undefined,
+) {
+  const { batchSize, quantization } = configuration;
+  const { task } = opened;
+  const float = layer
+    ? preparedNetwork(layer, task)
+    : await networkOf(configuration, opened, { given: given?.tensors, file: modelFile });
+  const small = quantization && (await smallNetwork(float, task, configuration));
+  const whole = small ?? float;
+  const microBatches = microBatchCount(configuration, whole.ownBatch);
+  const built = { batchSize: batchSize / microBatches, training: true, inputShape: whole.inputShape };
+  const part = trainedPart(buildModel(whole.layer, built), withSteps(configuration));
+  const quantized = part.frozen.size > 0 ? small?.freezing(part.frozen) : small;
+  return { network: quantized ?? frozenNetwork(float, part.frozen), quantized, part, microBatches };
 }
 
 /** Settings of parameters, with steps of quantizers perturbed where the run says so. */

@@ -21,7 +21,7 @@ import {
   type MeasuringFlags,
   numberList,
   openNamedModel,
-  withSurface,
+  withSurfaces,
 } from "../measuring-options.ts";
 import { outputStyle, printJson } from "../output.ts";
 import { duration, followParts, say } from "../progress.ts";
@@ -37,6 +37,11 @@ The default takes half a minute for a small network: MaxS, MinS and BilS in a pl
 eigenvalues and the smallest one. There is more on request, and the command says beforehand how long it takes:
 --measure all, --rho-adaptive 0.5, --rho-filter 0.05, --steps 10, --top 50, --bottom 50, --curvature all.
 A large eigenvalue takes about 3 products with the Hessian, a small one 4; a product takes as long as 2 gradients.
+
+Of a quantized model (a run that was trained with --quantize, or a file of lowland quantize) losses are those of the rounded
+network. What is moved are the numbers that its integers stand for; with --perturb latent the float weights of a run, which are
+rounded afterwards. Rounding has no derivative: steps follow the straight-through gradient, so MaxS is what was found on the
+way, and eigenvalues, trace and density are those of the float network with the quantized weights, activations not rounded.
 
 Examples:
   $ lowland flatness runs/noisy-labels/sam-0.1
@@ -118,8 +123,8 @@ export function flatnessCommand(command: Command): Command {
     if (flags.overwrite) await cache.clear();
     const parts = followParts();
     try {
-      const record = await withSurface(model, flags, (surface) =>
-        measureFlatness(model, surface, cache, options, {
+      const record = await withSurfaces(model, flags, (surfaces) =>
+        measureFlatness(model, surfaces, cache, options, {
           ...parts,
           signal,
           onEstimate: (seconds) => {

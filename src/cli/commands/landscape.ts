@@ -3,11 +3,11 @@ import { type Command, Option } from "commander";
 import { UserError } from "../../common/errors.ts";
 import { replaceFile } from "../../common/files.ts";
 import type { LandscapeRecord } from "../../flatness/results.ts";
-import { loadModel } from "../../import/load.ts";
 import { BatchStatistics } from "../../measure/batch-statistics.ts";
 import { type LandscapeRequest, landscapeDirections, measureLandscape } from "../../measure/landscape.ts";
 import { cacheFolder, type ModelToMeasure, modelFingerprint } from "../../measure/measured-model.ts";
 import { MeasurementCache } from "../../measure/measurement-cache.ts";
+import { weightsLike } from "../../measure/quantized-model.ts";
 import { writeMeasurementFigures } from "../../report/figures/write.ts";
 import { landscapeCsv, trajectoryCsv } from "../../report/landscape-csv.ts";
 import { landscapeTable } from "../../report/landscape-table.ts";
@@ -15,7 +15,12 @@ import { makeFolder, writeJson } from "../../runs/run-folder.ts";
 import { findModel } from "../../runs/trained-model.ts";
 import { openEngine } from "../../runtime/remote.ts";
 import { interruptSignal } from "../interrupt.ts";
-import { addMeasuringFlags, type MeasuringFlags, openNamedModel, withSurface } from "../measuring-options.ts";
+import {
+  addMeasuringFlags,
+  type MeasuringFlags,
+  openNamedModel,
+  withSurfaces,
+} from "../measuring-options.ts";
 import { outputStyle, printJson } from "../output.ts";
 import { followParts, say } from "../progress.ts";
 import { numberOption } from "../settings.ts";
@@ -32,6 +37,10 @@ this model (0) to another (1).
 
 The loss is that of a subset of the images; its error, of the difference to the loss at the weights, stands at every
 point. A plane of 25 × 25 points on 500 images takes cnn half a minute on two cores.
+
+Of a quantized model the loss is that of the rounded network, at numbers beside those that its integers stand for; with
+--perturb latent at float weights of a run, which are rounded at every point. A trajectory and a line to the float run that it
+started from (--to) are of latent weights. Eigenvectors are those of the float network with the quantized weights.
 
 Examples:
   $ lowland landscape runs/mine
@@ -105,8 +114,8 @@ export function landscapeCommand(command: Command): Command {
           );
         }
       }
-      const record = await withSurface(model, flags, (surface) =>
-        measureLandscape(model, surface, cache, request, { ...parts, signal }),
+      const record = await withSurfaces(model, flags, (surfaces) =>
+        measureLandscape(model, surfaces, cache, request, { ...parts, signal }),
       );
       const files = await writeLandscape(folder, record);
       if (parts.found() > 0)
@@ -134,10 +143,12 @@ async function requestOf(model: ModelToMeasure, flags: LandscapeFlags): Promise<
   }
   if (!(range > 0) && along !== "trajectory")
     throw new UserError(`--range is ${range}; choose a number above 0`);
-  const request: LandscapeRequest = { kind, along, points, range, seed, run: model.run };
+  const { run, perturbed } = model;
+  const request: LandscapeRequest = { kind, along, points, range, seed, run, perturbed };
   if (to === undefined) return request;
-  const { path } = await findModel(to);
-  const { tensors } = await loadModel(path);
+  const other = await findModel(to);
+  const tensors = await weightsLike(other, model.perturbed);
+  const { path } = other;
   return { ...request, to: { name: to, tensors, fingerprint: await modelFingerprint(path, tensors) } };
 }
 

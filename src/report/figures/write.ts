@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { FlatnessRecord, LandscapeRecord } from "../../flatness/index.ts";
 import type { Figure } from "../drawing/page-document.ts";
 import { fixed, metricList, significant } from "../numbers.ts";
-import { measuredNote } from "./measured.ts";
+import { measuredNote, quantizedNote } from "./measured.ts";
 
 /** Where the pictures of a measurement are. */
 export interface WrittenFigures {
@@ -25,7 +25,8 @@ export async function writeMeasurementFigures(
   const title =
     record.type === "flatness" ? `Flatness of ${record.name}` : `Loss landscape of ${record.name}`;
   const metrics = metricList(record.metrics, record.task.metrics);
-  const lead = `${measuredNote(record)} ${fixed(record.parameters, 0)} parameters; loss ${significant(record.loss, 4)}, ${metrics}.`;
+  const measured = `${measuredNote(record)} ${fixed(record.parameters, 0)} parameters; loss ${significant(record.loss, 4)}, ${metrics}.`;
+  const lead = [measured, quantizedNote(record)].filter((text) => text !== undefined).join(" ");
   return writeFigures(folder, record.type, { title, lead, figures, data: record });
 }
 
