@@ -38,9 +38,10 @@ const network = onnxModel({
 });
 const x = normal([5, 3, 6, 6], 1);
 
-async function outputOf(model: ModelProto): Promise<number[]> {
+async function outputOf(model: ModelProto, scale = 1): Promise<number[]> {
   await engine.load("model", writeModel(model));
-  const { outputs } = await engine.run("model", { x: { ...x, data: x.data.slice() } as Tensors[string] });
+  const data = Float32Array.from(x.data as Float32Array, (value) => scale * value);
+  const { outputs } = await engine.run("model", { x: { type: "float32", shape: x.shape, data } });
   return Array.from(outputs.y.data, Number);
 }
 
@@ -70,13 +71,13 @@ describe("a quantized model with float weights again", () => {
       const { model } = await quantizeModel(network, options, { engine, batches });
       const clipped = withFloatWeights(model, "clipped");
       assert.ok(!isQuantized(clipped));
-      // The float network with the rounded weights in place of its own; ranges cover all of the calibration data.
+      // The float network with the rounded weights in place of its own, on smaller images, which stay within all ranges.
       const moved = onnxModel({ nodes: [], outputs: [] });
       moved.graph = structuredClone(network.graph);
       moved.opsetImport = network.opsetImport;
       const stored = new Map(clipped.graph!.initializer.map((tensor) => [tensor.name, tensor]));
       moved.graph!.initializer = network.graph!.initializer.map(({ name }) => stored.get(name)!);
-      assertClose(await outputOf(clipped), await outputOf(moved), 1e-5);
+      assertClose(await outputOf(clipped, 0.5), await outputOf(moved, 0.5), 1e-5);
       // 4 bits are other weights.
       if (bits === 4) assert.notDeepEqual(await outputOf(moved), await outputOf(network));
     });
