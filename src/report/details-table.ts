@@ -10,8 +10,6 @@ import type { TableOptions } from "./table.ts";
 const shownRows = 40;
 
 const columnGap = 2;
-/** Names are wrapped to no fewer characters than this. */
-const narrowestName = 14;
 
 /** Every table with its title. Matrices and samples are left to JSON and to reports. */
 export function detailTables(
@@ -28,11 +26,12 @@ function tableText(table: DetailTable, { color, width }: Required<TableOptions>)
     .slice(0, shownRows)
     .map(({ name, values }) => [name, ...columns.map((column, at) => detailText(column, values[at]))]);
   const headings = [rowsAre, ...columns.map(columnHeading)];
+  const isText = [true, ...columns.map((_, at) => isTextColumn(table, at))];
   const made = new Table({
     chars: noLines,
     style: { "padding-left": 0, "padding-right": columnGap, head: [], border: [] },
-    colAligns: ["left", ...columns.map((_, at) => (isTextColumn(table, at) ? "left" : "right"))],
-    colWidths: [nameWidth([headings, ...lines], width)],
+    colAligns: isText.map((text) => (text ? "left" : "right")),
+    colWidths: columnWidths([headings, ...lines], isText, width),
     wordWrap: true,
   });
   made.push(
@@ -51,11 +50,24 @@ function tableText(table: DetailTable, { color, width }: Required<TableOptions>)
   ].join("\n");
 }
 
-/** The width of the first column with its gap: what its texts take, or what the other columns leave. */
-function nameWidth(lines: readonly (readonly string[])[], width: number): number {
-  const [names, ...others] = lines[0].map(
-    (_, at) => Math.max(...lines.map((line) => line[at].length)) + columnGap,
-  );
-  const left = width - others.reduce((sum, own) => sum + own, 0);
-  return Math.min(names, Math.max(narrowestName, left));
+/**
+ * The widths of columns with their gaps: what their cells take, or less of the widest columns of texts, which are wrapped between
+ * words, until the lines fit. Null: what the cells take.
+ */
+function columnWidths(
+  lines: readonly (readonly string[])[],
+  isText: readonly boolean[],
+  width: number,
+): (number | null)[] {
+  const widest = (lengthOf: (cell: string) => number) =>
+    isText.map((_, at) => Math.max(...lines.map((line) => lengthOf(line[at]))) + columnGap);
+  const whole = widest((cell) => cell.length);
+  const narrowest = widest((cell) => Math.max(...cell.split(" ").map((word) => word.length)));
+  const atMost = (limit: number) =>
+    whole.map((own, at) => (isText[at] ? Math.min(own, Math.max(limit, narrowest[at])) : own));
+  // The last column ends without its gap.
+  const fits = (widths: readonly number[]) => widths.reduce((sum, own) => sum + own, -columnGap) <= width;
+  let limit = Math.max(...whole);
+  while (limit > 0 && !fits(atMost(limit))) limit--;
+  return atMost(limit).map((own, at) => (own < whole[at] ? own : null));
 }

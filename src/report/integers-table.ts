@@ -45,7 +45,7 @@ export function integersTable(runs: readonly Run[]): DetailTable | undefined {
 }
 
 /** The bits of layers, the most frequent first: `w4a4 × 4, w8a8 × 2`. */
-export function bitsText(layers: readonly Pick<QuantizedLayerRecord, "bits">[]): string {
+function bitsText(layers: readonly Pick<QuantizedLayerRecord, "bits">[]): string {
   const counts = new Map<string, number>();
   for (const { bits } of layers) {
     const text = bits ? `w${bits.weights}a${bits.activations}` : "float";
