@@ -103,7 +103,9 @@ for (const name of Object.keys(cases) as (keyof typeof cases)[]) {
         path === "weights" || without.some((one) => `${path}.`.startsWith(`${one}.`));
       const without = [
         ...documentsOnly,
-        ...(name === "compare" ? ["optimizer", "runs.name", "runs.optimizer"] : ["file"]),
+        ...(name === "compare"
+          ? ["optimizer", "runs.name", "runs.optimizer", "runs.quantization"]
+          : ["file"]),
         // `finetune` sets it by what it starts from.
         "weights.otherHead",
       ];
