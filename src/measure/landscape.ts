@@ -63,6 +63,9 @@ export async function measureLandscape(
     return kept;
   };
   const { points, range, statistics, seed, to } = request;
+  // What cannot be seen is refused before anything is measured.
+  if (!to) checkEigenvectors(request);
+  const epochWeights = to ? undefined : await trajectoryWeights(request);
   const reestimatedTensors = (own: { signal?: AbortSignal }): TensorsAt | undefined =>
     statistics && ((weights) => statistics.at(surface, weights, own.signal));
   const { result: start } = await measure({
@@ -111,14 +114,8 @@ export async function measureLandscape(
   }
 
   const count = request.kind === "line" ? 1 : 2;
-  if (request.along === "trajectory") {
-    if (count === 1) throw new UserError("a trajectory is projected on a plane; leave --line out");
-    return finish(await trajectoryPlane(surface, request, measure, reestimatedTensors));
-  }
-  if (request.along === "eigenvectors" && smooth.layout.length !== surface.layout.length)
-    throw new UserError(
-      "eigenvectors are those of the float network with the quantized weights, which has other weights than the latent ones; leave --perturb latent out, or choose --along random",
-    );
+  if (epochWeights)
+    return finish(await trajectoryPlane(surface, epochWeights, request, measure, reestimatedTensors));
   const { axes, directions } =
     request.along === "random"
       ? randomDirections(surface, seed, count)
@@ -131,6 +128,40 @@ export async function measureLandscape(
       landscape(surface, { ...own, directions, coordinates, tensorsAt: reestimatedTensors(own) }),
   });
   return finish({ axes, grid });
+}
+
+/** @throws UserError for directions that the model does not have */
+function checkEigenvectors({ along, perturbed }: LandscapeRequest): void {
+  if (along === "eigenvectors" && perturbed === "latent")
+    throw new UserError(
+      "eigenvectors are those of the float network with the quantized weights, which has other weights than the latent ones; leave --perturb latent out, or choose --along random",
+    );
+}
+
+type EpochWeights = Awaited<ReturnType<typeof readEpochWeights>>;
+
+/**
+ * The weights that a trajectory goes through; nothing for other directions.
+ * @throws UserError for a model without a trajectory
+ */
+async function trajectoryWeights({
+  kind,
+  along,
+  run,
+  perturbed,
+}: LandscapeRequest): Promise<EpochWeights | undefined> {
+  if (along !== "trajectory") return undefined;
+  if (kind === "line") throw new UserError("a trajectory is projected on a plane; leave --line out");
+  if (run === undefined) {
+    throw new UserError(
+      "a trajectory is that of a run; name a run folder that was trained with --keep-weights",
+    );
+  }
+  if (perturbed === "quantized")
+    throw new UserError(
+      "a run keeps the float weights of its epochs, not their integers; see the trajectory with --perturb latent",
+    );
+  return readEpochWeights(run);
 }
 
 type Measure = <T extends object>(part: Part<T>) => Promise<{ result: T; tensors: Tensors }>;
@@ -194,20 +225,11 @@ async function eigenvectorDirections(
 
 async function trajectoryPlane(
   surface: Surface,
-  { run, points, statistics, perturbed }: LandscapeRequest,
+  kept: EpochWeights,
+  { points, statistics }: LandscapeRequest,
   measure: Measure,
   reestimatedTensors: (own: { signal?: AbortSignal }) => TensorsAt | undefined,
 ): Promise<Pick<LandscapeRecord, "axes" | "grid" | "trajectory">> {
-  if (run === undefined) {
-    throw new UserError(
-      "a trajectory is that of a run; name a run folder that was trained with --keep-weights",
-    );
-  }
-  if (perturbed === "quantized")
-    throw new UserError(
-      "a run keeps the float weights of its epochs, not their integers; see the trajectory with --perturb latent",
-    );
-  const kept = await readEpochWeights(run);
   const differences = kept.map(({ tensors }) => {
     const difference = flatten(surface.layout, tensors);
     addScaled(difference, -1, surface.weights);

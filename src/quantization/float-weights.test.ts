@@ -83,6 +83,24 @@ describe("a quantized model with float weights again", () => {
     });
   }
 
+  test("float weights that a model rounds are no integers", () => {
+    const rounding = onnxModel({
+      inputs: { x: [1, 4] },
+      weights: {
+        scale: tensorData([0.1], [], "float32"),
+        zero: tensorData([0], [], "int8"),
+        w: tensorData([1, 2, 3, 4], [4, 1], "float32"),
+      },
+      nodes: [
+        ["QuantizeLinear", ["w", "scale", "zero"], ["q"]],
+        ["DequantizeLinear", ["q", "scale", "zero"], ["r"]],
+        ["MatMul", ["x", "r"], ["y"]],
+      ],
+      outputs: ["y"],
+    });
+    assert.ok(!isQuantized(rounding));
+  });
+
   test("integers that a model computes with cannot be moved", () => {
     const integers = onnxModel({
       inputs: { x: [1, 4] },

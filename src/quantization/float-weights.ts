@@ -15,9 +15,12 @@ import { integerNodes } from "./learned-sites.ts";
  */
 export type ActivationForm = "rounded" | "clipped";
 
-/** Whether a model holds integers in place of numbers. */
+/** Whether a model stores weights as integers. Float weights that the graph rounds (fake quantization) are no integers. */
 export function isQuantized({ graph }: ModelProto): boolean {
-  return graph !== undefined && integerNodes(graph.node).length > 0;
+  const stored = new Set(graph?.initializer.map(({ name }) => name));
+  return (
+    graph?.node.some(({ opType, input }) => opType === "DequantizeLinear" && stored.has(input[0])) ?? false
+  );
 }
 
 /**
