@@ -10,7 +10,7 @@ import {
   preparedNetwork,
   taskObjective,
 } from "../tasks/task-network.ts";
-import { type FeaturePlan, planFeatures } from "./features.ts";
+import type { FeaturePlan } from "./features.ts";
 import type { FirstSteps } from "./first-steps.ts";
 import { type GivenWeights, readWeights, startingTensors } from "./initial-weights.ts";
 import { networkOf } from "./network.ts";
@@ -61,8 +61,12 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
   });
   // Steps that were trained before go on from there.
   const steps = { ...first?.steps, ...stepsIn(given, first) };
+  // Of a network by its name only what is frozen can be fixed.
+  const mayBeFixed = part.frozen.size > 0 || typeof configuration.model !== "string";
   const features =
-    configuration.parameters.features === "compute" ? undefined : await planFeatures(objective, opened);
+    mayBeFixed && configuration.parameters.features !== "compute"
+      ? await (await import("./features.ts")).planFeatures(objective, opened)
+      : undefined;
   return {
     opened,
     network,

@@ -11,7 +11,7 @@ import type { TaskRecord } from "../train/task-record.ts";
 import { stateDict } from "../weights/state-dict.ts";
 import { averagesAfter } from "./averaging.ts";
 import { firstFeeds, loadSteps } from "./device.ts";
-import { type FeatureTraining, keepFeatures } from "./features.ts";
+import type { FeatureTraining } from "./features.ts";
 import { misfits } from "./fit.ts";
 import { createOptimizer, createSchedule } from "./optimizers.ts";
 import type { Checkpoint } from "./run-folder.ts";
@@ -70,6 +70,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
     await engine.write(last?.tensors ?? initial);
     if (features?.kept) {
       const hooks = { signal, onNote, onProgress: onFeatures };
+      const { keepFeatures } = await import("./features.ts");
       fromFeatures = await keepFeatures(engine, setup, { plan: features, folder: request.out, ...hooks });
     }
     const steps = fromFeatures ? stepsOf({ ...setup, objective: fromFeatures.objective }) : checked;
