@@ -17,6 +17,7 @@ import "./likelihood.ts";
 import "./linear.ts";
 import "./movement.ts";
 import "./normalization.ts";
+import "./ordering.ts";
 import "./padding.ts";
 import "./pooling.ts";
 import "./quantization.ts";

@@ -14,6 +14,7 @@ const smooth: Readonly<Record<string, readonly string[]>> = {
       "GatherElements",
       "GatherND",
       "GlobalAveragePool",
+      "After",
       "Identity",
       "MaxUnpool",
       "OneHot",
