@@ -53,6 +53,7 @@ const tasks = {
       pixelAccuracy: ["pixel accuracy, %", (value) => 100 * value],
     },
     sgdRates: [0.01, 0.03, 0.1],
+    radii: [0.00625, 0.0125, 0.025],
   },
 };
 const [name] = positionals;
