@@ -5,6 +5,7 @@ import { add, addAll, mul } from "../ops/arithmetic.ts";
 import { zeros } from "../ops/movement.ts";
 import { operatorRule } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
+import { GradientOrder } from "./gradient-order.ts";
 import { Recomputation } from "./recompute.ts";
 import { noGradient } from "./refusal.ts";
 
@@ -23,8 +24,9 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
 
 /**
  * Derivatives as `gradients` has them, for values that are taken as independent variables: of one that is computed from
- * another, nothing goes on to that other one. With `recompute` they are the same numbers in less memory and a little more
- * time: large values of the forward pass that follow cheaply from others are computed again instead of being kept.
+ * another, nothing goes on to that other one.
+ * @param options.saving the same numbers in less memory: `order` computes them in another order, `recompute` also computes large
+ *   values of the forward pass that follow cheaply from others again instead of keeping them, in a little more time
  */
 export function partialGradients(
   loss: Value,
@@ -32,9 +34,12 @@ export function partialGradients(
   { saving }: { saving?: "order" | "recompute" } = {},
 ): Value[] {
   const held = new Map(wrt.map((value) => [value, value]));
-  const plain = accumulated(loss, wrt, held);
-  if (!saving) return plain;
-  return accumulated(loss, wrt, held, new Recomputation(nodesOf([loss], held), held, plain, saving));
+  if (!saving) return accumulated(loss, wrt, held);
+  const nodes = nodesOf([loss], held);
+  const order = new GradientOrder(nodes, held, saving === "order");
+  if (saving === "order") return accumulated(loss, wrt, held, { order });
+  const recomputation = new Recomputation(nodes, held, accumulated(loss, wrt, held));
+  return accumulated(loss, wrt, held, { order, recomputation });
 }
 
 /** Gradients through the nodes that the loss needs if it is given the values in `held`. */
@@ -42,7 +47,7 @@ function accumulated(
   loss: Value,
   wrt: readonly Value[],
   held: ReadonlyMap<Value, Value>,
-  recomputation?: Recomputation,
+  { order, recomputation }: { order?: GradientOrder; recomputation?: Recomputation } = {},
 ): Value[] {
   if (loss.shape.length !== 0) {
     throw new UserError(
@@ -72,7 +77,7 @@ function accumulated(
     const context = { inputs: seen(inputs), outputs: seen(outputs), attributes, wanted, mayDiverge };
     const results = loss.graph.scoped(node.scope, () => {
       const made = rule({ ...context, gradient: incoming[0]!, gradients: incoming });
-      return recomputation?.inOrder(inputs, made) ?? made;
+      return order?.inOrder(inputs, made) ?? made;
     });
     mayDiverge ||= typeof singular === "function" ? singular(inputs) : singular;
     for (const [index, result] of results.entries()) {

@@ -23,29 +23,19 @@ export class Recomputation {
   private readonly read: ReadonlySet<Value>;
   private readonly kept = new Set<Value>();
   private readonly remade = new Set<Value>();
-  /** Forward values that depend on more than what is held. */
-  private readonly ofData = new Set<Value>();
   /** Costly nodes on the longest path to a value. */
   private readonly depths = new Map<Value, number>();
   private readonly smallest: number;
   /** What stands for a value in the gradient. */
   private readonly made = new Map<Value, Value>();
   private readonly known = new Map<Value, boolean>();
-  private readonly saving: "order" | "recompute";
 
   /**
    * @param nodes of the forward pass, in an order of execution
    * @param held values that the forward pass is given, such as weights
    * @param results of the gradient as it is without recomputation
-   * @param saving `order`: everything is kept, and only the order of the gradient is chosen
    */
-  constructor(
-    nodes: readonly Node[],
-    held: ReadonlyMap<Value, unknown>,
-    results: readonly Value[],
-    saving: "order" | "recompute",
-  ) {
-    this.saving = saving;
+  constructor(nodes: readonly Node[], held: ReadonlyMap<Value, unknown>, results: readonly Value[]) {
     const outputs = nodes.flatMap((node) => node.outputs);
     this.forward = new Set(outputs);
     const given = new Map<Value, unknown>([...held, ...outputs.map((value): [Value, unknown] => [value, 0])]);
@@ -53,10 +43,7 @@ export class Recomputation {
       nodesOf(results, given).flatMap(({ inputs }) => inputs.filter((input) => input !== undefined)),
     );
     this.smallest = smallShare * Math.max(...outputs.map(({ shape }) => elementCount(shape)));
-    const isOfData = (value: Value | undefined) =>
-      value && !held.has(value) && (value.origin.kind === "input" || this.ofData.has(value));
     for (const node of nodes) {
-      if (node.inputs.some(isOfData)) for (const value of node.outputs) this.ofData.add(value);
       const depth = Math.max(0, ...node.inputs.map((input) => (input && this.depths.get(input)) ?? 0));
       for (const value of node.outputs) {
         this.depths.set(value, depth + (costly.test(node.operator) ? 1 : 0));
@@ -73,23 +60,8 @@ export class Recomputation {
   standIn(value: Value, incoming: Value): Value {
     const known = this.made.get(value);
     if (known) return known;
-    if (this.saving === "order") return value;
     if (!this.read.has(value) || !this.isLarge(value) || !this.isComputed(incoming)) return value;
     return this.source(value, incoming);
-  }
-
-  /**
-   * The gradients of a node's inputs, of which those that lead on wait for those that end there, which are of weights: these
-   * read large values, which are then freed. Without, ONNX Runtime first goes all the way back and then computes them.
-   */
-  inOrder(inputs: readonly Value[], results: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
-    const hint = this.saving === "order";
-    const ending = results.filter((result, index) => result && !this.ofData.has(inputs[index]));
-    return results.map((result, index) =>
-      result && this.ofData.has(inputs[index])
-        ? ending.reduce((made: Value, end) => (end ? after(made, end, { hint }) : made), result)
-        : result,
-    );
   }
 
   /** A forward value, or what is left of it once it is freed: the same numbers again. */

@@ -44,8 +44,8 @@ export function compile(graph: Graph, given: CompileOptions = {}): Uint8Array<Ar
 
 /**
  * The same graph with sizes left to be found when it runs. ONNX Runtime keeps the memory of a result that is not needed
- * any more for the next one of the same sizes, as far away as that may be, if it knows the sizes beforehand. What is
- * computed again is to be freed instead: ResNet-18's step of bilateral SAM takes a third less memory this way.
+ * any more for the next one of the same sizes, as far away as that may be, if it knows the sizes beforehand. With sizes open
+ * it frees the memory instead.
  */
 function withoutSizes(graph: Graph): Graph {
   const result = new Graph();

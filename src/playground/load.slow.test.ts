@@ -22,15 +22,11 @@ describe("20 epochs of four optimizers on digits", needsBrowser, () => {
       least,
       { polling: 200 },
     );
-  // Thread time and not time on the clock, which on a shared machine holds the work of others. What a core gives a thread
-  // still varies: one task may be an outlier.
+  // Thread time and not time on the clock, which on a shared machine holds the work of others.
   const assertShort = (tasks: readonly ThreadTask[]) => {
     assert.ok(tasks.length > 100, `the trace holds ${tasks.length} tasks`);
-    const [busiest, next] = tasks.map(({ cpu }) => cpu).sort((a, b) => b - a);
-    assert.ok(
-      next <= longest && busiest <= 2 * longest,
-      `the main thread was busy for ${busiest} and ${next} ms`,
-    );
+    const busiest = Math.max(...tasks.map(({ cpu }) => cpu));
+    assert.ok(busiest <= longest, `the main thread was busy for ${busiest} ms`);
     return busiest;
   };
 

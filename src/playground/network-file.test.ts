@@ -34,45 +34,31 @@ describe("an ONNX file that is chosen", () => {
       );
   });
 
-  const refused: Record<string, [file: () => Promise<File> | File, sentence: RegExp]> = {
+  /** A product, and behind it what cannot be trained through. */
+  const endingIn = (operator: string, name: string) => () =>
+    new File(
+      [
+        writeModel(
+          onnxModel({
+            inputs: { input: ["batch", 64] },
+            weights,
+            nodes: [
+              ["MatMul", ["input", "w"], ["x"], {}, "product"],
+              [operator, ["x"], ["logits"], {}, name],
+            ],
+            outputs: ["logits"],
+          }),
+        ) as Uint8Array<ArrayBuffer>,
+      ],
+      "mine.onnx",
+    );
+  const refused: Record<string, [file: () => File, sentence: RegExp]> = {
     "that cannot be trained, naming the node": [
-      () =>
-        new File(
-          [
-            writeModel(
-              onnxModel({
-                inputs: { input: ["batch", 64] },
-                weights,
-                nodes: [
-                  ["MatMul", ["input", "w"], ["x"], {}, "product"],
-                  ["NonZero", ["x"], ["logits"], {}, "places"],
-                ],
-                outputs: ["logits"],
-              }),
-            ) as Uint8Array<ArrayBuffer>,
-          ],
-          "mine.onnx",
-        ),
+      endingIn("NonZero", "places"),
       /^mine\.onnx cannot be trained: .*node "places" \(NonZero\)/,
     ],
     "whose parameters no gradient reaches, naming the node": [
-      () =>
-        new File(
-          [
-            writeModel(
-              onnxModel({
-                inputs: { input: ["batch", 64] },
-                weights,
-                nodes: [
-                  ["MatMul", ["input", "w"], ["x"], {}, "product"],
-                  ["Round", ["x"], ["logits"], {}, "steps"],
-                ],
-                outputs: ["logits"],
-              }),
-            ) as Uint8Array<ArrayBuffer>,
-          ],
-          "mine.onnx",
-        ),
+      endingIn("Round", "steps"),
       /^mine\.onnx cannot be trained: .*node "steps" \(Round\)/,
     ],
     "that is none": [() => new File(["no model"], "mine.onnx"), /^mine\.onnx/],
