@@ -14,6 +14,11 @@ const learned = [
   [3, 3],
   [2, 4],
 ];
+/** How steps are learned, by what the form of a result says of it. */
+const stepForms = {
+  "": {},
+  " as published": { firstSteps: "mean", stepLearningRate: 1 },
+};
 const bilateral = { method: "bilateral-sam" };
 
 /** Each study as a list of results that it needs. */
@@ -36,10 +41,12 @@ export const parts = {
           form: "W4A4 after training",
           ...{ further: more, quantize: ["--weights", "4", "--activations", "4", "--correct-biases"] },
         },
-        ...learned.map(([weights, activations]) => ({
-          ...{ ...base, form: `W${weights}A${activations} learned`, further: more },
-          quantization: { weights, activations },
-        })),
+        ...Object.entries(stepForms).flatMap(([name, how]) =>
+          learned.map(([weights, activations]) => ({
+            ...{ ...base, form: `W${weights}A${activations} learned${name}`, further: more },
+            quantization: { weights, activations, ...how },
+          })),
+        ),
         ...["quantized", "latent"].map((perturb) => ({
           ...{ ...base, method: `bilateral SAM, ${perturb}`, form: "W4A4 learned" },
           ...{ further: { ...more, optimizer: bilateral } },

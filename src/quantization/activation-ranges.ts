@@ -1,3 +1,4 @@
+import { Sample } from "./sample.ts";
 import { leastError, type Quantizer, quantile, quantizationError } from "./weight-scales.ts";
 
 // Ranges of activations from what a network computes on calibration data, and the unsigned integers that cover them.
@@ -42,7 +43,7 @@ export interface ObserverOptions {
   percentile: number;
 }
 
-/** Values of an activation that `percentile` and `mse` look at, at most; of more, every k-th. */
+/** Values of an activation that `percentile` and `mse` look at, at most; of more, one of every k. */
 const keptValues = 2 ** 18;
 
 export function observer({ method, bits, percentile }: ObserverOptions): Observer {
@@ -85,22 +86,10 @@ function extremes(choose: (ends: readonly Range[]) => Range): Observer {
   };
 }
 
-/** From the values themselves, evenly thinned out where they are many. */
+/** From the values themselves. */
 function keeping(choose: (values: Float64Array<ArrayBuffer>) => Range): Observer {
-  let kept: number[] = [];
-  let [stride, next, seen] = [1, 0, 0];
-  return {
-    add(values) {
-      for (; next < seen + values.length; next += stride) kept.push(values[next - seen]);
-      seen += values.length;
-      while (kept.length > keptValues) {
-        kept = kept.filter((_, index) => index % 2 === 0);
-        stride *= 2;
-        next = Math.ceil(seen / stride) * stride;
-      }
-    },
-    range: () => choose(Float64Array.from(kept)),
-  };
+  const sample = new Sample(keptValues);
+  return { add: (values) => sample.add(values), range: () => choose(sample.values) };
 }
 
 function rangeOfLeastError(values: Float64Array, bits: number): Range {

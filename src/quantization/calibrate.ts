@@ -3,6 +3,7 @@ import { UserError } from "../common/errors.ts";
 import { writeModel } from "../onnx/model.ts";
 import { type ModelProto, ValueInfoProtoSchema } from "../onnx/onnx_pb.ts";
 import type { Tensors } from "../onnx/tensor.ts";
+import { dataTypeName } from "../onnx/types.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { type ObserverOptions, observer, type Range } from "./activation-ranges.ts";
 import type { ModelEditor } from "./editor.ts";
@@ -55,7 +56,7 @@ export async function calibrate(
 /**
  * Runs a model on every batch.
  * @param use gets inputs and outputs by name
- * @throws UserError when there are no batches
+ * @throws UserError when there are no examples, and for batches that the model cannot read
  */
 export async function forEachBatch(
   model: ModelProto,
@@ -66,14 +67,39 @@ export async function forEachBatch(
   await engine.load(program, writeModel(model));
   let count = 0;
   for await (const inputs of batches()) {
+    if (Object.values(inputs).some(({ data }) => data.length === 0)) continue;
     // The engine takes what it runs on.
     const kept = structuredClone(inputs);
-    const { outputs } = await engine.run(program, inputs);
+    const { outputs } = await engine.run(program, inputs).catch((error: Error) => {
+      throw new UserError(
+        `the model reads ${inputsOf(model)}, and the calibration data are ${tensorsText(kept)}; give batches as the model reads them (${error.message.replaceAll(/\s+/g, " ")})`,
+      );
+    });
     use({ ...kept, ...outputs });
     count++;
   }
   if (count === 0)
     throw new UserError("there are no calibration data; ranges are measured on some hundred examples");
+}
+
+/** What a model reads, as `x: float32 [batch, 3, 8, 8]`. */
+function inputsOf({ graph }: ModelProto): string {
+  const stored = new Set(graph?.initializer.map(({ name }) => name));
+  const texts = (graph?.input ?? []).flatMap(({ name, type }) => {
+    if (stored.has(name)) return [];
+    if (type?.value.case !== "tensorType") return [name];
+    const { elemType, shape } = type.value.value;
+    const sizes = shape?.dim.map(({ value }) => value.value ?? "?").join(", ") ?? "…";
+    return [`${name}: ${dataTypeName(elemType, `input "${name}"`)} [${sizes}]`];
+  });
+  return texts.join(" and ");
+}
+
+function tensorsText(tensors: Tensors): string {
+  const texts = Object.entries(tensors).map(
+    ([name, { type, shape }]) => `${name}: ${type} [${shape.join(", ")}]`,
+  );
+  return texts.join(" and ") || "nothing";
 }
 
 /** A model that also gives what it has under these names. */

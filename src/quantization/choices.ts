@@ -16,6 +16,10 @@ export type LayerChoices = Readonly<Record<string, Partial<LayerBits> | "float">
 export const perturbedForms = ["quantized", "latent"] as const;
 export type PerturbedForm = (typeof perturbedForms)[number];
 
+/** What learned steps start from: the least squared error, or 2·mean|x|/√high as published (arXiv 1902.08153). */
+export const firstStepRules = ["mse", "mean"] as const;
+export type FirstStepRule = (typeof firstStepRules)[number];
+
 /** `4`, or `w4a8`: of weights and of activations; nothing of another text. */
 export function readBits(text: string): LayerBits | undefined {
   const [, weights, both] = /^(?:w(?=\d+a\d+$))?(\d+)(?:a(\d+))?$/.exec(text) ?? [];

@@ -148,12 +148,16 @@ export function integerNodes(nodes: readonly NodeProto[]): NodeProto[] {
   return nodes.filter(({ opType }) => integerOperators.test(opType));
 }
 
-/** @throws UserError for a network that is quantized already */
-export function requireFloat({ nodes }: Pick<NetworkView, "nodes">): void {
+/**
+ * @param advice what to do with the float model instead
+ * @throws UserError for a network that is quantized already
+ */
+export function requireFloat(
+  { nodes }: Pick<NetworkView, "nodes">,
+  advice = "quantize the float model that it was made of",
+): void {
   const found = integerNodes(nodes);
   if (found.length === 0) return;
   const operators = [...new Set(found.map(({ opType }) => opType))].join(", ");
-  throw new UserError(
-    `the model is quantized already (${found.length} nodes: ${operators}); quantize the float model that it was made of`,
-  );
+  throw new UserError(`the model is quantized already (${found.length} nodes: ${operators}); ${advice}`);
 }

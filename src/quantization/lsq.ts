@@ -1,5 +1,7 @@
 import { elementCount, type Shape } from "../graph/graph.ts";
 import type { IntegerRange } from "../ops/quantization.ts";
+import type { FirstStepRule } from "./choices.ts";
+import { scaleOfLeastError } from "./weight-scales.ts";
 
 // Learned step size quantization (LSQ, arXiv 1902.08153): what the steps start from, and the factor of their gradients.
 
@@ -29,16 +31,9 @@ export function activationElements(shape: Shape): number {
   return elementCount(shape) / shape[0];
 }
 
-/** 2·mean|x|/√high over the tensor or, with an axis, over each of its channels. */
-export function firstSteps(
-  { data, shape }: { data: ArrayLike<number>; shape: Shape },
-  { high }: Pick<IntegerRange, "high">,
-  axis?: number,
-): number[] {
-  const count = axis === undefined ? 1 : shape[axis];
-  const inner = axis === undefined ? data.length : elementCount(shape.slice(axis + 1));
-  const sums = new Array<number>(count).fill(0);
-  for (let index = 0; index < data.length; index++)
-    sums[Math.floor(index / inner) % count] += Math.abs(data[index]);
-  return sums.map((sum) => (2 * sum) / (data.length / count) / Math.sqrt(high));
-}
+/** The step that values start from, by each rule; 0 for values that are all 0. */
+export const firstStep: Record<FirstStepRule, (values: Float64Array, range: IntegerRange) => number> = {
+  mse: scaleOfLeastError,
+  mean: (values, { high }) =>
+    (2 * values.reduce((sum, value) => sum + Math.abs(value), 0)) / values.length / Math.sqrt(high),
+};

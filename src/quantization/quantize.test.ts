@@ -13,6 +13,7 @@ import { openEngine } from "../runtime/remote.ts";
 import { integersSaturate } from "../runtime/saturation.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { type NodeText, onnxModel } from "../testing/onnx-models.ts";
+import { activationMethods } from "./activation-ranges.ts";
 import { correctBiases } from "./bias-correction.ts";
 import { ModelEditor } from "./editor.ts";
 import { integerWeights, quantizeLayer, quantizeSites } from "./insert.ts";
@@ -110,6 +111,17 @@ const examples = Array.from({ length: 4 }, () => normal([8, 3, 8, 8]));
 async function* batches(): AsyncGenerator<Tensors> {
   for (const x of examples) yield { x: { ...x, data: x.data.slice() as Float32Array<ArrayBuffer> } };
 }
+const quantizeOn = (...given: Tensors[]) =>
+  quantizeModel(
+    network,
+    {},
+    {
+      engine,
+      async *batches() {
+        yield* given;
+      },
+    },
+  );
 const quantize = (options: QuantizeOptions = {}, model = network) =>
   quantizeModel(model, options, { engine, batches });
 
@@ -367,15 +379,41 @@ describe("bad input", () => {
       /^percentile is 1; it has to be above 50 and at most 100$/,
     ],
     ["all layers float", () => quantize({ layers: { "*": "float" } }), /^every layer stays float/],
+    ["no data", () => quantizeOn(), /^there are no calibration data; /],
     [
-      "no data",
-      () => quantizeModel(network, {}, { engine, batches: async function* () {} }),
-      /^there are no calibration data/,
+      "batches of no examples",
+      () => quantizeOn({ x: normal([0, 3, 8, 8]) }),
+      /^there are no calibration data; /,
+    ],
+    [
+      "images of another size",
+      () => quantizeOn({ x: normal([2, 3, 9, 8]) }),
+      /^the model reads x: float32 \[batch, 3, 8, 8\], and the calibration data are x: float32 \[2, 3, 9, 8\]; give batches as the model reads them \(.+\)$/,
+    ],
+    [
+      "rows in place of images",
+      () => quantizeOn({ x: normal([2, 192]) }),
+      /the calibration data are x: float32 \[2, 192\]; give batches as the model reads them/,
+    ],
+    [
+      "data by another name",
+      () => quantizeOn({ images: normal([2, 3, 8, 8]) }),
+      /the calibration data are images: float32 \[2, 3, 8, 8\]; give batches as the model reads them/,
+    ],
+    [
+      "integers in place of numbers",
+      () => quantizeOn({ x: tensorData(new Int32Array(384), [2, 3, 8, 8], "int32") }),
+      /the calibration data are x: int32 \[2, 3, 8, 8\]; give batches as the model reads them/,
+    ],
+    [
+      "numbers that are not finite",
+      () => quantizeOn({ x: tensorData(new Float32Array(384).fill(Number.NaN), [2, 3, 8, 8], "float32") }),
+      /^"x" is not finite on the calibration data; it cannot be quantized$/,
     ],
     [
       "a quantized model",
       async () => quantize({}, (await quantize()).model),
-      /^the model is quantized already \(\d+ nodes: DequantizeLinear, QuantizeLinear\)|QuantizeLinear, DequantizeLinear/,
+      /^the model is quantized already \(\d+ nodes: (Dequantize|Quantize)Linear, (Dequantize|Quantize)Linear\); quantize the float model that it was made of$/,
     ],
   ];
   for (const [what, run, message] of refusals)
@@ -383,12 +421,48 @@ describe("bad input", () => {
       await assert.rejects(run, { name: "UserError", message });
     });
 
-  test("an activation that is always 0 has a scale of 1", async () => {
-    const dead = readModel(writeModel(network));
-    const bias = dead.graph!.initializer.find(({ name }) => name === "bn.bias")!;
-    bias.rawData = new Uint8Array(Float32Array.from({ length: 8 }, () => -1e6).buffer);
-    const { model } = await quantize({}, dead);
-    const { values } = await executed(model, { x: examples[0] });
-    assert.ok(values.every(Number.isFinite));
+  for (const activationMethod of activationMethods)
+    test(`${activationMethod}: an activation that is always 0 stays 0, and the rest is quantized`, async () => {
+      const dead = readModel(writeModel(network));
+      const bias = dead.graph!.initializer.find(({ name }) => name === "bn.bias")!;
+      bias.rawData = new Uint8Array(Float32Array.from({ length: 8 }, () => -1e6).buffer);
+      const [x] = examples;
+      const float = await executed(dead, { x });
+      const { model } = await quantize({ activationMethod }, dead);
+      const { values, operators } = await executed(model, { x });
+      assert.ok(relativeError(values, float.values) < 0.02, String(values));
+      assert.ok(!operators.includes("Conv"), operators.join());
+    });
+
+  test("channels whose weights are 0 or next to nothing keep their biases", async () => {
+    const weight = normal([8, 8, 1, 1], 0.3);
+    const values = weight.data as Float32Array;
+    for (let at = 0; at < 8; at++) [values[at], values[8 + at]] = [0, 1e-12 * values[8 + at]];
+    const editor = new ModelEditor(network);
+    const layer = editor.nodes.find(({ input }) => input[1] === "conv2.weight")!;
+    editor.replaceWeight(layer, 1, weight);
+    editor.replaceWeight(layer, 2, tensorData([0.013, -0.37, 1, 0, 0, 0, 0, 0], [8], "float32"));
+    const flat = editor.finish();
+    const float = await executed(flat, { x: examples[0] });
+    for (const perChannel of [true, false]) {
+      const { values: own } = await executed((await quantize({ perChannel }, flat)).model, {
+        x: examples[0],
+      });
+      assert.ok(relativeError(own, float.values) < 0.02, String(relativeError(own, float.values)));
+    }
+  });
+
+  test("an operator without integer kernels stays float, its layers do not", async () => {
+    const nodes: NodeText[] = [
+      ["Conv", ["x", "w"], ["a"]],
+      ["Erf", ["a"], ["b"]],
+      ["Conv", ["b", "v"], ["y"]],
+    ];
+    const weights = { w: normal([4, 3, 1, 1]), v: normal([4, 4, 1, 1]) };
+    const model = onnxModel({ inputs: { x: ["batch", 3, 8, 8] }, weights, nodes, outputs: ["y"] });
+    const { model: quantized } = await quantize({}, model);
+    const { operators } = await executed(quantized, { x: examples[0] });
+    assert.equal(operators.filter((operator) => operator === "QLinearConv").length, 2);
+    assert.ok(operators.includes("Erf"));
   });
 });

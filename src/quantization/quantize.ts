@@ -23,6 +23,7 @@ import { quantizedLayers, type Site, sitesOf } from "./sites.ts";
 import {
   largestWeight,
   type Quantizer,
+  scalesForBiases,
   type WeightMethod,
   weightMethods,
   weightScales,
@@ -86,6 +87,7 @@ export class PostTraining {
   private readonly options: QuantizeOptions;
   private readonly source: { engine: Engine; batches: Batches };
   private readonly prepared: ModelProto;
+  /** By names of activations and, where a range depends on them, their bits. */
   private readonly ranges = new Map<string, Range>();
 
   /** @throws UserError for a percentile of 50 or less, a model that is quantized, or of operators from before opset 13 */
@@ -121,7 +123,7 @@ export class PostTraining {
     const quantizers = await this.quantizers(editor, sites, siteBits(sites, bits));
     const records = quantized.map((layer) => ({
       layer,
-      weight: this.weightQuantizer(editor, layer, bits.get(layer)!),
+      weight: this.weightQuantizer(editor, layer, bits.get(layer)!, quantizers.get(layer.input[0])!),
       input: quantizers.get(layer.input[0])!,
     }));
     if (this.options.correctBiases) await correctBiases(editor, records, this.source);
@@ -145,22 +147,31 @@ export class PostTraining {
     bitsOf: (name: string) => number,
   ): Promise<Map<string, Quantizer>> {
     const { activationMethod: method = "min-max", percentile = 99.99 } = this.options;
-    const unknown = sites.filter(({ name, like }) => like === undefined && !this.ranges.has(name));
+    // Only the least squared error depends on the bits.
+    const key = (name: string) => (method === "mse" ? `${name} ${bitsOf(name)}` : name);
+    const unknown = sites.filter(({ name, like }) => like === undefined && !this.ranges.has(key(name)));
     if (unknown.length > 0) {
       const optionsOf = (name: string) => ({ method, percentile, bits: bitsOf(name) });
       const measured = await calibrate(editor, unknown, { ...this.source, optionsOf });
-      for (const [name, range] of measured) this.ranges.set(name, range);
+      for (const [name, range] of measured) this.ranges.set(key(name), range);
     }
     return new Map(
-      sites.map(({ name, like = name }) => [name, activationQuantizer(this.ranges.get(like)!, bitsOf(like))]),
+      sites.map(({ name, like = name }) => {
+        const { low, high } = this.ranges.get(key(like))!;
+        // Biases are multiples of the scale: that of a range of nothing would leave little of them.
+        const range = low === 0 && high === 0 ? { low, high: 1 } : { low, high };
+        return [name, activationQuantizer(range, bitsOf(like))];
+      }),
     );
   }
 
-  private weightQuantizer(editor: ModelEditor, layer: NodeProto, { weights }: LayerBits) {
+  private weightQuantizer(editor: ModelEditor, layer: NodeProto, { weights }: LayerBits, input: Quantizer) {
     const { perChannel = true, percentile = 99.99, weightMethod: method = "min-max" } = this.options;
     const high = largestWeight(Math.min(weights, this.options.weightRange === "7bit" ? 7 : 8));
     const axis = perChannel ? outputAxis(layer) : undefined;
     const channels = channelsOf(editor.weight(layer.input[1])!, axis);
-    return { axis, scales: weightScales(channels, { high, method, percentile }), high };
+    const scales = weightScales(channels, { high, method, percentile });
+    const biases = editor.weight(layer.input[2])?.data ?? [0];
+    return { axis, scales: scalesForBiases(scales, { channels, biases, inputScale: input.scale }), high };
   }
 }

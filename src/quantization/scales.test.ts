@@ -6,10 +6,12 @@ import { type ActivationMethod, activationQuantizer, observer } from "./activati
 import { chosenBits } from "./bits.ts";
 import { channelsOf } from "./channels.ts";
 import { batchNormAffine, foldedLayer } from "./fold-batch-norm.ts";
+import { Sample } from "./sample.ts";
 import {
   quantizationError,
   quantized,
   roundHalfToEven,
+  scaleOfLeastError,
   type WeightMethod,
   weightScales,
 } from "./weight-scales.ts";
@@ -113,6 +115,29 @@ describe("activations", () => {
     const { low, high } = observed.range();
     near([low, high], [next / 4, (3 * next) / 4], 1e-4);
   });
+
+  test("a sample of images has every column as often, whatever their width", () => {
+    for (const width of [32, 48, 56]) {
+      const sample = new Sample(2 ** 12);
+      for (let image = 0; image < 500; image++)
+        sample.add(Float32Array.from({ length: width * width }, (_, place) => place % width));
+      const { values } = sample;
+      assert.ok(values.length >= 2 ** 11 && values.length < 2 ** 12, String(values.length));
+      const counts = new Array<number>(width).fill(0);
+      for (const column of values) counts[column]++;
+      const expected = values.length / width;
+      // Six standard deviations of a binomial distribution.
+      for (const count of counts)
+        assert.ok(Math.abs(count - expected) < 6 * Math.sqrt(expected), `${counts}`);
+    }
+  });
+});
+
+test("the scale of least error is for the integers that there are, one more below 0 than above", () => {
+  const values = Float64Array.of(-0.6, -0.3, 0, 0.3, -0.6);
+  near([scaleOfLeastError(values, { low: -2, high: 1 })], [0.3]);
+  near([scaleOfLeastError(Float64Array.of(0, 0.5, 0.25, 1.25), { low: 0, high: 15 })], [1.25 / 15]);
+  assert.equal(scaleOfLeastError(new Float64Array(3), { low: 0, high: 15 }), 0);
 });
 
 describe("BatchNorm", () => {

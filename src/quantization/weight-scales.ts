@@ -1,4 +1,5 @@
 import { UserError } from "../common/errors.ts";
+import type { IntegerRange } from "../ops/quantization.ts";
 import type { Channels } from "./channels.ts";
 
 // Scales of weights: q = round(w / scale) from −high to high, zero is exact. Rounding is half to even, as QuantizeLinear's.
@@ -7,7 +8,7 @@ import type { Channels } from "./channels.ts";
 export const weightMethods = ["min-max", "percentile", "mse"] as const;
 export type WeightMethod = (typeof weightMethods)[number];
 
-/** Candidates of `mse`: this many equal parts of the largest magnitude. */
+/** Candidates of the least squared error: this many equal parts of the largest magnitude. */
 const parts = 100;
 
 /** The largest integer of weights of so many bits: 127 for 8, 63 for 7. */
@@ -40,13 +41,42 @@ function scaleOf(values: Float64Array, high: number, method: WeightMethod, perce
     case "percentile":
       return (quantile(magnitudes.toSorted(), percentile / 100) || largest) / high;
     case "mse":
-      return leastError(parts, (part) => {
-        const scale = (largest * part) / parts / high;
-        return { result: scale, error: quantizationError(values, { scale, low: -high, high, zeroPoint: 0 }) };
-      });
+      return scaleOfLeastError(values, { low: -high, high });
     default:
       return method satisfies never;
   }
+}
+
+/**
+ * Scales with which biases keep their numbers, which are whole multiples of both scales within 32 bits: of channels that are
+ * all 0, whose scale is free, the largest of the others, and at least what the largest bias needs.
+ * @param biases of each channel of the layer, or one for all
+ */
+export function scalesForBiases(
+  scales: Float64Array<ArrayBuffer>,
+  { channels, biases, inputScale }: { channels: Channels; biases: ArrayLike<number>; inputScale: number },
+): Float64Array<ArrayBuffer> {
+  const isZero = Array.from(scales, (_, channel) => channels.values(channel).every((value) => value === 0));
+  const largest = scales.reduce(
+    (most, scale, channel) => (isZero[channel] ? most : Math.max(most, scale)),
+    0,
+  );
+  const magnitudes = Array.from(biases, Math.abs);
+  const most = Math.max(...magnitudes);
+  return scales.map((scale, channel) => {
+    const bias = magnitudes.length === scales.length ? magnitudes[channel] : most;
+    return Math.max(isZero[channel] ? largest || scale : scale, bias / (inputScale * 2 ** 30));
+  });
+}
+
+/** The scale with the least squared error for integers whose zero is exact; 0 for values that are all 0. */
+export function scaleOfLeastError(values: Float64Array, { low, high }: IntegerRange): number {
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  if (largest === 0) return 0;
+  return leastError(parts, (part) => {
+    const scale = (largest * part) / parts / high;
+    return { result: scale, error: quantizationError(values, { scale, zeroPoint: 0, low, high }) };
+  });
 }
 
 /** Integers that stand for numbers: x ≈ (q − zeroPoint)·scale with low ≤ q ≤ high. */

@@ -4,12 +4,16 @@ import type { Value } from "../graph/graph.ts";
 import { findHead, type Head, replaceHead } from "../import/head.ts";
 import { readModelFile } from "../import/load.ts";
 import type { ModelProto } from "../onnx/onnx_pb.ts";
+import { requireFloat } from "../quantization/learned-sites.ts";
 import type { Task } from "../tasks/task.ts";
 import type { Network } from "../tasks/task-network.ts";
 import type { ImportedModelSettings } from "./configuration.ts";
 import { type ModelFile, openModelFile, type TaskData } from "./model-file.ts";
 
-/** A file to train, with another head where the settings or the data want one. */
+/**
+ * A file to train, with another head where the settings or the data want one.
+ * @throws UserError for a file that cannot be read as a network for the task, or whose weights are integers
+ */
 export async function importedNetwork(
   settings: ImportedModelSettings,
   data: TaskData,
@@ -26,6 +30,11 @@ export async function importedNetwork(
     notes.push(`the file takes ${examples} at a time: a batch is computed in micro-batches of ${examples}`);
   }
   const { parameters } = opened.model;
+  if (!parameters.some(({ trainable }) => trainable))
+    requireFloat(
+      { nodes: proto.graph?.node ?? [] },
+      "it has no float weights to train; train the float model that it was made of (with --quantize, to get integers again)",
+    );
   const hasStatistics = parameters.some(({ role }) => role === "running-statistic");
   if (only === 1 && hasStatistics && loading.batchNormalization === "batch") {
     notes.push("BatchNorm keeps its running statistics: one example has none of its own");

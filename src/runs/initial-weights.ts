@@ -17,8 +17,12 @@ export interface GivenWeights {
   otherHead?: boolean;
 }
 
-/** The tensors of a safetensors file. Throws `UserError` when it cannot be read or is damaged. */
+/** The tensors of a safetensors file. Throws `UserError` when it cannot be read, is damaged or is an ONNX file. */
 export async function readWeights(file: string): Promise<Tensors> {
+  if (/\.onnx$/i.test(file))
+    throw new UserError(
+      `the weights ${file} are an ONNX file and have to be a safetensors file; to train the network in it, name it as the model`,
+    );
   let bytes: Uint8Array;
   try {
     bytes = await readFile(file);

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { UserError } from "../common/errors.ts";
 import { type DeclaredFlag, flags } from "../common/flags.ts";
 import { isObject } from "../common/objects.ts";
-import { layerChoiceOf, perturbedForms, readBits } from "../quantization/choices.ts";
+import { firstStepRules, layerChoiceOf, perturbedForms, readBits } from "../quantization/choices.ts";
 
 // The part of a run's document that makes a network of small integers of it.
 
@@ -73,6 +73,17 @@ const quantization = z.strictObject({
       "What a perturbation of a weight is added to. `quantized`: what it is rounded to; `latent`: the float weight, which is rounded afterwards.",
     ),
   perturbSteps: z.boolean().default(false).describe("Whether steps are perturbed too."),
+  firstSteps: z
+    .enum(firstStepRules)
+    .default("mse")
+    .describe(
+      "What steps start from. `mse`: the least squared error; `mean`: twice the mean magnitude / √(largest integer), as published with LSQ.",
+    ),
+  stepLearningRate: z
+    .number()
+    .nonnegative()
+    .default(0.1)
+    .describe("Factor of the learning rate of steps, 1 as published with LSQ; 0: they stay as they start."),
   examples: z
     .number()
     .int()

@@ -13,9 +13,11 @@ import { mul } from "../ops/arithmetic.ts";
 import { abs } from "../ops/elementwise.ts";
 import { flatten } from "../ops/movement.ts";
 import { reduceMean } from "../ops/reduction.ts";
+import { channelsOf } from "../quantization/channels.ts";
+import { outputAxis } from "../quantization/layers.ts";
 import { type Observed, observing } from "../quantization/learned.ts";
 import { weightStepName } from "../quantization/learned-sites.ts";
-import { firstSteps, integerRange, weightRange } from "../quantization/lsq.ts";
+import { firstStep, integerRange, weightRange } from "../quantization/lsq.ts";
 import { fusedOperators } from "../runtime/onnxruntime.ts";
 import { openEngine } from "../runtime/remote.ts";
 import { using } from "../testing/engines.ts";
@@ -104,14 +106,10 @@ for (const { model: name, bits, perChannel = true, integers, floats = [], size =
         steps[step] = tensorData([(2 * Number(means[step].data[0])) / Math.sqrt(high)], [], "float32");
       }
       for (const { name: own, node, bits: ofLayer } of layers) {
-        const { data, shape } = weights[node.input[1]];
-        const first = firstSteps(
-          { data: data as Float32Array, shape },
-          weightRange(ofLayer.weights),
-          perChannel ? 0 : undefined,
+        const channels = channelsOf(weights[node.input[1]], perChannel ? outputAxis(node) : undefined);
+        const values = Array.from({ length: channels.count }, (_, channel) =>
+          firstStep.mean(channels.values(channel), weightRange(ofLayer.weights)),
         );
-        const isTransposed = node.opType === "ConvTranspose";
-        const values = isTransposed && perChannel ? new Array(shape[1]).fill(first[0]) : first;
         steps[weightStepName(own)] = tensorData(values, perChannel ? [values.length] : [], "float32");
       }
       const tensors = { ...weights, ...steps };

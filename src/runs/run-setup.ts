@@ -57,7 +57,8 @@ export async function prepare(request: RunRequest): Promise<RunSetup> {
   const { tensors, note } = startingTensors(model, seed, given, { stage: part.head, isNew });
   const measured = quantized && quantization && (await import("./first-steps.ts"));
   const first = await measured?.firstSteps(quantized!, opened, tensors, {
-    ...{ batchSize: built.batchSize, seed, threads, examples: quantization!.examples },
+    ...{ batchSize: built.batchSize, seed, threads },
+    ...{ examples: quantization!.examples, firstSteps: quantization!.firstSteps },
   });
   // Steps that were trained before go on from there.
   const steps = { ...first?.steps, ...stepsIn(given, first) };
@@ -120,10 +121,14 @@ export async function trainedNetwork(
   return { network: quantized ?? frozenNetwork(float, part.frozen), quantized, part, microBatches };
 }
 
-/** Settings of parameters, with steps of quantizers perturbed where the run says so. */
+/** Settings of parameters, with those of quantizers' steps before what the run says of them. */
 function withSteps({ parameters, quantization }: RunRequest["configuration"]) {
-  if (!quantization?.perturbSteps) return parameters;
-  return { ...parameters, groups: [{ kinds: "step" as const, perturbed: true }, ...parameters.groups] };
+  if (!quantization) return parameters;
+  const { stepLearningRate: learningRate, perturbSteps: perturbed } = quantization;
+  return {
+    ...parameters,
+    groups: [{ kinds: "step" as const, learningRate, perturbed }, ...parameters.groups],
+  };
 }
 
 /** A network as one of small integers; loaded with its first use, like the importer that it needs. */
