@@ -9,6 +9,7 @@ import { type PerturbedForm, perturbedForms } from "../quantization/choices.ts";
 import { parseRun, runSchema } from "../runs/configuration.ts";
 import { dataOf, findModel, type TrainedModel } from "../runs/trained-model.ts";
 import type { Engine } from "../runtime/engine.ts";
+import { firstTask, taskNamed } from "../tasks/index.ts";
 import { addFlags } from "./add-flags.ts";
 import { putFlags, settingsOf } from "./put-flags.ts";
 import { fileSettings, flagsFor, imageFlags, importFlags, type SettingFlags } from "./setting-flags.ts";
@@ -44,25 +45,32 @@ export function addDataFlags(command: Command): Command {
   return addFlags(command, imageFlags, "unknown");
 }
 
-/** The data that the flags name, or the run's; picture files in the form of the run, or that a file states. */
+/**
+ * The data that the flags name, or the run's, and the task of the run, or that a file states; picture files in the form of
+ * either.
+ */
 export async function loadNamedData(
   found: TrainedModel,
   flags: SettingFlags & { data?: string; dataDir?: string },
   signal?: AbortSignal,
 ) {
   const { loadWithProgress } = await import("./data.ts");
-  const stated = found.run ? {} : await picturesOf(found.path);
+  const stated = found.run ? undefined : await statedIn(found.path);
   const { data, images } = parseRun(
-    putFlags(runSchema, dataOf(found, flags.data, stated), flags, imageFlags),
+    putFlags(runSchema, dataOf(found, flags.data, stated?.pictures), flags, imageFlags),
   );
-  const task = found.run?.task.name;
-  return { name: data, data: await loadWithProgress(data, { task, dataDir: flags.dataDir, images, signal }) };
+  const kind = taskNamed(found.run?.task.name ?? stated?.task ?? firstTask);
+  const loaded = await loadWithProgress(data, { task: kind.name, dataDir: flags.dataDir, images, signal });
+  return { name: data, data: loaded, kind };
 }
 
-async function picturesOf(file: string) {
+/** What a file states of its task, and of the pictures that it was made for. */
+async function statedIn(file: string) {
   const { readModelFile } = await import("../import/load.ts");
   const { statedPictures } = await import("../tasks/picture-form.ts");
-  return statedPictures(await readModelFile(file));
+  const { statedTask } = await import("../tasks/model-metadata.ts");
+  const model = await readModelFile(file);
+  return { pictures: statedPictures(model), task: statedTask(model) };
 }
 
 /** The flags about how a file takes images, for commands that look at it as it is. */
@@ -116,7 +124,7 @@ export async function openNamedModel(
   { subset, signal }: { subset: number; signal?: AbortSignal },
 ): Promise<ModelToMeasure> {
   const found = await findModel(place);
-  const { data } = await loadNamedData(found, flags, signal);
+  const { data, kind } = await loadNamedData(found, flags, signal);
   const { batchSize, batchNorm, labelSmoothing, perturb } = flags;
   const { openModel } = await import("../measure/measured-model.ts");
   return openModel(found, data, {
@@ -125,6 +133,7 @@ export async function openNamedModel(
     batchSize,
     batchNorm,
     perturb,
+    task: kind,
     settings: defined({ labelSmoothing }),
     file: settingsOf(fileSettings, flags),
   });

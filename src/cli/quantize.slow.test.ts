@@ -217,6 +217,33 @@ test("a comparison shows what each file of integers gives when it is executed, i
   assert.throws(() => statSync(join(out, "w4a4", "quantization.json")));
 });
 
+test("what a quantized file is no start of: training of it, or weights of a network", async () => {
+  const file = join(root, "start.onnx");
+  const made = await lowland([
+    "quantize",
+    run,
+    "--out",
+    file,
+    "--calibration",
+    "32",
+    "--threads",
+    "1",
+    "--json",
+  ]);
+  assert.equal(made.code, 0, made.stderr);
+  const message =
+    /^the model is quantized already \(30 nodes: DequantizeLinear, QuantizeLinear\); it has no float weights to train; train the float model/;
+  const data = ["--data", "digits", "--out", join(root, "none")];
+  assert.match((await refusal(["finetune", file, ...data])).text ?? "", message);
+  const comparison = join(root, "quantized.json");
+  const runs = [{ name: "sgd", optimizer: { method: "sgd" } }];
+  writeFileSync(comparison, JSON.stringify({ data: "digits", model: { file }, runs }));
+  const compared = await refusal(["compare", "--config", comparison, "--out", join(root, "none")]);
+  assert.match(compared.text ?? "", message);
+  const weights = await refusal(["train", "--model", "cnn", "--weights", file, ...data]);
+  assert.match(weights.text ?? "", /start\.onnx are an ONNX file and have to be a safetensors file; /);
+});
+
 test("bits that there are not are refused", async () => {
   for (const [bits, text] of [
     ["1", /^quantization.weights is 1; it has to be at least 2/],

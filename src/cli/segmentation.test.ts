@@ -87,6 +87,14 @@ describe("a folder of images and masks", () => {
     assert.ok(Math.abs(result.metrics.meanIou - metrics.meanIou) < 1e-3);
   });
 
+  test("a file alone states its task", async () => {
+    const { metrics } = readJsonFile(root, "run", "summary.json");
+    const args = ["run/model.onnx", "--data", "scenes", "--json", "--threads", "1"];
+    const evaluated = JSON.parse(await run("evaluate", ...args));
+    assert.equal(evaluated.task, "segmentation");
+    assert.ok(Math.abs(evaluated.metrics.meanIou - metrics.meanIou) < 1e-3);
+  });
+
   test("flatness is that of its loss", async () => {
     const few = ["--threads", "1", "--measure", "sharpness", "--steps", "0", "--directions", "2"];
     await run("flatness", "run", ...few);

@@ -8,7 +8,8 @@ import { metricList } from "../../report/numbers.ts";
 import { runSchema } from "../../runs/configuration.ts";
 import { findModel, importedModelOf, type TrainedModel } from "../../runs/trained-model.ts";
 import { withPictures } from "../../tasks/details.ts";
-import { firstTask, taskNamed, taskNames } from "../../tasks/index.ts";
+import { taskNamed, taskNames } from "../../tasks/index.ts";
+import type { TaskKind } from "../../tasks/task.ts";
 import { addFlags } from "../add-flags.ts";
 import { camelCase } from "../flags.ts";
 import { addDataFlags, addFileFlags, loadNamedData } from "../measuring-options.ts";
@@ -55,8 +56,9 @@ export function evaluateCommand(command: Command): Command {
     .action(async (place: string, flags: EvaluateFlags) => {
       const found = await findModel(place);
       const { path } = found;
-      const { name, data } = await loadNamedData(found, flags);
-      const { opened, kind } = await openTaskOf(found, data, { settings: evaluationSettings(found, flags) });
+      const { name, data, kind } = await loadNamedData(found, flags);
+      const settings = evaluationSettings(found, kind, flags);
+      const { opened } = await openTaskOf(found, data, { settings, kind });
       if (flags.predictions !== undefined && !opened.evaluations[0].metric().predictions)
         throw new UserError(
           `--predictions has no meaning for ${kind.name}, which has no format for them; leave it out`,
@@ -95,8 +97,11 @@ export function evaluateCommand(command: Command): Command {
  * Settings of the run's task with those of the flags in their place.
  * @throws UserError for a flag of another task
  */
-function evaluationSettings({ run }: TrainedModel, flags: EvaluateFlags): Record<string, unknown> {
-  const { name, settings } = taskNamed(run?.task.name ?? firstTask);
+function evaluationSettings(
+  { run }: TrainedModel,
+  { name, settings }: TaskKind,
+  flags: EvaluateFlags,
+): Record<string, unknown> {
   const own = evaluationFlags.filter(({ path }) => path[0] in settings);
   const stray = evaluationFlags.find(
     (flag) => !own.includes(flag) && flags[camelCase(flag.name)] !== undefined,

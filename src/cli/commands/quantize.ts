@@ -123,8 +123,8 @@ async function quantize(place: string, flags: QuantizeFlags): Promise<void> {
     throw new UserError(
       `${out} exists already; replace it with --overwrite, or name another file with --out`,
     );
-  const { name, data } = await loadNamedData(found, flags);
-  const { opened, kind } = await openTaskOf(found, data);
+  const { name, data, kind } = await loadNamedData(found, flags);
+  const { opened } = await openTaskOf(found, data, { kind });
   for (const note of opened.notes ?? []) say(note);
   const file = { ...importedModelOf(found), ...settingsOf(fileSettings, flags) };
   const { normalization, output, dimensions } = file;
@@ -135,7 +135,7 @@ async function quantize(place: string, flags: QuantizeFlags): Promise<void> {
     let order: LayerSensitivity[] | undefined;
     if (flags.sensitivity || flags.maxDrop !== undefined) {
       const settings = withoutEvaluationSettings(found, kind);
-      const { opened: held } = await openTaskOf(found, heldOut(data, flags), { settings });
+      const { opened: held } = await openTaskOf(found, heldOut(data, flags), { settings, kind });
       const measure = (model: string | Uint8Array) =>
         evaluateFile(model, held, { ...options, name: "the model" });
       const choosing = { quantizer, measure, float: await measure(found.path), leading: kind.metrics[0] };
