@@ -70,7 +70,7 @@ function agreementTable(lines) {
       "fastest kernels",
     ],
     ...groups(own, ({ part, network, form, method }) => [part, network, form, method].join("|"))
-      .filter(([{ part }]) => part === "bits" || part === "networks")
+      .filter(([{ part }]) => ["bits", "networks", "published"].includes(part))
       .map((group) => {
         const [{ part, network, form, method }] = group;
         const least = (of) => Math.min(...group.map(of));
@@ -93,9 +93,9 @@ function agreementTable(lines) {
 function networksTable(lines) {
   const own = lines.filter(({ part, executed }) => (part === "networks" || part === "published") && executed);
   return markdown([
-    ["network", "measure", "float", "integers", "size", "in float"],
-    ...own.map(({ network, float, executed, size, operators }) => [
-      ...[network, leadingName(float), share(leading(float)), share(leading(executed))],
+    ["network", "form", "measure", "float", "integers", "size", "in float"],
+    ...own.map(({ network, form, float, executed, size, operators }) => [
+      ...[network, form, leadingName(float), share(leading(float)), share(leading(executed))],
       `${(size.quantized / size.float).toFixed(2)}×`,
       Object.entries(operators)
         .filter(([name]) => !/^QLinear|^QGemm|Integer$|^(Quantize|Dequantize)Linear$/.test(name))
