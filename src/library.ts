@@ -26,7 +26,7 @@ export type { RunResult } from "./runs/run.ts";
 export type { EpochNetwork, RunHooks } from "./runs/run-request.ts";
 export { type TrainOptions, train } from "./runs/train.ts";
 export type { DetailMatrix, DetailSamples, Details, DetailTable, Picture } from "./tasks/details.ts";
-export { DeviceError, type DeviceRecord } from "./runtime/device-engine.ts";
+export { DeviceError, type DeviceRecord } from "./runtime/proving-engine.ts";
 export { NonFiniteError } from "./train/loop.ts";
 export type { EpochRecord, RunSummary, SharpnessRecord, StepRecord } from "./train/records.ts";
 

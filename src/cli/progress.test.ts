@@ -46,6 +46,7 @@ function follow(display: ProgressDisplay, label: string, { to, from = 0 }: { to:
     stepsPerEpoch: 10,
     batchSize: 64,
     finishedSteps: from,
+    device: { name: "cpu" },
   });
   for (let number = from + 1; number <= to; number++) {
     seconds++;
@@ -77,6 +78,7 @@ describe("without a terminal", () => {
         stepsPerEpoch: 100,
         batchSize: 64,
         finishedSteps: 0,
+        device: { name: "cpu" },
       });
       for (let number = 1; number <= 1000; number++) {
         seconds += stepSeconds;

@@ -3,7 +3,6 @@ import { tensorData } from "../onnx/tensor-data.ts";
 import { add, addAll, mul, pow, sub } from "../ops/arithmetic.ts";
 import { equal } from "../ops/comparison.ts";
 import { type Convolution, convolutionOf, readConvolution } from "../ops/convolution.ts";
-import { plainDet } from "../ops/determinant.ts";
 import { abs, cast } from "../ops/elementwise.ts";
 import { matMul, transposeLast } from "../ops/linear.ts";
 import { concat, expand, reshape } from "../ops/movement.ts";
@@ -60,7 +59,6 @@ export const float64Rules: Record<string, LoweringRule> = {
       (inputs, { attributes }) => [plainNormalization(operator, inputs, attributes)],
     ]),
   ),
-  Det: ([x]) => [plainDet(x)],
   MaxUnpool: ([x, places], { outputs }) => [plainMaxUnpool(x, places, outputs[0].shape)],
   LRN: ([x], { attributes }) => [plainLrn(x, attributes)],
   Resize: (inputs, { attributes }) => [plainResize(inputs, attributes)],

@@ -2,10 +2,8 @@ import { Graph, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 import type { DataType } from "../onnx/tensor.ts";
 import { plainDepthToSpace, plainSpaceToDepth } from "../ops/layout.ts";
-import { stringAttribute } from "../ops/operator.ts";
-import { plainDequantize, plainFakeQuantize, plainQuantize } from "../ops/quantization.ts";
+import { operatorRule, stringAttribute } from "../ops/operator.ts";
 import { plainResize } from "../ops/resize.ts";
-import { plainRoundToType } from "../ops/small-floats.ts";
 import { targetDomains } from "./blocked.ts";
 import { lowerConv, lowerConvInputGradient } from "./convolution.ts";
 import { lowerArithmetic, lowerSign } from "./elementwise.ts";
@@ -33,15 +31,11 @@ const necessaryRules: Record<string, LoweringRule> = {
   ConvWeightGradient: lowerConvWeightGradient,
   DepthToSpace: ([x], { attributes }) =>
     blockTypes.has(x.type) ? undefined : [plainDepthToSpace(x, attributes)],
-  DequantizeLinear: (inputs, { attributes }) => orNone(plainDequantize(inputs, attributes)),
-  FakeQuantize: (inputs, { attributes }) => [plainFakeQuantize(inputs, attributes)],
-  QuantizeLinear: (inputs, { attributes }) => orNone(plainQuantize(inputs, attributes)),
   // A mode that opset 19 took away.
   Resize: (inputs, { attributes }) =>
     stringAttribute(attributes, "coordinate_transformation_mode", "") === "tf_half_pixel_for_nn"
       ? [plainResize(inputs, attributes)]
       : undefined,
-  RoundToType: ([x], { attributes }) => [plainRoundToType(x, attributes)],
   SpaceToDepth: ([x], { attributes }) =>
     blockTypes.has(x.type) && !attributes.mode ? undefined : [plainSpaceToDepth(x, attributes)],
 };
@@ -61,12 +55,14 @@ const fasterRules: Record<string, LoweringRule> = {
   Sub: lowerArithmetic,
 };
 
+/** For forms that an operator's own definition has without its kernel. */
+const ownRule: LoweringRule = (inputs, { operator, attributes }) => {
+  const built = operatorRule(operator).plain?.(inputs, attributes);
+  return built && [built];
+};
+
 /** The rules by the operators they are for. */
 export const ruleTables = [necessaryRules, fasterRules, float64Rules, integerRules];
-
-function orNone(value: Value | undefined): readonly Value[] | undefined {
-  return value && [value];
-}
 
 export interface LowerOptions {
   /** Leave operators that ONNX has as they are: the batch size stays out of the graph. Default false. */
@@ -94,7 +90,7 @@ export function lower(graph: Graph, { plain = false, target = {} }: LowerOptions
       const table = inFloat64 && Object.hasOwn(float64Rules, node.operator) ? float64Rules : rules;
       const portable = portableRules[node.operator];
       const lacked = !plain && portable && doesLack(target, portable.lack) ? portable.rule : undefined;
-      for (const rule of [lacked, integerRules[node.operator], table[node.operator]]) {
+      for (const rule of [lacked, integerRules[node.operator], table[node.operator], ownRule]) {
         const built = rule?.(inputs as readonly Value[], node, plain ? {} : target);
         if (built) return built;
       }

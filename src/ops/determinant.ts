@@ -32,6 +32,7 @@ defineOperator("Det", {
     const minors = gather(flat, x.graph.constant(places), batch.length);
     return [mul(mul(reshape(det(minors), x.shape), alternating), wide)];
   },
+  plain: ([x]) => (x.type === "float64" ? plainDet(x) : undefined),
 });
 
 /** The determinant of each of the matrices [..., n, n]. */
@@ -40,7 +41,7 @@ export function det(x: Value): Value {
 }
 
 /** The determinants by Laplace's expansion along the first row, where there is no kernel. */
-export function plainDet(x: Value): Value {
+function plainDet(x: Value): Value {
   const size = x.shape.at(-1)!;
   const batch = x.shape.slice(0, -2);
   if (size === 1) return reshape(x, batch);

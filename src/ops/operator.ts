@@ -48,6 +48,11 @@ export interface OperatorRule {
    * with a mask of zeros and ones does not stop such a gradient (0·∞ is NaN); a choice does.
    */
   readonly singular?: boolean | ((inputs: readonly Value[]) => boolean);
+  /**
+   * The same in operators that ONNX Runtime has, for forms that it has no kernel for; undefined for the others. It stands here
+   * so that a bundle holds it only with the operator; what every bundle needs, and what depends on a target, is in `src/lower`.
+   */
+  readonly plain?: (inputs: readonly Value[], attributes: Attributes) => Value | undefined;
 }
 
 /** An operator of ONNX that is built from others here, and has their gradients. No node of it is ever in a graph. */

@@ -44,6 +44,7 @@ defineOperator("QuantizeLinear", {
     return [{ type: wideType(quantizedType(inputs, attributes)), shape: x!.shape }];
   },
   gradient: "none",
+  plain: plainQuantize,
 });
 
 defineOperator("DequantizeLinear", {
@@ -57,6 +58,7 @@ defineOperator("DequantizeLinear", {
     const centered = zero ? sub(whole, spread(cast(zero, scale.type), q, attributes)) : whole;
     return [undefined, gathered(mul(gradient, centered), scale, attributes), undefined];
   },
+  plain: plainDequantize,
   refused: [0],
 });
 
@@ -66,7 +68,7 @@ function quantizedType([, , zero]: readonly (Value | undefined)[], attributes: A
 }
 
 /** What QuantizeLinear computes where there is no kernel; undefined where there is one. */
-export function plainQuantize(inputs: readonly Value[], attributes: Attributes): Value | undefined {
+function plainQuantize(inputs: readonly Value[], attributes: Attributes): Value | undefined {
   const [x, scale, zero] = inputs;
   const type = quantizedType(inputs, attributes);
   if ((type === "uint8" || type === "int8") && !blockSize(attributes) && !attributes.output_dtype)
@@ -78,10 +80,7 @@ export function plainQuantize(inputs: readonly Value[], attributes: Attributes):
 }
 
 /** What DequantizeLinear computes where there is no kernel; undefined where there is one. */
-export function plainDequantize(
-  [q, scale, zero]: readonly Value[],
-  attributes: Attributes,
-): Value | undefined {
+function plainDequantize([q, scale, zero]: readonly Value[], attributes: Attributes): Value | undefined {
   const known = q.type === "uint8" || q.type === "int8" || q.type === "int32";
   return known && !blockSize(attributes) ? undefined : dequantized(q, scale, zero, attributes);
 }
@@ -118,10 +117,11 @@ defineOperator("FakeQuantize", {
       undefined,
     ];
   },
+  plain: plainFakeQuantize,
 });
 
 /** What FakeQuantize computes, in plain arithmetic. */
-export function plainFakeQuantize(inputs: readonly (Value | undefined)[], attributes: Attributes): Value {
+function plainFakeQuantize(inputs: readonly (Value | undefined)[], attributes: Attributes): Value {
   const { steps, scale } = readFake(inputs, attributes);
   return mul(steps, scale);
 }

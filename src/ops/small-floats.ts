@@ -16,6 +16,7 @@ defineOperator("RoundToType", {
   domain: "training",
   infer: ([x]) => [x!],
   gradient: ({ gradient }) => [gradient],
+  plain: ([x], attributes) => plainRoundToType(x, attributes),
 });
 
 export interface CastOptions {
@@ -45,7 +46,7 @@ export function wrapToType(x: Value, type: DataType): Value {
 }
 
 /** What RoundToType computes, in plain arithmetic. */
-export function plainRoundToType(x: Value, attributes: Attributes): Value {
+function plainRoundToType(x: Value, attributes: Attributes): Value {
   const type = stringAttribute(attributes, "type", "") as SmallFloat;
   const saturate = intAttribute(attributes, "saturate", 1) === 1;
   if (type === "float8e8m0")

@@ -1,7 +1,6 @@
 import { openEngine, probeDevice } from "#platform";
 import { UserError } from "../common/errors.ts";
 import type { Device, DeviceChoice } from "../lower/target.ts";
-import { DeviceEngine } from "../runtime/device-engine.ts";
 import type { Engine, EngineOptions } from "../runtime/engine.ts";
 import type { ProbedDevice } from "../runtime/probed-device.ts";
 
@@ -25,6 +24,7 @@ export async function openDevice(choice: DeviceChoice, options: OpenDeviceOption
   const { threads, onNote, open = openEngine, probe = probeDevice } = options;
   const openCpu = () => open({ threads });
   if (choice === "cpu") return openCpu();
+  const { DeviceEngine } = await import("../runtime/device-engine.ts");
   const failed: string[] = [];
   for (const device of choice === "auto" ? tried : [choice]) {
     const probed = await probe(device);

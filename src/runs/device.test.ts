@@ -6,9 +6,10 @@ import { UserError } from "../common/errors.ts";
 import { loadSamples } from "../data/catalogue.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import type { openDevice } from "../platform/open-device.ts";
-import { DeviceEngine, DeviceError } from "../runtime/device-engine.ts";
+import { DeviceEngine } from "../runtime/device-engine.ts";
 import type { RunResult as EngineResult } from "../runtime/engine.ts";
 import { OnnxRuntimeEngine } from "../runtime/onnxruntime.ts";
+import { DeviceError } from "../runtime/proving-engine.ts";
 import { readJsonFile, temporaryFolder } from "../testing/cli.ts";
 import { type Faults, faultyDevice } from "../testing/faulty-device.ts";
 

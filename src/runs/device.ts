@@ -2,9 +2,9 @@ import { compile } from "../lower/compile.ts";
 import type { Model } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { scalarInputs, scalarsAt } from "../optim/scalars.ts";
-import { copied, DeviceEngine, type DeviceRecord } from "../runtime/device-engine.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import type { Trial } from "../runtime/proof.ts";
+import { copied, type DeviceRecord, isProving } from "../runtime/proving-engine.ts";
 import type { OpenedTask } from "../tasks/task.ts";
 import { trainingFeeds } from "../tasks/task-network.ts";
 import { progressAt } from "../train/loop.ts";
@@ -31,7 +31,7 @@ export async function loadSteps(
   engine: Engine,
   { steps, tensors, feeds, onNote }: StepsToLoad,
 ): Promise<DeviceRecord> {
-  if (engine instanceof DeviceEngine) {
+  if (isProving(engine)) {
     const inputs = await feeds();
     const fault = await engine.prove({ steps, tensors, feeds: () => copied(inputs) });
     if (fault === undefined) return engine.where;
@@ -40,7 +40,7 @@ export async function loadSteps(
   }
   const target = await engine.target();
   for (const { step, graph } of steps) await engine.load(step, compile(graph, { target }));
-  return engine instanceof DeviceEngine ? engine.where : { name: "cpu" };
+  return isProving(engine) ? engine.where : { name: "cpu" };
 }
 
 /** The inputs of a run's next step: a batch and the optimizer's scalars. */

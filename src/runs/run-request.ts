@@ -3,6 +3,7 @@ import { type Layer, type Model, parameterCount } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { openDevice } from "../platform/open-device.ts";
 import type { Tensors } from "../runtime/engine.ts";
+import type { DeviceRecord } from "../runtime/proving-engine.ts";
 import { taskNamed, taskRecord } from "../tasks/index.ts";
 import type { DataPair, TaskKind } from "../tasks/task.ts";
 import { withValidation } from "../tasks/validation.ts";
@@ -42,6 +43,8 @@ export interface RunHooks {
     stepsPerEpoch: number;
     batchSize: number;
     finishedSteps: number;
+    /** Where the steps run. */
+    device: DeviceRecord;
   }) => void;
   /** Training waits for a promise that it returns. */
   onStep?: (record: StepRecord) => unknown;

@@ -1,8 +1,8 @@
 import { trainingBatches } from "../data/rows.ts";
 import { initialState } from "../optim/state.ts";
 import { openDevice } from "../platform/open-device.ts";
-import { DeviceEngine, DeviceError } from "../runtime/device-engine.ts";
 import type { Tensors } from "../runtime/engine.ts";
+import { DeviceError, isProving } from "../runtime/proving-engine.ts";
 import type { Details } from "../tasks/details.ts";
 import { inferenceModel, trainingFeeds } from "../tasks/task-network.ts";
 import { NonFiniteError, trainingLoop } from "../train/loop.ts";
@@ -89,7 +89,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
     let skippedSteps = 0;
     const remarks = new Set<string>();
     const [totalSteps, finishedSteps] = [totalEpochs * stepsPerEpoch, finishedEpochs * stepsPerEpoch];
-    onStart?.({ task: recordOf(request), totalSteps, finishedSteps, stepsPerEpoch, batchSize });
+    onStart?.({ task: recordOf(request), totalSteps, finishedSteps, stepsPerEpoch, batchSize, device });
 
     if (configuration.keepWeights && !last) await folder?.keepWeights(0, networkTensors(model, initial));
 
@@ -154,7 +154,7 @@ export async function runTask(request: RunRequest): Promise<RunResult> {
         onEpoch(record, { tensors, model: () => inferenceModel(network, tensors, opened.task) });
       },
     }).catch(async (error) => {
-      if (error instanceof DeviceError && engine instanceof DeviceEngine) {
+      if (error instanceof DeviceError && isProving(engine)) {
         failure = deviceFailure(error, last?.epoch.epoch);
         await engine.fallBack(error.message, last?.tensors ?? initial);
         measure = await prepareMeasure();

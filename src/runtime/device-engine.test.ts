@@ -15,11 +15,12 @@ import { openDevice } from "../platform/open-device.ts";
 import { using } from "../testing/engines.ts";
 import { faultyDevice } from "../testing/faulty-device.ts";
 import { randomSample } from "../testing/networks.ts";
-import { copied, DeviceEngine, DeviceError } from "./device-engine.ts";
+import { DeviceEngine } from "./device-engine.ts";
 import type { Engine, RunResult, Tensors } from "./engine.ts";
 import { OnnxRuntimeEngine } from "./onnxruntime.ts";
 import { readProbe } from "./probe-device.ts";
 import type { Trial } from "./proof.ts";
+import { copied, DeviceError } from "./proving-engine.ts";
 
 // A device is played by the CPU, with faults of its own.
 

@@ -2,21 +2,8 @@ import { squaresName, type Target } from "../lower/target.ts";
 import { firstDifference } from "./agreement.ts";
 import type { Engine, RunOptions, RunResult, Tensors } from "./engine.ts";
 import { type ProofOptions, proveSteps, type Trial } from "./proof.ts";
+import { copied, DeviceError, type DeviceRecord, type ProvingEngine } from "./proving-engine.ts";
 import { Turns } from "./turns.ts";
-
-/** Where programs run, for records. */
-export interface DeviceRecord {
-  name: string;
-  /** The device as its driver names it, where that is known. */
-  adapter?: string;
-  /** Why it is the CPU although another device was asked for. */
-  reason?: string;
-}
-
-/** A device failed while it computed: it was lost, or its memory was used up. */
-export class DeviceError extends Error {
-  override readonly name = "DeviceError";
-}
 
 export interface DeviceEngineOptions extends ProofOptions {
   /** What it runs on. */
@@ -34,7 +21,7 @@ export interface DeviceEngineOptions extends ProofOptions {
  *
  * A device that fails rejects with {@link DeviceError}; {@link fallBack} then goes on with the CPU.
  */
-export class DeviceEngine implements Engine {
+export class DeviceEngine implements ProvingEngine {
   private readonly options: DeviceEngineOptions;
   private readonly turns = new Turns();
   private readonly unproven = new Map<string, Uint8Array | string>();
@@ -49,7 +36,6 @@ export class DeviceEngine implements Engine {
     this.record = options.record;
   }
 
-  /** Where programs run now. */
   get where(): DeviceRecord {
     return this.record;
   }
@@ -100,11 +86,6 @@ export class DeviceEngine implements Engine {
     });
   }
 
-  /**
-   * Loads the steps of a training run and takes one of each, on the device and on the CPU. Afterward the store is what it was
-   * in the trial.
-   * @returns why the device is not to be trained on, in a sentence; nothing where it passes
-   */
   prove(trial: Trial): Promise<string | undefined> {
     return this.turns.take(async () => {
       this.inStep = false;
@@ -122,7 +103,6 @@ export class DeviceEngine implements Engine {
     });
   }
 
-  /** Goes on with the CPU, and with these tensors in its store. Programs have to be compiled for its target and loaded again. */
   fallBack(reason: string, tensors: Tensors): Promise<void> {
     return this.turns.take(async () => {
       this.unproven.clear();
@@ -224,11 +204,4 @@ const compared = "compared with a device";
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** In memory of their own: an engine takes the memory of what it runs on. */
-export function copied(tensors: Tensors): Tensors {
-  return Object.fromEntries(
-    Object.entries(tensors).map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]),
-  ) as Tensors;
 }

@@ -23,11 +23,11 @@ import { scalarInputs } from "../optim/scalars.ts";
 import { sgd } from "../optim/sgd.ts";
 import { initialState } from "../optim/state.ts";
 import { trainingStep } from "../optim/training-step.ts";
-import { copied } from "../runtime/device-engine.ts";
 import type { Engine, Tensors } from "../runtime/engine.ts";
 import { GpuEngine } from "../runtime/gpu-engine.ts";
 import { OnnxRuntimeEngine, webGpuRuntime } from "../runtime/onnxruntime.ts";
 import { proveSteps } from "../runtime/proof.ts";
+import { copied } from "../runtime/proving-engine.ts";
 import { sampleOf } from "./networks.ts";
 
 // A process on SwiftShader (`swiftshader.ts`): its arguments name a job, its standard output is the result as JSON.

@@ -17,7 +17,7 @@ const { pureFolders }: { pureFolders: readonly string[] } = await import(
 
 /** What a run loads only when it is asked for: by a name, a file, a folder or a device. */
 const later =
-  /\/(digits|people|pose-task|opened-masks|imported-network|quantized-network|first-steps|features|load|picture-form|safetensors|run-folder|evaluation-record|web-gpu)\.js$/;
+  /\/(digits|people|pose-task|opened-masks|imported-network|quantized-network|first-steps|features|load|picture-form|safetensors|run-folder|evaluation-record|device-engine|web-gpu)\.js$/;
 
 const withoutLater: Plugin = {
   name: "without what is loaded later",

@@ -1,4 +1,4 @@
-import type { DeviceRecord } from "../runtime/device-engine.ts";
+import type { DeviceRecord } from "../runtime/proving-engine.ts";
 import type { TaskRecord } from "./task-record.ts";
 
 /**

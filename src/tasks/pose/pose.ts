@@ -1,6 +1,6 @@
 import type { PersonSample } from "../../data/persons.ts";
 import type { TaskKind } from "../task.ts";
-import { poseSettings } from "./pose-form.ts";
+import { poseSettings } from "./pose-settings.ts";
 
 // Where the joints of a person are: a heat map for each joint of what is around the person's box.
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parse } from "../../common/schema.ts";
-import { cocoSkeleton, mirroredJoints, skeletonOf, skeletonSettings } from "./skeleton.ts";
+import { skeletonSettings } from "./pose-settings.ts";
+import { cocoSkeleton, mirroredJoints, skeletonOf } from "./skeleton.ts";
 
 const read = (path: string) =>
   JSON.parse(readFileSync(new URL(`../../../fixtures/${path}`, import.meta.url), "utf8"));

@@ -1,6 +1,6 @@
-import * as z from "zod";
 import { UserError } from "../../common/errors.ts";
 import { cocoJoints, cocoLimbs } from "../../data/coco-joints.ts";
+import type { SkeletonSettings } from "./pose-settings.ts";
 
 /** Which joints there are, and what belongs together. Joints are named by their index from 0. */
 export interface Skeleton {
@@ -42,35 +42,6 @@ export const cocoSkeleton: Skeleton = {
 
 /** The sigma of a joint that COCO does not have. */
 const otherSigma = 0.05;
-
-const name = z.string().min(1);
-const namePair = z.tuple([name, name]);
-
-/** A skeleton in a document, by names of joints. */
-export const skeletonSettings = z.strictObject({
-  joints: z.array(name).min(1).describe("Names of the joints, in the order of the data."),
-  pairs: z
-    .array(namePair)
-    .optional()
-    .describe(
-      "Joints that change places in a mirrored picture. Left out: those whose names differ by `left` and `right` only.",
-    ),
-  limbs: z.array(namePair).optional().describe("Joints that a drawing connects. Left out: the data's own."),
-  sigmas: z
-    .record(name, z.number().positive())
-    .optional()
-    .describe("Sigmas of OKS, of single joints. Left out: COCO's by name, else 0.05."),
-  upperBody: z
-    .array(name)
-    .optional()
-    .describe("Joints above the waist, for half-body crops. Left out: those of COCO by name."),
-  head: namePair
-    .optional()
-    .describe(
-      "The two joints at the ends of the head, whose distance PCKh measures by. Left out: `head_top` and `upper_neck` (or `neck`), where there are such.",
-    ),
-});
-export type SkeletonSettings = z.infer<typeof skeletonSettings>;
 
 /**
  * The skeleton that a document describes.
