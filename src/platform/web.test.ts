@@ -124,6 +124,33 @@ describe("a page", needsBrowser, () => {
     assert.equal(trained, 1);
   });
 
+  test("makes the same data of a directory handle, and of files with paths", async () => {
+    const fingerprints = await opened.page.evaluate(async (pictures) => {
+      const { imagesFromFiles } = globalThis.lowland;
+      const placed = pictures.map(({ path, bytes }) => ({ path, file: new Blob([Uint8Array.from(bytes)]) }));
+      // A folder of the page's own storage: its handle is of the kind that pickers and dropped folders give.
+      const root = await navigator.storage.getDirectory();
+      const folder = await root.getDirectoryHandle("colors", { create: true });
+      for (const { path, file } of placed) {
+        const [color, name] = path.split("/");
+        const inside = await folder.getDirectoryHandle(color, { create: true });
+        const writable = await (await inside.getFileHandle(name, { create: true })).createWritable();
+        await writable.write(file);
+        await writable.close();
+      }
+      const classes = [];
+      for await (const handle of folder.values()) if (handle.kind === "directory") classes.push(handle);
+      const found = [];
+      for (const source of [placed, folder, classes]) {
+        const { train, test } = await imagesFromFiles(source, { size: 8 });
+        found.push([train.fingerprint, test.fingerprint, train.count, train.classNames.join()].join(" "));
+      }
+      return found;
+    }, pictures);
+    assert.match(fingerprints[0], / 20 blue,red$/);
+    assert.deepEqual(fingerprints, new Array(3).fill(fingerprints[0]));
+  });
+
   test("names a corrupt picture, the limit of pictures, and files without a folder", async () => {
     const messages = await opened.page.evaluate(async (pictures) => {
       const { imagesFromFiles } = globalThis.lowland;
@@ -187,6 +214,18 @@ describe("a page", needsBrowser, () => {
       [...writeModel(model)],
     );
     assert.match(message, /^UserError: .*places/);
+  });
+
+  test("loads ONNX Runtime again after a failure", async () => {
+    const page = await opened.pages.open();
+    const failures = await page.evaluate(async () => {
+      const { train, useOnnxRuntime } = globalThis.lowland;
+      let loads = 0;
+      useOnnxRuntime({ cpu: () => Promise.reject(new Error(`load ${++loads} failed`)) });
+      const failure = () => train({ data: "digits" }).catch((error: Error) => error.message);
+      return [await failure(), await failure()];
+    });
+    assert.deepEqual(failures, ["load 1 failed", "load 2 failed"]);
   });
 
   test("says in a sentence that the browser has no SIMD", async () => {

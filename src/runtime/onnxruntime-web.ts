@@ -37,10 +37,11 @@ export function useOnnxRuntime(given: Partial<WebRuntimes>): void {
   Object.assign(builds, known);
 }
 
-/** ONNX Runtime's module, loaded once. */
+/** ONNX Runtime's module, loaded once; after a failure the next call tries again. */
 export function webRuntime(build: keyof WebRuntimes = "cpu"): Promise<WebRuntime> {
   const loading = loaded.get(build) ?? load(build);
   loaded.set(build, loading);
+  loading.catch(() => loaded.delete(build));
   return loading;
 }
 

@@ -63,7 +63,7 @@ function differenceOfSteps(
     ["direction_norm", "the norm of its direction"],
   ]) {
     const [a, b] = [got, expected].map(({ outputs }) => Number(outputs[output]?.data[0]));
-    if (!agree(a, b)) return `${what} is ${a}, and on the CPU ${b}`;
+    if (!agree(a, b)) return `${what} is ${digits(a)}, and on the CPU ${digits(b)}`;
   }
   if (got.advanced !== expected.advanced) {
     return `its next weights are ${got.advanced ? "" : "not "}finite, and on the CPU they are${got.advanced ? " not" : ""}`;
@@ -74,6 +74,9 @@ function differenceOfSteps(
     ? `its change of weights and state differs from the CPU's by ${(100 * difference).toPrecision(3)} %`
     : undefined;
 }
+
+/** As many digits as float32 has. */
+const digits = (value: number) => Number(value.toPrecision(7));
 
 function distance(a: Tensors, b: Tensors): number {
   let squares = 0;
