@@ -123,13 +123,13 @@ function bundlePlayground() {
     format: "esm",
     platform: "browser",
     target: "es2022",
-    // Its CPU build is all that the page uses.
-    external: ["onnxruntime-web/webgpu"],
     logLevel: "error",
   });
   const runtime = dirname(createRequire(import.meta.url).resolve("onnxruntime-web"));
-  const wasm = "ort-wasm-simd-threaded.wasm";
-  copyFileSync(join(runtime, wasm), join(playground, wasm));
+  for (const build of ["threaded", "threaded.asyncify"]) {
+    const wasm = `ort-wasm-simd-${build}.wasm`;
+    copyFileSync(join(runtime, wasm), join(playground, wasm));
+  }
   for (const name of ["style.css", "index.html"])
     copyFileSync(join(root, "src", "playground", name), join(playground, name));
 }

@@ -3,6 +3,7 @@ import { GridComponent } from "echarts/components";
 import { init, use } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { drawingTheme, lineStyle } from "../report/drawing/colors.ts";
+import { axisOf } from "./axis.ts";
 import { methods } from "./methods.ts";
 
 use([LineChart, GridComponent, CanvasRenderer]);
@@ -25,7 +26,8 @@ export class Curves {
   /** @param end the right end of the horizontal axis, in epochs */
   draw(lines: readonly Points[], end: number): void {
     const series = lines.map((data, index) => ({ id: String(index), data, showSymbol: data.length === 1 }));
-    this.chart.setOption({ xAxis: { max: end }, series });
+    const yAxis = axisOf(lines.flatMap((points) => points.map(([, value]) => value)));
+    this.chart.setOption({ xAxis: { max: end }, yAxis: yAxis ?? { min: 0, max: 1, interval: 1 }, series });
   }
 
   /** Takes the colors of the scheme that the reader prefers. */
@@ -50,8 +52,6 @@ export class Curves {
       },
       yAxis: {
         type: "value",
-        scale: true,
-        splitNumber: 4,
         axisLabel: { ...label, ...(this.percent && { formatter: share }) },
         splitLine: { lineStyle: { color: line } },
       },

@@ -1,4 +1,4 @@
-import type { EpochRecord, PlacedPicture, StepRecord } from "../index.web.ts";
+import type { DeviceRecord, EpochRecord, PlacedPicture, StepRecord } from "../index.web.ts";
 import type { MethodName } from "./methods.ts";
 import type { PageData, Settings } from "./settings.ts";
 
@@ -29,9 +29,11 @@ export type Report =
   | { type: "pictures"; data: PageData; testImages: number; classNames: readonly string[] }
   /** What an ONNX file is. */
   | { type: "network"; description: string }
-  /** What becomes of an ONNX file in training. */
+  /** What becomes of an ONNX file, or of a device that was not trusted; methods may report the same. */
   | { type: "note"; text: string }
   | { type: "started"; data: PageData; totalSteps: number }
+  /** Where a method's steps run. */
+  | { type: "device"; method: MethodName; device: DeviceRecord }
   /** Several times a second, and before every other report: the steps since the last one. */
   | { type: "steps"; steps: readonly Step[] }
   | { type: "epoch"; method: MethodName; record: EpochRecord }

@@ -61,7 +61,8 @@ export async function readNetworkFile(file: File): Promise<NetworkFile> {
 const count = (number: number) => number.toLocaleString("en");
 
 function obstacleOf({ reason, blockers: [blocker] }: TrainingDescription): string {
-  return [reason, blocker && `${blocker.node}: ${blocker.advice}`].filter(Boolean).join("; ");
+  const isNamed = blocker === undefined || reason?.includes(blocker.node);
+  return [reason, ...(isNamed ? [] : [`${blocker.node}: ${blocker.advice}`])].join("; ");
 }
 
 /** Pictures of a form, as far as opening a file asks for data. */

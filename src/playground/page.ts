@@ -1,6 +1,8 @@
+import type { DeviceRecord } from "../index.web.ts";
 import { missingPart } from "./browser.ts";
 import type { Curves } from "./charts.ts";
 import { Choices } from "./choices.ts";
+import { deviceText } from "./device-text.ts";
 import { DigitPad } from "./digit-pad.ts";
 import { element, setText } from "./elements.ts";
 import type { ChosenFolder } from "./files.ts";
@@ -32,8 +34,9 @@ let startedAt = 0;
 let worker: Worker | undefined;
 let charts: Record<"accuracy" | "learned" | "loss", Curves> | undefined;
 const lines = new Lines();
-/** What becomes of an ONNX file in this training. */
-let notes: string[] = [];
+/** What becomes of an ONNX file or a device in this training. */
+const notes = new Set<string>();
+const devices = new Map<MethodName, DeviceRecord>();
 const planes = new Map<MethodName, Plane>();
 
 const rows = fillRows(element("rows", HTMLTableSectionElement), {
@@ -61,6 +64,10 @@ function receive(report: Report): void {
   if (state === "stopping" && (report.type === "steps" || report.type === "epoch")) return;
   switch (report.type) {
     case "runtime":
+      if (report.loaded === report.total) {
+        preparing();
+        break;
+      }
       loading(
         `Loading ONNX Runtime: ${megabytes(report.loaded)} of ${megabytes(report.total)} MB`,
         report.loaded / report.total,
@@ -81,9 +88,12 @@ function receive(report: Report): void {
       invite();
       break;
     case "note":
-      notes.push(report.text);
-      element("notes").textContent =
-        `${choices.settings.network === "file" ? "The file: " : ""}${notes.join("; ")}.`;
+      notes.add(capitalized(report.text));
+      element("notes").textContent = `${[...notes].join(". ")}.`;
+      break;
+    case "device":
+      devices.set(report.method, report.device);
+      showDevices();
       break;
     case "started":
       data = report.data;
@@ -153,9 +163,25 @@ function loading(text: string, share: number): void {
   progress.value = share;
 }
 
+function showDevices(): void {
+  element("device-note").textContent = deviceText(choices.settings.device, devices);
+}
+
+function preparing(): void {
+  element("state").textContent =
+    choices.settings.device === "cpu"
+      ? "Preparing the training steps"
+      : "Testing the GPU with a training step";
+  progress.removeAttribute("value");
+}
+
+/** As a sentence begins; the name of a file or device at its beginning stays as it is. */
+function capitalized(text: string): string {
+  return /^(?!webgpu)[a-z]+[ :]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+}
+
 function problem(text: string): void {
-  // A name that the sentence begins with stays as it is.
-  show("idle", /^[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text);
+  show("idle", capitalized(text));
   element("status").classList.add("problem");
 }
 
@@ -197,8 +223,8 @@ function invite(): void {
 function start(paused: boolean): void {
   clear();
   startedAt = performance.now();
-  show("loading", "Preparing the training steps");
-  progress.removeAttribute("value");
+  show("loading", "");
+  preparing();
   send({ type: "start", settings: choices.settings, paused });
 }
 
@@ -207,8 +233,10 @@ function clear(): void {
   planes.clear();
   totalSteps = 0;
   data = undefined;
-  notes = [];
+  notes.clear();
   element("notes").textContent = "";
+  devices.clear();
+  showDevices();
   for (const row of Object.values(rows)) row.clear();
   pad.forget();
   redraws.due(...curves, "planes");
@@ -250,6 +278,7 @@ function measureLandscapes(): void {
 /** What was trained belongs to the settings before. */
 function settingsChanged(): void {
   if (state === "finished" || (state === "idle" && lines.steps > 0)) clear();
+  showDevices();
   if (state === "idle" || state === "finished") invite();
 }
 
@@ -304,7 +333,7 @@ async function open(): Promise<void> {
     document.documentElement.dataset.blocked = "";
     return;
   }
-  element("provider").textContent = "Runs on the CPU: ONNX Runtime as WebAssembly, 14 MB once, one thread.";
+  showDevices();
   // After the first paint, a chart at a time: nothing waits for them.
   const { Curves } = await import("./charts.ts");
   const paint = () => new Promise(requestAnimationFrame);

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { train } from "../index.ts";
 import { needsBrowser } from "../testing/chromium.ts";
+import { temporaryFolder } from "../testing/cli.ts";
 import { choosePictures, openPlayground, playgroundOfTests } from "../testing/playground.ts";
+import { pngOfNumbers } from "../testing/png.ts";
 
 // The playground in Chromium: what a visitor does, and the same run in Node.
 
@@ -104,6 +108,73 @@ describe("the playground", needsBrowser, () => {
     await page.click("#train");
     await inState("finished");
     assert.match((await cell(1, 1)) ?? "", /%/);
+  });
+
+  test("takes a folder that is dropped", async () => {
+    const { page } = opened;
+    const folder = temporaryFolder();
+    for (const [place, color] of ["red", "green", "blue"].entries()) {
+      mkdirSync(join(folder, color));
+      const numbers = Array.from({ length: 3 * 64 }, (_, at) => (at % 3 === place ? 255 : 0));
+      for (let index = 0; index < 5; index++)
+        writeFileSync(
+          join(folder, color, `${index}.png`),
+          pngOfNumbers({ numbers, width: 8, depth: 8, type: "colors" }),
+        );
+    }
+    const box = await page.locator("#drop").boundingBox();
+    assert.ok(box);
+    const session = await page.context().newCDPSession(page);
+    const at = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+    const data = { items: [], files: [folder], dragOperationsMask: 1 };
+    for (const type of ["dragEnter", "dragOver", "drop"] as const)
+      await session.send("Input.dispatchDragEvent", { type, ...at, data });
+    await page.waitForFunction(() =>
+      document
+        .getElementById("chosen-pictures")
+        ?.textContent?.includes("3 classes, 12 pictures to train on, 3 to test on"),
+    );
+  });
+});
+
+describe("a device", needsBrowser, () => {
+  // Chromium's own Vulkan driver, which computes on the processor.
+  const software = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
+
+  test("that this browser does not have is refused before anything is loaded", async () => {
+    const without = await openPlayground("device=webgpu");
+    try {
+      const { page } = without;
+      const loaded: string[] = [];
+      page.on("request", (request) => loaded.push(request.url()));
+      await page.click("#train");
+      await page.waitForSelector("#status.problem");
+      assert.match((await page.textContent("#state")) ?? "", /WebGPU.*, or train on the CPU$/);
+      assert.deepEqual(
+        loaded.filter((url) => url.endsWith(".wasm")),
+        [],
+      );
+      await page.selectOption("[name=device]", "cpu");
+      assert.match(page.url(), /device=cpu/);
+      await page.click("#step");
+      await without.inState("paused");
+    } finally {
+      await without.close();
+    }
+  });
+
+  test("that passes its test takes the steps, and the page says so", async () => {
+    const gpu = await openPlayground("device=webgpu", { args: software });
+    try {
+      const { page } = gpu;
+      await page.click("#step");
+      await gpu.inState("paused");
+      assert.match((await page.textContent("#device-note")) ?? "", /^On webgpu.*, which passed its test\.$/);
+      const document = JSON.parse(String(await gpu.downloaded("#download")));
+      assert.equal(document.device, undefined);
+    } finally {
+      await gpu.close();
+    }
   });
 });
 

@@ -1,24 +1,33 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parseComparison, parseRun } from "../runs/configuration.ts";
+import type { DeviceRecord } from "../runtime/proving-engine.ts";
+import { axisOf } from "./axis.ts";
+import { deviceText } from "./device-text.ts";
 import { digitPixels } from "./digit.ts";
 import { methods } from "./methods.ts";
 import { Redraws } from "./redraws.ts";
 import { Rounds } from "./rounds.ts";
-import { comparisonDocument, hashOf, runDocument, settingsFrom } from "./settings.ts";
+import { comparisonDocument, hashOf, runDocument, type Settings, settingsFrom } from "./settings.ts";
 
 // The parts of the playground that need no page.
 
 describe("settings in the address", () => {
   test("are read as they are written", () => {
-    const settings = { data: "pictures", network: "cnn", noise: 15, seed: 7, epochs: 3 } as const;
+    const settings: Settings = {
+      ...{ data: "pictures", network: "cnn", device: "webgpu" },
+      ...{ noise: 15, seed: 7, epochs: 3 },
+    };
     assert.deepEqual(settingsFrom(`#${hashOf(settings)}`), settings);
   });
 
   test("that are missing or out of range have their defaults", () => {
-    const defaults = { data: "digits", network: "mlp", noise: 40, seed: 1, epochs: 20 };
-    for (const hash of ["", "#noise=61&seed=-1&epochs=0", "#noise=&seed=x&epochs=1.5&network=vgg&data=http"])
-      assert.deepEqual(settingsFrom(hash), defaults);
+    const defaults = { data: "digits", network: "mlp", device: "cpu", noise: 40, seed: 1, epochs: 20 };
+    const wrong = [
+      "#noise=61&seed=-1&epochs=0&device=cuda",
+      "#noise=&seed=x&epochs=1.5&network=vgg&data=http",
+    ];
+    for (const hash of ["", ...wrong]) assert.deepEqual(settingsFrom(hash), defaults);
   });
 });
 
@@ -46,6 +55,55 @@ test("documents of an ONNX file and of pictures are documents too", () => {
     assert.deepEqual(decoded, parseRun({ images }).images);
   }
   assert.equal(parseComparison(comparisonDocument(settings, data)).length, methods.length);
+});
+
+describe("the axis of a curve", () => {
+  const ends = (...values: number[]) => {
+    const { min, max, interval } = axisOf(values) ?? assert.fail();
+    return [min, max, interval].map((value) => Number(value.toPrecision(6)));
+  };
+
+  test("has round ends around its values", () => {
+    assert.deepEqual(ends(0.813, 0.94), [0.8, 0.95, 0.05]);
+    assert.deepEqual(ends(0.33, 1), [0.2, 1, 0.2]);
+    assert.deepEqual(ends(0, 0.06), [0, 0.06, 0.02]);
+    assert.equal(axisOf([]), undefined);
+  });
+
+  test("of shares stays within 0 and 100 %, also for one value", () => {
+    for (let low = 0; low <= 1000; low++)
+      for (const high of new Set([low, (low + 1000) / 2, 1000])) {
+        const [min, max, interval] = ends(low / 1000, high / 1000);
+        assert.ok(min >= 0 && min <= low / 1000 && max >= high / 1000 && max <= 1, `${low}, ${high}`);
+        const count = (max - min) / interval;
+        assert.ok(Math.abs(count - Math.round(count)) < 1e-6 && count < 5.5, `${low}, ${high}: ${count}`);
+      }
+  });
+});
+
+describe("what a page says of the device", () => {
+  const records = (...devices: DeviceRecord[]) =>
+    new Map(devices.map((device, index) => [methods[index].name, device]));
+  const gpu = { name: "webgpu", adapter: "a GPU" };
+  const cpu = { name: "cpu", reason: "webgpu (a GPU) computes a training step wrong" };
+
+  test("is which methods run where, once that is known", () => {
+    assert.match(deviceText("cpu", new Map()), /^WebAssembly/);
+    assert.match(deviceText("webgpu", new Map()), /^Tested first/);
+    assert.equal(deviceText("webgpu", records(gpu)), "On webgpu (a GPU): SGD.");
+    assert.equal(
+      deviceText("webgpu", records(gpu, gpu, gpu, gpu)),
+      "On webgpu (a GPU), which passed its test.",
+    );
+    assert.equal(
+      deviceText("webgpu", records(cpu, cpu, cpu, cpu)),
+      "On the CPU: the GPU did not pass its test.",
+    );
+    assert.equal(
+      deviceText("webgpu", records(gpu, gpu, gpu, cpu)),
+      "On webgpu (a GPU): SGD; SAM, ρ 0.05; SAM, ρ 0.1. On the CPU: bilateral SAM.",
+    );
+  });
 });
 
 describe("redrawing", () => {

@@ -5,6 +5,8 @@ export interface Settings {
   /** `"pictures"`: the visitor's own. */
   data: (typeof dataChoices)[number];
   network: (typeof networkChoices)[number];
+  /** What computes the steps. No document has it: another machine has another. */
+  device: (typeof deviceChoices)[number];
   /** Percent of the training labels that are wrong, 0 to 60. */
   noise: number;
   seed: number;
@@ -15,7 +17,12 @@ const dataChoices = ["digits", "pictures"] as const;
 /** `"file"`: an ONNX file of the visitor's. */
 const networkChoices = ["mlp", "cnn", "file"] as const;
 
-const defaults: Settings = { data: "digits", network: "mlp", noise: 40, seed: 1, epochs: 20 };
+const deviceChoices = ["cpu", "webgpu"] as const;
+
+const defaults: Settings = {
+  ...{ data: "digits", network: "mlp", device: "cpu" },
+  ...{ noise: 40, seed: 1, epochs: 20 },
+};
 
 /** How pictures are decoded. */
 export interface PictureForm {
@@ -42,6 +49,7 @@ export function settingsFrom(hash: string): Settings {
   return {
     data: among("data", dataChoices, defaults.data),
     network: among("network", networkChoices, defaults.network),
+    device: among("device", deviceChoices, defaults.device),
     noise: whole("noise", 0, 60),
     seed: whole("seed", 0, 999_999),
     epochs: whole("epochs", 1, 200),

@@ -7,6 +7,7 @@ import {
   train,
   UserError,
 } from "../index.web.ts";
+import { probeDevice } from "../platform/web.ts";
 import { Answers } from "./answers.ts";
 import type { Report, Request, Step } from "./messages.ts";
 import { type MethodName, methods } from "./methods.ts";
@@ -36,7 +37,6 @@ let experiment: Experiment | undefined;
 /** What the visitor chose, and the data that were made of it last. */
 let pictures: (ChosenPictures & { form: PictureForm; data: DatasetPair }) | undefined;
 let networkFile: NetworkFile | undefined;
-let runtime: Promise<void> | undefined;
 
 function report(message: Report, transfer: Transferable[] = []): void {
   reportSteps();
@@ -61,13 +61,18 @@ function reportSteps(): void {
   reportedAt = performance.now();
 }
 
-/** Loaded with the first request; after a failure the next one tries again. */
-function runtimeLoaded(): Promise<void> {
-  runtime ??= loadRuntime((loaded, total) => report({ type: "runtime", loaded, total })).catch((error) => {
-    runtime = undefined;
-    throw error;
-  });
-  return runtime;
+/**
+ * Loads what a device needs; a GPU also needs the CPU, which checks it.
+ * @throws UserError for a device that this browser does not have, before anything is loaded
+ */
+async function loadDevice(device: Settings["device"]): Promise<void> {
+  if (device !== "cpu") {
+    const probed = await probeDevice(device);
+    if (!probed.opened) throw new UserError(`${probed.reason}; ${probed.advice}, or train on the CPU`);
+  }
+  const builds = device === "cpu" ? (["cpu"] as const) : (["cpu", device] as const);
+  for (const build of builds)
+    await loadRuntime(build, (loaded, total) => report({ type: "runtime", loaded, total }));
 }
 
 globalThis.onmessage = async ({ data: request }: MessageEvent<Request>) => {
@@ -121,7 +126,7 @@ async function handle(request: Request): Promise<void> {
 
 async function start(settings: Settings, rounds: number): Promise<void> {
   await stop();
-  await runtimeLoaded();
+  await loadDevice(settings.device);
   const data = settings.data === "digits" ? await loadDataset("digits") : await picturesFor(settings.network);
   const file = settings.network === "file" ? requireFile().file : undefined;
   const pageData = {
@@ -177,12 +182,11 @@ async function trainMethod(
       ...runDocument(settings, pageData, method),
       data,
       ...(file && { model: { file } }),
-      threads: 1,
+      ...{ device: settings.device, threads: 1 },
       signal,
-      onNote: (text) => {
-        if (name === methods[0].name) report({ type: "note", text });
-      },
-      onStart: ({ totalSteps }) => {
+      onNote: (text) => report({ type: "note", text }),
+      onStart: ({ totalSteps, device }) => {
+        report({ type: "device", method: name, device });
         if (name === methods[0].name) report({ type: "started", data: pageData, totalSteps });
         turn = performance.now();
       },

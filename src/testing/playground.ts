@@ -36,13 +36,18 @@ export interface Playground {
  * Opens the playground.
  * @param hash settings in its address
  * @param prepare is called with the page before it loads
+ * @param args further arguments of the browser
  */
 export async function openPlayground(
   hash: string,
-  { prepare, ...context }: BrowserContextOptions & { prepare?: (page: Page) => Promise<unknown> } = {},
+  {
+    prepare,
+    args = [],
+    ...context
+  }: BrowserContextOptions & { prepare?: (page: Page) => Promise<unknown>; args?: readonly string[] } = {},
 ): Promise<Playground> {
   const server = await serveFolder(site, 0);
-  const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
+  const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox", ...args] });
   const size = { viewport: { width: 1280, height: 800 } };
   const page = await (await browser.newContext({ ...size, ...context })).newPage();
   page.setDefaultTimeout(patience);
