@@ -94,6 +94,13 @@ describe("a visitor's ONNX file", needsBrowser, () => {
     await page.click("#train");
     await opened.inState("finished");
     assert.match((await page.textContent("#notes")) ?? "", /2 classes in place of 5/);
+    // With all that there can be, everything is on one screen of 1280 × 800.
+    const hidden = await page.evaluate(() =>
+      [...globalThis.document.querySelectorAll("html, #settings, #results, aside")].map(
+        ({ scrollHeight, clientHeight }) => scrollHeight - clientHeight,
+      ),
+    );
+    assert.deepEqual(hidden, [0, 0, 0, 0]);
     const document = JSON.parse(String(await opened.downloaded("#download")));
     assert.deepEqual(document.images, { size: 9, channels: 3 });
   });

@@ -177,7 +177,7 @@ function preparing(): void {
 
 /** As a sentence begins; the name of a file or device at its beginning stays as it is. */
 function capitalized(text: string): string {
-  return /^(?!webgpu)[a-z]+[ :]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  return /^(?!webgpu)[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
 }
 
 function problem(text: string): void {

@@ -7,7 +7,7 @@ const builds = {
   webgpu: { file: "ort-wasm-simd-threaded.asyncify.wasm", bytes: 26_781_914 },
 } as const;
 
-export type Build = keyof typeof builds;
+type Build = keyof typeof builds;
 type OnProgress = (loaded: number, total: number) => void;
 
 const loaded = new Map<Build, Promise<ArrayBuffer>>();
