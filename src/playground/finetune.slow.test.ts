@@ -53,7 +53,7 @@ describe("a visitor's ONNX file", needsBrowser, () => {
     await opened.inState("finished");
     const notes = (await page.textContent("#notes")) ?? "";
     assert.match(notes, /is re-initialized: 12 features → 10 classes in place of 5/);
-    assert.match(notes, /images 1×8×8 → 3×9×9/);
+    assert.match(notes, /Images 1×8×8 → 3×9×9/);
 
     const shown = Number.parseFloat((await opened.cell(1, 1)) ?? "") / 100;
     const tuned = await opened.downloaded("#rows tr:nth-child(1) button >> text=model.onnx");
