@@ -1,14 +1,14 @@
 // The studies of poses and segmentation: one network for each, trained by every flatness-aware method over Adam with the
 // same number of mini-batch gradients, over five seeds. Radii are chosen on samples that are set aside.
 //
-//   npm run build && node studies/tasks.mjs pose|segmentation [--data-dir FOLDER]     trains what is missing
+//   npm run build && node studies/tasks.mjs pose|segmentation [--data-dir FOLDER] [--work FOLDER]     trains what is missing
 //   node studies/tasks.mjs pose|segmentation --table                                  writes what is there only
 //
 // Each finished run is one line of docs/results/pose.jsonl or segmentation.jsonl, so a study can be stopped and
 // resumed at any time. The tables of docs/results/pose.md and segmentation.md are made from these lines, their sentences are
 // written by hand. One run uses one thread.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,6 +22,7 @@ const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     "data-dir": { type: "string" },
+    work: { type: "string" },
     table: { type: "boolean", default: false },
   },
 });
@@ -40,23 +41,34 @@ const tasks = {
       pck: ["PCK@0.1, %", (value) => 100 * value],
       averagePrecision: ["AP", (value) => 100 * value],
     },
+    passes: 12,
+    adamRate: 0.002,
     sgdRates: [0.01, 0.03, 0.1],
     radii: [0.0015, 0.003, 0.006],
   },
   segmentation: {
     samples: "masks",
     data: (train, test) => `wardrobe:train=${train},test=${test}`,
-    ...{ trained: 4000, validated: 500, tested: 500 },
-    settings: { model: "unet:width=24,stem=2", batchSize: 16, augmentation: { flip: true } },
+    ...{ trained: 2000, validated: 500, tested: 500 },
+    settings: {
+      ...{ images: { size: 32 }, model: "unet:width=16,stem=2,depth=2", batchSize: 16 },
+      augmentation: { flip: true },
+    },
+    // From scratch, runs of this length learn little more than what is background.
+    start: { learningRate: 0.003, epochs: 12 },
     metrics: {
       meanIou: ["mean IoU, %", (value) => 100 * value],
       pixelAccuracy: ["pixel accuracy, %", (value) => 100 * value],
     },
-    sgdRates: [0.01, 0.03, 0.1],
-    radii: [0.00625, 0.0125, 0.025],
+    passes: 12,
+    adamRate: 0.001,
+    sgdRates: [0.03, 0.1, 0.3],
+    radii: [0.02, 0.06, 0.18],
   },
 };
 const [name] = positionals;
+/** Keeps the networks that runs start from, in this call or, with --work, for later ones too. */
+const startFolder = flags.work ?? mkdtempSync(join(tmpdir(), "lowland-starts-"));
 const task = tasks[name];
 if (!task) throw new Error(`which study? one of ${Object.keys(tasks).join(", ")}`);
 const [leading] = Object.keys(task.metrics);
@@ -64,11 +76,10 @@ const [leading] = Object.keys(task.metrics);
 const seeds = [1, 2, 3, 4, 5];
 /** Of the runs that radii are chosen by. */
 const choiceSeed = 100;
-/** Gradients of every run, in passes over the training samples. */
-const passes = 12;
+/** Gradients of every run, in passes over the training samples; and the learning rate over Adam. */
+const { passes, adamRate } = task;
 
 const adam = { base: { name: "adam" } };
-const adamRate = 0.002;
 const total = (rhoMax) => 2 * rhoMax;
 /** Each method: gradients of a step, its settings at a radius, and the radii to choose from; those of `fixed` are given. */
 const methods = {
@@ -155,12 +166,10 @@ async function trainMissing(runs) {
     const isChoice = run.seed === choiceSeed;
     const { trained, validated, tested } = task;
     const out = mkdtempSync(join(tmpdir(), "lowland-study-"));
+    const data = isChoice ? await setAside(trained, validated) : task.data(trained, tested);
     const { summary, failure } = await train({
-      ...{ ...task.settings, task: name, optimizer, schedule: { name: "cosine" }, threads: 1 },
-      ...{ learningRate: run.learningRate, epochs: run.epochs, evaluateEvery: run.epochs, seed: run.seed },
-      ...{ out, existing: "overwrite", sharpness: { images: 64 } },
-      data: isChoice ? await setAside(trained, validated) : task.data(trained, tested),
-      ...(flags["data-dir"] && { dataDirectory: flags["data-dir"] }),
+      ...common({ ...run, data, out }),
+      ...(task.start && { weights: await start(run.seed, data) }),
     });
     if (failure && isChoice) {
       results.append({ ...line, metrics: { [leading]: 0 }, diverged: failure.message });
@@ -175,6 +184,31 @@ async function trainMissing(runs) {
     results.append({ ...line, ...measured, ...curvature });
     console.error(`${results.key(run)}: ${(100 * metrics[leading]).toFixed(2)} %, ${seconds.toFixed(0)} s`);
   }
+}
+
+/** What `train` is given for every run. */
+function common({ optimizer, learningRate, epochs, seed, data, out }) {
+  return {
+    ...{ ...task.settings, task: name, optimizer, schedule: { name: "cosine" }, threads: 1, data },
+    ...{ learningRate, epochs, evaluateEvery: epochs, seed, out, existing: "overwrite" },
+    ...{ sharpness: { images: 64 } },
+    ...(flags["data-dir"] && { dataDirectory: flags["data-dir"] }),
+  };
+}
+
+/** Weights of a network trained by Adam, which all runs of a seed start from: a file, made once. */
+async function start(seed, data) {
+  const out = join(startFolder, String(seed));
+  const file = join(out, "model.safetensors");
+  if (existsSync(file)) return file;
+  const { summary, failure } = await train(
+    common({ ...task.start, optimizer: { method: "adam" }, seed, data, out }),
+  );
+  if (summary?.status !== "finished")
+    throw new Error(`the start of seed ${seed} did not finish`, { cause: failure });
+  const { metrics, testLoss, trainLoss, seconds } = summary;
+  console.error(`start ${seed}: ${JSON.stringify({ metrics, testLoss, trainLoss, seconds })}`);
+  return file;
 }
 
 /** The training samples, and as test part as many more of the same set, which no run of the study trains or measures. */

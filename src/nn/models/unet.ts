@@ -12,7 +12,7 @@ export interface UnetOptions {
   depth: number;
   /** Channels double from level to level up to this multiple of the first level's. */
   growth: number;
-  /** How much smaller than the image the first level is: 1, or the stride of a convolution before it. */
+  /** How much smaller than the image the first level is: 1, or the stride of a convolution before it that sees every pixel. */
   stem: number;
 }
 
@@ -48,7 +48,7 @@ export function unet(
   const [body, head] = [level(0), conv2d(width, classes, 1)];
   if (stem === 1) return (x, scope) => scope.within("head", head, body(x, scope));
   const first = sequential({
-    conv: conv2d(channels, width, 3, { stride: stem, padding: 1, bias: false }),
+    conv: conv2d(channels, width, 2 * stem - 1, { stride: stem, padding: stem - 1, bias: false }),
     bn: batchNorm(width),
     relu: relu(),
   });
