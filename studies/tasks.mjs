@@ -120,6 +120,13 @@ const results = resultLines(`${name}.jsonl`, ({ method, rho, learningRate, seed 
   ...[method, rho, learningRate, seed],
 ]);
 
+/** What the other runs of a seed start from, where the task has it. */
+const start = "start";
+
+function startRun(seed) {
+  return { method: start, row: start, seed, ...task.start, optimizer: { method: "adam" } };
+}
+
 function runOf(method, seed, rho, learningRate = adamRate) {
   const { gradients, optimizer } = methods[method];
   return { method, rho, learningRate, seed, epochs: passes / gradients, optimizer: optimizer(rho) };
@@ -146,8 +153,9 @@ function chosen(method) {
 
 /** All runs of the study whose choice is made, seed by seed, so that what is there at any time is balanced. */
 function allRuns() {
-  return seeds.flatMap((seed) =>
-    Object.entries(methods).flatMap(([method, { fixed, radii, rates }]) => {
+  return seeds.flatMap((seed) => [
+    ...(task.start ? [startRun(seed)] : []),
+    ...Object.entries(methods).flatMap(([method, { fixed, radii, rates }]) => {
       if (!radii && !rates) return [{ ...runOf(method, seed, fixed), row: method }];
       const best = chosen(method);
       if (!best) return [];
@@ -155,22 +163,19 @@ function allRuns() {
       if (method !== "bilateral SAM") return [run];
       return [run, { ...runOf("SAM, chosen ρ", seed, total(best.rho)), row: control }];
     }),
-  );
+  ]);
 }
 
 async function trainMissing(runs) {
   const missing = results.missing(runs);
   console.error(`${missing.length} runs to go`);
   for (const run of missing) {
-    const { optimizer, row: _, ...line } = run;
+    const { optimizer: _, row: __, ...line } = run;
     const isChoice = run.seed === choiceSeed;
     const { trained, validated, tested } = task;
-    const out = mkdtempSync(join(tmpdir(), "lowland-study-"));
     const data = isChoice ? await setAside(trained, validated) : task.data(trained, tested);
-    const { summary, failure } = await train({
-      ...common({ ...run, data, out }),
-      ...(task.start && { weights: await start(run.seed, data) }),
-    });
+    const out = mkdtempSync(join(tmpdir(), "lowland-study-"));
+    const { summary, failure } = await trainOne(run, data, out);
     if (failure && isChoice) {
       results.append({ ...line, metrics: { [leading]: 0 }, diverged: failure.message });
       continue;
@@ -186,29 +191,25 @@ async function trainMissing(runs) {
   }
 }
 
-/** What `train` is given for every run. */
-function common({ optimizer, learningRate, epochs, seed, data, out }) {
-  return {
+async function trainOne({ method, optimizer, learningRate, epochs, seed }, data, out) {
+  const weights = task.start && method !== start ? await startWeights(seed, data) : undefined;
+  return train({
     ...{ ...task.settings, task: name, optimizer, schedule: { name: "cosine" }, threads: 1, data },
-    ...{ learningRate, epochs, evaluateEvery: epochs, seed, out, existing: "overwrite" },
-    ...{ sharpness: { images: 64 } },
+    ...{ learningRate, epochs, evaluateEvery: epochs, seed, weights },
+    ...{ out, existing: "overwrite", sharpness: { images: 64 } },
     ...(flags["data-dir"] && { dataDirectory: flags["data-dir"] }),
-  };
+  });
 }
 
-/** Weights of a network trained by Adam, which all runs of a seed start from: a file, made once. */
-async function start(seed, data) {
+/** The weights that all runs of a seed start from: a file. */
+async function startWeights(seed, data) {
   const out = join(startFolder, String(seed));
-  const file = join(out, "model.safetensors");
-  if (existsSync(file)) return file;
-  const { summary, failure } = await train(
-    common({ ...task.start, optimizer: { method: "adam" }, seed, data, out }),
-  );
-  if (summary?.status !== "finished")
-    throw new Error(`the start of seed ${seed} did not finish`, { cause: failure });
-  const { metrics, testLoss, trainLoss, seconds } = summary;
-  console.error(`start ${seed}: ${JSON.stringify({ metrics, testLoss, trainLoss, seconds })}`);
-  return file;
+  if (!existsSync(join(out, "summary.json"))) {
+    const { summary, failure } = await trainOne(startRun(seed), data, out);
+    if (summary?.status !== "finished")
+      throw new Error(`the start of seed ${seed} did not finish`, { cause: failure });
+  }
+  return join(out, "model.safetensors");
 }
 
 /** The training samples, and as test part as many more of the same set, which no run of the study trains or measures. */
@@ -257,6 +258,7 @@ function largestEigenvalue(run) {
 if (!flags.table) {
   await trainMissing(choiceRuns());
   await trainMissing(allRuns());
+  if (!flags.work) rmSync(startFolder, { recursive: true, force: true });
 }
 
 const byKey = results.byKey();
@@ -278,7 +280,9 @@ function resultTable() {
       return [
         ...[method, own[0].rho ?? "–"],
         ...shown.map(([metric, [, scaled]]) => cell(method, ({ metrics }) => scaled(metrics[metric]), 1)),
-        method === control ? "–" : interval(differences(studied, method, control), 1, { signed: true }),
+        [control, start].includes(method)
+          ? "–"
+          : interval(differences(studied, method, control), 1, { signed: true }),
         cell(method, ({ sharpness }) => sharpness.maxSharpness, 4),
         cell(method, ({ largestEigenvalue: value }) => value, 1),
         own.length,
