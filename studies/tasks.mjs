@@ -92,7 +92,7 @@ const methods = {
     optimizer: (rho) => ({ method: "sam", rho, ...adam }),
   },
   ASAM: {
-    ...{ gradients: 2, radii: task.radii.map((rho) => 10 * rho) },
+    ...{ gradients: 2, radii: task.radii.map((rho) => Number((10 * rho).toPrecision(6))) },
     optimizer: (rho) => ({ method: "asam", rho, ...adam }),
   },
   "bilateral SAM": { gradients: 3, radii: task.radii, optimizer: bilateral({}) },
