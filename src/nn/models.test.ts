@@ -160,6 +160,9 @@ describe("shapes", () => {
       stemmed.parameters.find(({ name }) => name === "stem.conv.weight")?.shape,
       [12, 1, 3, 3],
     );
+    // A stride of 4 passes over no pixel.
+    const steep = build(createModel("unet:depth=1,stem=4", color), color);
+    assert.deepEqual(steep.parameters.find(({ name }) => name === "stem.conv.weight")?.shape, [12, 3, 7, 7]);
     const graph = new Graph();
     const x = graph.input("x", "float32", [1, 1, 2, 2]);
     const { y } = await evaluate(
