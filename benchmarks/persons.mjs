@@ -117,7 +117,7 @@ async function rowsPerProcessorSecond(data) {
     images: { size },
     pose: { augmentation: { flip: 0.5, scale: 0.3, rotation: 40 } },
   };
-  const { task } = openTask(parseRun(settings), data);
+  const { task } = await openTask(parseRun(settings), data);
   const rows = Math.min(1000, data.train.count);
   const before = process.cpuUsage();
   for (let index = 0; index < rows; index++)
