@@ -89,7 +89,7 @@ export async function imagesFromFiles(
   const { name = "pictures", pictures } = await chosenPictures(source);
   if (pictures.size > limit)
     throw new UserError(
-      `${pictures.size.toLocaleString("en")} pictures were chosen, and ${limit.toLocaleString("en")} are kept in memory at most (limit); choose fewer, or raise the limit`,
+      `${pictures.size.toLocaleString("en")} pictures were chosen, and the limit is ${limit.toLocaleString("en")}; choose a folder with fewer`,
     );
   const called = options.name ?? name;
   const list = await listClassTree(treeOf(pictures), called, { testShare });

@@ -9,14 +9,7 @@ import { build } from "esbuild";
 import { flatness, loadDataset, openEngine, train, weights } from "../index.ts";
 import { createModel } from "../nn/models.ts";
 import { classificationSurface } from "../tasks/classification-surface.ts";
-import {
-  assertTrainsAlike,
-  bundle,
-  needsBrowser,
-  openPages,
-  pagesOfTests,
-  trainInPage,
-} from "../testing/chromium.ts";
+import { assertTrainsAlike, bundle, needsBrowser, pagesOfTests, trainInPage } from "../testing/chromium.ts";
 import { assertClose } from "../testing/numeric.ts";
 
 // The library in a page of Chromium, against Node: what takes longer.
@@ -300,22 +293,4 @@ onmessage = async ({ data }) => {
     // Training itself takes a second and more.
     assert.ok(longest < 500, `the page stood still for ${longest} ms`);
   });
-});
-
-test("a page trains on WebGPU that has proven itself, to the CPU's losses", needsBrowser, async () => {
-  // Chromium's own Vulkan driver, which computes on the processor.
-  const software = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
-  const pages = await openPages(software);
-  try {
-    const page = await pages.open();
-    const settings = { model: "mlp", epochs: 1, batchSize: 32, limit: 64, sharpness: { images: 32 } };
-    const [gpu, cpu] = [
-      await trainInPage(page, { ...settings, device: "webgpu" }),
-      await trainInPage(page, settings),
-    ];
-    assert.equal(gpu.device?.name, "webgpu");
-    assertClose(gpu.losses, cpu.losses, 1e-5);
-  } finally {
-    await pages.close();
-  }
 });

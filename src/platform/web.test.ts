@@ -183,8 +183,8 @@ describe("a page", needsBrowser, () => {
     );
     assert.match(corrupt, /blue\/none\.jpg \(the file is empty\)/);
     assert.equal(skipped, "accepted");
-    assert.match(many, /^100,000 pictures were chosen, and 20,000 are kept in memory at most \(limit\)/);
-    assert.match(limited, /^24 pictures were chosen, and 10 /);
+    assert.match(many, /^100,000 pictures were chosen, and the limit is 20,000; /);
+    assert.match(limited, /^24 pictures were chosen, and the limit is 10; /);
     assert.match(loose, /^one\.png lies in no folder/);
     assert.match(
       named,

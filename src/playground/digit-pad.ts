@@ -1,5 +1,5 @@
 import { digitPixels } from "./digit.ts";
-import { element } from "./elements.ts";
+import { element, setText } from "./elements.ts";
 import type { Report } from "./messages.ts";
 import { methods } from "./methods.ts";
 import { swatch } from "./table.ts";
@@ -10,6 +10,7 @@ type Answers = Extract<Report, { type: "prediction" }>["probabilities"];
 export class DigitPad {
   private readonly canvas = element("pad", HTMLCanvasElement);
   private readonly list = element("answers");
+  private readonly note = element("draw-note");
   private readonly askNetworks: (pixels: Uint8Array, id: number) => void;
   private last: { x: number; y: number } | undefined;
   private isDrawn = false;
@@ -32,6 +33,14 @@ export class DigitPad {
       });
     element("clear").addEventListener("click", () => this.clear());
     this.show({});
+  }
+
+  /** There are networks that answer. */
+  ready(): void {
+    setText(
+      this.note,
+      "Draw with the mouse or a finger: every network says what it sees, and how sure it is.",
+    );
   }
 
   /** Asks for what is drawn, if something is; while an answer is awaited, once more after it. */
@@ -57,6 +66,7 @@ export class DigitPad {
   forget(): void {
     this.isAsking = false;
     this.id++;
+    setText(this.note, "Networks answer after their first epoch.");
     this.show({});
   }
 

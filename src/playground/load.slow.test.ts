@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Page } from "playwright-core";
 import { needsBrowser } from "../testing/chromium.ts";
 import {
   memoryOf,
@@ -13,6 +14,26 @@ import {
 
 /** Milliseconds that the main thread may be busy at a time. */
 const longest = 50;
+
+/** Seconds from the next click on Train until the page shows a step, as a visitor sees it. */
+function secondsToFirstStep(page: Page): Promise<number> {
+  return page.evaluate(
+    () =>
+      new Promise<number>((resolve) => {
+        const state = document.getElementById("state") as HTMLElement;
+        let clicked = Number.NaN;
+        document.getElementById("train")?.addEventListener("click", () => (clicked = performance.now()), {
+          ...{ capture: true, once: true },
+        });
+        const observer = new MutationObserver(() => {
+          if (!/step [1-9]/.test(state.textContent ?? "")) return;
+          observer.disconnect();
+          resolve((performance.now() - clicked) / 1000);
+        });
+        observer.observe(state, { childList: true, characterData: true, subtree: true });
+      }),
+  );
+}
 
 describe("20 epochs of four optimizers on digits", needsBrowser, () => {
   const opened = playgroundOfTests("epochs=20&noise=40&seed=1");
@@ -34,12 +55,16 @@ describe("20 epochs of four optimizers on digits", needsBrowser, () => {
     const { page, browser } = opened;
     // What the test itself puts into the page first is no part of it.
     await page.hover("#train");
+    const firstStep = secondsToFirstStep(page);
     const before = await processorSeconds(browser);
     const begun = performance.now();
     const first = await tasksDuring(opened, async () => {
       await page.click("#train");
       await step(100);
     });
+    const waited = await firstStep;
+    t.diagnostic(`first step ${waited.toFixed(2)} s after the click`);
+    assert.ok(waited <= 5, `the first step came ${waited} s after the click`);
     const early = await memoryOf(page);
     await step(620);
     const late = await memoryOf(page);

@@ -26,7 +26,14 @@ export type Report =
   /** Bytes of ONNX Runtime that have come. */
   | { type: "runtime"; loaded: number; total: number }
   | { type: "decoded"; pictures: number; total: number }
-  | { type: "pictures"; data: PageData; testImages: number; classNames: readonly string[] }
+  | {
+      type: "pictures";
+      data: PageData;
+      testImages: number;
+      classNames: readonly string[];
+      /** A sentence about files that are no pictures. */
+      leftOut?: string;
+    }
   /** What an ONNX file is. */
   | { type: "network"; description: string }
   /** What becomes of an ONNX file, or of a device that was not trusted; methods may report the same. */

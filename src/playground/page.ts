@@ -79,7 +79,7 @@ function receive(report: Report): void {
     case "pictures":
       choices.describe(
         "pictures",
-        `${report.data.name}: ${report.classNames.length} classes, ${report.data.trainImages} pictures to train on, ${report.testImages} to test on.`,
+        `${report.data.name}: ${report.classNames.length} classes, ${report.data.trainImages} pictures to train on, ${report.testImages} to test on.${report.leftOut === undefined ? "" : ` ${report.leftOut}.`}`,
       );
       invite();
       break;
@@ -110,7 +110,10 @@ function receive(report: Report): void {
     case "epoch":
       lines.epoch(report.method, report.record);
       rows[report.method].epoch(report.record);
-      if (report.method === methods[methods.length - 1].name) pad.ask();
+      if (report.method === methods[methods.length - 1].name) {
+        pad.ready();
+        pad.ask();
+      }
       redraws.due(...curves);
       break;
     case "waiting":
@@ -175,9 +178,13 @@ function preparing(): void {
   progress.removeAttribute("value");
 }
 
-/** As a sentence begins; the name of a file or device at its beginning stays as it is. */
+/** What the visitor's folder, pictures and ONNX file are called. */
+const names = { pictures: [] as string[], file: [] as string[] };
+
+/** As a sentence begins; a name at its beginning stays as it is given. */
 function capitalized(text: string): string {
-  return /^(?!webgpu)[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  const isName = ["webgpu", ...names.pictures, ...names.file].some((name) => text.startsWith(name));
+  return !isName && /^[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
 }
 
 function problem(text: string): void {
@@ -285,6 +292,7 @@ function settingsChanged(): void {
 function takePictures({ name, files }: ChosenFolder): void {
   clear();
   choices.describe("pictures");
+  names.pictures = [name, ...files.map(({ path }) => path)];
   show("loading", "Reading pictures");
   send({ type: "pictures", name, files, network: choices.settings.network });
 }
@@ -292,6 +300,7 @@ function takePictures({ name, files }: ChosenFolder): void {
 function takeFile(file: File): void {
   clear();
   choices.describe("file");
+  names.file = [file.name];
   show("loading", `Reading ${file.name}`);
   progress.removeAttribute("value");
   send({ type: "network", file });

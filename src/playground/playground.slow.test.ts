@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { train } from "../index.ts";
-import { needsBrowser } from "../testing/chromium.ts";
+import { needsBrowser, softwareGpu } from "../testing/chromium.ts";
 import { temporaryFolder } from "../testing/cli.ts";
 import { choosePictures, openPlayground, playgroundOfTests } from "../testing/playground.ts";
 import { pngOfNumbers } from "../testing/png.ts";
@@ -19,6 +19,7 @@ describe("the playground", needsBrowser, () => {
     await page.locator("[name=noise]").fill("20");
     assert.match(page.url(), /noise=20&seed=3&epochs=2$/);
     await page.reload();
+    assert.equal(await page.textContent("#draw-note"), "Networks answer after their first epoch.");
     assert.equal(await page.inputValue("[name=noise]"), "20");
     assert.equal(await page.inputValue("[name=seed]"), "3");
   });
@@ -54,6 +55,7 @@ describe("the playground", needsBrowser, () => {
 
   test("says what every network sees in a drawing", async () => {
     const { page } = opened;
+    assert.match((await page.textContent("#draw-note")) ?? "", /^Draw with /);
     const box = await page.locator("#pad").boundingBox();
     assert.ok(box);
     const at = (x: number, y: number) => [box.x + x * box.width, box.y + y * box.height] as const;
@@ -86,25 +88,36 @@ describe("the playground", needsBrowser, () => {
     );
   });
 
-  test("says which files are no pictures, and trains on pictures of a folder", async () => {
-    const { page, inState, cell } = opened;
+  test("leaves out files that are no pictures and names them, and trains on pictures of a folder", async () => {
+    const { page, inState, cell, downloaded } = opened;
     await page.selectOption("[name=data]", "pictures");
     assert.equal(await page.isVisible("#draw"), false);
     assert.equal(await page.isDisabled("#train"), true);
+    const chosen = (text: string) =>
+      page.waitForFunction(
+        (text) => document.getElementById("chosen-pictures")?.textContent?.includes(text),
+        text,
+      );
     await choosePictures(page, { others: 1 });
-    await page.waitForSelector("#status.problem");
-    assert.match((await page.textContent("#state")) ?? "", /red\/other-0\.png/);
-    assert.equal(await page.isDisabled("#train"), true);
+    await chosen("2 classes");
+    assert.match(
+      (await page.textContent("#chosen-pictures")) ?? "",
+      /^mine: 2 classes, \d+ pictures to train on, \d+ to test on\. 1 file cannot be used: red\/other-0\.png \(.*\); left out\.$/,
+    );
+    await page.click("#step");
+    await inState("paused");
+    assert.equal(JSON.parse(String(await downloaded("#download"))).images.onBadImage, "skip");
+    await page.click("#reset");
+    await inState("idle");
     await choosePictures(page, { others: 100_000 });
     await page.waitForFunction(() => document.getElementById("state")?.textContent?.includes("were chosen"));
     assert.match(
       (await page.textContent("#state")) ?? "",
-      /^100,040 pictures were chosen, and 20,000 are kept/,
+      /^100,040 pictures were chosen, and the limit is 20,000; choose a folder with fewer$/,
     );
+    assert.equal(await page.isDisabled("#train"), true);
     await choosePictures(page);
-    await page.waitForFunction(() =>
-      document.getElementById("chosen-pictures")?.textContent?.includes("2 classes"),
-    );
+    await chosen("2 classes, 32 pictures to train on, 8 to test on.");
     await page.click("#train");
     await inState("finished");
     assert.match((await cell(1, 1)) ?? "", /%/);
@@ -138,9 +151,6 @@ describe("the playground", needsBrowser, () => {
 });
 
 describe("a device", needsBrowser, () => {
-  // Chromium's own Vulkan driver, which computes on the processor.
-  const software = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
-
   test("that this browser does not have is refused before anything is loaded", async () => {
     const without = await openPlayground("device=webgpu");
     try {
@@ -164,7 +174,7 @@ describe("a device", needsBrowser, () => {
   });
 
   test("that passes its test takes the steps, and the page says so", async () => {
-    const gpu = await openPlayground("device=webgpu", { args: software });
+    const gpu = await openPlayground("device=webgpu", { args: softwareGpu });
     try {
       const { page } = gpu;
       await page.click("#step");

@@ -86,8 +86,8 @@ export interface PageData {
   /** In a document of pictures: the name of their folder. */
   name: string;
   trainImages: number;
-  /** How pictures were decoded; other data have none. */
-  images?: PictureForm;
+  /** How pictures were decoded, and whether files that are none were left out; other data have none. */
+  images?: PictureForm & { onBadImage?: "skip" };
   /** The name of the visitor's ONNX file, where it is the network. */
   file?: string;
 }

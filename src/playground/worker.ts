@@ -20,6 +20,13 @@ import { type PageData, type PictureForm, pictureForm, runDocument, type Setting
 
 type ChosenPictures = Pick<Extract<Request, { type: "pictures" }>, "name" | "files">;
 
+/** Pictures as data, and a sentence about files that are left out. */
+interface DecodedPictures {
+  form: PictureForm;
+  data: DatasetPair;
+  leftOut?: string;
+}
+
 /** A training of all methods. */
 interface Experiment {
   settings: Settings;
@@ -35,7 +42,7 @@ interface Experiment {
 
 let experiment: Experiment | undefined;
 /** What the visitor chose, and the data that were made of it last. */
-let pictures: (ChosenPictures & { form: PictureForm; data: DatasetPair }) | undefined;
+let pictures: (ChosenPictures & DecodedPictures) | undefined;
 let networkFile: NetworkFile | undefined;
 
 function report(message: Report, transfer: Transferable[] = []): void {
@@ -132,7 +139,7 @@ async function start(settings: Settings, rounds: number): Promise<void> {
   const pageData = {
     name: data.train.name,
     trainImages: data.train.count,
-    ...(settings.data === "pictures" && { images: formFor(settings.network) }),
+    ...(settings.data === "pictures" && { images: documentForm(settings.network) }),
     ...(file && { file: file.name }),
   };
   const begun: Experiment = {
@@ -200,10 +207,17 @@ async function trainMethod(
         if (!signal.aborted) report({ type: "epoch", method: name, record });
       },
     });
-    if (failure) throw new UserError(`${method.label}: ${failure.message}`);
+    if (failure) throw new UserError(`${method.label}: ${forVisitors(failure)}`);
   } finally {
     rounds.leave(name);
   }
+}
+
+/** Why training has ended, with what a visitor of the page can do. */
+function forVisitors(failure: Error): string {
+  return failure instanceof NonFiniteError
+    ? `training diverged at ${failure.fault}; choose another network, seed or data`
+    : failure.message;
 }
 
 async function readFile(file: File): Promise<void> {
@@ -223,33 +237,44 @@ function formFor(network: Settings["network"]): PictureForm {
   return (network === "file" && networkFile?.pictures) || pictureForm;
 }
 
+/** How a document says which pictures a network has taken. */
+function documentForm(network: Settings["network"]): PageData["images"] {
+  return { ...formFor(network), ...(pictures?.leftOut !== undefined && { onBadImage: "skip" }) };
+}
+
 /** The visitor's pictures for a network: another may have taken them in another size. */
 async function picturesFor(network: Settings["network"]): Promise<DatasetPair> {
   if (!pictures)
     throw new UserError("no pictures have been chosen; drop a folder with a folder for each class");
   const form = formFor(network);
   const isSame = JSON.stringify(form) === JSON.stringify(pictures.form);
-  return isSame ? pictures.data : decoded(pictures, form);
+  return isSame ? pictures.data : (await decoded(pictures, form)).data;
 }
 
 /** Bytes that decoded pictures may take, and how many of them there may be. */
 const most = { bytes: 2 ** 29, pictures: 20_000 };
 
-async function decoded({ name, files }: ChosenPictures, form: PictureForm): Promise<DatasetPair> {
+async function decoded({ name, files }: ChosenPictures, form: PictureForm): Promise<DecodedPictures> {
+  let leftOut: string | undefined;
   const data = await imagesFromFiles(files, {
-    ...{ name, ...form },
+    ...{ name, ...form, onBadImage: "skip" },
+    log: (line) => {
+      leftOut = line.slice(`${name}: `.length);
+    },
     limit: Math.min(most.pictures, Math.floor(most.bytes / (form.channels * form.size ** 2))),
     onDecoded: (done, total) => {
       if (done % 20 === 0 || done === total) report({ type: "decoded", pictures: done, total });
     },
   });
-  pictures = { name, files, form, data };
-  return data;
+  const made = { form, data, leftOut };
+  pictures = { name, files, ...made };
+  return made;
 }
 
-function describePictures({ train, test: { count, classNames } }: DatasetPair): void {
+function describePictures({ data: { train, test }, leftOut }: DecodedPictures): void {
+  const { count: testImages, classNames } = test;
   const { name, count: trainImages } = train;
-  report({ type: "pictures", data: { name, trainImages }, testImages: count, classNames });
+  report({ type: "pictures", data: { name, trainImages }, testImages, classNames, leftOut });
 }
 
 function networkOf(method: MethodName): EpochNetwork {

@@ -111,6 +111,7 @@ for (const [name, bundle] of Object.entries(bundlers)) {
         const page = await (await pages.browser.newContext()).newPage();
         await page.goto(`${pages.address}/`);
         await page.setInputFiles("#folder", pictures);
+        assert.equal(await page.isDisabled("#folder"), true);
         await page.waitForSelector("#download:not([hidden])", { timeout: 240_000 }).catch(async () => {
           assert.fail(String(await page.textContent("#log")));
         });
@@ -122,6 +123,12 @@ for (const [name, bundle] of Object.entries(bundlers)) {
           return (await (await fetch(href)).arrayBuffer()).byteLength;
         });
         assert.ok(size > 10_000);
+        // One training at a time: the input is disabled until it ends, and then takes the next folder.
+        await page.waitForSelector("#stop:disabled");
+        await page.setInputFiles("#folder", makePictures(join(project, "again")));
+        assert.equal(await page.isDisabled("#folder"), true);
+        await page.click("#stop");
+        await page.waitForSelector("#folder:enabled");
         await page.screenshot({ path: process.env.LOWLAND_TEST_SCREENSHOT ?? join(project, "page.png") });
       } finally {
         await pages.close();

@@ -28,6 +28,13 @@ export const needsBrowser = {
   skip: executable === undefined && "no Chromium is installed here (apt-get install chromium)",
 };
 
+/** Arguments of a browser with WebGPU and without a GPU: its own Vulkan driver, which computes on the processor. */
+export const softwareGpu = [
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-features=Vulkan",
+];
+
 /** The library, as the pages of tests hold it. */
 export type Lowland = typeof import("../index.web.ts");
 

@@ -41,6 +41,14 @@ export interface EpochEnd {
 /** A loss, gradient, ς or weight that is not finite. The message names step, pass and quantity. */
 export class NonFiniteError extends Error {
   override readonly name = "NonFiniteError";
+  /** Which step, and what of it is not finite. */
+  readonly fault: string;
+
+  /** @param advice what became of the weights, and what a program can do */
+  constructor(fault: string, advice: string) {
+    super(`${fault}; ${advice}`);
+    this.fault = fault;
+  }
 }
 
 /**
@@ -160,7 +168,8 @@ function nonFinite(record: StepRecord): NonFiniteError {
   const kept =
     record.epoch > 1 ? `the weights of the end of epoch ${record.epoch - 1}` : "the initial weights";
   return new NonFiniteError(
-    `step ${record.step} (epoch ${record.epoch}): ${what}; ${kept} are kept ` +
+    `step ${record.step} (epoch ${record.epoch}): ${what}`,
+    `${kept} are kept ` +
       '(lower the learning rate or the radius, or drop such steps with onNonFinite "skip")',
   );
 }
