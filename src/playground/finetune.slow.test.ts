@@ -41,6 +41,32 @@ describe("a visitor's ONNX file", needsBrowser, () => {
     assert.equal(await page.isDisabled("#train"), true);
   });
 
+  test("that diverges ends in a sentence for visitors, without options of the library", async () => {
+    const { page } = opened;
+    const large = (shape: number[]) => {
+      const data = new Float32Array(shape[0] * shape[1]).fill(1e30);
+      return { type: "float32" as const, shape, data };
+    };
+    const model = onnxModel({
+      inputs: { input: ["batch", 64] },
+      weights: { w: large([64, 16]), v: large([16, 10]) },
+      nodes: [
+        ["MatMul", ["input", "w"], ["x"]],
+        ["MatMul", ["x", "v"], ["logits"]],
+      ],
+      outputs: ["logits"],
+    });
+    await choose("large.onnx", writeModel(model));
+    await page.waitForFunction(() => document.getElementById("state")?.textContent === "Press Train.");
+    await page.click("#train");
+    await page.waitForSelector("#status.problem");
+    assert.match(
+      await state(),
+      /^SGD: training diverged at step 1 \(epoch 1\): the loss .* is NaN; choose another network, seed or data$/,
+    );
+    assert.equal(await page.isDisabled("#train"), false);
+  });
+
   test("is made to fit digits, trained, handed out, and trained alike in Node", async () => {
     const { page } = opened;
     await choose("mine.onnx", bytes);
