@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { decodeImage } from "../data/image-file.ts";
 import { readCocoKeypoints } from "../data/sets/coco-keypoints.ts";
@@ -245,7 +246,8 @@ test("mistakes are one sentence each", async () => {
     "digits has no joints; for pose estimation name people, or a folder in COCO's format (annotations/*.json and pictures)",
   );
   await refused(["evaluate", "own", "--pose-boxes", "none.json"], "there is no file none.json");
-  const classifier = ["evaluate", join("own", "model.onnx"), "--data", "digits"];
+  const file = fileURLToPath(new URL("../../fixtures/import/cnn.onnx", import.meta.url));
+  const classifier = ["evaluate", file, "--data", "digits"];
   await refused(
     [...classifier, "--pose-flip-test", "auto"],
     "--pose-flip-test is for pose, and the task is classification; leave it out",

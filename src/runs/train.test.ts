@@ -65,7 +65,7 @@ test("hooks are called once a run, once a step and once an epoch, with the run's
       calls.push(`epoch ${epoch}, ${gradientEvaluations} gradients`),
   });
   assert.deepEqual(calls, [
-    'start classification {"totalSteps":10,"finishedSteps":0,"stepsPerEpoch":5,"batchSize":64}',
+    'start classification {"totalSteps":10,"finishedSteps":0,"stepsPerEpoch":5,"batchSize":64,"device":{"name":"cpu"}}',
     ...["step 1.1", "step 1.2", "step 1.3", "step 1.4", "step 1.5", "epoch 1, 15 gradients"],
     ...["step 2.6", "step 2.7", "step 2.8", "step 2.9", "step 2.10", "epoch 2, 30 gradients"],
   ]);
