@@ -1,9 +1,7 @@
 // The tables and pictures of the optimizer study: means with 95 % intervals, and differences to the control paired by
 // seed. A setting is a condition at a budget.
+import { studentQuantile } from "../dist/flatness/statistics.js";
 import { markdown } from "./result-lines.mjs";
-
-/** Two-sided 95 % points of Student's t distribution for 1 to 9 degrees of freedom. */
-const studentT = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
 
 /** Test accuracy of each method in each setting, with the difference to the control, gradients and seconds. */
 export function accuracyTable(lines, { control, methods }) {
@@ -111,7 +109,7 @@ function halfWidth(values) {
   if (values.length < 2) return 0;
   const [average, count] = [mean(values), values.length];
   const variance = values.reduce((sum, value) => sum + (value - average) ** 2, 0) / (count - 1);
-  return studentT[count - 2] * Math.sqrt(variance / count);
+  return studentQuantile(0.95, count - 1) * Math.sqrt(variance / count);
 }
 
 function median(values) {
