@@ -68,7 +68,7 @@ const tasks = {
 };
 const [name] = positionals;
 /** Keeps the networks that runs start from, in this call or, with --work, for later ones too. */
-const startFolder = flags.work ?? mkdtempSync(join(tmpdir(), "lowland-starts-"));
+const startFolder = flags.work ?? join(tmpdir(), `lowland-starts-${process.pid}`);
 const task = tasks[name];
 if (!task) throw new Error(`which study? one of ${Object.keys(tasks).join(", ")}`);
 const [leading] = Object.keys(task.metrics);

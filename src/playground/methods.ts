@@ -12,7 +12,7 @@ export const methods = [
   {
     name: "sam-0.1",
     label: "SAM, ρ 0.1",
-    note: "2 gradients, the radius of bilateral SAM",
+    note: "2 gradients, bilateral SAM's total radius",
     optimizer: { method: "sam", rho: 0.1 },
   },
   {
