@@ -6,7 +6,7 @@ import { zeros } from "../ops/movement.ts";
 import { operatorRule } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { GradientOrder } from "./gradient-order.ts";
-import { Recomputation } from "./recompute.ts";
+import { automaticBytes, Recomputation } from "./recompute.ts";
 import { noGradient } from "./refusal.ts";
 
 /**
@@ -23,22 +23,35 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
 }
 
 /**
+ * How a gradient saves memory. All give the same numbers to the last bit.
+ *
+ * - `order`: it is computed in an order that needs less memory.
+ * - `recompute`: it also computes large values of the forward pass that follow cheaply from others again, instead of keeping
+ *   them, in a little more time.
+ * - `automatic`: as `recompute` if it reads more than {@link automaticBytes} of the forward pass, else as `order`.
+ *
+ * `order` and `automatic` are hints: programs for engines that do not free memory compute the plain gradient.
+ */
+export type Saving = "order" | "recompute" | "automatic";
+
+/**
  * Derivatives as `gradients` has them, for values that are taken as independent variables: of one that is computed from
  * another, nothing goes on to that other one.
- * @param options.saving the same numbers in less memory: `order` computes them in another order, `recompute` also computes large
- *   values of the forward pass that follow cheaply from others again instead of keeping them, in a little more time
  */
 export function partialGradients(
   loss: Value,
   wrt: readonly Value[],
-  { saving }: { saving?: "order" | "recompute" } = {},
+  { saving }: { saving?: Saving } = {},
 ): Value[] {
   const held = new Map(wrt.map((value) => [value, value]));
   if (!saving) return accumulated(loss, wrt, held);
   const nodes = nodesOf([loss], held);
-  const order = new GradientOrder(nodes, held, saving === "order");
-  if (saving === "order") return accumulated(loss, wrt, held, { order });
-  const recomputation = new Recomputation(nodes, held, accumulated(loss, wrt, held));
+  const hint = saving !== "recompute";
+  const order = new GradientOrder(nodes, held, hint);
+  const ordered = accumulated(loss, wrt, held, { order });
+  if (saving === "order") return ordered;
+  const recomputation = new Recomputation(nodes, held, { results: ordered, hint });
+  if (saving === "automatic" && recomputation.readBytes <= automaticBytes) return ordered;
   return accumulated(loss, wrt, held, { order, recomputation });
 }
 

@@ -1,5 +1,6 @@
 import { elementCount, type Node, type Value } from "../graph/graph.ts";
 import { nodesOf } from "../graph/walk.ts";
+import { dataTypes } from "../onnx/types.ts";
 import { after } from "../ops/ordering.ts";
 
 // A gradient reads values of the forward pass: they stay in memory from there on. Here most of them are computed again where
@@ -17,8 +18,13 @@ const smallShare = 1 / 64;
 /** The most nodes that one value is computed again by. */
 const longestChain = 24;
 
+/** Bytes of the forward pass that a gradient may read before it computes values again by itself: 512 MiB. */
+export const automaticBytes = 2 ** 29;
+
 /** Decides for one gradient which forward values are kept, and builds what stands for each of them in the gradient. */
 export class Recomputation {
+  /** Bytes of the large forward values that the gradient reads, and keeps without recomputation. Inputs and weights do not count. */
+  readonly readBytes: number;
   private readonly forward: ReadonlySet<Value>;
   private readonly read: ReadonlySet<Value>;
   private readonly kept = new Set<Value>();
@@ -26,6 +32,7 @@ export class Recomputation {
   /** Costly nodes on the longest path to a value. */
   private readonly depths = new Map<Value, number>();
   private readonly smallest: number;
+  private readonly hint: boolean;
   /** What stands for a value in the gradient. */
   private readonly made = new Map<Value, Value>();
   private readonly known = new Map<Value, boolean>();
@@ -33,9 +40,14 @@ export class Recomputation {
   /**
    * @param nodes of the forward pass, in an order of execution
    * @param held values that the forward pass is given, such as weights
-   * @param results of the gradient as it is without recomputation
+   * @param gradient its results without recomputation; `hint`: whether to recompute only where it saves memory
    */
-  constructor(nodes: readonly Node[], held: ReadonlyMap<Value, unknown>, results: readonly Value[]) {
+  constructor(
+    nodes: readonly Node[],
+    held: ReadonlyMap<Value, unknown>,
+    { results, hint }: { results: readonly Value[]; hint: boolean },
+  ) {
+    this.hint = hint;
     const outputs = nodes.flatMap((node) => node.outputs);
     this.forward = new Set(outputs);
     const given = new Map<Value, unknown>([...held, ...outputs.map((value): [Value, unknown] => [value, 0])]);
@@ -51,6 +63,7 @@ export class Recomputation {
         (this.follows(value) ? this.remade : this.kept).add(value);
       }
     }
+    this.readBytes = [...this.kept, ...this.remade].reduce((sum, value) => sum + bytesOf(value), 0);
   }
 
   /**
@@ -72,7 +85,7 @@ export class Recomputation {
     if (!this.isLarge(value)) return value;
     const isMade = this.forward.has(value) && !this.kept.has(value);
     const build = () => {
-      if (!isMade || origin.kind !== "node") return after(value, incoming);
+      if (!isMade || origin.kind !== "node") return after(value, incoming, { hint: this.hint });
       const { operator, attributes, outputs, domain } = origin.node;
       const inputs = origin.node.inputs.map((input) => input && this.source(input, incoming));
       return graph.add(operator, inputs, attributes, outputs, domain)[origin.index];
@@ -115,4 +128,8 @@ export class Recomputation {
     this.known.set(value, computed);
     return computed;
   }
+}
+
+function bytesOf({ shape, type }: Value): number {
+  return (elementCount(shape) * dataTypes[type].bits) / 8;
 }

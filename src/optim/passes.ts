@@ -1,4 +1,4 @@
-import { partialGradients } from "../autodiff/gradients.ts";
+import { partialGradients, type Saving } from "../autodiff/gradients.ts";
 import { UserError } from "../common/errors.ts";
 import { elementCount, type Graph, type Value } from "../graph/graph.ts";
 import { copyInto, leavesOf, nodesOf } from "../graph/walk.ts";
@@ -114,22 +114,25 @@ export class Passes {
   private readonly names: readonly string[];
   private readonly trained: readonly Value[];
   private readonly parts: MicroBatches;
-  private readonly recompute: boolean;
+  private readonly saving: Saving;
   private made = 0;
   /** Integers of pass 1. */
   private unperturbed: readonly Value[] | undefined;
 
-  /** Gradients are taken for the parameters of the given names; in an order that needs little memory, or computing values again. */
+  /**
+   * Gradients are taken for the parameters of the given names.
+   * @param options.recompute whether they compute forward values again; `undefined`: if they read much of the forward pass
+   */
   constructor(
     graph: Graph,
     objective: Objective,
     names: readonly string[],
-    { parts, recompute = false }: { parts: MicroBatches; recompute?: boolean },
+    { parts, recompute }: { parts: MicroBatches; recompute?: boolean },
   ) {
     this.graph = graph;
     this.objective = objective;
     this.parts = parts;
-    this.recompute = recompute;
+    this.saving = recompute === undefined ? "automatic" : recompute ? "recompute" : "order";
     this.names = names;
     this.trained = names.map((name) => objective.parameters.get(name)!);
   }
@@ -179,9 +182,7 @@ export class Passes {
       const held = placed.flatMap(({ offset }) => offset ?? []);
       const gradients = this.graph
         .scoped(backwardScope, () =>
-          partialGradients(built, [...variables, ...held], {
-            saving: this.recompute ? "recompute" : "order",
-          }),
+          partialGradients(built, [...variables, ...held], { saving: this.saving }),
         )
         .slice(0, at.length);
       const rounded = copyInto(this.graph, integers, bindings);

@@ -42,7 +42,8 @@ export interface TrainingStepOptions {
   lowerBounds?: ReadonlyMap<string, TensorData>;
   /**
    * Compute again what each gradient needs of its forward pass, instead of keeping all of it: less memory, a little more
-   * time, the same numbers to the last bit. Default false.
+   * time, the same numbers to the last bit. Default: where a gradient reads more than 512 MiB of the forward pass, and only in
+   * programs for engines that free memory as they go, such as the processor's in Node.
    */
   recompute?: boolean;
 }
@@ -77,7 +78,7 @@ export function trainingStep(
 ): Graph {
   readOptions("trainingStep", options, trainingStepOptions);
   const { settings, clipNorm, microBatches = 1, perturbationPer = "batch", averageDecay } = options;
-  const { lowerBounds, recompute = false } = options;
+  const { lowerBounds, recompute } = options;
   const kinds = Object.keys(optimizer.steps);
   const { step = kinds[0] } = options;
   if (!kinds.includes(step)) {
