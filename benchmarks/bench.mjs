@@ -2,7 +2,7 @@
 //
 //   npm run bench -- --peer                                     # 10 to 15 minutes on two cores
 //   npm run bench -- --models cnn,mlp --rounds 5 --json bench.json
-//   npm run bench -- --peer --models resnet18 --recompute       # in less memory
+//   npm run bench -- --peer --models resnet18 --no-recompute    # without computing forward values again
 //
 // Every measurement is a process of its own, and the contenders take turns: Lowland; PyTorch tuned (channels_last, and
 // glibc told to keep its memory); PyTorch as it is installed. PyTorch is the one that `--python` imports.
@@ -24,10 +24,11 @@ const { values: options } = parseArgs({
     seconds: { type: "string", default: "1.5" }, // of timed steps in each process, two steps or more
     batch: { type: "string", default: "128" },
     threads: { type: "string", default: String(availableParallelism()) },
-    recompute: { type: "boolean", default: false }, // Lowland in less memory
+    recompute: { type: "boolean" }, // or --no-recompute, of Lowland; default: where a gradient reads much
     dist: { type: "string", default: resolve(import.meta.dirname, "../dist") },
     json: { type: "string" }, // file for everything that was measured
   },
+  allowNegative: true,
 });
 const { batch, threads, seconds, dist, recompute } = options;
 const rounds = Number(options.rounds);

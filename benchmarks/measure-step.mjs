@@ -15,10 +15,11 @@ const { values: options } = parseArgs({
     images: { type: "string" }, // digits, fashion-mnist or cifar10, whose size they have
     batch: { type: "string", default: "128" },
     threads: { type: "string", default: "2" },
-    recompute: { type: "boolean", default: false }, // less memory
+    recompute: { type: "boolean" }, // or --no-recompute; default: where a gradient reads much
     steps: { type: "string", default: "2" }, // at least so many timed steps
     seconds: { type: "string", default: "1.5" }, // and for at least so long
   },
+  allowNegative: true,
 });
 const { model, method, recompute } = options;
 const { images = model.startsWith("resnet") ? "cifar10" : "fashion-mnist" } = options;

@@ -18,10 +18,11 @@ export async function inProcess(program, given, env = {}) {
   return JSON.parse(stdout.trim().split("\n").at(-1));
 }
 
-/** As a command line; a switch stands alone where it is on. */
+/** As a command line: a switch is `--name` or `--no-name`, and what is undefined is left out. */
 export function argumentsOf(settings) {
   return Object.entries(settings).flatMap(([name, value]) => {
-    if (typeof value === "boolean") return value ? [`--${name}`] : [];
+    if (value === undefined) return [];
+    if (typeof value === "boolean") return [value ? `--${name}` : `--no-${name}`];
     return [`--${name}`, String(value)];
   });
 }

@@ -1,9 +1,9 @@
 import { UserError } from "../common/errors.ts";
-import { describe, sameShape, type Value } from "../graph/graph.ts";
-import { nodesOf } from "../graph/walk.ts";
+import { describe, Graph, type Node, sameShape, type Value } from "../graph/graph.ts";
+import { copyInto, nodesOf } from "../graph/walk.ts";
 import { add, addAll, mul } from "../ops/arithmetic.ts";
 import { zeros } from "../ops/movement.ts";
-import { operatorRule } from "../ops/operator.ts";
+import { int, operatorRule } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { GradientOrder } from "./gradient-order.ts";
 import { automaticBytes, Recomputation } from "./recompute.ts";
@@ -48,19 +48,45 @@ export function partialGradients(
   const nodes = nodesOf([loss], held);
   const hint = saving !== "recompute";
   const order = new GradientOrder(nodes, held, hint);
-  const ordered = accumulated(loss, wrt, held, { order });
-  if (saving === "order") return ordered;
-  const recomputation = new Recomputation(nodes, held, { results: ordered, hint });
-  if (saving === "automatic" && recomputation.readBytes <= automaticBytes) return ordered;
-  return accumulated(loss, wrt, held, { order, recomputation });
+  if (saving === "order") return accumulated(loss, wrt, held, { order });
+  const recomputation = new Recomputation(nodes, { read: readValues(loss, wrt, nodes), hint });
+  const isUsed = saving === "recompute" || recomputation.readBytes > automaticBytes;
+  return accumulated(loss, wrt, held, { order, recomputation: isUsed ? recomputation : undefined });
 }
 
-/** Gradients through the nodes that the loss needs if it is given the values in `held`. */
+/**
+ * What the gradient reads of the forward pass if it computes nothing again. That gradient is built in a graph of its own,
+ * because nodes that are left in this one would change the order of a program.
+ * @param nodes of the forward pass
+ */
+function readValues(loss: Value, wrt: readonly Value[], nodes: readonly Node[]): Set<Value> {
+  const graph = new Graph();
+  const variables = wrt.map((value, index) => graph.add("Variable", [], { index: int(index) }, [value])[0]);
+  const bindings = new Map(wrt.map((value, index) => [value, variables[index]]));
+  const values = nodes.flatMap(({ outputs }) => outputs);
+  const [copiedLoss, ...copies] = copyInto(graph, [loss, ...values], bindings);
+  const held = new Map(variables.map((value) => [value, value]));
+  const results = accumulated(copiedLoss, variables, held, { refuses: false });
+  const forward = new Map(copies.map((copy) => [copy, copy]));
+  const read = new Set(nodesOf(results, forward).flatMap(({ inputs }) => inputs));
+  return new Set(values.filter((_, index) => read.has(copies[index])));
+}
+
+interface AccumulationOptions {
+  order?: GradientOrder;
+  recomputation?: Recomputation;
+  refuses?: boolean;
+}
+
+/**
+ * Gradients through the nodes that the loss needs if it is given the values in `held`.
+ * @param options.refuses whether a node without a gradient is an error; otherwise nothing goes on from it. Default true
+ */
 function accumulated(
   loss: Value,
   wrt: readonly Value[],
   held: ReadonlyMap<Value, Value>,
-  { order, recomputation }: { order?: GradientOrder; recomputation?: Recomputation } = {},
+  { order, recomputation, refuses = true }: AccumulationOptions = {},
 ): Value[] {
   if (loss.shape.length !== 0) {
     throw new UserError(
@@ -83,7 +109,10 @@ function accumulated(
     if (!wanted.includes(true) || incoming.every((value) => value === undefined)) continue;
     const { gradient: rule, refused = [], singular = false } = operatorRule(node.operator);
     if (rule === "zero") continue;
-    if (rule === "none" || refused.some((index) => wanted[index])) throw noGradient(node, loss, wrt);
+    if (rule === "none" || refused.some((index) => wanted[index])) {
+      if (!refuses) continue;
+      throw noGradient(node, loss, wrt);
+    }
     const own = incoming.find((value) => value !== undefined)!;
     const seen = (values: readonly Value[]) =>
       recomputation ? values.map((value) => value && recomputation.standIn(value, own)) : values;

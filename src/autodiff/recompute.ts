@@ -1,5 +1,4 @@
 import { elementCount, type Node, type Value } from "../graph/graph.ts";
-import { nodesOf } from "../graph/walk.ts";
 import { dataTypes } from "../onnx/types.ts";
 import { after } from "../ops/ordering.ts";
 
@@ -39,21 +38,14 @@ export class Recomputation {
 
   /**
    * @param nodes of the forward pass, in an order of execution
-   * @param held values that the forward pass is given, such as weights
-   * @param gradient its results without recomputation; `hint`: whether to recompute only where it saves memory
+   * @param options.read which of their results the gradient reads without recomputation
+   * @param options.hint whether values are computed again only where that saves memory
    */
-  constructor(
-    nodes: readonly Node[],
-    held: ReadonlyMap<Value, unknown>,
-    { results, hint }: { results: readonly Value[]; hint: boolean },
-  ) {
+  constructor(nodes: readonly Node[], { read, hint }: { read: ReadonlySet<Value>; hint: boolean }) {
+    this.read = read;
     this.hint = hint;
     const outputs = nodes.flatMap((node) => node.outputs);
     this.forward = new Set(outputs);
-    const given = new Map<Value, unknown>([...held, ...outputs.map((value): [Value, unknown] => [value, 0])]);
-    this.read = new Set(
-      nodesOf(results, given).flatMap(({ inputs }) => inputs.filter((input) => input !== undefined)),
-    );
     this.smallest = smallShare * Math.max(...outputs.map(({ shape }) => elementCount(shape)));
     for (const node of nodes) {
       const depth = Math.max(0, ...node.inputs.map((input) => (input && this.depths.get(input)) ?? 0));
