@@ -127,7 +127,7 @@ const afterTask = {
     .boolean()
     .optional()
     .describe(
-      "Compute again what a gradient needs of its forward pass instead of keeping all of it: less memory, a little more time, the same numbers.",
+      "Compute again what a gradient needs of its forward pass instead of keeping all of it: less memory, a little more time, the same numbers. Left out: where a gradient reads more than 512 MiB of it, in Node on the CPU.",
     )
     .register(flags, { group: "Training step" }),
   averaging: renamed(averagingSettings, { from: "startingAt" })
