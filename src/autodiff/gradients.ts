@@ -6,7 +6,7 @@ import { zeros } from "../ops/movement.ts";
 import { int, operatorRule } from "../ops/operator.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { GradientOrder } from "./gradient-order.ts";
-import { automaticBytes, Recomputation } from "./recompute.ts";
+import { automaticBytes, bytesOf, Recomputation } from "./recompute.ts";
 import { noGradient } from "./refusal.ts";
 
 /**
@@ -48,7 +48,11 @@ export function partialGradients(
   const nodes = nodesOf([loss], held);
   const hint = saving !== "recompute";
   const order = new GradientOrder(nodes, held, hint);
-  if (saving === "order") return accumulated(loss, wrt, held, { order });
+  // It reads no more than there is.
+  const isSmall = bytesOf(nodes.flatMap(({ outputs }) => outputs)) <= automaticBytes;
+  if (saving === "order" || (saving === "automatic" && isSmall)) {
+    return accumulated(loss, wrt, held, { order });
+  }
   const recomputation = new Recomputation(nodes, { read: readValues(loss, wrt, nodes), hint });
   const isUsed = saving === "recompute" || recomputation.readBytes > automaticBytes;
   return accumulated(loss, wrt, held, { order, recomputation: isUsed ? recomputation : undefined });

@@ -55,7 +55,7 @@ export class Recomputation {
         (this.follows(value) ? this.remade : this.kept).add(value);
       }
     }
-    this.readBytes = [...this.kept, ...this.remade].reduce((sum, value) => sum + bytesOf(value), 0);
+    this.readBytes = bytesOf([...this.kept, ...this.remade]);
   }
 
   /**
@@ -122,6 +122,6 @@ export class Recomputation {
   }
 }
 
-function bytesOf({ shape, type }: Value): number {
-  return (elementCount(shape) * dataTypes[type].bits) / 8;
+export function bytesOf(values: readonly Value[]): number {
+  return values.reduce((sum, { shape, type }) => sum + (elementCount(shape) * dataTypes[type].bits) / 8, 0);
 }
