@@ -23,10 +23,13 @@ export class GradientOrder {
   /**
    * The gradients of a node's inputs, of which those that lead on wait for those that end there, which are of weights: these
    * read large values, which are then freed. Without, ONNX Runtime first goes all the way back and then computes them.
+   * Gradients of vectors (biases, scales) are sums over what the one that leads on is computed from as well.
    */
   inOrder(inputs: readonly Value[], results: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
     const { hint } = this;
-    const ending = results.filter((result, index) => result && !this.ofData.has(inputs[index]));
+    const ending = results.filter(
+      (result, index) => result && result.shape.length > 1 && !this.ofData.has(inputs[index]),
+    );
     return results.map((result, index) =>
       result && this.ofData.has(inputs[index])
         ? ending.reduce((made: Value, end) => (end ? after(made, end, { hint }) : made), result)

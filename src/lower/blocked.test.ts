@@ -38,6 +38,7 @@ type Form =
   | "in blocks"
   | "at once in blocks"
   | "transposed"
+  | "phases"
   | "columns"
   | "convolution";
 type Forms = Record<"y" | "dx" | "dw", Form>;
@@ -54,10 +55,24 @@ const padded = { pads: [1, 1, 1, 1] };
 /** Cases with what is expected for each target; the rules are at `blockThatPays` and its neighbors. */
 const named: Record<string, [ConvolutionCase, Record<keyof typeof targets, Forms>]> = {
   "whole blocks of 16": [caseOf(padded), withBlocks(inBlocks, plain)],
-  "whole blocks of 8 on the way in": [caseOf({ channels: 24, ...padded }), inEight],
-  "whole blocks of 8 on the way out": [caseOf({ outputs: 24, ...padded }), inEight],
-  "channels that are no whole blocks": [caseOf({ channels: 12, ...padded }), everywhere(plain)],
-  "filters that are no whole blocks": [caseOf({ outputs: 20, ...padded }), everywhere(plain)],
+  "channels that fill one and a half blocks of 16": [
+    caseOf({ channels: 24, ...padded }),
+    withBlocks(inBlocks, plain),
+  ],
+  "filters that fill one and a half blocks of 16": [
+    caseOf({ outputs: 24, ...padded }),
+    withBlocks(inBlocks, plain),
+  ],
+  "channels that nearly fill their blocks": [
+    caseOf({ channels: 12, ...padded }),
+    withBlocks(inBlocks, plain),
+  ],
+  "filters that fill two and a half blocks of 8": [caseOf({ outputs: 20, ...padded }), inEight],
+  "channels that fill half a block": [
+    caseOf({ channels: 4, ...padded }),
+    everywhere({ ...plain, dx: "transposed" }),
+  ],
+  "filters that do not fill their blocks": [caseOf({ outputs: 9, ...padded }), everywhere(plain)],
   "images in whole blocks of 8": [
     caseOf({ images: 24, ...padded }),
     { "8": inBlocks, "16": { ...inBlocks, dw: "convolution" }, none: plain },
@@ -90,7 +105,7 @@ const named: Record<string, [ConvolutionCase, Record<keyof typeof targets, Forms
   "many more filters than places": [
     caseOf({ images: 96, outputs: 96, size: [4, 3], ...padded }),
     withBlocks(
-      forms("at once in blocks", "transposed", "in blocks"),
+      forms("at once in blocks", "in blocks", "in blocks"),
       forms("at once", "transposed", "convolution"),
     ),
   ],
@@ -104,15 +119,35 @@ const named: Record<string, [ConvolutionCase, Record<keyof typeof targets, Forms
   ],
   "many more filters than places, strides": [
     caseOf({ images: 96, outputs: 96, size: [8, 6], strides: [2, 2], ...padded }),
-    withBlocks(forms("at once", "transposed", "in blocks"), forms("at once", "transposed", "convolution")),
+    withBlocks(forms("at once", "phases", "in blocks"), forms("at once", "transposed", "convolution")),
   ],
   strides: [
     caseOf({ size: [20, 21], strides: [2, 2], ...padded }),
+    withBlocks({ ...inBlocks, dx: "phases" }, { ...plain, dx: "transposed" }),
+  ],
+  "a kernel smaller than the stride": [
+    caseOf({ size: [24, 25], kernel: [2, 2], strides: [3, 2] }),
+    withBlocks({ ...inBlocks, dx: "phases" }, { ...plain, dx: "transposed" }),
+  ],
+  "strides along one axis": [
+    caseOf({ size: [20, 21], kernel: [5, 3], strides: [1, 2], pads: [2, 1, 2, 1] }),
+    withBlocks({ ...inBlocks, dx: "phases" }, { ...plain, dx: "transposed" }),
+  ],
+  "strides and dilations": [
+    caseOf({ size: [20, 21], strides: [2, 2], dilations: [2, 1], pads: [2, 1, 2, 1] }),
     withBlocks({ ...inBlocks, dx: "transposed" }, { ...plain, dx: "transposed" }),
+  ],
+  "strides, and padding larger than the kernel reaches": [
+    caseOf({ size: [20, 21], strides: [2, 2], pads: [4, 3, 5, 4] }),
+    withBlocks({ ...inBlocks, dx: "transposed" }, { ...plain, dx: "transposed" }),
+  ],
+  "strides, and channels that nearly fill their blocks": [
+    caseOf({ channels: 12, size: [20, 21], strides: [2, 2], ...padded }),
+    withBlocks({ ...inBlocks, dx: "phases" }, { ...plain, dx: "transposed" }),
   ],
   "stride that does not divide": [
     caseOf({ size: [30, 17], strides: [3, 2], pads: [0, 1, 2, 0] }),
-    withBlocks({ ...inBlocks, dx: "transposed" }, { ...plain, dx: "transposed" }),
+    withBlocks({ ...inBlocks, dx: "phases" }, { ...plain, dx: "transposed" }),
   ],
   "dilation of the first axis": [
     caseOf({ size: [14, 11], dilations: [2, 1], pads: [2, 1, 0, 1] }),
@@ -144,8 +179,8 @@ function randomCase(random: Random, block: number): ConvolutionCase {
   const dilations = many(() => size(2));
   return {
     images: block * size(2),
-    channels: block * size(3),
-    outputs: block * size(5),
+    channels: block * size(3) - random.integer(block / 4),
+    outputs: block * size(5) - random.integer(block / 4),
     size: kernel.map((taps, axis) => dilations[axis] * (taps - 1) + size(9)),
     kernel,
     strides: many(() => size(3)),
@@ -169,6 +204,7 @@ function formOf(value: Value, target: Target): Form {
   const has = (name: string) => nodes.some(({ operator }) => operator === name);
   const blocked = has("ReorderInput");
   if (has("ConvTranspose")) return "transposed";
+  if (nodes.filter(({ operator }) => operator === "Conv").length > 1) return "phases";
   if (value.origin.kind === "node" && value.origin.node.operator === "ConvWeightGradient")
     return blocked ? "in blocks" : has("MatMul") ? "columns" : "convolution";
   // All images at once are innermost in the places of one.
@@ -219,7 +255,7 @@ describe("a convolution and its gradients in blocks", () => {
       const problem = { ...randomCase(random, block), images: 1 + random.integer(4) };
       const { x, weight, bias, operators, feeds } = start(problem, random);
       const built = (blockedChannels: number) => ({
-        blocked: blockedConv(x, kernelOf(weight).filters(blockedChannels), bias, problem),
+        blocked: blockedConv(x, kernelOf(weight).filters(blockedChannels), bias, problem, weight.shape[0]),
         atOnce: convAtOnce(x, kernelOf(weight), bias, problem, { blockedChannels }),
       });
       const { y } = await evaluate({ y: operators.y }, feeds);

@@ -12,7 +12,8 @@ import {
 } from "../testing/convolutions.ts";
 import { assertClose, evaluate } from "../testing/numeric.ts";
 import { kernelOf } from "./blocked.ts";
-import { convAtOnce, inputGradientForms } from "./convolution.ts";
+import { convAtOnce } from "./convolution.ts";
+import { inputGradientForms } from "./input-gradient.ts";
 import { lower } from "./lower.ts";
 import type { Target } from "./target.ts";
 import { weightGradient, weightGradientForms } from "./weight-gradient.ts";
@@ -114,10 +115,10 @@ async function check(problem: ConvolutionCase, seed: () => Random) {
   forms["biased at once"] = convAtOnce(x, kernelOf(weight), bias, settings);
   for (const form of Object.keys(weightGradientForms) as (keyof typeof weightGradientForms)[])
     forms[`dw as ${form}`] = weightGradient(form, x, dy, kernel, settings);
-  for (const [form, build] of Object.entries(inputGradientForms)) {
-    if (form === "transposed" || settings.strides.every((stride) => stride === 1))
-      forms[`dx as ${form}`] = build(dy, weight, size, settings, {});
-  }
+  const { transposed, convolution } = inputGradientForms;
+  forms["dx as transposed"] = transposed(dy, weight, size, settings);
+  if (settings.strides.every((stride) => stride === 1))
+    forms["dx as convolution"] = convolution(dy, weight, size, settings, {});
   const actual = await evaluate(forms, feeds);
   for (const name of Object.keys(forms))
     assertClose(actual[name], expected[name.split(" ")[0]], 1e-5, `${name} of ${JSON.stringify(problem)}`);

@@ -1,11 +1,8 @@
 import { elementCount, type Node, type Shape, type Value } from "../graph/graph.ts";
-import { type Convolution, conv, convolutionOf, outputSize, readConvolution } from "../ops/convolution.ts";
+import { type Convolution, conv, convolutionOf, outputSize } from "../ops/convolution.ts";
 import { reshape, transpose } from "../ops/movement.ts";
-import { apply, int, ints } from "../ops/operator.ts";
-import "../ops/transposed-convolution.ts";
 import { pad } from "../ops/padding.ts";
-import { reverse } from "../ops/slicing.ts";
-import { blockedConv, filtersOfTurned, fittingBlock, type Kernel, kernelOf } from "./blocked.ts";
+import { blockedConv, fittingBlock, type Kernel, kernelOf } from "./blocked.ts";
 import { convInnermost } from "./innermost.ts";
 import { doesLack, type Target } from "./target.ts";
 
@@ -14,7 +11,8 @@ export function lowerConv([x, weight, bias]: readonly Value[], node: Node, targe
   return [convolve(x, kernelOf(weight), bias, convolutionOf(x, weight, node.attributes), target)];
 }
 
-function convolve(
+/** A convolution in the form that is fast for its shape, with a kernel in any order. */
+export function convolve(
   x: Value,
   kernel: Kernel,
   bias: Value | undefined,
@@ -26,7 +24,7 @@ function convolve(
   const block = blockThatPays(x, kernel, places, settings, target);
   const atOnce = paysAtOnce(x, kernel, places, settings, target);
   if (block !== undefined && !(atOnce && kernel.shape[0] > 4 * elementCount(places)))
-    return blockedConv(x, kernel.filters(block), bias, settings);
+    return blockedConv(x, kernel.filters(block), bias, settings, kernel.shape[0]);
   return atOnce
     ? convAtOnce(x, kernel, bias, settings, { blockedChannels: block })
     : conv(x, kernel.plain(), bias, settings);
@@ -75,15 +73,15 @@ const fewestPlaces = 1024;
  *
  * With 1 or 3 channels on the way in there is a kernel as well, as fast as the plain one.
  */
-function blockThatPays(
+export function blockThatPays(
   x: Value,
-  kernel: Kernel,
+  kernel: Pick<Kernel, "shape">,
   places: Shape,
   settings: Convolution,
   target: Target,
 ): number | undefined {
   const pays = elementCount(kernel.shape.slice(2)) > 1 && x.shape[0] * elementCount(places) >= fewestPlaces;
-  return pays ? fittingBlock(x, kernel, settings, target) : undefined;
+  return pays ? fittingBlock(x, kernel.shape, settings, target) : undefined;
 }
 
 /**
@@ -138,103 +136,4 @@ export function convAtOnce(
   const y = convInnermost(reshape(innermost, [1, ...one, images]), kernel, bias, settings, target);
   const result = y.shape.slice(1, -1);
   return reshape(transpose(reshape(y, [elementCount(result), images]), [1, 0]), [images, ...result]);
-}
-
-/**
- * Gradient of a convolution for its input: ONNX's ConvTranspose, or, with strides 1, a convolution of dy with the
- * kernel turned around and input and output channels exchanged, padded by d·(k − 1) − pad.
- */
-export function lowerConvInputGradient(
-  [dy, weight]: readonly Value[],
-  node: Node,
-  target: Target,
-): readonly Value[] {
-  const size = node.outputs[0].shape.slice(2);
-  const settings = readConvolution(node.attributes, size.length);
-  return [
-    inputGradientForms[chooseInputGradient(dy, weight, size, settings)](dy, weight, size, settings, target),
-  ];
-}
-
-/** The forms by name; both compute the same sums in a different order. The convolution needs strides 1. */
-export const inputGradientForms = { transposed: transposedConvolution, convolution: turnedConvolution };
-
-/**
- * With strides there is only ConvTranspose: filling dy up with zeros for a convolution took 19 to 152 ms where it took
- * 5 to 43, and one convolution per phase, their results interleaved, 7 to 67.
- *
- * With strides 1, ConvTranspose multiplies first and then adds up taps·C numbers per place of dy, on one thread; the
- * convolution copies taps·O numbers per place of x, on all of them. Milliseconds on 1 and 2 threads, batch 128:
- *
- *                                convolution   ConvTranspose
- *   16 ← 16, 32×32, 3×3             8.7  5.4      11.2  16.9
- *   16 ← 64, 32×32, 3×3            32.2 19.9      23.2  25.9
- *   6 ← 16, 14×14 ← 10×10, 5×5      4.1  2.6       0.8   1.2
- *   3 ← 64, 32×32, 3×3             21.7 14.8       6.7   7.5
- */
-function chooseInputGradient(
-  dy: Value,
-  weight: Value,
-  size: Shape,
-  { strides, group }: Convolution,
-): keyof typeof inputGradientForms {
-  if (strides.some((stride) => stride !== 1)) return "transposed";
-  const copied = (weight.shape[0] / group) * elementCount(size);
-  const added = weight.shape[1] * elementCount(dy.shape.slice(2));
-  return elementCount(weight.shape.slice(2)) > 1 && 4 * added < copied ? "transposed" : "convolution";
-}
-
-function transposedConvolution(dy: Value, weight: Value, size: Shape, settings: Convolution): Value {
-  const { strides, pads, dilations, group } = settings;
-  const kernel = weight.shape.slice(2);
-  const outputPadding = size.map((length, axis) => {
-    const padded = length + pads[axis] + pads[axis + size.length];
-    return padded - dilations[axis] * (kernel[axis] - 1) - 1 - strides[axis] * (dy.shape[axis + 2] - 1);
-  });
-  return apply("ConvTranspose", [dy, weight], {
-    kernel_shape: ints(kernel),
-    strides: ints(strides),
-    pads: ints(pads),
-    dilations: ints(dilations),
-    group: int(group),
-    output_padding: ints(outputPadding),
-  })[0];
-}
-
-function turnedConvolution(
-  dy: Value,
-  weight: Value,
-  size: Shape,
-  settings: Convolution,
-  target: Target,
-): Value {
-  const { strides, pads, dilations, group } = settings;
-  const reach = weight.shape.slice(2).map((taps, axis) => dilations[axis] * (taps - 1));
-  const before = reach.map((length, axis) => length - pads[axis]);
-  const after = size.map((length, axis) => length - dy.shape[axis + 2] - before[axis] + reach[axis]);
-  // Where the forward convolution padded by more than the kernel reaches, the outermost of dy saw only padding.
-  const cut = (amounts: readonly number[]) => [0, 0, ...amounts.map((amount) => Math.min(0, amount))];
-  const grow = (amounts: readonly number[]) => amounts.map((amount) => Math.max(0, amount));
-  const padded = { strides, dilations, pads: [...grow(before), ...grow(after)], group };
-  return convolve(pad(dy, cut(before), cut(after)), turnedKernel(weight, group), undefined, padded, target);
-}
-
-/** The kernel turned around in space, with its channels exchanged within each group. */
-function turnedKernel(weight: Value, group: number): Kernel {
-  const [outputs, inputs, ...kernel] = weight.shape;
-  return {
-    shape: [group * inputs, outputs / group, ...kernel],
-    plain: () => turned(weight, group),
-    filters: (block) => filtersOfTurned(weight, block),
-  };
-}
-
-/** The kernel [O, I/g, …] turned around in space, with its channels exchanged within each group: [I, O/g, …]. */
-function turned(weight: Value, group: number): Value {
-  const [outputs, inputs, ...kernel] = weight.shape;
-  const grouped = reshape(weight, [group, outputs / group, inputs, ...kernel]);
-  const exchanged = transpose(grouped, [0, 2, 1, ...kernel.map((_, axis) => axis + 3)]);
-  const turnedAxes = kernel.flatMap((taps, axis) => (taps > 1 ? [axis + 2] : []));
-  const flat = reshape(exchanged, [group * inputs, outputs / group, ...kernel]);
-  return turnedAxes.length > 0 ? reverse(flat, turnedAxes) : flat;
 }

@@ -55,9 +55,9 @@ function convRows(
   target: Target,
 ): Value {
   const { pads } = settings;
-  const block = fittingBlock(rows, kernel, settings, target);
+  const block = fittingBlock(rows, kernel.shape, settings, target);
   if (block === undefined) return conv(rows, kernel.plain(), bias, settings);
   const padded = pad(rows, [0, 0, 0, pads[1]], [0, 0, 0, pads[3]]);
   const rest = { ...settings, pads: [pads[0], 0, pads[2], 0] };
-  return blockedConv(padded, kernel.filters(block), bias, rest);
+  return blockedConv(padded, kernel.filters(block), bias, rest, kernel.shape[0]);
 }

@@ -10,7 +10,7 @@ import { concat, reshape } from "../ops/movement.ts";
 import { apply, floatAttribute, intAttribute, normalizeAxes } from "../ops/operator.ts";
 import { readPool } from "../ops/pooling.ts";
 import { reduceMax, reduceMean } from "../ops/reduction.ts";
-import { inputGradientForms } from "./convolution.ts";
+import { inputGradientForms } from "./input-gradient.ts";
 import { scatteredMaxima, source } from "./pooling.ts";
 import type { LoweringRule } from "./rule.ts";
 import { plainLogSoftmax } from "./softmax.ts";

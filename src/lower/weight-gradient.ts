@@ -1,11 +1,20 @@
 import { elementCount, type Node, type Shape, type Value } from "../graph/graph.ts";
 import { type Convolution, readConvolution } from "../ops/convolution.ts";
 import { matMul, transposeLast } from "../ops/linear.ts";
-import { concat, reshape, transpose } from "../ops/movement.ts";
+import { concat, reshape, transpose, zeros } from "../ops/movement.ts";
 import { pad } from "../ops/padding.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { slice } from "../ops/slicing.ts";
-import { blockedConv, exchanged, filtersOfExchanged, inBlocks, kernelOf, outOfBlocks } from "./blocked.ts";
+import {
+  blockedConv,
+  exchanged,
+  fillsBlocks,
+  filtersOfExchanged,
+  inBlocks,
+  kernelOf,
+  outOfBlocks,
+  wholeBlocks,
+} from "./blocked.ts";
 import { convInnermost } from "./innermost.ts";
 import { doesLack, type Target } from "./target.ts";
 
@@ -88,13 +97,15 @@ function paddingAfter({ size, places, kernel, strides, dilations, pads }: Proble
  * see, which is less than `pads` where a stride does not divide evenly.
  */
 function asBlockedConvolution(problem: Problem, block: number): Value {
-  const { x, dy, images, c, o, size, kernel, strides, dilations, pads } = problem;
+  const { x, dy, images, size, kernel, strides, dilations, pads } = problem;
   const [height, width] = size;
+  const [c, o] = [wholeBlocks(problem.c, block), wholeBlocks(problem.o, block)];
   const after = paddingAfter(problem);
-  const blocks = reshape(inBlocks(x), [images, c / block, height * width * block]);
+  const blocks = reshape(inBlocks(x, c), [images, c / block, height * width * block]);
   const rows = reshape(exchanged(blocks), [c / block, images, height, width * block]);
+  const seen = pad(rows, [0, 0, 0, 0], [0, 0, Math.min(0, after[0]), Math.min(0, after[1]) * block]);
   const correlated = blockedConv(
-    pad(rows, [0, 0, 0, pads[1] * block], [0, 0, Math.min(0, after[0]), after[1] * block]),
+    withZeros(seen, pads[1] * block, Math.max(0, after[1]) * block),
     filtersOfExchanged(dy, block),
     undefined,
     {
@@ -105,7 +116,16 @@ function asBlockedConvolution(problem: Problem, block: number): Value {
     },
   );
   const taps = exchanged(reshape(correlated, [c / block, o, elementCount(kernel) * block]));
-  return outOfBlocks(reshape(taps, [o, c, ...kernel]));
+  const dw = outOfBlocks(reshape(taps, [o, c, ...kernel]), problem.c);
+  return o === problem.o ? dw : slice(dw, { axes: [0], starts: [0], ends: [problem.o] });
+}
+
+/** With zeros before and after the last axis, by Concat: ONNX Runtime pads on one thread. */
+function withZeros(x: Value, before: number, after: number): Value {
+  const [start, end] = [before, after].map((length) =>
+    length === 0 ? [] : [zeros(x.graph, x.shape.with(-1, length), x.type)],
+  );
+  return concat([...start, x, ...end], x.shape.length - 1);
 }
 
 /**
@@ -188,8 +208,8 @@ function blockThatPays(
   { blockedChannels }: Target,
 ): number | undefined {
   if (blockedChannels === undefined || x.type !== "float32" || kernel.length !== 2) return undefined;
-  const whole = [images, c, o].every((count) => count % blockedChannels === 0);
-  const fits = whole && group === 1 && dilations[1] === 1;
+  const fills = images % blockedChannels === 0 && fillsBlocks(c, o, blockedChannels);
+  const fits = fills && group === 1 && dilations[1] === 1;
   return fits && elementCount(kernel) > 1 ? blockedChannels : undefined;
 }
 
