@@ -167,23 +167,21 @@ function spareOf({ Tensor }: Runtime, slot: Slot): Tensor {
 }
 
 /**
- * Whether no element is infinite or NaN. A float32 is when all eight bits of its exponent are set; adding one to the
- * exponent then carries into the sign. Every step reads all weights here, so four at a time and without a branch.
+ * Whether no element is infinite or NaN: then their sum is neither, as float64 holds any sum of float32's. Every step reads all
+ * weights here, so there are four sums, which do not wait for one another.
  */
 function allFinite(data: Tensor["data"] | TensorData["data"]): boolean {
   if (data instanceof Float32Array) {
-    const bits = new Int32Array(data.buffer, data.byteOffset, data.length);
-    const carried = (index: number) => (bits[index] & 0x7f800000) + 0x00800000;
-    const whole = bits.length - (bits.length % 4);
+    const whole = data.length - (data.length % 4);
     let [a, b, c, d] = [0, 0, 0, 0];
     for (let index = 0; index < whole; index += 4) {
-      a |= carried(index);
-      b |= carried(index + 1);
-      c |= carried(index + 2);
-      d |= carried(index + 3);
+      a += data[index];
+      b += data[index + 1];
+      c += data[index + 2];
+      d += data[index + 3];
     }
-    for (let index = whole; index < bits.length; index++) a |= carried(index);
-    return (a | b | c | d) >= 0;
+    for (let index = whole; index < data.length; index++) a += data[index];
+    return Number.isFinite(a + b + c + d);
   }
   return !(data instanceof Float64Array) || data.every(Number.isFinite);
 }
