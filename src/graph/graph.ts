@@ -100,7 +100,7 @@ export class Graph {
     for (const input of inputs) {
       if (input && input.graph !== this) throw new Error(`${operator}: an input belongs to another graph`);
     }
-    const key = `${domain}:${operator}(${inputs.map((input) => input?.id ?? "").join()})${outputs.length}${contentKey(attributes)}`;
+    const key = keyOf(operator, inputs, attributes, outputs.length, domain);
     const existing = this.nodes.get(key);
     if (existing) return existing.outputs;
     const values: Value[] = [];
@@ -117,6 +117,16 @@ export class Graph {
       values.push(this.value(type, { kind: "node", node, index }));
     this.nodes.set(key, node);
     return values;
+  }
+
+  /** Whether `add` would find the node. */
+  has(
+    operator: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: Attributes,
+    outputs = 1,
+  ): boolean {
+    return this.nodes.has(keyOf(operator, inputs, attributes, outputs, ""));
   }
 
   /** Names a result. A graph's outputs are what it is run for. */
@@ -157,6 +167,16 @@ export class Graph {
     }
     return { graph: this, id: this.nextId++, type: type.type, shape: [...type.shape], origin };
   }
+}
+
+function keyOf(
+  operator: string,
+  inputs: readonly (Value | undefined)[],
+  attributes: Attributes,
+  outputs: number,
+  domain: string,
+): string {
+  return `${domain}:${operator}(${inputs.map((input) => input?.id ?? "").join()})${outputs}${contentKey(attributes)}`;
 }
 
 function nameClash(name: string): UserError {

@@ -13,6 +13,7 @@ import { integerRules } from "./integers.ts";
 import { lowerPad } from "./movement.ts";
 import { lowerBatchNormTraining } from "./normalization.ts";
 import { lowerAfter } from "./ordering.ts";
+import { lowerGemm } from "./perturbed-product.ts";
 import { lowerScatterElements } from "./pooling.ts";
 import { portableRules } from "./portable.ts";
 import { lowerReduceSum } from "./reduction.ts";
@@ -46,6 +47,7 @@ const fasterRules: Record<string, LoweringRule> = {
   Add: lowerArithmetic,
   Conv: lowerConv,
   Div: lowerArithmetic,
+  Gemm: lowerGemm,
   LogSoftmax: lowerLogSoftmax,
   Mul: lowerArithmetic,
   Pad: lowerPad,
