@@ -4,7 +4,7 @@ import { writePictures } from "../dist/report/drawing/pictures.js";
 import { interval } from "./optimizer-tables.mjs";
 import { markdown, writeTable } from "./result-lines.mjs";
 
-/** Writes the tables, and pictures of what 4 bits cost beside each measure of flatness. */
+/** Writes the tables, and pictures of what 4 bits cost beside MaxS. */
 export async function writeTables(lines) {
   const tables = {
     bits: bitsTable(lines),
@@ -158,23 +158,32 @@ function lossesByFlatness(lines) {
       const float = (line.form.endsWith("learned") ? further : before).get(runOf(line));
       const measured = flat.get(runOf(line));
       if (!float || !measured) return [];
-      return [{ ...measured, form: line.form, drop: accuracyOf(float) - accuracyOf(line) }];
+      const [accuracy, drop] = [accuracyOf(float), accuracyOf(float) - accuracyOf(line)];
+      return [{ ...measured, form: line.form, accuracy, drop }];
     });
 }
 
-/** What quantizing costs beside how flat the float network was: their rank correlation over all runs. */
+/**
+ * What quantizing costs beside how flat the float network was: their rank correlation over all runs, and over runs of the same
+ * method. The float network's own accuracy stands beside it, as flat networks differ in that as well.
+ */
 function flatnessTable(lines) {
+  const columns = { ...measures, accuracy: "the float network's accuracy" };
   return markdown([
-    ["form", "points lost", ...Object.values(measures).map((name) => `correlation with ${name}`), "runs"],
+    [
+      ...["form", "points lost"],
+      ...Object.values(columns).map((name) => `correlation with ${name}`),
+      ...["with MaxS, within a method", "runs"],
+    ],
     ...groups(lossesByFlatness(lines), ({ form }) => form).map((group) => {
       const lost = group.map(({ drop }) => drop);
-      const correlations = Object.keys(measures).map((of) =>
-        correlationText(
-          group.map((one) => one[of]),
-          lost,
-        ),
-      );
-      return [group[0].form, interval(lost, 2, { signed: true }), ...correlations, group.length];
+      const methods = group.map(({ method }) => method);
+      const of = (measure) => group.map((one) => one[measure]);
+      return [
+        ...[group[0].form, interval(lost, 2, { signed: true })],
+        ...Object.keys(columns).map((measure) => correlationText(of(measure), lost)),
+        ...[correlationText(of("maxSharpness"), lost, methods), group.length],
+      ];
     }),
   ]);
 }
@@ -210,31 +219,40 @@ function methodsTable(lines) {
   ]);
 }
 
-/** Points lost at 4 bits after training, beside λ₁ and MaxS of the float network. */
+/** Points lost at 4 bits, after training and with learned steps, beside MaxS of the float network. */
 function robustnessCharts(lines) {
-  const losses = lossesByFlatness(lines).filter(({ form }) => form === "W4A4 after training");
-  if (losses.length === 0) return [];
-  return ["largestEigenvalue", "maxSharpness"].map((of) => ({
-    ...{ kind: "lines", id: of === "maxSharpness" ? "maxs" : "eigenvalue" },
-    title: `What W4A4 after training costs, against ${measures[of]} of the float network`,
-    note: "Each point is one network: its method and seed.",
-    alternative: `Points of accuracy lost against ${measures[of]}, a point for each network`,
-    x: { name: `${measures[of]} before quantizing`, logarithmic: true },
-    y: { name: "points of accuracy lost" },
-    lines: groups(losses, ({ method }) => method).map((group, style) => ({
-      ...{ name: group[0].method, style, scattered: true },
-      points: group.map((one) => [one[of], one.drop]),
-    })),
-  }));
+  const losses = lossesByFlatness(lines);
+  return Object.entries({ "W4A4 after training": "after-training", "W4A4 learned": "learned" }).map(
+    ([form, id]) => ({
+      ...{ kind: "lines", id, title: `What ${form} costs, against MaxS of the float network` },
+      note: "Each point is one network: its method and seed.",
+      alternative: "Points of accuracy lost against MaxS, a point for each network",
+      x: { name: "MaxS before quantizing", logarithmic: true },
+      y: { name: "points of accuracy lost" },
+      lines: groups(
+        losses.filter((one) => one.form === form),
+        ({ method }) => method,
+      ).map((group, index) => ({
+        // The first six styles differ in color and in symbol; the next one that does from the first is the fourteenth.
+        ...{ name: group[0].method, style: index < 6 ? index : index + 7, scattered: true },
+        points: group.map(({ maxSharpness, drop }) => [maxSharpness, drop]),
+      })),
+    }),
+  );
 }
 
 const runOf = ({ method, seed }) => `${method}|${seed}`;
 
-/** Spearman's rank correlation with a 95 % interval by Fisher's transformation. */
-function correlationText(a, b) {
-  if (a.length < 5) return "–";
-  const value = correlation(ranks(a), ranks(b));
-  const half = 1.96 * (1.03 / Math.sqrt(a.length - 3));
+/**
+ * Spearman's rank correlation with a 95 % interval by Fisher's transformation.
+ * @param kinds of the runs: ranks are then compared within a kind, each beside the mean of its kind
+ */
+function correlationText(a, b, kinds = a.map(() => "")) {
+  const groups = new Set(kinds).size;
+  const freedom = a.length - groups - 2;
+  if (freedom < 2) return "–";
+  const value = correlation(besideMeans(ranks(a), kinds), besideMeans(ranks(b), kinds));
+  const half = 1.96 * (1.03 / Math.sqrt(freedom));
   const [low, high] = [-half, half].map((by) => Math.tanh(Math.atanh(Math.min(0.9999, value)) + by));
   return `${value.toFixed(2)} (${low.toFixed(2)} … ${high.toFixed(2)})`;
 }
@@ -243,6 +261,13 @@ function correlationText(a, b) {
 function ranks(values) {
   const sorted = values.toSorted((a, b) => a - b);
   return values.map((value) => (sorted.indexOf(value) + sorted.lastIndexOf(value)) / 2);
+}
+
+function besideMeans(values, kinds) {
+  return values.map((value, index) => {
+    const own = values.filter((_, other) => kinds[other] === kinds[index]);
+    return value - own.reduce((sum, one) => sum + one, 0) / own.length;
+  });
 }
 
 function correlation(a, b) {
