@@ -32,8 +32,9 @@ describe("a page", needsBrowser, () => {
         const onStep = ({ loss }: { loss: number }) => losses.push(loss);
         const optimizer = { method } as { method: "sgd" };
         const node = await train({ ...settings, optimizer, data: "digits", threads: 1, onStep });
-        // Over 110 steps of bilateral SAM a network of convolutions makes differences of rounding large.
-        const tolerance = model === "cnn" && method === "bilateral-sam" ? 0.5 : 1e-5;
+        // Over 110 steps a network of convolutions makes differences of rounding large: in Node alone, two forms of the same
+        // gradient end 1e-7 to 3e-3 apart in their losses with SGD, depending on the seed.
+        const tolerance = model === "mlp" ? 1e-5 : { sgd: 0.05, "bilateral-sam": 0.5 }[method];
         await assertTrainsAlike(
           await trainInPage(opened.page, { ...settings, method }),
           { ...node, losses },
