@@ -105,7 +105,7 @@ const named: Record<string, [ConvolutionCase, Record<keyof typeof targets, Forms
   "many more filters than places": [
     caseOf({ images: 96, outputs: 96, size: [4, 3], ...padded }),
     withBlocks(
-      forms("at once in blocks", "in blocks", "in blocks"),
+      forms("at once in blocks", "transposed", "in blocks"),
       forms("at once", "transposed", "convolution"),
     ),
   ],

@@ -52,8 +52,8 @@ export const inputGradientForms = {
  *   256 ← 512, 7×7 ← 4×4         58   34         91    53
  *
  * With strides 1, ConvTranspose multiplies first and then adds up taps·C numbers per place of dy, on one thread; the
- * convolution copies taps·O numbers per place of x, on all of them, and in blocks copies nothing. Milliseconds on 1 and 2
- * threads of an AVX-512 EPYC, batch 128:
+ * convolution copies taps·O numbers per place of x, on all of them. Milliseconds on 1 and 2 threads of an AVX-512 EPYC,
+ * batch 128:
  *
  *                                convolution   ConvTranspose
  *   16 ← 16, 32×32, 3×3             8.7  5.4      11.2  16.9
@@ -70,13 +70,14 @@ function chooseInputGradient(
 ): keyof typeof inputGradientForms {
   const { strides, group } = settings;
   const [outputs, inputs, ...kernel] = weight.shape;
-  const turned = { shape: [group * inputs, outputs / group, ...kernel] };
-  const block = blockThatPays(dy, turned, size, settings, target);
-  if (strides.some((stride) => stride !== 1))
-    return block !== undefined && phasesOf(dy, weight, size, settings) ? "phases" : "transposed";
+  if (strides.some((stride) => stride !== 1)) {
+    const turned = { shape: [group * inputs, outputs / group, ...kernel] };
+    const isInBlocks = blockThatPays(dy, turned, size, settings, target) !== undefined;
+    return isInBlocks && phasesOf(dy, weight, size, settings) ? "phases" : "transposed";
+  }
   const copied = (outputs / group) * elementCount(size);
   const added = inputs * elementCount(dy.shape.slice(2));
-  return block === undefined && elementCount(kernel) > 1 && 4 * added < copied ? "transposed" : "convolution";
+  return elementCount(kernel) > 1 && 4 * added < copied ? "transposed" : "convolution";
 }
 
 /** Every stride-th place of an axis, of which the gradient is a convolution of dy with strides 1. */
