@@ -86,7 +86,7 @@ describe("every form of a program has the same bits with and without", () => {
 
 // Programs are compared as files: nothing runs, so shapes may be as large as they like.
 describe("left out, it is decided by what the gradient reads", () => {
-  /** How a step of the given graphs for a target compares with the ones that are told. */
+  /** Whether the step that decides by itself is the same program as the one with recomputation off, or on. */
   const choiceOf = (graph: (recompute?: boolean) => Graph, target: Target) => {
     const [automatic, off, on] = [undefined, false, true].map((recompute) =>
       Buffer.from(compile(graph(recompute), { target })),
