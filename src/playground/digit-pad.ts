@@ -13,6 +13,8 @@ export class DigitPad {
   private readonly note = element("draw-note");
   private readonly askNetworks: (pixels: Uint8Array, id: number) => void;
   private last: { x: number; y: number } | undefined;
+  /** There are networks that know digits. */
+  private isReady = false;
   private isDrawn = false;
   /** Of the last question. */
   private id = 0;
@@ -37,15 +39,16 @@ export class DigitPad {
 
   /** There are networks that answer. */
   ready(): void {
+    this.isReady = true;
     setText(
       this.note,
       "Draw with the mouse or a finger: every network says what it sees, and how sure it is.",
     );
   }
 
-  /** Asks for what is drawn, if something is; while an answer is awaited, once more after it. */
+  /** Asks for what is drawn, if something is and there are networks; while an answer is awaited, once more after it. */
   ask(): void {
-    if (!this.isDrawn) return;
+    if (!this.isReady || !this.isDrawn) return;
     if (this.isAsking) {
       this.isChanged = true;
       return;
@@ -64,6 +67,7 @@ export class DigitPad {
 
   /** The networks are gone; the drawing stays. */
   forget(): void {
+    this.isReady = false;
     this.isAsking = false;
     this.id++;
     setText(this.note, "Networks answer after their first epoch.");

@@ -97,7 +97,7 @@ describe("a visitor's ONNX file", needsBrowser, () => {
     assert.ok(Math.abs(accuracy - shown) < 0.01, `${accuracy} in Node, and the page shows ${shown}`);
   });
 
-  test("answers for a drawing", async () => {
+  const draw = async () => {
     const { page } = opened;
     const box = await page.locator("#pad").boundingBox();
     assert.ok(box);
@@ -105,6 +105,11 @@ describe("a visitor's ONNX file", needsBrowser, () => {
     await page.mouse.down();
     await page.mouse.move(box.x + 60, box.y + 110, { steps: 3 });
     await page.mouse.up();
+  };
+
+  test("answers for a drawing", async () => {
+    const { page } = opened;
+    await draw();
     await page.waitForFunction(() =>
       [...document.querySelectorAll("#answers b")].every(({ textContent }) => /^\d$/.test(textContent ?? "")),
     );
@@ -129,5 +134,25 @@ describe("a visitor's ONNX file", needsBrowser, () => {
     assert.deepEqual(hidden, [0, 0, 0, 0]);
     const document = JSON.parse(String(await opened.downloaded("#download")));
     assert.deepEqual(document.images, { size: 9, channels: 3 });
+  });
+
+  test("of other pictures is not asked for a drawing", async () => {
+    const { page } = opened;
+    await page.evaluate(() => {
+      const send = Worker.prototype.postMessage;
+      Worker.prototype.postMessage = function (this: Worker, request, ...more: never[]) {
+        if (request.type === "predict") globalThis.document.documentElement.dataset.asked = "";
+        send.call(this, request, ...more);
+      };
+    });
+    const asked = () => page.evaluate(() => globalThis.document.documentElement.dataset.asked);
+    await page.click("#train");
+    await page.waitForFunction(() => document.documentElement.dataset.state !== "finished");
+    await opened.inState("finished");
+    assert.equal(await asked(), undefined);
+    await page.selectOption("[name=data]", "digits");
+    await draw();
+    assert.equal(await asked(), undefined);
+    assert.equal(await state(), "Press Train.");
   });
 });

@@ -110,7 +110,7 @@ function receive(report: Report): void {
     case "epoch":
       lines.epoch(report.method, report.record);
       rows[report.method].epoch(report.record);
-      if (report.method === methods[methods.length - 1].name) {
+      if (report.method === methods[methods.length - 1].name && choices.settings.data === "digits") {
         pad.ready();
         pad.ask();
       }
