@@ -14,6 +14,11 @@ export function nodesOf(outputs: Iterable<Value>, known: ReadonlyMap<Value, unkn
   return [...found].sort((a, b) => a.id - b.id);
 }
 
+/** The node that computes a value, and which of its outputs the value is, if the node has this operator. */
+export function madeBy({ origin }: Value, operator: string) {
+  return origin.kind === "node" && origin.node.operator === operator ? origin : undefined;
+}
+
 /** The inputs and constants among what the given nodes and outputs read, each once, in order of id. */
 export function leavesOf(nodes: readonly Node[], outputs: Iterable<Value>): Value[] {
   const leaves = new Set<Value>();

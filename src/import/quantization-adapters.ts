@@ -1,4 +1,4 @@
-import type { Value } from "../graph/graph.ts";
+import { madeBy } from "../graph/walk.ts";
 import { isSmallFloat } from "../onnx/small-floats.ts";
 import { dataTypeName, dataTypeNumber, isFloat } from "../onnx/types.ts";
 import { div } from "../ops/arithmetic.ts";
@@ -40,7 +40,7 @@ const quantize: Adapter = (node) => {
 const dequantize: Adapter = (node) => {
   const [q, given] = [node.input(0), node.input(1)];
   if (isFloat(q.type)) return [dequantized(q, given, node.inputs[2], node.attributes)];
-  const quantized = source(q);
+  const quantized = madeBy(q, "QuantizeLinear")?.node;
   const [x, scale, zero] = quantized?.inputs ?? [];
   const same = quantized && scale === given && zero === node.inputs[2];
   const attributes = without(node.attributes, "output_dtype");
@@ -51,10 +51,6 @@ const dequantize: Adapter = (node) => {
   const axis = intAttribute(node.attributes, "axis", 1);
   return [fakeQuantize(x, scale, cast(zero, x.type), { type, axis })];
 };
-
-function source({ origin }: Value) {
-  return origin.kind === "node" && origin.node.operator === "QuantizeLinear" ? origin.node : undefined;
-}
 
 export const quantizationAdapters: Readonly<Record<string, Adapter>> = {
   QuantizeLinear: quantize,

@@ -1,5 +1,6 @@
 import { UserError } from "../common/errors.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
+import { madeBy } from "../graph/walk.ts";
 import { dropNumbers, nextRunningStatistics } from "../nn/layers.ts";
 import { add, mul, reciprocal } from "../ops/arithmetic.ts";
 import { greaterOrEqual } from "../ops/comparison.ts";
@@ -87,9 +88,10 @@ const dropout: Adapter = (node) => {
   return [dropNumbers(x, uniform, share), cast(greaterOrEqual(uniform, share), maskType)];
 };
 
-function inputName({ origin }: Value): string | undefined {
-  if (origin.kind === "node" && origin.node.operator === "Identity") return inputName(origin.node.inputs[0]!);
-  return origin.kind === "input" ? origin.name : undefined;
+function inputName(value: Value): string | undefined {
+  const copied = madeBy(value, "Identity")?.node.inputs[0];
+  if (copied) return inputName(copied);
+  return value.origin.kind === "input" ? value.origin.name : undefined;
 }
 
 export const trainingAdapters: Readonly<Record<string, Adapter>> = {

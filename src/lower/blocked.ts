@@ -1,4 +1,5 @@
 import { elementCount, type Shape, type Value } from "../graph/graph.ts";
+import { madeBy } from "../graph/walk.ts";
 import type { AttributeValue } from "../onnx/attributes.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import { type Convolution, convolutionAttributes, outputSize } from "../ops/convolution.ts";
@@ -75,11 +76,8 @@ export function blockedConv(
  * blocks goes back as it was: the filling of a convolution's results is zero, as that of its filters and biases.
  */
 export function inBlocks(x: Value, channels: number = x.shape[1]): Value {
-  const { origin } = x;
-  if (origin.kind === "node" && origin.node.operator === "ReorderOutput") {
-    const [blocks] = origin.node.inputs;
-    if (blocks!.shape[1] === channels) return blocks!;
-  }
+  const blocks = madeBy(x, "ReorderOutput")?.node.inputs[0];
+  if (blocks?.shape[1] === channels) return blocks;
   return reordered(filledUp(x, 1, channels));
 }
 

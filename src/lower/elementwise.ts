@@ -1,9 +1,9 @@
 import type { Node, Value } from "../graph/graph.ts";
 import { sameShape } from "../graph/graph.ts";
+import { madeBy } from "../graph/walk.ts";
 import { binary } from "../ops/arithmetic.ts";
 import { cast, hardSigmoid } from "../ops/elementwise.ts";
 import { broadcastShape } from "../ops/operator.ts";
-import { source } from "./pooling.ts";
 import type { Target } from "./target.ts";
 
 /** Close to the largest float32: a slope that takes every normal number above 0 beyond 1. */
@@ -18,7 +18,7 @@ const steepest = 3.4e38;
  */
 export function lowerSign([x]: readonly Value[], node: Node, target: Target): readonly Value[] | undefined {
   const [signed] = node.inputs as readonly Value[];
-  if (!source(source(signed, "After")?.node.inputs[0] ?? signed, "Relu")) return undefined;
+  if (!madeBy(madeBy(signed, "After")?.node.inputs[0] ?? signed, "Relu")) return undefined;
   if (x.type === "float32" && target.webAssembly) return undefined;
   if (x.type !== "float32" || target.lacks !== undefined) return [cast(cast(x, "bool"), x.type)];
   return [hardSigmoid(hardSigmoid(x, steepest, 0), steepest, 0)];
@@ -34,6 +34,5 @@ export function lowerArithmetic([a, b]: readonly Value[], node: Node): readonly 
 }
 
 function unstretched(value: Value): Value {
-  const { origin } = value;
-  return origin.kind === "node" && origin.node.operator === "Expand" ? origin.node.inputs[0]! : value;
+  return madeBy(value, "Expand")?.node.inputs[0] ?? value;
 }

@@ -1,7 +1,7 @@
 import { elementCount, type Node, type Value } from "../graph/graph.ts";
+import { madeBy } from "../graph/walk.ts";
 import { add, mul } from "../ops/arithmetic.ts";
 import { apply } from "../ops/operator.ts";
-import { source } from "./pooling.ts";
 
 /** With fewer weights per result than this, adding the two parts takes as long as a product. */
 const leastWeights = 2;
@@ -25,7 +25,7 @@ export function lowerGemm([x, weight, bias]: readonly Value[], node: Node): read
 
 /** The parts of from + by·along, for a scalar `by`. */
 function movement(value: Value | undefined): { from: Value; along: Value; by: Value } | undefined {
-  const [from, offset] = (value && source(value, "Add")?.node.inputs) ?? [];
-  const [along, by] = (offset && source(offset, "Mul")?.node.inputs) ?? [];
+  const [from, offset] = (value && madeBy(value, "Add")?.node.inputs) ?? [];
+  const [along, by] = (offset && madeBy(offset, "Mul")?.node.inputs) ?? [];
   return from && along && along.shape.length > 0 && by?.shape.length === 0 ? { from, along, by } : undefined;
 }

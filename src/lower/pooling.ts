@@ -1,5 +1,6 @@
 import { constantNumbers, int64Vector } from "../graph/constants.ts";
 import type { Node, Value } from "../graph/graph.ts";
+import { madeBy } from "../graph/walk.ts";
 import { reshape } from "../ops/movement.ts";
 import { apply, ints, stringAttribute } from "../ops/operator.ts";
 import { readPool } from "../ops/pooling.ts";
@@ -29,17 +30,11 @@ export function lowerScatterElements(
 export function scatteredMaxima([data, indices, updates]: readonly Value[], node: Node) {
   // Zeros that are multiplied, or compared with what is put there, are others.
   if (!["none", "add"].includes(stringAttribute(node.attributes, "reduction", "none"))) return undefined;
-  const places = source(indices, "Reshape")?.node.inputs[0];
-  const pool = places && source(places, "MaxPool");
-  const zero = source(data, "Expand")?.node.inputs[0];
+  const places = madeBy(indices, "Reshape")?.node.inputs[0];
+  const pool = places && madeBy(places, "MaxPool");
+  const zero = madeBy(data, "Expand")?.node.inputs[0];
   if (!places || pool?.index !== 1 || !zero || constantNumbers(zero)?.[0] !== 0) return undefined;
   const [x] = pool.node.inputs as readonly Value[];
   const [y] = pool.node.outputs;
   return { x, y, places, gradient: reshape(updates, places.shape), attributes: pool.node.attributes };
-}
-
-/** Where a value comes from, if that is a node of an operator. */
-export function source(value: Value, operator: string) {
-  const { origin } = value;
-  return origin.kind === "node" && origin.node.operator === operator ? origin : undefined;
 }

@@ -1,5 +1,6 @@
 import { constantNumbers } from "../graph/constants.ts";
 import { elementCount, type Value } from "../graph/graph.ts";
+import { madeBy } from "../graph/walk.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import { add, mul, reciprocal, square, sub } from "../ops/arithmetic.ts";
 import { equal, greater, where } from "../ops/comparison.ts";
@@ -11,7 +12,7 @@ import { apply, floatAttribute, intAttribute, normalizeAxes } from "../ops/opera
 import { readPool } from "../ops/pooling.ts";
 import { reduceMax, reduceMean } from "../ops/reduction.ts";
 import { inputGradientForms } from "./input-gradient.ts";
-import { scatteredMaxima, source } from "./pooling.ts";
+import { scatteredMaxima } from "./pooling.ts";
 import type { LoweringRule } from "./rule.ts";
 import { plainLogSoftmax } from "./softmax.ts";
 import type { Lack } from "./target.ts";
@@ -53,7 +54,7 @@ export const portableRules: Readonly<Record<string, { lack: Lack; rule: Lowering
   Equal: {
     lack: "maximum-places",
     rule: ([places, first]) => {
-      const found = source(first, "ArgMax");
+      const found = madeBy(first, "ArgMax");
       const [x] = (found?.node.inputs ?? []) as readonly Value[];
       const last = x && x.shape.length - 1;
       const isLast =

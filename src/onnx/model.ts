@@ -84,5 +84,6 @@ function startsWith(bytes: Uint8Array, start: string, offset: number): boolean {
 
 function explain(error: unknown, length: number): string {
   if (error instanceof RangeError) return `it is cut off or damaged (${length} bytes)`;
-  return `it is damaged or something else (${error instanceof Error ? error.message : error})`;
+  // The decoder's own words are about its format ("cant skip wire type 4").
+  return "it is damaged, or a file of another format";
 }

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import type { Page } from "playwright-core";
 import { needsBrowser } from "../testing/chromium.ts";
 import {
+  keepWasmMemories,
   memoryOf,
   playgroundOfTests,
   processorSeconds,
@@ -36,7 +37,7 @@ function secondsToFirstStep(page: Page): Promise<number> {
 }
 
 describe("20 epochs of four optimizers on digits", needsBrowser, () => {
-  const opened = playgroundOfTests("epochs=20&noise=40&seed=1");
+  const opened = playgroundOfTests("epochs=20&noise=40&seed=1", { prepare: keepWasmMemories });
   const step = (least: number) =>
     opened.page.waitForFunction(
       (least) => Number(/step (\d+)/.exec(document.getElementById("state")?.textContent ?? "")?.[1]) >= least,

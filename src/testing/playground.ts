@@ -153,25 +153,38 @@ export interface Memory {
   wasm: number;
 }
 
-/** Measures the memory of the page and of its worker. */
+/** Makes the page's worker keep the memories that WebAssembly gets there, for {@link memoryOf}; before the page loads. */
+export function keepWasmMemories(page: Page): Promise<unknown> {
+  const kept = `globalThis.wasmMemories = [];
+    WebAssembly.Memory = class extends WebAssembly.Memory {
+      constructor(limits) {
+        super(limits);
+        globalThis.wasmMemories.push(this);
+      }
+    };`;
+  return page.route("**/worker.js", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `${kept}\n${await response.text()}` });
+  });
+}
+
+/** Measures the memory of a page that {@link keepWasmMemories} has prepared, and of its worker. */
 export async function memoryOf(page: Page): Promise<Memory> {
+  const [worker] = page.workers();
+  const sizes = await worker.evaluate(() =>
+    (globalThis as unknown as { wasmMemories: WebAssembly.Memory[] }).wasmMemories.map(
+      ({ buffer }) => buffer.byteLength,
+    ),
+  );
   const session = await page.context().newCDPSession(page);
   try {
-    const worker = await workerCalls(session);
-    const { result } = await worker("Runtime.evaluate", { expression: "WebAssembly.Memory.prototype" });
-    const { objects } = await worker("Runtime.queryObjects", { prototypeObjectId: result.objectId });
-    const { result: sizes } = await worker("Runtime.callFunctionOn", {
-      objectId: objects.objectId,
-      functionDeclaration: "function () { return this.map(({ buffer }) => buffer.byteLength); }",
-      returnByValue: true,
-    });
+    const call = await workerCalls(session);
     await session.send("HeapProfiler.collectGarbage");
-    await worker("HeapProfiler.collectGarbage", {});
-    const wasm = (sizes.value as number[]).reduce((sum, size) => sum + size, 0);
+    await call("HeapProfiler.collectGarbage");
     const used = ({ usedSize, backingStorageSize }: HeapUsage) => usedSize + backingStorageSize;
-    const usage = (await worker("Runtime.getHeapUsage", {})) as unknown as HeapUsage;
+    const ofWorker = await call("Runtime.getHeapUsage");
     const ofPage = (await session.send("Runtime.getHeapUsage")) as unknown as HeapUsage;
-    return { page: used(ofPage), worker: used(usage), wasm };
+    return { page: used(ofPage), worker: used(ofWorker), wasm: sizes.reduce((sum, size) => sum + size, 0) };
   } finally {
     await session.detach();
   }
@@ -183,12 +196,11 @@ interface HeapUsage {
   backingStorageSize: number;
 }
 
-type Answer = Record<"result" | "objects", { objectId: string; value?: unknown }>;
-
-/** Calls of Chromium's protocol in the page's only worker. */
-async function workerCalls(
-  session: CDPSession,
-): Promise<(method: string, params: object) => Promise<Answer>> {
+/**
+ * Calls of Chromium's protocol in the page's only worker.
+ * @throws Error where one is not answered for {@link patience}
+ */
+async function workerCalls(session: CDPSession): Promise<(method: string) => Promise<HeapUsage>> {
   const attached = new Promise<string>((resolve) => {
     session.on("Target.attachedToTarget", ({ sessionId }) => resolve(sessionId));
   });
@@ -197,17 +209,21 @@ async function workerCalls(
   });
   const sessionId = await attached;
   let last = 0;
-  const waiting = new Map<number, (answer: Answer) => void>();
+  const waiting = new Map<number, (answer: HeapUsage) => void>();
   session.on("Target.receivedMessageFromTarget", ({ message }) => {
-    const { id, result } = JSON.parse(message) as { id: number; result: Answer };
+    const { id, result } = JSON.parse(message) as { id: number; result: HeapUsage };
     waiting.get(id)?.(result);
   });
-  return async (method, params) => {
+  return async (method) => {
     const id = ++last;
-    const answer = new Promise<Answer>((resolve) => waiting.set(id, resolve));
+    const answer = new Promise<HeapUsage>((resolve, reject) => {
+      waiting.set(id, resolve);
+      const late = () => reject(new Error(`${method} was not answered in ${patience / 1000} s`));
+      setTimeout(late, patience).unref();
+    });
     await session.send("Target.sendMessageToTarget", {
       sessionId,
-      message: JSON.stringify({ id, method, params }),
+      message: JSON.stringify({ id, method }),
     });
     return answer;
   };
