@@ -124,6 +124,8 @@ export async function tasksDuring(
   // Tells which of the threads it is.
   await page.evaluate(() => performance.mark("main thread"));
   await action();
+  // The task that answered is over, and in the trace.
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
   const { traceEvents } = JSON.parse(String(await browser.stopTracing())) as { traceEvents: TraceEvent[] };
   const mark = traceEvents.find(({ name }) => name === "main thread");
   if (!mark) throw new Error("the trace holds no mark of the page");
@@ -131,7 +133,7 @@ export async function tasksDuring(
     .filter(
       ({ name, ph, pid, tid }) => ph === "X" && /RunTask$/.test(name) && pid === mark.pid && tid === mark.tid,
     )
-    .map(({ dur = 0, tdur = Number.NaN }) => ({ wall: dur / 1000, cpu: tdur / 1000 }));
+    .map(({ dur = 0, tdur = dur }) => ({ wall: dur / 1000, cpu: tdur / 1000 }));
 }
 
 /** An event of Chromium's traces; times are microseconds. */
@@ -141,7 +143,7 @@ interface TraceEvent {
   pid: number;
   tid: number;
   dur?: number;
-  /** Of the thread, in the event. */
+  /** Of the thread, in the event; Chromium 156 leaves it out of some. */
   tdur?: number;
 }
 
