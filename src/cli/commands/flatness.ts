@@ -46,7 +46,7 @@ way, and eigenvalues, trace and density are those of the float network with the 
 
 Examples:
   $ lowland flatness runs/noisy-labels/sam-0.1
-  $ lowland flatness runs/noisy-labels/sam-0.1 --measure spectrum --top 50 --bottom 0 --subset 2000
+  $ lowland flatness runs/noisy-labels/sam-0.1 --measure spectrum --top 50 --subset 2000
   $ lowland flatness classifier.onnx --data fashion-mnist --measure all --json > flatness.json
   $ lowland flatness runs/mine --train --measure sharpness --rho 0.05,0.1 --rho-adaptive 1 --steps 50
 
