@@ -15,7 +15,7 @@ export interface EngineOptions {
   fuse?: boolean;
   /**
    * Whether sums of products of 8-bit integers are exact on every processor; on x86 without VNNI the faster kernels saturate
-   * for weights of more than 7 bits. Default: true.
+   * for weights of more than 7 bits, and slower ones are taken. Default: true.
    */
   exactIntegers?: boolean;
 }

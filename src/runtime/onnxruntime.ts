@@ -8,6 +8,7 @@ import { readModel } from "../onnx/model.ts";
 import type { EngineOptions, Tensors } from "./engine.ts";
 import { isInFloat64 } from "./float64.ts";
 import type { DeviceRuntime } from "./gpu-engine.ts";
+import { integerProbe } from "./integer-probe.ts";
 import { type ProbedSession, probeTarget } from "./probe.ts";
 import { type NodeTime, nodeTimes, type ProfilerEvent } from "./profile.ts";
 import { copyOf, type Runtime, SessionEngine, toTensor, toTensorData } from "./session-engine.ts";
@@ -107,6 +108,8 @@ async function createSession(
 ): Promise<InferenceSession> {
   const isPath = typeof model === "string";
   const fused = isInFloat64(isPath ? await readFile(model) : model) ? "basic" : "all";
+  // The slower kernels take twice as long, so they are left where the faster ones are exact too.
+  const isSlower = exactIntegers && (await doFasterKernelsSaturate());
   const options: InferenceSession.SessionOptions = {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -114,10 +117,28 @@ async function createSession(
     enableMemPattern: false,
     logSeverityLevel: 3,
     graphOptimizationLevel: fuse ? fused : "disabled",
-    extra: { session: { x64quantprecision: exactIntegers ? "1" : "0" } },
+    extra: { session: { x64quantprecision: isSlower ? "1" : "0" } },
     ...more,
   };
   return isPath ? InferenceSession.create(model, options) : InferenceSession.create(model, options);
+}
+
+let saturating: Promise<boolean> | undefined;
+
+/** Whether the faster kernels for 8-bit integers saturate on this processor; tried once. */
+function doFasterKernelsSaturate(): Promise<boolean> {
+  saturating ??= (async () => {
+    const session = await InferenceSession.create(integerProbe.model(), {
+      ...{ intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 },
+    });
+    try {
+      const { y } = await session.run({ x: toTensor({ Tensor }, integerProbe.inputs.x) });
+      return !integerProbe.isExact(toTensorData(y));
+    } finally {
+      await session.release();
+    }
+  })();
+  return saturating;
 }
 
 export interface ProfileOptions {

@@ -1,58 +1,14 @@
-import { create } from "@bufbuild/protobuf";
-import { writeModel } from "../onnx/model.ts";
-import {
-  GraphProtoSchema,
-  ModelProtoSchema,
-  NodeProtoSchema,
-  OperatorSetIdProtoSchema,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
-  ValueInfoProtoSchema,
-} from "../onnx/onnx_pb.ts";
-import { writeTensor } from "../onnx/tensor.ts";
-import { dataTypeNumber } from "../onnx/types.ts";
+import { integerProbe } from "./integer-probe.ts";
 import { openEngine } from "./remote.ts";
 
-/**
- * Whether this processor's faster kernels saturate: on x86 without VNNI, two products of 8-bit integers are added in 16
- * bits. Found by computing 8 · 255 · 127.
- */
+/** Whether this processor's faster kernels for 8-bit integers saturate. */
 export async function integersSaturate(): Promise<boolean> {
-  const size = 8;
   const engine = openEngine({ threads: 1, exactIntegers: false });
   try {
-    await engine.load("product", product(new Int8Array(size * size).fill(127), [size, size]));
-    const x = { type: "uint8", shape: [1, size], data: new Uint8Array(size).fill(255) } as const;
-    const { outputs } = await engine.run("product", { x });
-    return Number(outputs.y.data[0]) !== size * 255 * 127;
+    await engine.load("product", integerProbe.model());
+    const { outputs } = await engine.run("product", integerProbe.inputs);
+    return !integerProbe.isExact(outputs.y);
   } finally {
     await engine.close();
   }
-}
-
-/** A model that multiplies a matrix of unsigned 8-bit integers by a stored one. */
-function product(weights: Int8Array<ArrayBuffer>, shape: readonly number[]): Uint8Array {
-  const typed = (name: string, type: "uint8" | "int32") =>
-    create(ValueInfoProtoSchema, {
-      name,
-      type: create(TypeProtoSchema, {
-        value: {
-          case: "tensorType",
-          value: create(TypeProto_TensorSchema, { elemType: dataTypeNumber(type) }),
-        },
-      }),
-    });
-  return writeModel(
-    create(ModelProtoSchema, {
-      irVersion: 7n,
-      opsetImport: [create(OperatorSetIdProtoSchema, { version: 13n })],
-      graph: create(GraphProtoSchema, {
-        name: "product",
-        input: [typed("x", "uint8")],
-        output: [typed("y", "int32")],
-        initializer: [writeTensor("w", { type: "int8", shape, data: weights })],
-        node: [create(NodeProtoSchema, { opType: "MatMulInteger", input: ["x", "w"], output: ["y"] })],
-      }),
-    }),
-  );
 }
