@@ -20,7 +20,9 @@ const size = 8;
  */
 export const integerProbe = {
   model: () => product(new Int8Array(size * size).fill(127), [size, size]),
-  inputs: { x: { type: "uint8", shape: [1, size], data: new Uint8Array(size).fill(255) } } satisfies Tensors,
+  /** New ones each time: an engine takes over the memory of its inputs. */
+  inputs: () =>
+    ({ x: { type: "uint8", shape: [1, size], data: new Uint8Array(size).fill(255) } }) satisfies Tensors,
   isExact: (y: TensorData) => Number(y.data[0]) === size * 255 * 127,
 };
 

@@ -132,7 +132,7 @@ function doFasterKernelsSaturate(): Promise<boolean> {
       ...{ intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 },
     });
     try {
-      const { y } = await session.run({ x: toTensor({ Tensor }, integerProbe.inputs.x) });
+      const { y } = await session.run({ x: toTensor({ Tensor }, integerProbe.inputs().x) });
       return !integerProbe.isExact(toTensorData(y));
     } finally {
       await session.release();

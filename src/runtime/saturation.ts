@@ -6,7 +6,7 @@ export async function integersSaturate(): Promise<boolean> {
   const engine = openEngine({ threads: 1, exactIntegers: false });
   try {
     await engine.load("product", integerProbe.model());
-    const { outputs } = await engine.run("product", integerProbe.inputs);
+    const { outputs } = await engine.run("product", integerProbe.inputs());
     return !integerProbe.isExact(outputs.y);
   } finally {
     await engine.close();
