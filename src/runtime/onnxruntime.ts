@@ -129,7 +129,8 @@ let saturating: Promise<boolean> | undefined;
 function doFasterKernelsSaturate(): Promise<boolean> {
   saturating ??= (async () => {
     const session = await InferenceSession.create(integerProbe.model(), {
-      ...{ intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 },
+      intraOpNumThreads: 1,
+      logSeverityLevel: 3,
     });
     try {
       const { y } = await session.run({ x: toTensor({ Tensor }, integerProbe.inputs().x) });
