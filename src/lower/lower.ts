@@ -19,6 +19,7 @@ import { portableRules } from "./portable.ts";
 import { lowerReduceSum } from "./reduction.ts";
 import type { LoweringRule } from "./rule.ts";
 import { lowerLogSoftmax, lowerSoftmax } from "./softmax.ts";
+import { withSumsInConvolutions } from "./sums.ts";
 import { doesLack, type Target } from "./target.ts";
 import { lowerConvWeightGradient } from "./weight-gradient.ts";
 
@@ -101,5 +102,5 @@ export function lower(graph: Graph, { plain = false, target = {} }: LowerOptions
     },
   );
   for (const [index, [name]] of outputs.entries()) result.output(name, lowered[index]);
-  return result;
+  return plain || target.blockedChannels === undefined ? result : withSumsInConvolutions(result);
 }

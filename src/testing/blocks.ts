@@ -79,10 +79,10 @@ class Writer {
         break;
       }
       case "Conv": {
-        const [x, weight, ...bias] = input;
+        const [x, weight, bias = "", sum] = input;
         requireOnly(opType, attributes, ["kernel_shape", "strides", "dilations", "pads", "group"]);
-        const y = this.add("Conv", [this.fromBlocks(x), this.filters(weight), ...bias], attributes);
-        this.toBlocks(y, output[0]);
+        const y = this.add("Conv", [this.fromBlocks(x), this.filters(weight), bias], attributes);
+        this.toBlocks(sum ? this.add("Add", [y, this.fromBlocks(sum)]) : y, output[0]);
         break;
       }
       default:
