@@ -63,7 +63,9 @@ const peakOf = () =>
     resolve(import.meta.dirname, "measure-peak.mjs"),
     ...argumentsOf({ dist, threads }),
   ]);
+const handoverOf = () => inProcess(process.execPath, [resolve(import.meta.dirname, "measure-handover.mjs")]);
 const peaks = [await peakOf()];
+const handovers = [await handoverOf()];
 const guess = ({ model, method }) => {
   const gradients = method === "sgd" ? 1 : method === "sam" ? 2 : 3;
   const operations = (1e9 * (gigaOperations[model] ?? 100) * Number(batch)) / 128;
@@ -87,8 +89,11 @@ const found = await takeTurns({
   contenders,
   rounds,
   guess,
-  between: async () => peaks.push(await peakOf()),
-  betweenSeconds: 2,
+  between: async () => {
+    peaks.push(await peakOf());
+    handovers.push(await handoverOf());
+  },
+  betweenSeconds: 3,
   say: (result) => `${milliseconds(medianOf(result.milliseconds))} ms`,
 });
 
@@ -100,7 +105,7 @@ for (const row of rows) {
 }
 print();
 if (options.json)
-  writeFileSync(options.json, `${JSON.stringify({ machine, peak, rows, found }, undefined, 1)}\n`);
+  writeFileSync(options.json, `${JSON.stringify({ machine, peak, handovers, rows, found }, undefined, 1)}\n`);
 
 /** One row of the table: medians over the rounds of each round's median. */
 function rowOf(model, method, results) {
@@ -151,6 +156,9 @@ function print() {
   console.log(
     `${versions.filter(Boolean).join(", ")}; peak rate ${Math.round(peak / 1e9)} GFLOP/s (products of matrices)`,
   );
+  const rates = handovers.map(({ bytesPerSecond }) => Math.round(bytesPerSecond / 1e9));
+  if (Number(threads) > 1)
+    console.log(`Before each round a core read what the other had just written at ${rates.join(", ")} GB/s`);
   console.log(`Medians of ${rounds} rounds (the least and the most of a round).\n`);
   console.log(tableOf(columns, rows));
 }

@@ -3,7 +3,7 @@
 //   npm run build
 //   node dist/cli/main.js train --data fashion-mnist --model cnn --optimizer sgd --epochs 4 --out runs/curvature
 //   node benchmarks/curvature.mjs runs/curvature/model.onnx
-//   node benchmarks/curvature.mjs runs/curvature/model.onnx --top 0 --batches 50,125,250,500 --engines 1,2
+//   node benchmarks/curvature.mjs runs/curvature/model.onnx --top 0 --batches 64,128,256,512 --engines 1,2
 //
 // The variants (every batch size with every number of engines, one thread each) take turns within one process, a gradient
 // and a product each time, so that whatever else the machine does meets all of them alike. Prints one JSON line per
@@ -17,7 +17,7 @@ const { values: options, positionals } = parseArgs({
     data: { type: "string", default: "fashion-mnist" },
     "data-dir": { type: "string" },
     images: { type: "string", default: "2000" }, // the first of the test set
-    batches: { type: "string", default: "125" }, // sizes
+    batches: { type: "string", default: "128" }, // sizes
     engines: { type: "string", default: "2" }, // numbers of engines
     memory: { type: "string", default: "2" }, // GB for what products have in common; 0: compute it every time
     rounds: { type: "string", default: "7" }, // after one that is not timed

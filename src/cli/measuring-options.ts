@@ -89,7 +89,7 @@ export function addMeasuringFlags(command: Command, { subset }: { subset: number
       `measure on the first n images (default: ${subset}, or all if fewer)`,
       numberOption,
     )
-    .option("--batch-size <n>", "images in one batch; intervals are over batches", numberOption, 125)
+    .option("--batch-size <n>", "images in one batch; intervals are over batches", numberOption, 128)
     .addOption(
       new Option("--batch-norm <mode>", "evaluation: by running statistics; batch: by those of each batch")
         .choices(["evaluation", "batch"])

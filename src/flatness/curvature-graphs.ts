@@ -3,6 +3,7 @@ import { UserError } from "../common/errors.ts";
 import { describe, Graph, type Value } from "../graph/graph.ts";
 import { copyInto } from "../graph/walk.ts";
 import type { Objective } from "../optim/passes.ts";
+import { withFoldedNormalization } from "./folded-normalization.ts";
 
 /** What flatness is measured of: the mean loss of one batch, a scalar, without what training alone needs. */
 export type LossModel = Pick<Objective, "loss" | "parameters" | "output" | "metrics">;
@@ -16,7 +17,9 @@ export type ProgramKind = "loss" | "gradient" | "hessian" | "gauss-newton";
  * The graph of one kind of measurement, for some of the model's parameters. Outputs: `loss` and the metrics
  * (`"loss"`), `loss` and gradients (`"gradient"`), or the parts of a product with the input vector.
  */
-export function measurementGraph(model: LossModel, kind: ProgramKind, names: readonly string[]): Graph {
+export function measurementGraph(given: LossModel, kind: ProgramKind, names: readonly string[]): Graph {
+  const isProduct = kind === "hessian" || kind === "gauss-newton";
+  const model = isProduct ? withoutNormalization(given) : given;
   const { loss, parameters, metrics = new Map<string, Value>() } = model;
   const { graph } = loss;
   if (loss.shape.length !== 0) {
@@ -37,6 +40,14 @@ export function measurementGraph(model: LossModel, kind: ProgramKind, names: rea
     case "gauss-newton":
       return graphOf(withSuffix(suffixes.product, gaussNewtonVectorProduct(model, wrt, vector())));
   }
+}
+
+function withoutNormalization({ loss, parameters, output }: LossModel): LossModel {
+  const values = [loss, ...parameters.values(), ...(output ? [output] : [])];
+  const [copy, ...others] = withFoldedNormalization(values);
+  const names = [...parameters.keys()];
+  const copies = names.map((name, index): [string, Value] => [name, others[index]]);
+  return { loss: copy, parameters: new Map(copies), output: output && others[names.length] };
 }
 
 /** A graph with these outputs and no others: the model's own may have its logits as an output. */

@@ -19,6 +19,14 @@ export function madeBy({ origin }: Value, operator: string) {
   return origin.kind === "node" && origin.node.operator === operator ? origin : undefined;
 }
 
+/** How often each value is read, by nodes and as an output. */
+export function readersOf(nodes: readonly Node[], outputs: Iterable<Value>): Map<Value, number> {
+  const readers = new Map<Value, number>();
+  for (const value of [...nodes.flatMap((node) => node.inputs), ...outputs])
+    if (value) readers.set(value, (readers.get(value) ?? 0) + 1);
+  return readers;
+}
+
 /** The inputs and constants among what the given nodes and outputs read, each once, in order of id. */
 export function leavesOf(nodes: readonly Node[], outputs: Iterable<Value>): Value[] {
   const leaves = new Set<Value>();

@@ -87,7 +87,7 @@ export function outOfBlocks(x: Value, channels: number = x.shape[1]): Value {
 }
 
 /** With zeros at the end of an axis. */
-function filledUp(x: Value, axis: number, length: number): Value {
+export function filledUp(x: Value, axis: number, length: number): Value {
   if (x.shape[axis] === length) return x;
   return concat([x, zeros(x.graph, x.shape.with(axis, length - x.shape[axis]), x.type)], axis);
 }

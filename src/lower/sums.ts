@@ -1,7 +1,8 @@
 import { Graph, type Node, sameShape, type Value } from "../graph/graph.ts";
-import { copyInto, nodesOf } from "../graph/walk.ts";
+import { copyInto, madeBy, nodesOf, readersOf } from "../graph/walk.ts";
 import { contentKey } from "../onnx/tensor-data.ts";
-import { targetDomains } from "./blocked.ts";
+import { reshape } from "../ops/movement.ts";
+import { filledUp, targetDomains } from "./blocked.ts";
 
 // Sums of convolutions in blocks. ONNX Runtime's blocked convolution can add its result to a tensor that is in blocks.
 // Products with the Hessian have such sums for every layer, forward and backward (the derivative of x∗w is Rx∗w + x∗v), and so
@@ -28,51 +29,54 @@ function madeOf({ origin }: Value): Node | undefined {
 
 /**
  * The same graph, in which the second of two convolutions adds up a sum of theirs, if nothing else reads what it gives by
- * itself. Changes of order between the convolutions and the sum come after it.
+ * itself; changes of order between the convolutions and the sum come after it. What is added to all places of a channel
+ * becomes the bias.
  */
 export function withSumsInConvolutions(graph: Graph): Graph {
   const outputs = [...graph.outputs];
   const values = outputs.map(([, value]) => value);
-  const readers = new Map<Value, number>();
-  const read = (value: Value | undefined) => value && readers.set(value, (readers.get(value) ?? 0) + 1);
   const nodes = nodesOf(values);
   if (!nodes.some(isConvolution)) return graph;
-  for (const { inputs } of nodes) inputs.forEach(read);
-  values.forEach(read);
-  // By their copies.
+  const readers = readersOf(nodes, values);
+  // Of the copies, those that one node reads.
   const alone = new Set<Value>();
   const result = new Graph();
   const copies = copyInto(result, values, new Map(), (node, inputs, target) => {
     const [a, b] = inputs as readonly Value[];
-    const sum =
-      node.operator === "Add" && sameShape(a.shape, b.shape)
-        ? (added(a, b, alone) ?? added(b, a, alone))
-        : undefined;
+    const takeOver = (x: Value, y: Value) =>
+      sameShape(x.shape, y.shape) ? added(x, y, alone) : biased(x, y, alone);
+    const sum = node.operator === "Add" ? (takeOver(a, b) ?? takeOver(b, a)) : undefined;
     const built = sum ? [sum] : target.add(node.operator, inputs, node.attributes, node.outputs, node.domain);
     for (const [index, output] of node.outputs.entries())
       if (readers.get(output) === 1) alone.add(built[index]);
+      else alone.delete(built[index]);
     return built;
   });
   for (const [index, [name]] of outputs.entries()) result.output(name, copies[index]);
   return result;
 }
 
+/** a + b for a number for each channel, a [1, C, 1, 1], which the convolution that b comes from takes as its bias. */
+function biased(a: Value, b: Value, alone: Set<Value>): Value | undefined {
+  const reordered = madeBy(b, "ReorderOutput")?.node;
+  const blocks = reordered?.inputs[0];
+  const convolution = blocks && madeOf(blocks);
+  if (!convolution || !isConvolution(convolution) || !alone.has(b) || !alone.has(blocks)) return undefined;
+  const [x, filters, bias, sum] = convolution.inputs;
+  if (bias || !sameShape(a.shape, [1, b.shape[1], 1, 1])) return undefined;
+  const offsets = filledUp(reshape(a, [b.shape[1]]), 0, blocks.shape[1]);
+  return again(reordered, [again(convolution, [x, filters, offsets, sum], alone)], alone);
+}
+
 /** a + b, of which the convolutions of b take over the addition; nothing where they cannot. */
-function added(a: Value, b: Value, alone: ReadonlySet<Value>): Value | undefined {
+function added(a: Value, b: Value, alone: Set<Value>): Value | undefined {
   const [left, right] = [madeOf(a), madeOf(b)];
   if (!left || !right || !alone.has(b) || !sameShape(a.shape, b.shape)) return undefined;
   const { operator, attributes, domain } = right;
-  const { graph } = b;
-  // Of the layer that b belongs to; the sum itself is in a scope around it.
-  const scope = right.scope.startsWith(`${graph.scope}.`)
-    ? right.scope.slice(graph.scope.length + 1)
-    : right.scope;
-  const again = (inputs: readonly (Value | undefined)[]) =>
-    graph.scoped(scope, () => graph.add(operator, inputs, attributes, [b], domain)[0]);
   if (left.operator !== operator || left.domain !== domain) return undefined;
   if (isConvolution(right)) {
     const [x, filters, bias, sum] = right.inputs;
-    return sum ? undefined : again([x, filters, bias, a]);
+    return sum ? undefined : again(right, [x, filters, bias, a], alone);
   }
   const which = linear[operator];
   if (!which || contentKey(left.attributes) !== contentKey(attributes)) return undefined;
@@ -82,5 +86,18 @@ function added(a: Value, b: Value, alone: ReadonlySet<Value>): Value | undefined
     if (which === "all" || index === 0) return other && input && added(other, input, alone);
     return other === input ? input : undefined;
   });
-  return inputs.includes(undefined) ? undefined : again(inputs);
+  return inputs.includes(undefined) ? undefined : again(right, inputs, alone);
+}
+
+/** What the same node computes from other inputs, for one reader. It stays in the scope of its layer; the sum is in one around that. */
+function again(
+  { operator, attributes, outputs, domain, scope }: Node,
+  inputs: readonly (Value | undefined)[],
+  alone: Set<Value>,
+): Value {
+  const { graph } = inputs[0]!;
+  const inner = scope.startsWith(`${graph.scope}.`) ? scope.slice(graph.scope.length + 1) : scope;
+  const [result] = graph.scoped(inner, () => graph.add(operator, inputs, attributes, outputs, domain));
+  alone.add(result);
+  return result;
 }
