@@ -15,6 +15,7 @@ import {
   wholeBlocks,
 } from "./blocked.ts";
 import { blockThatPays, convolve } from "./convolution.ts";
+import { scaled, withoutFactor } from "./scaled-gradient.ts";
 import type { Target } from "./target.ts";
 
 /**
@@ -23,10 +24,12 @@ import type { Target } from "./target.ts";
  * convolution for each phase of the places.
  */
 export function lowerConvInputGradient(
-  [dy, weight]: readonly Value[],
+  [gradient, given]: readonly Value[],
   node: Node,
   target: Target,
 ): readonly Value[] {
+  const { dy, factor } = withoutFactor(gradient);
+  const weight = scaled(given, factor);
   const size = node.outputs[0].shape.slice(2);
   const settings = readConvolution(node.attributes, size.length);
   const form = chooseInputGradient(dy, weight, size, settings, target);

@@ -16,6 +16,7 @@ import {
   wholeBlocks,
 } from "./blocked.ts";
 import { convInnermost } from "./innermost.ts";
+import { scaled, withoutFactor } from "./scaled-gradient.ts";
 import { doesLack, type Target } from "./target.ts";
 
 // Gradient of a convolution for its weight: for output channel o, input channel c and tap t of the kernel
@@ -226,18 +227,19 @@ export function weightGradient(
 
 /** Lowers ConvWeightGradient. */
 export function lowerConvWeightGradient(
-  [x, dy]: readonly Value[],
+  [x, gradient]: readonly Value[],
   node: Node,
   target: Target,
 ): readonly Value[] {
+  const { dy, factor } = withoutFactor(gradient);
   const [, c, ...kernel] = node.outputs[0].shape;
   const settings = readConvolution(node.attributes, kernel.length);
   const problem = problemOf(x, dy, kernel, settings);
   const block = blockThatPays(problem, target);
-  if (block !== undefined) return [asBlockedConvolution(problem, block)];
+  if (block !== undefined) return [scaled(asBlockedConvolution(problem, block), factor)];
   // As a convolution it has as many channels as there are images.
   const form = doesLack(target, "channel-triples") ? "columns" : chooseWeightGradient(kernel, c);
-  return [weightGradientForms[form](problem)];
+  return [scaled(weightGradientForms[form](problem), factor)];
 }
 
 function problemOf(x: Value, dy: Value, kernel: Shape, settings: Convolution): Problem {

@@ -63,6 +63,7 @@ export function batchNormInference(
 /**
  * With n values per channel, x̂ = (x − mean)/σ and sums over a channel:
  *   dβ = Σ dy,  dγ = Σ dy·x̂,  dx = γ/σ · (dy − dβ/n − x̂·dγ/n).
+ * γ/σ comes last, as a convolution before it takes that into its weights (`src/lower/scaled-gradient.ts`).
  * The statistics are outputs too: dx gets d(mean)/n and 2·(x − mean)·d(variance)/n from theirs. Ioffe & Szegedy 2015.
  */
 function trainingGradient({
@@ -84,10 +85,10 @@ function trainingGradient({
     const inverseDeviation = reciprocal(sqrt(add(variance, floatAttribute(attributes, "epsilon", 1e-5))));
     gradientBias = reduceSum(dy, allButChannels(x));
     gradientScale = mul(reduceSum(mul(dy, centered), allButChannels(x)), inverseDeviation);
-    const factor = mul(scale, inverseDeviation);
-    const slope = neg(div(mul(mul(factor, inverseDeviation), gradientScale), count));
-    const shift = neg(div(mul(factor, gradientBias), count));
-    terms.push(add(add(mul(dy, wide(factor)), mul(centered, wide(slope))), wide(shift)));
+    const slope = neg(div(mul(inverseDeviation, gradientScale), count));
+    const shift = neg(div(gradientBias, count));
+    const rest = add(add(dy, mul(centered, wide(slope))), wide(shift));
+    terms.push(mul(rest, wide(mul(scale, inverseDeviation))));
   }
   if (gradientMean) terms.push(wide(div(gradientMean, count)));
   if (gradientVariance) terms.push(mul(centered, wide(mul(gradientVariance, 2 / count))));
