@@ -65,7 +65,7 @@ const peakOf = () =>
   ]);
 const handoverOf = () => inProcess(process.execPath, [resolve(import.meta.dirname, "measure-handover.mjs")]);
 const peaks = [await peakOf()];
-const handovers = [await handoverOf()];
+const handovers = Number(threads) > 1 ? [await handoverOf()] : [];
 const guess = ({ model, method }) => {
   const gradients = method === "sgd" ? 1 : method === "sam" ? 2 : 3;
   const operations = (1e9 * (gigaOperations[model] ?? 100) * Number(batch)) / 128;
@@ -91,7 +91,7 @@ const found = await takeTurns({
   guess,
   between: async () => {
     peaks.push(await peakOf());
-    handovers.push(await handoverOf());
+    if (Number(threads) > 1) handovers.push(await handoverOf());
   },
   betweenSeconds: 3,
   say: (result) => `${milliseconds(medianOf(result.milliseconds))} ms`,
@@ -157,7 +157,7 @@ function print() {
     `${versions.filter(Boolean).join(", ")}; peak rate ${Math.round(peak / 1e9)} GFLOP/s (products of matrices)`,
   );
   const rates = handovers.map(({ bytesPerSecond }) => Math.round(bytesPerSecond / 1e9));
-  if (Number(threads) > 1)
+  if (rates.length > 0)
     console.log(`Before each round a core read what the other had just written at ${rates.join(", ")} GB/s`);
   console.log(`Medians of ${rounds} rounds (the least and the most of a round).\n`);
   console.log(tableOf(columns, rows));

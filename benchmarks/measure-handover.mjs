@@ -1,4 +1,4 @@
-// How fast a core reads 4 MiB that another core has just written, the fastest tenth of 200 times. Two virtual cores that share
+// How fast a core reads 4 MiB that another core has just written: the tenth percentile of 200 times. Two virtual cores that share
 // a cache now may not share one a minute later, and a step with several threads then takes longer. Prints one JSON line.
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 
@@ -13,12 +13,14 @@ async function measure() {
   const memory = { shared, request: new SharedArrayBuffer(4), taken: new SharedArrayBuffer(8) };
   const [buffer, request, taken] = viewsOf(memory);
   const other = new Worker(new URL(import.meta.url), { workerData: memory });
-  await new Promise((resolve) => other.once("online", resolve));
+  await new Promise((resolve, reject) => other.once("online", resolve).once("error", reject));
   const times = [];
   for (let round = 0; round < 200; round++) {
     buffer.fill(0);
     Atomics.store(request, 0, read);
-    while (Atomics.load(request, 0) !== rest);
+    const deadline = performance.now() + 10_000;
+    while (Atomics.load(request, 0) !== rest)
+      if (performance.now() > deadline) throw new Error("the other thread did not answer within 10 seconds");
     times.push(taken[0]);
   }
   Atomics.store(request, 0, end);
@@ -26,7 +28,7 @@ async function measure() {
   console.log(JSON.stringify({ bytesPerSecond: bytes / (milliseconds / 1000) }));
 }
 
-/** The threads wait by spinning, so that the system does not move them. */
+/** The threads wait by spinning, so that neither begins with a core that slept. */
 function readOnRequest(memory) {
   const [buffer, request, taken] = viewsOf(memory);
   while (Atomics.load(request, 0) !== end) {

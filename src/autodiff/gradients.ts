@@ -23,7 +23,8 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
 }
 
 /**
- * How a gradient saves memory. All give the same numbers to the last bit.
+ * How a gradient saves memory. All give the same numbers to the last bit; a gradient that saves none may be rounded otherwise where
+ * convolutions in blocks add up sums (`src/lower/sums.ts`).
  *
  * - `order`: it is computed in an order that needs less memory.
  * - `recompute`: it also computes large values of the forward pass that follow cheaply from others again, instead of keeping

@@ -47,7 +47,7 @@ function withoutNormalization({ loss, parameters, output }: LossModel): LossMode
   const [copy, ...others] = withFoldedNormalization(values);
   const names = [...parameters.keys()];
   const copies = names.map((name, index): [string, Value] => [name, others[index]]);
-  return { loss: copy, parameters: new Map(copies), output: output && others[names.length] };
+  return { loss: copy, parameters: new Map(copies), output: others[names.length] };
 }
 
 /** A graph with these outputs and no others: the model's own may have its logits as an output. */

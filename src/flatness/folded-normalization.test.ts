@@ -12,6 +12,7 @@ import { relu, tanh } from "../ops/elementwise.ts";
 import { batchNormInference } from "../ops/normalization.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { assertClose, evaluate } from "../testing/numeric.ts";
+import { measurementGraph, type ProgramKind } from "./curvature-graphs.ts";
 import { withFoldedNormalization } from "./folded-normalization.ts";
 
 // The folded network against the one it was made of, in float64: value, gradient and products with the Hessian.
@@ -81,6 +82,18 @@ const networks: Record<string, [remaining: number, build: (scene: Scene) => Valu
     (scene) => tanh(convolution(scene, relu(scene.normalized(scene.input([2, 3, 5, 5]))), 4)),
   ],
 };
+
+test("products take it so, and losses do not", () => {
+  const scene = new Scene();
+  const y = networks["two layers"][1](scene);
+  const parameters = new Map(scene.parameters.map((value, index) => [`${index}`, value]));
+  const model = { loss: reduceSum(mul(y, y)), output: y, parameters };
+  const count = (kind: ProgramKind) => {
+    const nodes = nodesOf(measurementGraph(model, kind, ["0"]).outputs.values());
+    return nodes.filter(({ operator }) => operator === "BatchNormalization").length;
+  };
+  assert.deepEqual((["loss", "gradient", "hessian", "gauss-newton"] as const).map(count), [2, 2, 0, 0]);
+});
 
 describe("BatchNorm in inference mode as part of the convolution before it", () => {
   for (const [name, [remaining, build]] of Object.entries(networks)) {

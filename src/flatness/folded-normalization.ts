@@ -1,6 +1,6 @@
 import { Graph, type Node, type Value } from "../graph/graph.ts";
 import { copyInto, madeBy, nodesOf, readersOf } from "../graph/walk.ts";
-import { add, mul, reciprocal, sub } from "../ops/arithmetic.ts";
+import { add, mul, neg, reciprocal, sub } from "../ops/arithmetic.ts";
 import { sqrt } from "../ops/elementwise.ts";
 import { reshape } from "../ops/movement.ts";
 import { floatAttribute } from "../ops/operator.ts";
@@ -11,8 +11,8 @@ import { floatAttribute } from "../ops/operator.ts";
  *
  *   (x∗w + b − μ)·s + β = x∗(w·s) + (b − μ)·s + β.
  *
- * Derivatives for w, γ and β then pass over weights instead of results, of which there are hundreds of times as many, and
- * what the convolution gives before the normalization is not kept.
+ * The derivative for γ and the factor s then pass over weights instead of results, of which there are many more, and the
+ * results before the normalization are not kept.
  */
 export function withFoldedNormalization(values: readonly Value[]): Value[] {
   const readers = readersOf(nodesOf(values), values);
@@ -32,7 +32,7 @@ function folded(
   const epsilon = floatAttribute(attributes, "epsilon", 1e-5);
   const factor = mul(scale, reciprocal(sqrt(add(variance, epsilon))));
   const wide = reshape(factor, [factor.shape[0], ...weight.shape.slice(1).map(() => 1)]);
-  const offset = add(bias, mul(shift ? sub(shift, mean) : sub(0, mean), factor));
+  const offset = add(bias, mul(shift ? sub(shift, mean) : neg(mean), factor));
   const inputs = [x, mul(weight, wide), offset];
   return x.graph.add("Conv", inputs, convolution.attributes, convolution.outputs)[0];
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UserError } from "../common/errors.ts";
 import { randomStream } from "../common/random.ts";
+import { elementCount, Graph } from "../graph/graph.ts";
 import {
   batchNorm,
   conv2d,
@@ -14,10 +15,14 @@ import {
 } from "../nn/layers.ts";
 import { buildModel, initialTensors } from "../nn/module.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
+import { add, mul } from "../ops/arithmetic.ts";
+import { conv } from "../ops/convolution.ts";
+import { tanh } from "../ops/elementwise.ts";
 import { softmaxCrossEntropy } from "../ops/losses.ts";
+import { reduceMean } from "../ops/reduction.ts";
 import { assertClose } from "../testing/numeric.ts";
 import { type CurvatureFixture, readFixture } from "../testing/problems.ts";
-import { problemSurface, usingSurface } from "../testing/surfaces.ts";
+import { problemSurface, singleBatch, usingSurface } from "../testing/surfaces.ts";
 import { checkDeterminism } from "./determinism.ts";
 import { layersOf } from "./parameter-vector.ts";
 import type { LossSurface, Surface } from "./surface.ts";
@@ -122,6 +127,32 @@ test("the number of engines and the memory they keep do not change a bit", async
   for (const memory of [0, 20_000, 60_000]) {
     assert.deepEqual(await usingSurface(network(sizes), everything, { memory }), one);
   }
+});
+
+test("where convolutions in blocks add up sums, what is kept does not change a bit", async () => {
+  const shapes = { x: [16, 32, 8, 8], first: [32, 32, 3, 3], left: [32, 32, 3, 3], right: [32, 32, 3, 3] };
+  const draws = randomStream(4, "sums");
+  const tensors = Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => {
+      const numbers = Array.from({ length: elementCount(shape) }, () => 0.1 * draws.normal());
+      return [name, tensorData(numbers, shape, "float32")];
+    }),
+  );
+  const build = () => {
+    const graph = new Graph();
+    const [x, first, left, right] = Object.entries(shapes).map(([name, shape]) =>
+      graph.input(name, "float32", shape),
+    );
+    const settings = { pads: [1, 1, 1, 1] };
+    const y = tanh(conv(x, first, undefined, settings));
+    const sum = tanh(add(conv(y, left, undefined, settings), conv(y, right, undefined, settings)));
+    return { loss: reduceMean(mul(sum, sum)), parameters: new Map(Object.entries({ first, left, right })) };
+  };
+  const product = (memory: number) =>
+    usingSurface(singleBatch(build, tensors), (surface) => surface.hessianProduct(vectorFor(surface)), {
+      memory,
+    });
+  assert.deepEqual(await product(0), await product(1e9));
 });
 
 test("calls that are made at once give what they give one after the other", async () => {

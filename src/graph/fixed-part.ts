@@ -10,7 +10,7 @@ export interface FixedPartOptions {
   from?: ReadonlySet<Value>;
   /**
    * What is kept: the `"last"` fixed values, which the varying part reads; or of these the `"costly"` ones that they
-   * follow from elementwise. The rest is then computed again each time, which takes little longer than reading it would
+   * follow from elementwise, and of two costly ones their sum. The rest is then computed again each time, which takes little longer than reading it would
    * and saves most of the memory.
    */
   keep: "last" | "costly";
@@ -30,6 +30,10 @@ export interface Split {
 /** What costs more to compute than to read: matrix products, convolutions, reductions and the like. */
 const costly = /Conv|MatMul|Gemm|Reduce|Pool|Softmax|BatchNormTraining|Scatter|Gather|ArgMax/;
 
+function isCostly(value: Value | undefined): boolean {
+  return value?.origin.kind === "node" && costly.test(value.origin.node.operator);
+}
+
 /** The values that are worth keeping: they do not vary, and what varies is computed from them. */
 export function fixedPart(values: readonly Value[], { varying, from, keep }: FixedPartOptions): Value[] {
   const dependent = new Set(varying);
@@ -39,7 +43,8 @@ export function fixedPart(values: readonly Value[], { varying, from, keep }: Fix
     if (!value || dependent.has(value) || kept.has(value) || value.origin.kind !== "node") return;
     if (from && !eligible.has(value)) return;
     const { node } = value.origin;
-    if (keep === "last" || costly.test(node.operator)) kept.add(value);
+    if (keep === "last" || isCostly(value) || (node.operator === "Add" && node.inputs.every(isCostly)))
+      kept.add(value);
     else for (const input of node.inputs) fixedNeeds(input);
   };
   for (const node of nodesOf(values)) {

@@ -4,7 +4,7 @@ import type { DataType, TensorData } from "../onnx/tensor.ts";
 import { contentKey, scalarData } from "../onnx/tensor-data.ts";
 
 /** Constants up to this many elements are compared by content, so that equal ones are built once. */
-const comparedElements = 256;
+const comparedElements = 4096;
 
 /** Sizes of the axes, all known: a graph is built for one batch size. `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -145,6 +145,17 @@ export class Graph {
       return body();
     } finally {
       this.scopes.pop();
+    }
+  }
+
+  /** Everything built inside `body` carries this scope, whatever is around it. */
+  inScope<T>(scope: string, body: () => T): T {
+    const around = this.scopes;
+    this.scopes = [scope];
+    try {
+      return body();
+    } finally {
+      this.scopes = around;
     }
   }
 

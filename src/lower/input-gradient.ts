@@ -28,7 +28,7 @@ export function lowerConvInputGradient(
   node: Node,
   target: Target,
 ): readonly Value[] {
-  const { dy, factor } = withoutFactor(gradient);
+  const { dy, factor } = withoutFactor(gradient, given.shape);
   const weight = scaled(given, factor);
   const size = node.outputs[0].shape.slice(2);
   const settings = readConvolution(node.attributes, size.length);

@@ -231,7 +231,7 @@ export function lowerConvWeightGradient(
   node: Node,
   target: Target,
 ): readonly Value[] {
-  const { dy, factor } = withoutFactor(gradient);
+  const { dy, factor } = withoutFactor(gradient, node.outputs[0].shape);
   const [, c, ...kernel] = node.outputs[0].shape;
   const settings = readConvolution(node.attributes, kernel.length);
   const problem = problemOf(x, dy, kernel, settings);

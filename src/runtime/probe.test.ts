@@ -14,10 +14,14 @@ describe("what an engine can be compiled for", () => {
     release: async () => {},
   });
   const vector = (...numbers: number[]) => tensorData(numbers, [numbers.length], "float32");
-  const answering = (plain: number[], blocked: number[]) => async () => ({
-    plain: vector(...plain),
-    blocked: vector(...blocked),
-  });
+  const answering =
+    (plain: number[], blocked: number[], blockedSum = [2, 4]) =>
+    async () => ({
+      plain: vector(...plain),
+      "plain half": vector(...plain),
+      blocked: vector(...blocked),
+      "blocked sum": vector(...blockedSum),
+    });
   const probe = (size: number | string, run: (feeds: Tensors) => Promise<Tensors>) =>
     probeTarget(async () => session(size, run));
 
@@ -28,6 +32,7 @@ describe("what an engine can be compiled for", () => {
   test("nothing where the numbers are wrong, or none", async () => {
     assert.deepEqual(await probe(16, answering([1, 2], [1, 3])), {});
     assert.deepEqual(await probe(16, answering([1, 2], [1, Number.NaN])), {});
+    assert.deepEqual(await probe(16, answering([1, 2], [1, 2], [2, 3])), {});
     assert.deepEqual(await probe(16, async () => Promise.reject(new Error("no kernel"))), {});
   });
 

@@ -1,9 +1,11 @@
-import { Graph } from "../graph/graph.ts";
+import { Graph, type Value } from "../graph/graph.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
 import { blockedConv, inBlocks, kernelOf, targetDomains } from "../lower/blocked.ts";
+import { withSumsInConvolutions } from "../lower/sums.ts";
 import type { Target } from "../lower/target.ts";
 import { writeModel } from "../onnx/model.ts";
 import type { TensorData } from "../onnx/tensor.ts";
+import { add, mul } from "../ops/arithmetic.ts";
 import { conv } from "../ops/convolution.ts";
 import type { Tensors } from "./engine.ts";
 
@@ -40,22 +42,34 @@ async function sizeOfBlock(open: (model: Uint8Array) => Promise<ProbedSession>):
   return Number(session.outputShape[1]);
 }
 
-/** Whether a small convolution in blocks, which its channels do not quite fill, comes to what ONNX's does. */
+/**
+ * Whether a small convolution in blocks, which its channels do not quite fill, comes to what ONNX's does; and one that adds another
+ * one's result to its own.
+ */
 async function agrees(open: (model: Uint8Array) => Promise<ProbedSession>, block: number): Promise<boolean> {
   const graph = new Graph();
   const x = graph.input("x", "float32", [2, 2 * block - 1, 5, 9]);
   const weight = graph.input("weight", "float32", [3 * block - 1, 2 * block - 1, 3, 2]);
   const bias = graph.input("bias", "float32", [3 * block - 1]);
   const settings = { strides: [2, 1], pads: [1, 0, 2, 1], dilations: [1, 2], group: 1 };
-  graph.output("plain", conv(x, weight, bias, settings));
   const filters = kernelOf(weight).filters(block);
-  graph.output("blocked", blockedConv(x, filters, bias, settings, weight.shape[0]));
-  const session = await open(writeModel(toOnnx(graph, { opset: 13, domains: targetDomains })));
+  const blocked = (value: Value) => blockedConv(value, filters, bias, settings, weight.shape[0]);
+  const half = mul(x, 0.5);
+  graph.output("plain", conv(x, weight, bias, settings));
+  graph.output("plain half", conv(half, weight, bias, settings));
+  graph.output("blocked", blocked(x));
+  graph.output("blocked sum", add(blocked(x), blocked(half)));
+  const program = toOnnx(withSumsInConvolutions(graph), { opset: 13, domains: targetDomains });
+  const session = await open(writeModel(program));
   try {
     const feeds = Object.fromEntries([...graph.inputs].map(([name, { shape }]) => [name, waves(shape)]));
-    const { plain, blocked } = await session.run(feeds);
-    const expected = plain.data as Float32Array;
-    return (blocked.data as Float32Array).every((value, index) => Math.abs(value - expected[index]) < 1e-3);
+    const results = await session.run(feeds);
+    const [plain, plainHalf, one, sum] = ["plain", "plain half", "blocked", "blocked sum"].map(
+      (name) => results[name].data as Float32Array,
+    );
+    return plain.every(
+      (value, at) => Math.abs(one[at] - value) < 1e-3 && Math.abs(sum[at] - value - plainHalf[at]) < 1e-3,
+    );
   } finally {
     await session.release();
   }
