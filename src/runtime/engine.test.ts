@@ -5,6 +5,7 @@ import { compile } from "../lower/compile.ts";
 import type { TensorData } from "../onnx/tensor.ts";
 import { tensorData } from "../onnx/tensor-data.ts";
 import { add, div, mul, sub } from "../ops/arithmetic.ts";
+import { conv } from "../ops/convolution.ts";
 import { identity } from "../ops/elementwise.ts";
 import { reduceSum } from "../ops/reduction.ts";
 import { affine, using, vector, vectorProgram } from "../testing/engines.ts";
@@ -276,6 +277,27 @@ for (const [where, open] of Object.entries(engines)) {
     });
   });
 }
+
+test("a convolution's result may be an output and be added to another", () =>
+  using(new OnnxRuntimeEngine({ threads: 1 }), async (engine) => {
+    const graph = new Graph();
+    const [x, bias] = [graph.input("x", "float32", [1, 1, 2, 2]), graph.input("bias", "float32", [1])];
+    const [one, two] = ["one", "two"].map((name) =>
+      conv(x, graph.input(name, "float32", [1, 1, 1, 1]), bias),
+    );
+    graph.output("first", one);
+    graph.output("sum", add(one, two));
+    await engine.load("p", compile(graph));
+    const single = (value: number, axes: number) => tensorData([value], new Array(axes).fill(1), "float32");
+    const { outputs } = await engine.run("p", {
+      x: tensorData([1, 2, 3, 4], [1, 1, 2, 2], "float32"),
+      bias: single(10, 1),
+      one: single(1, 4),
+      two: single(2, 4),
+    });
+    assert.deepEqual(numbers(outputs.first), [11, 12, 13, 14]);
+    assert.deepEqual(numbers(outputs.sum), [23, 26, 29, 32]);
+  }));
 
 test("a scalar result that is infinite keeps the store, a tensor result does not", () =>
   using(new OnnxRuntimeEngine({ threads: 1 }), async (engine) => {

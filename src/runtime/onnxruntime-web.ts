@@ -5,7 +5,7 @@ import { devices, type Target } from "../lower/target.ts";
 import type { Engine, EngineOptions, RunOptions, RunResult, Tensors } from "./engine.ts";
 import { isInFloat64 } from "./float64.ts";
 import { OpeningEngine } from "./opening-engine.ts";
-import { type Runtime, SessionEngine } from "./session-engine.ts";
+import { type Runtime, SessionEngine, withoutFaultyFusion } from "./session-engine.ts";
 import { type Line, Turns } from "./turns.ts";
 
 // The only file that loads ONNX Runtime in browsers: as WebAssembly, on the calling thread.
@@ -161,6 +161,7 @@ function sessionOptions(
     enableMemPattern: false,
     logSeverityLevel: 3,
     graphOptimizationLevel: fuse ? fused : "disabled",
+    extra: withoutFaultyFusion,
   };
 }
 

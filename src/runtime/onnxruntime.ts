@@ -11,7 +11,14 @@ import type { DeviceRuntime } from "./gpu-engine.ts";
 import { integerProbe } from "./integer-probe.ts";
 import { type ProbedSession, probeTarget } from "./probe.ts";
 import { type NodeTime, nodeTimes, type ProfilerEvent } from "./profile.ts";
-import { copyOf, type Runtime, SessionEngine, toTensor, toTensorData } from "./session-engine.ts";
+import {
+  copyOf,
+  type Runtime,
+  SessionEngine,
+  toTensor,
+  toTensorData,
+  withoutFaultyFusion,
+} from "./session-engine.ts";
 
 // The only file that loads ONNX Runtime in Node.
 
@@ -117,7 +124,7 @@ async function createSession(
     enableMemPattern: false,
     logSeverityLevel: 3,
     graphOptimizationLevel: fuse ? fused : "disabled",
-    extra: { session: { x64quantprecision: isSlower ? "1" : "0" } },
+    extra: { session: { x64quantprecision: isSlower ? "1" : "0" }, ...withoutFaultyFusion },
     ...more,
   };
   return isPath ? InferenceSession.create(model, options) : InferenceSession.create(model, options);

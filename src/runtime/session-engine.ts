@@ -139,6 +139,14 @@ export abstract class SessionEngine implements Engine {
   }
 }
 
+/**
+ * Settings that leave out one optimization of ONNX Runtime 1.30. It makes one node of a Conv with a bias and the only Add that reads
+ * it, even where the Conv's result is an output of the model as well. Running that ends the process.
+ */
+export const withoutFaultyFusion = {
+  optimization: { disable_specified_optimizers: "ConvAddActivationFusion" },
+};
+
 export function toTensor({ Tensor }: Runtime, { type, shape, data }: TensorData): Tensor {
   return new Tensor(type as Tensor.Type, data as Tensor.DataType, shape);
 }
