@@ -102,6 +102,7 @@ function threePasses(
   );
   const scale = divideOrZero(scaleMax, scaleMin);
   const correction = addScaled(g, neg(scale), below.gradients);
+  const difference = above.gradients.map((value, index) => sub(value, below.gradients[index]));
   return {
     direction: above.gradients.map((value, index) => add(value, correction[index])),
     start: released ? descended : parameters,
@@ -115,10 +116,7 @@ function threePasses(
       cos_grad_min: cosine(g, below.gradients, gradNorm, gradNormMin),
       // uᵀHu ≈ u·(g⁺ − g⁻)/(ρ_max + ρ_min), which the adaptive perturbation, not along u, does not give.
       ...(!adaptive && {
-        curvature: divideOrZero(
-          sub(dot(g, above.gradients), dot(g, below.gradients)),
-          mul(gradNorm, add(rhoMax, rhoMin)),
-        ),
+        curvature: divideOrZero(dot(g, difference), mul(gradNorm, add(rhoMax, rhoMin))),
       }),
       // Theorem 1's Z₁·τ = (1 − ς)/(1 + ς²), at most 0 whenever ς ≥ 1.
       theorem_one: div(sub(1, scale), add(1, mul(scale, scale))),
